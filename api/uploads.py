@@ -1,0 +1,69 @@
+"""Pictures out of a multipart form: read, examined in a thread, each with its own result."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+import errors
+from settings import Settings
+from vision.images import ImageLimits, Picture, examine
+
+_LONGEST_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file as it came: its picture, or what is wrong with it."""
+
+    filename: str
+    picture: Picture | errors.LookseeError
+
+
+def image_limits(settings: Settings) -> ImageLimits:
+    return ImageLimits(settings.max_file_bytes, settings.max_pixels, settings.min_side)
+
+
+async def read(request: Request, field: str, settings: Settings) -> list[Upload]:
+    """The pictures in the repeated form field `field`, in order.
+
+    Raises UnsupportedMediaType, InvalidValue (no file there) or TooManyFiles; what is wrong with one file is in its
+    Upload.
+    """
+    content_type = request.headers.get("content-type", "")
+    if content_type and not content_type.lower().startswith("multipart/form-data"):
+        raise errors.UnsupportedMediaType("Send the pictures as multipart/form-data.")
+    async with request.form() as form:
+        files = [part for part in form.getlist(field) if isinstance(part, UploadFile)]
+        if not files:
+            raise errors.InvalidValue(f"Send at least one file in the form field '{field}'.", param=field)
+        if len(files) > settings.max_files:
+            raise errors.TooManyFiles(
+                f"The request has {len(files)} files; at most {settings.max_files} are accepted.", param=field
+            )
+        # A file over the limit is not read: its size alone refuses it.
+        contents = [
+            await file.read() if (file.size or 0) <= settings.max_file_bytes else file.size or 0 for file in files
+        ]
+    limits = image_limits(settings)
+
+    def examine_all() -> list[Upload]:
+        return [_examined(file.filename or "", content, limits, field) for file, content in zip(files, contents, strict=True)]
+
+    return await asyncio.to_thread(examine_all)
+
+
+def _examined(filename: str, content: bytes | int, limits: ImageLimits, field: str) -> Upload:
+    picture: Picture | errors.LookseeError
+    try:
+        if isinstance(content, int):
+            raise errors.FileTooLarge(
+                f"The file has {content} bytes; at most {limits.file_bytes} are accepted.", param=field
+            )
+        picture = examine(content, limits, param=field)
+    except errors.LookseeError as error:
+        picture = error
+    return Upload(filename[:_LONGEST_NAME], picture)

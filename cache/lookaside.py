@@ -1,0 +1,156 @@
+"""Answers in Redis. Nothing here ever fails a request: a Redis that is down, hung or wrong is a miss, and soon no call.
+
+redis-py's defaults would wait 5 to 30 s for a Redis that is gone; here each call has one short timeout and no retry, and
+a breaker leaves a failing Redis alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+from prometheus_client import Gauge
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from cache.breaker import Breaker
+from cache.keys import PATTERNS
+from vision.tasks import Outcome
+
+logger = logging.getLogger("looksee.cache")
+
+T = TypeVar("T")
+
+_LARGEST_VALUE = 64 * 1024  # bytes
+_SCAN_COUNT = 1000
+_ADMIN_TIMEOUT = 10.0  # seconds: emptying a large cache takes a while
+_UP = Gauge("looksee_redis_up", "Whether the last calls to Redis worked", multiprocess_mode="livemin")
+
+
+class Lookaside:
+    """The cache of one gateway process. Without a `url` it is off: every lookup misses, nothing is stored."""
+
+    def __init__(self, url: str, *, ttl: int, timeout: float, breaker: Breaker | None = None) -> None:
+        """`ttl` in seconds, `timeout` of one call in seconds."""
+        self._ttl, self._timeout = ttl, timeout
+        self._breaker = breaker or Breaker()
+        self._redis: Redis | None = None
+        if url:
+            self._redis = Redis.from_url(
+                url,
+                socket_timeout=timeout,
+                socket_connect_timeout=timeout,
+                retry=Retry(NoBackoff(), 0),
+                decode_responses=False,
+            )
+
+    @property
+    def state(self) -> Literal["up", "down", "off"]:
+        if self._redis is None:
+            return "off"
+        return "down" if self._breaker.tripped else "up"
+
+    async def get(self, keys: Sequence[str]) -> dict[str, Outcome]:
+        """The outcomes stored under `keys`; a value that is not one of ours is left out."""
+        redis = self._redis
+        if redis is None or not keys:
+            return {}
+        values = await self._call(lambda: redis.mget(keys), self._timeout)
+        if not isinstance(values, list):
+            return {}
+        found = {key: _read(value) for key, value in zip(keys, values, strict=True) if value is not None}
+        return {key: outcome for key, outcome in found.items() if outcome is not None}
+
+    async def put(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Store whole answers. Too large ones are not stored."""
+        redis = self._redis
+        if redis is None:
+            return
+        values = {key: _written(outcome) for key, outcome in outcomes.items()}
+        values = {key: value for key, value in values.items() if len(value) <= _LARGEST_VALUE}
+        if not values:
+            return
+
+        async def store() -> None:
+            async with redis.pipeline(transaction=False) as pipeline:
+                for key, value in values.items():
+                    pipeline.set(key, value, ex=self._ttl)
+                await pipeline.execute()
+
+        await self._call(store, self._timeout)
+
+    async def ping(self) -> Literal["up", "down", "off"]:
+        """Ask Redis itself."""
+        redis = self._redis
+        if redis is None:
+            return "off"
+        return "up" if await self._call(redis.ping, self._timeout) else "down"
+
+    async def clear(self, *, whole_database: bool) -> int | None:
+        """Delete this service's entries, or all there is in the database; how many, or None if Redis did not answer."""
+        redis = self._redis
+        if redis is None:
+            return 0
+
+        async def clear() -> int:
+            if whole_database:
+                count = int(await redis.dbsize())
+                await redis.flushdb()
+                return count
+            deleted = 0
+            for pattern in PATTERNS:
+                batch: list[bytes] = []
+                async for key in redis.scan_iter(match=pattern, count=_SCAN_COUNT):
+                    batch.append(key)
+                    if len(batch) == _SCAN_COUNT:
+                        deleted += int(await redis.unlink(*batch))
+                        batch.clear()
+                if batch:
+                    deleted += int(await redis.unlink(*batch))
+            return deleted
+
+        return await self._call(clear, _ADMIN_TIMEOUT)
+
+    async def close(self) -> None:
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    async def _call(self, call: Callable[[], Awaitable[T]], timeout: float) -> T | None:
+        """The call's result; None when it failed, took too long or was not made."""
+        if not self._breaker.allow():
+            return None
+        try:
+            async with asyncio.timeout(timeout):
+                result = await call()
+        except Exception as error:  # whatever a broken Redis, or something else on its port, makes the client raise
+            if not self._breaker.tripped:
+                logger.warning("redis: %s: %s", type(error).__name__, error)
+            self._breaker.failed()
+            _UP.set(0)
+            return None
+        self._breaker.succeeded()
+        _UP.set(1)
+        return result
+
+
+def _written(outcome: Outcome) -> bytes:
+    return json.dumps(dataclasses.asdict(outcome), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _read(value: Any) -> Outcome | None:
+    try:
+        fields = json.loads(value)
+        outcome = Outcome(**fields)
+    except (ValueError, TypeError):
+        return None
+    whole = (
+        isinstance(outcome.text, str)
+        and outcome.finish in ("stop", "length")
+        and all(type(count) is int and count >= 0 for count in (outcome.prompt_tokens, outcome.new_tokens))
+    )
+    return outcome if whole else None

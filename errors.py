@@ -1,0 +1,135 @@
+"""Every error the service answers with: a class for each, with its HTTP status and its stable code.
+
+Errors cross the gateway/runner boundary as data (`Failure` in `vision.tasks`) and are told apart by `code` alone, so a
+code never changes its meaning and never moves to another class.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LookseeError(Exception):
+    """Base of all. `message` is one sentence that the caller can act on; it never quotes a library or a path."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+
+
+class InvalidRequest(LookseeError):
+    status, code = 400, "invalid_request"
+
+
+class EmptyFile(LookseeError):
+    status, code = 400, "empty_file"
+
+
+class CorruptImage(LookseeError):
+    status, code = 400, "corrupt_image"
+
+
+class TaskNotSupported(LookseeError):
+    status, code = 400, "task_not_supported"
+
+
+class MissingKey(LookseeError):
+    status, code = 401, "missing_key"
+
+
+class WrongKey(LookseeError):
+    status, code = 403, "wrong_key"
+
+
+class AdminClosed(LookseeError):
+    status, code = 403, "admin_closed"
+
+
+class NotFound(LookseeError):
+    status, code = 404, "not_found"
+
+
+class MethodNotAllowed(LookseeError):
+    status, code = 405, "method_not_allowed"
+
+
+class RequestTooLarge(LookseeError):
+    status, code = 413, "request_too_large"
+
+
+class FileTooLarge(LookseeError):
+    status, code = 413, "file_too_large"
+
+
+class TooManyFiles(LookseeError):
+    status, code = 413, "too_many_files"
+
+
+class ImageTooLarge(LookseeError):
+    status, code = 413, "image_too_large"
+
+
+class UnsupportedImageType(LookseeError):
+    status, code = 415, "unsupported_image_type"
+
+
+class UnsupportedMediaType(LookseeError):
+    status, code = 415, "unsupported_media_type"
+
+
+class InvalidValue(LookseeError):
+    status, code = 422, "invalid_value"
+
+
+class ImageTooSmall(LookseeError):
+    status, code = 422, "image_too_small"
+
+
+class UnknownModel(LookseeError):
+    status, code = 422, "unknown_model"
+
+
+class PromptTooLong(LookseeError):
+    status, code = 422, "prompt_too_long"
+
+
+class Overloaded(LookseeError):
+    status, code = 429, "overloaded"
+
+
+class RunnerFailed(LookseeError):
+    status, code = 502, "runner_failed"
+
+
+class ModelNotReady(LookseeError):
+    status, code = 503, "model_not_ready"
+
+
+class WeightsUnavailable(LookseeError):
+    status, code = 503, "weights_unavailable"
+
+
+class CacheUnavailable(LookseeError):
+    status, code = 503, "cache_unavailable"
+
+
+class DeadlineExceeded(LookseeError):
+    status, code = 504, "deadline_exceeded"
+
+
+class Cancelled(LookseeError):
+    """The caller left; nobody reads this answer (499 is the field's usual number for it)."""
+
+    status, code = 499, "cancelled"
+
+
+def _descendants(cls: type[LookseeError]) -> list[type[LookseeError]]:
+    return [cls, *(below for child in cls.__subclasses__() for below in _descendants(child))]
+
+
+BY_CODE: dict[str, type[LookseeError]] = {cls.code: cls for cls in _descendants(LookseeError)}

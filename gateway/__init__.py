@@ -1,0 +1,1 @@
+"""The desk: what lies between the doors and the runners."""

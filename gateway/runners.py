@@ -1,0 +1,83 @@
+"""The gateway's side of a runner: one call, one retry when the connection was lost, and honest errors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+import aiohttp
+from bentoml.exceptions import BentoMLException
+
+import errors
+from vision.tasks import Call, Identity, Job, Reply, Status
+
+logger = logging.getLogger("looksee.gateway")
+
+_IDENTITY_FRESH = 10.0  # seconds after which a runner is asked again whose weights it has
+_STATUS_TIMEOUT = 2.0
+_GRACE = 5.0  # seconds a runner gets beyond the deadline to say itself that it was missed
+
+
+class RunnerClient:
+    """Talks to one runner through its BentoML proxy, local or remote."""
+
+    def __init__(self, model: str, proxy: Any) -> None:
+        self.model = model
+        self._proxy = proxy
+        self._identity: Identity | None = None
+        self._asked = 0.0
+        self._refreshing: asyncio.Task[None] | None = None
+
+    async def identity(self) -> Identity | None:
+        """Whose answers this runner gives. The last known one while it does not answer; None if it never did."""
+        if self._identity is None or self._identity.fingerprint is None:
+            await self._refresh()
+        elif time.monotonic() - self._asked > _IDENTITY_FRESH and self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._refresh())
+            self._refreshing.add_done_callback(lambda _: setattr(self, "_refreshing", None))
+        return self._identity
+
+    async def infer(self, jobs: list[Job], *, timeout: float, request_id: str) -> Reply:
+        """Have the jobs answered in one call. Raises RunnerFailed or DeadlineExceeded when there is no reply at all."""
+        deadline = time.monotonic() + timeout
+        try:
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + timeout + _GRACE):
+                reply = await self._infer(jobs, deadline, request_id)
+        except TimeoutError:
+            raise errors.DeadlineExceeded(f"The model '{self.model}' did not answer in time.") from None
+        except (aiohttp.ClientError, BentoMLException) as error:
+            logger.error("the runner of %s failed: %s: %s", self.model, type(error).__name__, error)
+            raise errors.RunnerFailed(
+                f"The runner of '{self.model}' failed or cannot be reached; try again.", retry_after=5
+            ) from error
+        self._identity, self._asked = reply.identity, time.monotonic()
+        return reply
+
+    async def status(self) -> Status | None:
+        """The runner's state; None when it does not answer at once."""
+        try:
+            async with asyncio.timeout(_STATUS_TIMEOUT):
+                status: Status = await self._proxy.to_async.status()
+        except (TimeoutError, aiohttp.ClientError, BentoMLException):
+            return None
+        return status
+
+    async def _infer(self, jobs: list[Job], deadline: float, request_id: str) -> Reply:
+        for last in (False, True):
+            try:
+                call = Call(jobs, timeout=max(0.0, deadline - time.monotonic()), request_id=request_id)
+                reply: Reply = await self._proxy.to_async.infer(call=call)
+                return reply
+            except aiohttp.ClientConnectionError:
+                # Either the kept-alive connection was closed in the moment of use, or the runner died. Inference
+                # changes nothing, so it may be asked twice; a runner that is coming back answers from its backlog.
+                if last:
+                    raise
+        raise AssertionError  # the loop returns or raises
+
+    async def _refresh(self) -> None:
+        status = await self.status()
+        if status is not None:
+            self._identity, self._asked = status.identity, time.monotonic()

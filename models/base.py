@@ -1,0 +1,65 @@
+"""The protocol of a model that decodes a changing batch: prepare a row alone, then five verbs on the batch.
+
+    prefill   new rows become a batch of their own, their first logits computed
+    join      a batch of newcomers joins the running batch
+    step      every row is fed its latest token; new logits
+    leave     only the kept rows stay
+    read out  each row's logits become its next token, and maybe its end
+
+The engine calls the verbs from one thread, in the order prefill, read_out, (join, step, read_out, leave)*. `prepare`
+and `outcome` may be called from any thread. Rows keep their order; the batch is the model's own affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from vision.tasks import Finish, Job, Outcome
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """One job on its way through a batch.
+
+    `tokens` grows by one at each read-out. A row that is prefilled again goes on after the tokens it already has, which
+    is how rows survive a failed step. `cost` is in the unit of the model's batch limit (here: image tokens).
+    """
+
+    cost: int
+    max_new_tokens: int
+    prompt_tokens: int
+    tokens: list[int] = field(default_factory=list)
+    finish: Finish | None = None
+
+
+RowT = TypeVar("RowT", bound=Row)
+BatchT = TypeVar("BatchT")
+
+
+class Model(Protocol[RowT, BatchT]):
+    """What the engine needs of a model."""
+
+    def prepare(self, job: Job) -> RowT:
+        """Decode and preprocess one job, alone and unpadded.
+
+        Raises `LookseeError`s that name what is wrong with the job.
+        """
+        ...
+
+    def prefill(self, rows: Sequence[RowT]) -> BatchT: ...
+
+    def join(self, running: BatchT, newcomers: BatchT) -> BatchT: ...
+
+    def step(self, batch: BatchT) -> None: ...
+
+    def leave(self, batch: BatchT, keep: Sequence[int]) -> BatchT: ...
+
+    def read_out(self, batch: BatchT) -> None:
+        """Give every row of the batch its next token, or set its `finish`."""
+        ...
+
+    def outcome(self, row: RowT) -> Outcome:
+        """The finished row's answer."""
+        ...

@@ -1,0 +1,122 @@
+"""Where a model's weights come from: the project's samples, the hub, or a directory; and their fingerprint.
+
+All three end as a directory in the published layout, loaded by the same code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import errors
+from models.catalog import CATALOG
+from vision.tasks import Identity
+
+SAMPLES = Path(__file__).parent.parent / "samples" / "weights"
+
+_HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SMALL = ("*.json", "*.txt", "*.jinja", "*.model")
+_HASHED_WHOLE = 64 * 2**20  # bytes; of larger files the size, the time of change and both ends count
+_ENDS = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A setting, understood. `location` is a hub id for `hub`, else a directory."""
+
+    model: str
+    kind: Literal["sample", "hub", "local"]
+    location: str
+    revision: str = ""
+
+    def identity(self) -> Identity:
+        """Whose answers these weights give, as far as it is known without fetching anything."""
+        if self.kind == "hub":
+            directory = self._fetched()
+            commit = self.revision if _COMMIT.fullmatch(self.revision) else directory.name if directory else None
+            # A branch name says nothing about its contents: until it is fetched nothing may be cached under it.
+            return Identity(self.model, "hub", commit or self.revision, commit and f"{self.location}@{commit}")
+        directory = Path(self.location)
+        fingerprint = _fingerprint(directory) if directory.is_dir() else None
+        return Identity(self.model, self.kind, fingerprint[:12] if fingerprint else "missing", fingerprint)
+
+    def directory(self) -> Path:
+        """The checkpoint on this machine, fetched from the hub if need be. Blocks; raises WeightsUnavailable."""
+        if self.kind == "hub":
+            return self._fetch()
+        directory = Path(self.location)
+        if not (directory / "config.json").is_file():
+            raise errors.WeightsUnavailable(
+                f"The weights of '{self.model}' are not where {_setting(self.model)} says; set it to a hub id, to a "
+                "directory with a checkpoint, or to 'sample'.",
+                retry_after=30,
+            )
+        return directory
+
+    def _fetched(self) -> Path | None:
+        from huggingface_hub import try_to_load_from_cache
+
+        config = try_to_load_from_cache(self.location, "config.json", revision=self.revision)
+        return Path(config).parent if isinstance(config, str) else None
+
+    def _fetch(self) -> Path:
+        from huggingface_hub import snapshot_download
+
+        try:
+            directory = Path(
+                snapshot_download(self.location, revision=self.revision, allow_patterns=[*_SMALL, "*.safetensors"])
+            )
+            if not any(directory.glob("*.safetensors")):  # some older repositories have pickles only
+                snapshot_download(self.location, revision=self.revision, allow_patterns=["pytorch_model*.bin*"])
+            if not any(directory.glob("*.safetensors")) and not any(directory.glob("*.bin")):
+                raise FileNotFoundError("the snapshot has no weights")
+        except Exception as error:  # the hub client raises its own, httpx's and the system's errors
+            raise errors.WeightsUnavailable(
+                f"The weights of '{self.model}' ({self.location}) could not be fetched from the hub. Check the network"
+                f" and, for a gated model, set HF_TOKEN; or set {_setting(self.model)} to a directory with the "
+                "checkpoint; or set LOOKSEE_WEIGHTS=sample to run the bundled sample weights.",
+                retry_after=30,
+            ) from error
+        return directory
+
+
+def resolve(model: str, default: str, own: str) -> Source:
+    """Understand `LOOKSEE_WEIGHTS` (`hub` or `sample`) and a model's own `LOOKSEE_<MODEL>_WEIGHTS`, which wins."""
+    choice = own or default
+    if choice == "sample":
+        return Source(model, "sample", str(SAMPLES / model))
+    if choice == "hub":
+        published = CATALOG[model]
+        return Source(model, "hub", published.hub_id, published.revision)
+    if Path(choice).is_dir() or choice.startswith(("/", ".", "~")):
+        return Source(model, "local", str(Path(choice).expanduser().resolve()))
+    named = _HUB_ID.fullmatch(choice)
+    if named is None:
+        return Source(model, "local", str(Path(choice).resolve()))
+    published = CATALOG[model]
+    pinned = published.revision if named["id"] == published.hub_id else "main"
+    return Source(model, "hub", named["id"], named["revision"] or pinned)
+
+
+def _setting(model: str) -> str:
+    return f"LOOKSEE_{model.upper()}_WEIGHTS"
+
+
+def _fingerprint(directory: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(path for path in directory.iterdir() if path.is_file() and path.suffix != ".md"):
+        facts = file.stat()
+        digest.update(f"{file.name}:{facts.st_size}:".encode())
+        with file.open("rb") as content:
+            if facts.st_size <= _HASHED_WHOLE:
+                digest.update(content.read())
+            else:
+                digest.update(str(facts.st_mtime_ns).encode())
+                digest.update(content.read(_ENDS))
+                content.seek(-_ENDS, 2)
+                digest.update(content.read())
+    return digest.hexdigest()

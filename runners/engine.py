@@ -1,0 +1,380 @@
+"""Continuous batching: a waiting row joins at the next step, a row is answered the moment it ends.
+
+One device thread owns the model and runs one tick after another:
+
+    drop what was cancelled or is overdue -> prefill the newcomers that fit -> join -> step all -> answer the ended
+
+A failure never takes its neighbours along: rows of a failed prefill are prefilled one by one, and rows of a failed step
+are prefilled again, alone, with the tokens they already have; the one that fails again gets the error, the others run
+on. Knows nothing of torch: the tests drive it with a toy model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Generic
+
+import errors
+from models.base import BatchT, Model, RowT
+from vision.tasks import Answer, Failure, Job, Timing
+
+logger = logging.getLogger("looksee.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """`queue` counts rows admitted but not running; `rows` and `cost` bound the running batch."""
+
+    queue: int
+    rows: int
+    cost: int
+
+
+class Observer:
+    """Hears what happens in an engine. This one ignores it."""
+
+    def waiting(self, rows: int) -> None: ...
+    def running(self, rows: int) -> None: ...
+    def admitted(self, queue_seconds: float) -> None: ...
+    def prefilled(self, rows: int) -> None: ...
+    def stepped(self, rows: int) -> None: ...
+    def first_token(self, seconds: float) -> None: ...
+    def dropped(self, reason: str) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Entry(Generic[RowT]):
+    """A row and its caller. `row` is set once it is prepared."""
+
+    answer: Callable[[Answer], None]
+    deadline: float
+    submitted: float
+    row: RowT | None = None
+    prepare_seconds: float = 0.0
+    queued: float = 0.0
+    started: float = 0.0
+    steps: int = 0
+    shared: int = 0  # rows beside it, summed over its steps
+    cancelled: bool = False
+
+    @property
+    def ready_row(self) -> RowT:
+        assert self.row is not None  # only prepared entries are queued
+        return self.row
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How fast rows are finished, for Retry-After: an average of busy seconds a row that forgets slowly."""
+
+    seconds_a_row: float = 0.05
+    _weight: float = field(default=0.1, repr=False)
+
+    def finished(self, rows: int, seconds: float) -> None:
+        for _ in range(rows):
+            self.seconds_a_row += self._weight * (seconds / rows - self.seconds_a_row)
+
+    def wait(self, rows: int) -> int:
+        return max(1, math.ceil(rows * self.seconds_a_row))
+
+
+class Engine(Generic[RowT, BatchT]):
+    """Runs one model. `submit` may be called from any event loop; `close` ends the threads."""
+
+    def __init__(
+        self,
+        model: Model[RowT, BatchT],
+        limits: EngineLimits,
+        *,
+        prepare_threads: int = 2,
+        observer: Observer | None = None,
+    ) -> None:
+        self.model, self.limits = model, limits
+        self.observer = observer or Observer()
+        self._lock = threading.Condition()
+        self._waiting: deque[_Entry[RowT]] = deque()
+        self._admitted = 0  # rows being prepared or waiting
+        self._closed = False
+        self._entries: list[_Entry[RowT]] = []
+        self._batch: BatchT | None = None
+        self._arriving: list[_Entry[RowT]] = []
+        self._pace = _Pace()
+        self._last_finish = 0.0
+        self._preparing = ThreadPoolExecutor(prepare_threads, thread_name_prefix="prepare")
+        self._device = threading.Thread(target=self._run, name="device", daemon=True)
+        self._device.start()
+
+    async def submit(self, job: Job, *, timeout: float) -> Answer:
+        """Answer one job. Never raises for the job's own troubles: they come as the answer's failure.
+
+        Cancelling the awaiting task drops the row from the batch at the next step.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+
+        def answer(result: Answer) -> None:
+            def deliver() -> None:
+                if not future.done():
+                    future.set_result(result)
+
+            loop.call_soon_threadsafe(deliver)
+
+        now = time.monotonic()
+        entry: _Entry[RowT] = _Entry(answer, deadline=now + timeout, submitted=now)
+        refusal = self._admit()
+        if refusal is not None:
+            return Answer(failure=Failure.of(refusal))
+        self._preparing.submit(self._prepare, entry, job)
+        try:
+            return await future
+        finally:
+            entry.cancelled = True  # no matter once it is answered
+
+    def close(self) -> None:
+        """End the threads; rows under way are answered with an error."""
+        with self._lock:
+            self._closed = True
+            self._lock.notify()
+        self._preparing.shutdown()
+        self._device.join()
+        for entry in [*self._entries, *self._waiting]:
+            self._fail(entry, errors.ModelNotReady("The model was released; try again.", retry_after=1))
+
+    @property
+    def busy(self) -> bool:
+        """Whether any row is admitted or running."""
+        with self._lock:
+            return self._admitted > 0 or bool(self._entries)
+
+    # -- admission and preparation, on the callers' and the preparing threads
+
+    def _admit(self) -> errors.LookseeError | None:
+        with self._lock:
+            if self._closed:
+                return errors.ModelNotReady("The model is being released; try again.", retry_after=1)
+            if self._admitted >= self.limits.queue:
+                self.observer.dropped("queue_full")
+                wait = self._pace.wait(self._admitted + len(self._entries))
+                return errors.Overloaded("The model's queue is full; try again later.", retry_after=wait)
+            self._admitted += 1
+            self.observer.waiting(self._admitted)
+        return None
+
+    def _prepare(self, entry: _Entry[RowT], job: Job) -> None:
+        started = time.monotonic()
+        try:
+            if not self._gone(entry, started):
+                row = self.model.prepare(job)
+                if row.cost > self.limits.cost:
+                    raise errors.ImageTooLarge("The request is larger than the model's whole batch may be.")
+                entry.row = row
+        except Exception as error:
+            self._fail(entry, error)
+        entry.queued = time.monotonic()
+        entry.prepare_seconds = entry.queued - started
+        with self._lock:
+            if entry.row is None:
+                self._leave_queue()
+            else:
+                self._waiting.append(entry)
+                self._lock.notify()
+
+    def _leave_queue(self) -> None:
+        self._admitted -= 1
+        self.observer.waiting(self._admitted)
+
+    # -- the device thread
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                self._lock.wait_for(lambda: self._closed or self._waiting or self._entries)
+                if self._closed:
+                    break
+            try:
+                self._tick()
+            except Exception:  # a fault of the engine's own: nobody may be left waiting
+                logger.exception("the engine failed; its running rows are answered with an error")
+                for entry in [*self._entries, *self._arriving]:
+                    self._fail(entry, errors.RunnerFailed("The model failed; try again."))
+                self._entries, self._batch = [], None
+
+    def _tick(self) -> None:
+        self._drop_gone()
+        self._arriving = self._take()
+        if self._arriving:
+            self._prefill(self._arriving)
+        self._arriving = []
+        if self._entries:
+            self._step()
+
+    def _take(self) -> list[_Entry[RowT]]:
+        """The waiting entries that fit the running batch, oldest first."""
+        taken: list[_Entry[RowT]] = []
+        now = time.monotonic()
+        cost = sum(entry.ready_row.cost for entry in self._entries)
+        with self._lock:
+            while self._waiting and len(self._entries) + len(taken) < self.limits.rows:
+                entry = self._waiting[0]
+                if not self._gone(entry, now):
+                    if cost + entry.ready_row.cost > self.limits.cost:
+                        break
+                    cost += entry.ready_row.cost
+                    taken.append(entry)
+                    entry.started = now
+                    self.observer.admitted(now - entry.queued)
+                self._waiting.popleft()
+                self._leave_queue()
+        return taken
+
+    def _prefill(self, entries: list[_Entry[RowT]]) -> None:
+        """Prefill newcomers together; if that fails, one by one, so that the failing one fails alone."""
+        try:
+            batch = self.model.prefill([entry.ready_row for entry in entries])
+            self.model.read_out(batch)
+        except Exception as error:
+            if len(entries) == 1:
+                self._fail(entries[0], error)
+                return
+            logger.warning("a prefill of %d rows failed (%s); retrying them one by one", len(entries), error)
+            for entry in entries:
+                self._prefill([entry])
+            return
+        self.observer.prefilled(len(entries))
+        for entry in entries:
+            self._count(entry, len(entries))
+            self.observer.first_token(time.monotonic() - entry.submitted)
+        self._join(entries, batch)
+
+    def _join(self, entries: list[_Entry[RowT]], batch: BatchT) -> None:
+        """Answer those of a new batch that ended at once; the others join the running rows."""
+        running, kept = self._answer_ended(entries, batch)
+        if kept is None:
+            return
+        if self._batch is None:
+            self._entries, self._batch = running, kept
+            return
+        try:
+            joined = self.model.join(self._batch, kept)
+        except Exception as error:
+            self._rescue([*self._entries, *running], error)
+            return
+        self._entries, self._batch = [*self._entries, *running], joined
+
+    def _step(self) -> None:
+        assert self._batch is not None  # rows run only in a batch
+        entries = self._entries
+        try:
+            self.model.step(self._batch)
+            self.model.read_out(self._batch)
+        except Exception as error:
+            self._rescue(entries, error)
+            return
+        self.observer.stepped(len(entries))
+        for entry in entries:
+            self._count(entry, len(entries))
+        self._entries, self._batch = self._answer_ended(entries, self._batch)
+        self.observer.running(len(self._entries))
+
+    def _rescue(self, entries: list[_Entry[RowT]], error: Exception) -> None:
+        """After a failed step or join: each row alone, from its prompt and the tokens it has, then together again."""
+        logger.warning("a step of %d rows failed (%s); retrying them one by one", len(entries), error)
+        self._entries, self._batch = [], None
+        for entry in entries:
+            row = entry.ready_row
+            try:
+                if row.finish is None:
+                    batch = self.model.prefill([row])
+                    self.model.read_out(batch)
+                if row.finish is None:
+                    self.model.step(batch)  # the verb that failed must work for this row before others join it
+                    self.model.read_out(batch)
+            except Exception as own:
+                self._fail(entry, own)
+                continue
+            if row.finish is not None:
+                self._succeed(entry)
+            else:
+                try:
+                    joined = batch if self._batch is None else self.model.join(self._batch, batch)
+                except Exception as own:
+                    self._fail(entry, own)
+                    continue
+                self._entries, self._batch = [*self._entries, entry], joined
+
+    def _drop_gone(self) -> None:
+        """Take the rows nobody waits for out of the running batch."""
+        now = time.monotonic()
+        keep = [index for index, entry in enumerate(self._entries) if not self._gone(entry, now)]
+        if len(keep) < len(self._entries):
+            self._entries = [self._entries[index] for index in keep]
+            self._batch = self.model.leave(self._batch, keep) if keep and self._batch is not None else None
+            self.observer.running(len(self._entries))
+
+    def _answer_ended(
+        self, entries: list[_Entry[RowT]], batch: BatchT
+    ) -> tuple[list[_Entry[RowT]], BatchT | None]:
+        """Answer the rows that ended; what stays of entries and batch."""
+        keep = [index for index, entry in enumerate(entries) if entry.ready_row.finish is None]
+        if len(keep) < len(entries):
+            now = time.monotonic()
+            # Since the last answer, or since these rows started when nothing ran before them.
+            since = max(self._last_finish, min(entry.started for entry in entries))
+            self._pace.finished(len(entries) - len(keep), now - since)
+            self._last_finish = now
+            for entry in entries:
+                if entry.ready_row.finish is not None:
+                    self._succeed(entry)
+            if not keep:
+                return [], None
+            entries, batch = [entries[index] for index in keep], self.model.leave(batch, keep)
+        return entries, batch
+
+    # -- answers
+
+    def _succeed(self, entry: _Entry[RowT]) -> None:
+        try:
+            outcome = self.model.outcome(entry.ready_row)
+        except Exception as error:
+            self._fail(entry, error)
+        else:
+            entry.answer(Answer(outcome=outcome, timing=self._timing(entry)))
+
+    def _fail(self, entry: _Entry[RowT], error: Exception) -> None:
+        if not isinstance(error, errors.LookseeError):
+            logger.error("a row failed", exc_info=error)
+            error = errors.RunnerFailed("The model failed on this request.")
+        self.observer.dropped(error.code)
+        entry.answer(Answer(failure=Failure.of(error), timing=self._timing(entry)))
+
+    def _gone(self, entry: _Entry[RowT], now: float) -> bool:
+        """Whether nobody waits for this row any more; an overdue one is told so."""
+        if entry.cancelled:
+            self.observer.dropped("cancelled")
+            return True
+        if now >= entry.deadline:
+            self._fail(entry, errors.DeadlineExceeded("The request was not answered within its time."))
+            return True
+        return False
+
+    def _count(self, entry: _Entry[RowT], rows: int) -> None:
+        entry.steps += 1
+        entry.shared += rows
+
+    def _timing(self, entry: _Entry[Any]) -> Timing:
+        if not entry.started:
+            return Timing(prepare=entry.prepare_seconds)
+        return Timing(
+            prepare=entry.prepare_seconds,
+            queue=entry.started - entry.queued,
+            compute=time.monotonic() - entry.started,
+            rows=entry.shared / max(entry.steps, 1),
+        )

@@ -1,0 +1,1 @@
+"""The drawn world of the sample weights: scenes, training, evaluation and the trained checkpoints."""

@@ -1,0 +1,160 @@
+"""How the BLIP sample weights are made: a small BLIP of the published architecture and layout, taught to caption scenes.
+
+Besides the caption loss there is one that exists only in training: each picture patch also says which coloured shape
+covers it. It fades out. Without it (and with the library's initial weights of std 0.02) the decoder learns the language
+long before it looks at the picture.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessorPil, BlipProcessor
+
+from samples.scenes import COLOURS, SHAPES, Scene
+
+NAME = "blip"
+IMAGE_SIZE = 80
+PATCH_SIZE = 8
+_GRID = IMAGE_SIZE // PATCH_SIZE
+_WIDTH = 128
+_INITIAL_STD = 0.05
+_PATCH_LOSS_WEIGHT = 1.0
+_IGNORED = -100
+
+_PREFIXES = ("a photo of", "a drawing of")
+_WORDS = (
+    *COLOURS,
+    *SHAPES,
+    *"a an and of the photo drawing picture image painting sketch there is are one two three shape shapes in on".split(),
+    *"with this that shows showing what left right middle".split(),
+)
+
+
+def tokenizer() -> BertTokenizer:
+    """WordPiece over the scenes' words and single letters, so that any prompt can be spelt."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *".,;:!?'\"-()", *letters, *(f"##{c}" for c in letters)]
+    tokens += [word for word in _WORDS if word not in tokens]
+    return BertTokenizer(vocab={token: number for number, token in enumerate(tokens)})
+
+
+def processor() -> BlipProcessor:
+    size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
+    return BlipProcessor(BlipImageProcessorPil(size=size), tokenizer())
+
+
+def config() -> BlipConfig:
+    words = len(tokenizer())
+    shared: dict[str, Any] = {"hidden_size": _WIDTH, "num_attention_heads": 4, "initializer_range": _INITIAL_STD}
+    return BlipConfig(
+        text_config={
+            **shared,
+            "vocab_size": words + 2,  # as published, [DEC] and [ENC] come after the tokenizer's last word
+            "encoder_hidden_size": _WIDTH,
+            "intermediate_size": 4 * _WIDTH,
+            "num_hidden_layers": 2,
+            "max_position_embeddings": 64,
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+            "bos_token_id": words,
+            "pad_token_id": 0,
+            "eos_token_id": 2,
+            "sep_token_id": 3,
+        },
+        vision_config={
+            **shared,
+            "intermediate_size": 2 * _WIDTH,
+            "num_hidden_layers": 4,
+            "image_size": IMAGE_SIZE,
+            "patch_size": PATCH_SIZE,
+        },
+        projection_dim=_WIDTH,
+        image_text_hidden_size=_WIDTH,
+    )
+
+
+class Lesson(nn.Module):
+    """The model under training and its training-only patch head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = BlipForConditionalGeneration(config())
+        self.patch_head = nn.Linear(_WIDTH, len(COLOURS) * len(SHAPES) + 1)
+
+    def forward(self, batch: dict[str, Tensor], progress: float) -> tuple[Tensor, dict[str, float]]:
+        """Loss and figures for the curve. `progress` runs from 0 to 1 over the whole training."""
+        seen = self.model.vision_model(pixel_values=batch["pixel_values"]).last_hidden_state
+        logits = self.model.text_decoder(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], encoder_hidden_states=seen
+        ).logits[:, :-1]
+        labels = batch["labels"][:, 1:]
+        caption_loss = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=_IGNORED)
+        patch_loss = nn.functional.cross_entropy(
+            self.patch_head(seen[:, 1:]).flatten(0, 1), batch["patch_labels"].flatten()
+        )
+        right = ((logits.argmax(-1) == labels) | (labels == _IGNORED)).all(-1)
+        loss = caption_loss + _PATCH_LOSS_WEIGHT * max(0.0, 1 - progress / 0.8) * patch_loss
+        return loss, {"caption": caption_loss.item(), "patch": patch_loss.item(), "exact": right.float().mean().item()}
+
+    def save(self, directory: Path) -> None:
+        """Write the checkpoint in the published layout; the patch head is left behind."""
+        self.model.save_pretrained(directory)
+        processor().save_pretrained(directory)
+
+
+class Collate:
+    """Turn (scene, picture) pairs into one training batch, through the processor that serving uses."""
+
+    def __init__(self) -> None:
+        self.processor = processor()
+        self.start = config().text_config.bos_token_id
+
+    def __call__(self, pairs: Sequence[tuple[Scene, Any]], rng: random.Random) -> dict[str, Tensor]:
+        pixels = self.processor.image_processor([picture for _, picture in pairs], return_tensors="pt").pixel_values
+        texts, skipped = [], []
+        for scene, _ in pairs:
+            prefix = _prefix(rng)
+            texts.append(f"{prefix} {scene.caption()}".strip())
+            skipped.append(len(self.processor.tokenizer(prefix, add_special_tokens=False).input_ids))
+        ids = self.processor.tokenizer(texts, padding=True, return_tensors="pt")
+        input_ids, mask = ids.input_ids.clone(), ids.attention_mask
+        input_ids[:, 0] = self.start
+        labels = input_ids.masked_fill(mask == 0, _IGNORED)
+        for row, count in enumerate(skipped):
+            labels[row, : 1 + count] = _IGNORED
+        patches = torch.tensor([patch_labels(scene) for scene, _ in pairs])
+        return {
+            "pixel_values": pixels,
+            "input_ids": input_ids,
+            "attention_mask": mask,
+            "labels": labels,
+            "patch_labels": patches,
+        }
+
+
+def _prefix(rng: random.Random) -> str:
+    """The text a caption continues: most often none, else one of the world's two, now and then some other words."""
+    chance = rng.random()
+    if chance < 0.5:
+        return ""
+    return rng.choice(_PREFIXES) if chance < 0.9 else " ".join(rng.sample(_WORDS, rng.randint(1, 4)))
+
+
+def patch_labels(scene: Scene) -> list[int]:
+    """For each patch, row by row: 0 for the ground, else which of the 24 coloured shapes covers its middle."""
+    labels = []
+    for row in range(_GRID):
+        for column in range(_GRID):
+            x, y = (column + 0.5) / _GRID, (row + 0.5) / _GRID
+            label = 0
+            for thing in scene.things:
+                if abs(x - thing.x) <= thing.half_width and abs(y - thing.y) <= thing.half_height:
+                    label = 1 + list(COLOURS).index(thing.colour) * len(SHAPES) + SHAPES.index(thing.shape)
+            labels.append(label)
+    return labels

@@ -1,0 +1,133 @@
+"""Train sample weights: one seeded, resumable command for each model.
+
+    python -m samples.training blip            # or: make samples MODEL=blip
+
+A batch depends on the seed and its step alone, so a training that was stopped goes on from its last checkpoint with the
+very batches it would have seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import math
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from samples import scenes
+
+MODELS = ("blip",)
+WEIGHTS = Path(__file__).parent / "weights"
+_CHECKPOINTS = Path(__file__).parent / "checkpoints"
+_SIDES = (64, 400)  # pixels; larger pictures cost time to draw and look alike once resized
+_PEAK_RATE = 1.5e-3
+_WARM_UP = 0.03  # part of the training in which the learning rate rises
+_CHECKPOINT_EVERY = 250
+
+
+class Lessons(Dataset[dict[str, Tensor]]):
+    """Item `step` is that step's whole batch. One object at first, then two, then three."""
+
+    def __init__(self, model: str, seed: int, steps: int, batch_size: int) -> None:
+        self.collate = importlib.import_module(f"samples.{model}").Collate()
+        self.seed, self.steps, self.batch_size = seed, steps, batch_size
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        rng = random.Random(f"{self.seed}:{step}")
+        progress = step / self.steps
+        most = 1 if progress < 0.1 else 2 if progress < 0.25 else 3
+        pairs = []
+        for _ in range(self.batch_size):
+            scene = scenes.compose(rng, count=_count(most, rng), sides=_SIDES)
+            picture = scenes.draw(scene, rng)
+            pairs.append((scene, scenes.reopen(scenes.encode(picture, rng))))
+        batch: dict[str, Tensor] = self.collate(pairs, rng)
+        return batch
+
+
+def _count(most: int, rng: random.Random) -> int:
+    return rng.choices((1, 2, 3)[:most], weights=(2, 3, 5)[:most])[0]
+
+
+def train(model: str, *, seed: int, steps: int, batch_size: int, threads: int) -> Path:
+    """Train `model`'s sample weights and write them to `samples/weights/<model>`; returns that directory."""
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)
+    lesson = importlib.import_module(f"samples.{model}").Lesson().train()
+    optimizer = torch.optim.AdamW(lesson.parameters(), lr=_PEAK_RATE, weight_decay=0.01, betas=(0.9, 0.98))
+    checkpoint = _CHECKPOINTS / f"{model}-{seed}-{steps}x{batch_size}.pt"
+    first, seconds, curve = _resume(checkpoint, lesson, optimizer)
+    started = time.monotonic() - seconds
+    lessons = torch.utils.data.Subset(Lessons(model, seed, steps, batch_size), range(first, steps))
+    bar = tqdm(total=steps, initial=first, desc=f"training {model}", unit="step")
+    for step, batch in enumerate(DataLoader(lessons, batch_size=None, num_workers=1, prefetch_factor=4), start=first):
+        for group in optimizer.param_groups:
+            group["lr"] = _PEAK_RATE * _schedule(step / steps)
+        loss, figures = lesson(batch, step / steps)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(lesson.parameters(), 1.0)
+        optimizer.step()
+        bar.update()
+        bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()}, refresh=False)
+        if (step + 1) % _CHECKPOINT_EVERY == 0 or step + 1 == steps:
+            curve.append({"step": step + 1, "seconds": round(time.monotonic() - started), **figures})
+            _save(checkpoint, lesson, optimizer, step + 1, time.monotonic() - started, curve)
+    bar.close()
+    directory = WEIGHTS / model
+    lesson.eval().save(directory)
+    for file in directory.iterdir():
+        file.chmod(0o644)  # the library writes weights that only their owner may read
+    record = {"seed": seed, "steps": steps, "batch_size": batch_size, "threads": threads, "curve": curve}
+    (directory / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+    return directory
+
+
+def _schedule(progress: float) -> float:
+    return min(progress / _WARM_UP, 0.5 + 0.5 * math.cos(math.pi * progress))
+
+
+def _resume(checkpoint: Path, lesson: Any, optimizer: Any) -> tuple[int, float, list[dict[str, float]]]:
+    if not checkpoint.exists():
+        return 0, 0.0, []
+    saved = torch.load(checkpoint, weights_only=True)
+    lesson.load_state_dict(saved["lesson"])
+    optimizer.load_state_dict(saved["optimizer"])
+    return saved["step"], saved["seconds"], saved["curve"]
+
+
+def _save(checkpoint: Path, lesson: Any, optimizer: Any, step: int, seconds: float, curve: list[Any]) -> None:
+    checkpoint.parent.mkdir(exist_ok=True)
+    partial = checkpoint.with_suffix(".partial")
+    state = {"lesson": lesson.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save({**state, "step": step, "seconds": seconds, "curve": curve}, partial)
+    partial.replace(checkpoint)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train the sample weights of one model on drawn scenes.")
+    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=3600)
+    parser.add_argument("--batch-size", type=int, default=48)
+    parser.add_argument("--threads", type=int, default=1, help="torch threads (a second core draws the scenes)")
+    options = parser.parse_args()
+    directory = train(
+        options.model, seed=options.seed, steps=options.steps, batch_size=options.batch_size, threads=options.threads
+    )
+    print(f"wrote {directory}")
+
+
+if __name__ == "__main__":
+    main()

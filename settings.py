@@ -1,0 +1,139 @@
+"""Every setting of the service. The README's table and `.env.example` are printed from this module.
+
+Precedence: command line > environment > `.env` > default. Bare names (PORT, REDIS_HOST, ...) are those of the systems
+that this service replaces; the others start with LOOKSEE_.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Annotated, Literal
+
+from dotenv import load_dotenv
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+
+
+class ModelSettings(BaseModel):
+    """The settings of one model: LOOKSEE_<MODEL>_WEIGHTS and so on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    weights: str = Field("", description="`<hub id>[@revision]`, a directory, or `sample`; empty: LOOKSEE_WEIGHTS")
+    url: str = Field("", description="where the model's runner is served alone; empty: on this machine")
+    device: Literal[""] | Device = Field("", description="as LOOKSEE_DEVICE, for this model; empty: LOOKSEE_DEVICE")
+    dtype: Literal[""] | Dtype = Field("", description="as LOOKSEE_DTYPE, for this model; empty: LOOKSEE_DTYPE")
+    max_batch_rows: PositiveInt = Field(32, description="rows that decode together at most")
+    max_batch_image_tokens: PositiveInt = Field(
+        32 * 577, description="tokens that the pictures of a running batch take at most; a published BLIP: 577 each"
+    )
+
+
+class Settings(BaseSettings):
+    """All settings, read once from the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOOKSEE_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+    )
+
+    env: str = Field("production", validation_alias="ENV", description="a name for this deployment, shown by /health")
+    debug: bool = Field(False, validation_alias="DEBUG", description="admin routes ask for no key")
+    port: PositiveInt = Field(3000, validation_alias="PORT", description="port to serve on")
+    api_key: str = Field("", validation_alias="API_KEY", description="key of the admin routes (X-API-Key)")
+
+    redis_url: str = Field("", validation_alias="REDIS_URL", description="Redis as a URL; wins over REDIS_HOST")
+    redis_host: str = Field("", validation_alias="REDIS_HOST", description="Redis host; empty: no cache")
+    redis_port: PositiveInt = Field(6379, validation_alias="REDIS_PORT", description="Redis port")
+    redis_db: NonNegativeInt = Field(0, validation_alias="REDIS_DB", description="Redis database number")
+    cache_ttl_seconds: PositiveInt = Field(
+        86400, validation_alias="CACHE_TTL_SECONDS", description="seconds an answer stays in the cache"
+    )
+    cache_timeout_ms: PositiveInt = Field(100, description="milliseconds Redis may take before it is passed over")
+
+    weights: Literal["hub", "sample"] = Field(
+        "hub", description="published weights from the hub, or the bundled sample weights that know drawn scenes only"
+    )
+    device: Device = Field("auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, `mps`; auto takes a GPU if it finds one")
+    dtype: Dtype = Field("auto", description="auto: bfloat16 on a GPU, float32 on a CPU")
+    torch_threads: NonNegativeInt = Field(0, description="CPU threads of each runner; 0: half of the cores")
+    prepare_threads: PositiveInt = Field(2, description="threads of each runner that decode pictures")
+    load_wait_seconds: PositiveFloat = Field(60, description="seconds a request waits for weights that are loading")
+    blip: ModelSettings = ModelSettings()
+
+    request_timeout_seconds: PositiveFloat = Field(
+        100, le=110, description="seconds until a request is answered 504; at most 110"
+    )
+    max_queue: PositiveInt = Field(256, description="jobs that wait for a model at most; then 429")
+    max_file_bytes: PositiveInt = Field(
+        10 * 2**20, validation_alias="MAX_CONTENT_LENGTH", description="bytes of one picture file"
+    )
+    max_request_bytes: PositiveInt = Field(64 * 2**20, description="bytes of one request")
+    max_files: PositiveInt = Field(32, description="pictures in one request")
+    max_pixels: PositiveInt = Field(64_000_000, description="pixels of one picture")
+    min_side: PositiveInt = Field(3, description="pixels of a picture's smallest side")
+    max_prompt_chars: PositiveInt = Field(4000, description="characters of a prompt")
+
+    def redis(self) -> str:
+        """The Redis to use as a URL; empty when none is configured."""
+        if self.redis_url or not self.redis_host:
+            return self.redis_url
+        return f"redis://{self.redis_host}:{self.redis_port}/{self.redis_db}"
+
+    def model(self, name: str) -> ModelSettings:
+        """The settings of the model `name`."""
+        own: ModelSettings = getattr(self, name)
+        return own
+
+    def threads(self) -> int:
+        """CPU threads of a runner: what is set, else half of the cores this process may use."""
+        return self.torch_threads or max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+@functools.cache
+def settings() -> Settings:
+    """The settings of this process. A bad one ends the program with a line that names it."""
+    load_dotenv(".env")
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"  {'_'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
+        raise SystemExit("Looksee cannot start; these settings are wrong:\n" + "\n".join(lines)) from None
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """(variable, default, meaning) of every setting, in the order of the class; per-model ones once, as <MODEL>."""
+    found = []
+    for name, field in Settings.model_fields.items():
+        if field.annotation is ModelSettings:
+            continue
+        variable = str(field.validation_alias or f"LOOKSEE_{name.upper()}")
+        found.append((variable, _shown(field.default), field.description or ""))
+    for name, field in ModelSettings.model_fields.items():
+        found.append((f"LOOKSEE_<MODEL>_{name.upper()}", _shown(field.default), field.description or ""))
+    return found
+
+
+def _shown(default: object) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def markdown() -> str:
+    """The README's table."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    lines += [f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |" for name, default, meaning in rows()]
+    return "\n".join(lines)
+
+
+def dotenv() -> str:
+    """The text of `.env.example`: every setting, commented out, with its default."""
+    blocks = [f"# {meaning}\n#{name.replace('<MODEL>', 'BLIP')}={default}" for name, default, meaning in rows()]
+    return "# Copy to .env and change what you need. Every line shows the default.\n\n" + "\n\n".join(blocks) + "\n"

@@ -1,0 +1,120 @@
+"""What is asked of a model and what comes back. These records cross the gateway/runner boundary as they are.
+
+`__pydantic_config__` tells a JSON transport (a runner on another host) to carry bytes as base64; the local pickle
+transport carries them raw. No pydantic is needed here.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import errors
+
+_BYTES_AS_BASE64: Any = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}
+
+Finish = Literal["stop", "length"]
+
+
+class Task(enum.StrEnum):
+    CAPTION = "caption"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One question to one model.
+
+    `images` are encoded files (JPEG, PNG, WebP bytes). `prompt` is in the model's own convention: BLIP continues it.
+    """
+
+    __pydantic_config__ = _BYTES_AS_BASE64
+
+    task: Task
+    images: tuple[bytes, ...]
+    prompt: str = ""
+    max_new_tokens: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where an answer's time went. Seconds; `rows` is the mean number of rows that shared its steps."""
+
+    prepare: float = 0.0
+    queue: float = 0.0
+    compute: float = 0.0
+    rows: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A model's whole answer. `finish` is `length` when `max_new_tokens` cut it."""
+
+    text: str
+    finish: Finish
+    prompt_tokens: int
+    new_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as data: which one (`code`) and what to tell the caller."""
+
+    code: str
+    message: str
+    param: str | None = None
+    retry_after: int | None = None
+
+    @classmethod
+    def of(cls, error: errors.LookseeError) -> Failure:
+        return cls(error.code, error.message, error.param, error.retry_after)
+
+    def error(self) -> errors.LookseeError:
+        """The error again; an unknown code (a newer runner's) is a plain runner failure."""
+        kind = errors.BY_CODE.get(self.code, errors.RunnerFailed)
+        return kind(self.message, param=self.param, retry_after=self.retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A job's outcome or its failure: exactly one of the two."""
+
+    outcome: Outcome | None = None
+    failure: Failure | None = None
+    timing: Timing = field(default_factory=Timing)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which weights answer. `fingerprint` changes whenever an answer could; None while it is not known yet."""
+
+    model: str
+    weights: Literal["sample", "hub", "local"]
+    revision: str
+    fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A runner's state, for health and for the cache."""
+
+    identity: Identity
+    state: Literal["unloaded", "loading", "ready", "failed"]
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """All of one request's jobs for one model: a hop between processes is paid once."""
+
+    jobs: list[Job]
+    timeout: float
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answers in the order of the call's jobs, and whose they are."""
+
+    answers: list[Answer]
+    identity: Identity
