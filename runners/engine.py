@@ -12,6 +12,7 @@ on. Knows nothing of torch: the tests drive it with a toy model.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import threading
@@ -125,7 +126,8 @@ class Engine(Generic[RowT, BatchT]):
                 if not future.done():
                     future.set_result(result)
 
-            loop.call_soon_threadsafe(deliver)
+            with contextlib.suppress(RuntimeError):  # the caller's loop has ended, and the caller with it
+                loop.call_soon_threadsafe(deliver)
 
         now = time.monotonic()
         entry: _Entry[RowT] = _Entry(answer, deadline=now + timeout, submitted=now)
@@ -147,6 +149,8 @@ class Engine(Generic[RowT, BatchT]):
         self._device.join()
         for entry in [*self._entries, *self._waiting]:
             self._fail(entry, errors.ModelNotReady("The model was released; try again.", retry_after=1))
+        self._entries.clear()
+        self._waiting.clear()
 
     @property
     def busy(self) -> bool:

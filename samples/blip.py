@@ -105,7 +105,11 @@ class Lesson(nn.Module):
     def save(self, directory: Path) -> None:
         """Write the checkpoint in the published layout; the patch head is left behind."""
         self.model.save_pretrained(directory)
-        processor().save_pretrained(directory)
+        parts = processor()
+        parts.image_processor.save_pretrained(directory)
+        parts.tokenizer.save_pretrained(directory)
+        words = sorted(parts.tokenizer.get_vocab().items(), key=lambda item: item[1])
+        (directory / "vocab.txt").write_text("".join(f"{word}\n" for word, _ in words))
 
 
 class Collate:

@@ -1,0 +1,59 @@
+# Looksee: `make serve` and `make test` set up what they need and start again in seconds.
+
+PYTHON ?= python3.11
+PORT ?=
+WEIGHTS ?= sample
+MODEL ?= blip
+BIN := .venv/bin
+SERVE_ENV := LOOKSEE_WEIGHTS=$${LOOKSEE_WEIGHTS:-$(WEIGHTS)}
+
+.PHONY: help setup serve test lint types check format samples evaluate bench build image docs clean
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup: .venv/ready  ## make the environment in .venv
+
+.venv/ready: pyproject.toml constraints.txt
+	@echo "looksee: setting up .venv (a minute or two, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[dev]'
+	@touch $@
+
+serve: setup  ## serve on PORT (3000) with a Redis of its own and the sample weights (WEIGHTS=hub: the published ones)
+	@LOOKSEE_WEIGHTS=$${LOOKSEE_WEIGHTS:-$(WEIGHTS)} exec $(BIN)/python -m deploy.local $(if $(PORT),--port $(PORT))
+
+test: setup  ## the whole suite, against a real Redis, real servers and a real browser
+	@$(BIN)/python -m pytest
+
+lint: setup  ## style and formatting
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup  ## strict types
+	@$(BIN)/mypy
+
+check: lint types test  ## all of it
+
+format: setup  ## put the code into form
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+samples: setup  ## train the sample weights of MODEL (blip)
+	@$(BIN)/python -m samples.training $(MODEL)
+
+evaluate: setup  ## measure the sample weights of MODEL through a running service
+	@$(BIN)/python -m samples.evaluate $(MODEL)
+
+bench: setup  ## throughput beside a plain server, in one run
+	@$(BIN)/python -m bench
+
+build: setup  ## make the bento
+	@$(BIN)/bentoml build
+
+image: build  ## make the container image of the newest bento
+	@$(BIN)/bentoml containerize looksee:latest --image-tag looksee:latest
+
+docs: setup  ## print the generated tables into README.md and .env.example
+	@$(BIN)/python docs/generate.py
+
+clean:  ## remove the environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

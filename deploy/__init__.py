@@ -1,0 +1,1 @@
+"""Running the service: on this machine, as a bento, as an image."""

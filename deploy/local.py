@@ -1,0 +1,69 @@
+"""Serve on this machine: a Redis if none is configured, then `bentoml serve`. Ctrl-C or SIGTERM ends all of it.
+
+    python -m deploy.local [--port N] [--host ADDRESS]        # or: make serve
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+from deploy import redis_server
+from settings import settings
+
+ROOT = Path(__file__).parent.parent
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Serve Looksee on this machine.")
+    parser.add_argument("--port", type=int, help="default: PORT, else 3000")
+    parser.add_argument("--host", default="0.0.0.0")
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    signal.signal(signal.SIGTERM, _stop)
+    with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
+        config = settings()
+        port = options.port or config.port
+        if config.redis():
+            print("looksee: using the Redis that is configured", flush=True)
+        else:
+            os.environ["REDIS_URL"] = stack.enter_context(redis_server.running())
+            print(f"looksee: started a Redis of its own ({redis_server.executable()})", flush=True)
+        os.environ.setdefault("BENTOML_CONFIG", str(ROOT / "configuration.yaml"))
+        # BentoML empties its metrics folder at each start: two services on one host must not share a home.
+        if "BENTOML_HOME" not in os.environ:
+            os.environ["BENTOML_HOME"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="looksee-bentoml-"))
+        print(f"looksee: serving {config.weights} weights on http://localhost:{port}", flush=True)
+        return _serve(port, options.host)
+    return 0
+
+
+def _serve(port: int, host: str) -> int:
+    command = [sys.executable, "-m", "bentoml", "serve", "service:Looksee", "--port", str(port), "--host", host]
+    # A session of its own, so that a Ctrl-C in the terminal reaches it through us alone, once.
+    server = subprocess.Popen(command, start_new_session=True)
+    try:
+        return server.wait()
+    finally:
+        if server.poll() is None:
+            server.terminate()
+            try:
+                server.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)
+                server.wait()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

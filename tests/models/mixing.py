@@ -1,0 +1,40 @@
+"""Drive a model's five verbs as the engine does, with rows that join and leave at random steps."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from models.base import Model, Row
+
+
+def decode_mixed(model: Model[Any, Any], rows: Sequence[Row], rng: random.Random, *, most: int = 8) -> int:
+    """Decode all rows to their ends; returns how many joins into a running batch there were."""
+    waiting, running = list(rows), list[Row]()
+    batch: Any = None
+    joins = 0
+    while waiting or running:
+        room = most - len(running)
+        if waiting and room and (not running or rng.random() < 0.4):
+            count = rng.randint(1, min(room, len(waiting), 4))
+            newcomers, waiting = waiting[:count], waiting[count:]
+            fresh = model.prefill(newcomers)
+            model.read_out(fresh)
+            newcomers, fresh = _without_ended(model, newcomers, fresh)
+            if newcomers:
+                joins += batch is not None
+                batch = fresh if batch is None else model.join(batch, fresh)
+                running += newcomers
+        if running:
+            model.step(batch)
+            model.read_out(batch)
+            running, batch = _without_ended(model, running, batch)
+    return joins
+
+
+def _without_ended(model: Model[Any, Any], rows: list[Row], batch: Any) -> tuple[list[Row], Any]:
+    keep = [index for index, row in enumerate(rows) if row.finish is None]
+    if len(keep) == len(rows):
+        return rows, batch
+    return [rows[index] for index in keep], model.leave(batch, keep) if keep else None

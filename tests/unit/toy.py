@@ -1,0 +1,79 @@
+"""A model without weights behind the five verbs: it spells a word, one letter a step, and can be made to fail."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import errors
+from models.base import Row
+from vision.tasks import Job, Outcome, Task
+
+
+@dataclass(slots=True, kw_only=True)
+class ToyRow(Row):
+    word: str
+
+
+@dataclass
+class ToyBatch:
+    """Each row beside how far its word is told: a batch that lost its order or its rows would spell wrongly."""
+
+    rows: list[ToyRow]
+    places: list[int]
+
+
+def job(word: str, *, max_new_tokens: int = 50) -> Job:
+    return Job(Task.CAPTION, (b"",), word, max_new_tokens)
+
+
+@dataclass
+class ToyModel:
+    """`on_step` and `on_prefill` get the words of the batch before the work is done, and may raise or block."""
+
+    delay: float = 0.0
+    on_prefill: Callable[[list[str]], None] = lambda words: None
+    on_step: Callable[[list[str]], None] = lambda words: None
+    on_join: Callable[[], None] = lambda: None
+    steps: list[int] = field(default_factory=list)
+    prefills: list[int] = field(default_factory=list)
+    threads: set[str] = field(default_factory=set)
+
+    def prepare(self, job: Job) -> ToyRow:
+        if job.prompt == "unreadable":
+            raise errors.CorruptImage("The picture is damaged and cannot be read.")
+        return ToyRow(
+            word=job.prompt, cost=len(job.prompt), max_new_tokens=job.max_new_tokens, prompt_tokens=1
+        )
+
+    def prefill(self, rows: Sequence[ToyRow]) -> ToyBatch:
+        self.threads.add(threading.current_thread().name)
+        self.on_prefill([row.word for row in rows])
+        self.prefills.append(len(rows))
+        return ToyBatch(list(rows), [len(row.tokens) for row in rows])
+
+    def join(self, running: ToyBatch, newcomers: ToyBatch) -> ToyBatch:
+        self.on_join()
+        return ToyBatch(running.rows + newcomers.rows, running.places + newcomers.places)
+
+    def step(self, batch: ToyBatch) -> None:
+        time.sleep(self.delay)
+        self.on_step([row.word for row in batch.rows])
+        self.steps.append(len(batch.rows))
+        batch.places = [place + 1 for place in batch.places]
+
+    def leave(self, batch: ToyBatch, keep: Sequence[int]) -> ToyBatch:
+        return ToyBatch([batch.rows[index] for index in keep], [batch.places[index] for index in keep])
+
+    def read_out(self, batch: ToyBatch) -> None:
+        for row, place in zip(batch.rows, batch.places, strict=True):
+            row.tokens.append(ord(row.word[place]))
+            if place + 1 == len(row.word):
+                row.finish = "stop"
+            elif len(row.tokens) >= row.max_new_tokens:
+                row.finish = "length"
+
+    def outcome(self, row: ToyRow) -> Outcome:
+        return Outcome("".join(map(chr, row.tokens)), row.finish or "length", row.prompt_tokens, len(row.tokens))

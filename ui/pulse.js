@@ -1,0 +1,24 @@
+/** A steady look at the service's health, only while somebody looks at the page. */
+
+import { health } from "./service.js";
+
+const EVERY_MS = 4000;
+
+/** Call `tell(health)` every few seconds, with null when there is no answer. Returns a function that looks at once. */
+export function watch(tell) {
+  let timer = null;
+  let asking = false;
+
+  async function look() {
+    clearTimeout(timer);
+    if (asking) return;
+    asking = true;
+    tell(await health().catch(() => null));
+    asking = false;
+    if (!document.hidden) timer = setTimeout(look, EVERY_MS);
+  }
+
+  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
+  look();
+  return look;
+}
