@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
@@ -11,18 +12,27 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 import bentoml
 from _bentoml_sdk import Service
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 
 from api import moondream
 from api.app import build
+from api.document import document
 from api.door import Door
 from cache.lookaside import Lookaside
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
 from runners.blip import Blip
+from runners.respawn import watch_closely
 from settings import settings
 
+watch_closely()
+
 _SETTINGS = settings()
-_DESK = Desk({}, Lookaside(_SETTINGS.redis(), ttl=_SETTINGS.cache_ttl_seconds, timeout=_SETTINGS.cache_timeout_ms / 1000))
+_DESK = Desk(
+    {}, Lookaside(_SETTINGS.redis(), ttl=_SETTINGS.cache_ttl_seconds, timeout=_SETTINGS.cache_timeout_ms / 1000)
+)
+_HTTP = build(_DESK, _SETTINGS)
+_LEFT_OUT = ("index", "openapi-spec", "static_content")
 
 
 class Gateway(Service[Any]):
@@ -30,12 +40,15 @@ class Gateway(Service[Any]):
 
     def to_asgi(self, is_main: bool = True) -> Any:
         app: Starlette = super().to_asgi(is_main=is_main)
-        # Our routes come first, so that /healthz, /readyz and / are ours. BentoML's own page (it loads a tracker) and
-        # its directory of static files (it would match any path) are left out.
-        (ours,) = [route for route in app.router.routes if route.name == "http"]
-        theirs = [route for route in app.router.routes if route.name not in ("http", "index", "static_content")]
-        app.router.routes[:] = [ours, *theirs]
+        # Our routes come first, so that /healthz, /readyz and / are ours. BentoML's own page (it loads a tracker), its
+        # document (it loads badges) and its directory of static files (it would match any path) are left out.
+        routes = [route for route in app.router.routes if _name(route) not in _LEFT_OUT]
+        app.router.routes[:] = sorted(routes, key=lambda route: _name(route) != "http")
         return Door(app, max_body=_SETTINGS.max_request_bytes)
+
+
+def _name(route: BaseRoute) -> str:
+    return getattr(route, "name", "")
 
 
 @bentoml.service(
@@ -45,7 +58,7 @@ class Gateway(Service[Any]):
     traffic={"timeout": 130},  # above the runners' 120, above our own deadline, so that ours is the one that answers
     runner_probe={"enabled": False},
 )
-@bentoml.asgi_app(build(_DESK, _SETTINGS), path="/", name="http")
+@bentoml.asgi_app(_HTTP, path="/", name="http")
 class Looksee:
     """Captions for your pictures, on your own machine."""
 
@@ -68,3 +81,16 @@ class Looksee:
     @bentoml.on_shutdown
     async def close(self) -> None:
         await _DESK.cache.close()
+
+
+@functools.cache
+def _document() -> dict[str, Any]:
+    gateway: Any = Looksee  # the decorator made a Service of the class
+    described = gateway.openapi_spec.asdict()["paths"]
+    return document(_HTTP, {method.route: described[method.route] for method in gateway.apis.values()})
+
+
+@_HTTP.get("/openapi.json", include_in_schema=False)
+async def openapi() -> dict[str, Any]:
+    """The document of every public route."""
+    return _document()

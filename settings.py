@@ -62,7 +62,9 @@ class Settings(BaseSettings):
     weights: Literal["hub", "sample"] = Field(
         "hub", description="published weights from the hub, or the bundled sample weights that know drawn scenes only"
     )
-    device: Device = Field("auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, `mps`; auto takes a GPU if it finds one")
+    device: Device = Field(
+        "auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, `mps`; auto takes a GPU if it finds one"
+    )
     dtype: Dtype = Field("auto", description="auto: bfloat16 on a GPU, float32 on a CPU")
     torch_threads: NonNegativeInt = Field(0, description="CPU threads of each runner; 0: half of the cores")
     prepare_threads: PositiveInt = Field(2, description="threads of each runner that decode pictures")

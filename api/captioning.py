@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 import errors
 from api import shape, uploads
 from api.context import REQUEST_ID
-from api.uploads import Upload
 from departure import unless_gone
-from gateway.desk import Desk, Question, Served
+from gateway.desk import Desk, Question, Result, Served
 from models.catalog import CATALOG, entry_for
 from settings import Settings
 from vision.images import Picture
@@ -41,6 +41,41 @@ _FILES = {
     }
 }
 
+
+class Captioned(BaseModel):
+    """A picture's caption."""
+
+    filename: str
+    caption: str
+    tags: list[str] = Field(description="content words of the caption, then adjacent pairs joined by _")
+    flagged: bool | None = Field(description="the answer to flag_caption_prompt; null when it was not understood")
+    flag_evaluated: bool = Field(description="whether the flag question was asked")
+    cache: bool = Field(description="whether the cache had the caption")
+    model: str
+    revision: str
+    weights: Literal["sample", "hub", "local"]
+
+
+class FileError(BaseModel):
+    """What is wrong with a file."""
+
+    code: str
+    message: str
+
+
+class Failed(BaseModel):
+    """A picture that could not be captioned."""
+
+    filename: str
+    error: FileError
+
+
+class Captions(BaseModel):
+    """One result for each file, in upload order."""
+
+    results: list[Captioned | Failed]
+
+
 ModelName = Annotated[str, Query(description=f"one of: {', '.join(CATALOG)}", examples=["blip"])]
 
 
@@ -48,7 +83,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
     """The routes, bound to a desk."""
     routes = APIRouter(prefix="/api", tags=["captioning"])
 
-    @routes.post("/caption-images", summary="A caption for each picture", openapi_extra=_FILES)
+    @routes.post("/caption-images", summary="A caption for each picture", openapi_extra=_FILES, response_model=Captions)
     async def caption_images(
         request: Request,
         model: ModelName = "blip",
@@ -61,12 +96,12 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         for name, prompt in (("caption_prompt", caption_prompt), ("flag_caption_prompt", flag_caption_prompt)):
             check_prompt(prompt, settings, param=name)
         files = await uploads.read(request, "images", settings)
-        questions = [Question(Task.CAPTION, file.picture, caption_prompt) for file in files if isinstance(file.picture, Picture)]
-        work = desk.answer(
-            model, questions, timeout=settings.request_timeout_seconds, request_id=REQUEST_ID.get()
-        )
-        served = iter(await unless_gone(request.receive, work) if questions else ())
-        return _answer([(file, next(served) if isinstance(file.picture, Picture) else None) for file in files], strict)
+        good = [file.picture for file in files if isinstance(file.picture, Picture)]
+        questions = [Question(Task.CAPTION, picture, caption_prompt) for picture in good]
+        work = desk.answer(model, questions, timeout=settings.request_timeout_seconds, request_id=REQUEST_ID.get())
+        answers = iter(await unless_gone(request.receive, work))
+        results = [next(answers) if isinstance(file.picture, Picture) else file.picture for file in files]
+        return _answer([file.filename for file in files], results, strict)
 
     return routes
 
@@ -79,35 +114,33 @@ def check_prompt(prompt: str, settings: Settings, *, param: str) -> None:
         )
 
 
-def _answer(pairs: Sequence[tuple[Upload, Served | None]], strict: bool) -> Response:
-    results, failures = [], []
-    for file, served in pairs:
-        error = file.picture if isinstance(file.picture, errors.LookseeError) else served.error if served else None
-        if error is not None:
-            failures.append(error)
-            results.append({"filename": file.filename, "error": {"code": error.code, "message": error.message}})
-        elif served is not None:
-            results.append({"filename": file.filename, **_result(served)})
+def _answer(filenames: Sequence[str], results: Sequence[Result], strict: bool) -> Response:
+    shown: list[Captioned | Failed] = []
+    for filename, result in zip(filenames, results, strict=True):
+        if isinstance(result, Served):
+            shown.append(_captioned(filename, result))
+        else:
+            shown.append(Failed(filename=filename, error=FileError(code=result.code, message=result.message)))
+    content = Captions(results=shown).model_dump()
+    failures = [result for result in results if not isinstance(result, Served)]
     if failures and (strict or len(failures) == len(results)):
-        return shape.response(failures[0], {"results": results})
-    headers = server_timing([served for _, served in pairs if served is not None])
-    return JSONResponse({"results": results}, headers=headers)
+        return shape.response(failures[0], content)
+    return JSONResponse(content, headers=server_timing([result for result in results if isinstance(result, Served)]))
 
 
-def _result(served: Served) -> dict[str, Any]:
-    caption = served.result().text
-    identity = served.identity
-    return {
-        "caption": caption,
-        "tags": tags(caption),
-        # No model on offer answers questions yet, so nothing was asked of one.
-        "flagged": False,
-        "flag_evaluated": False,
-        "cache": served.cached,
-        "model": identity.model if identity else None,
-        "revision": identity.revision if identity else None,
-        "weights": identity.weights if identity else None,
-    }
+def _captioned(filename: str, served: Served) -> Captioned:
+    caption = served.outcome.text
+    return Captioned(
+        filename=filename,
+        caption=caption,
+        tags=tags(caption),
+        flagged=False,
+        flag_evaluated=False,  # no model on offer answers questions yet, so nothing was asked of one
+        cache=served.cached,
+        model=served.identity.model,
+        revision=served.identity.revision,
+        weights=served.identity.weights,
+    )
 
 
 def server_timing(served: Sequence[Served]) -> dict[str, str]:

@@ -51,6 +51,8 @@ class Door:
         """What can be refused before anything is read or counted: BentoML keeps metrics for every path it ever saw."""
         if all(route.matches(scope)[0] is Match.NONE for route in self.app.router.routes):
             return errors.NotFound("There is nothing at this address.")
+        if not headers.get("content-type", "").isascii():
+            return errors.InvalidRequest("The Content-Type header is malformed.")  # BentoML's access log fails on it
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > self._max_body:
             return _too_large(self._max_body)

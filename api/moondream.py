@@ -17,7 +17,7 @@ from api.captioning import check_prompt, server_timing
 from api.context import REQUEST_ID
 from api.uploads import image_limits
 from departure import unless_gone
-from gateway.desk import Desk, Question
+from gateway.desk import Desk, Question, Served
 from models.catalog import entry_for
 from settings import Settings
 from vision.images import from_base64
@@ -42,17 +42,17 @@ async def caption(
         picture = await asyncio.to_thread(from_base64, image, image_limits(settings))
         question = Question(Task.CAPTION, picture, prompt)
         work = desk.answer(model, [question], timeout=settings.request_timeout_seconds, request_id=REQUEST_ID.get())
-        (served,) = await unless_gone(receive, work)
-        outcome = served.result()
+        (result,) = await unless_gone(receive, work)
     except errors.LookseeError as error:
         return shape.response(error)
-    identity = served.identity
+    if not isinstance(result, Served):
+        return shape.response(result)
     content = {
         "status": "success",
-        "caption": outcome.text,
-        "cache": served.cached,
+        "caption": result.outcome.text,
+        "cache": result.cached,
         "model": model,
-        "revision": identity.revision if identity else None,
-        "weights": identity.weights if identity else None,
+        "revision": result.identity.revision,
+        "weights": result.identity.weights,
     }
-    return JSONResponse(content, headers=server_timing([served]))
+    return JSONResponse(content, headers=server_timing([result]))

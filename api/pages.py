@@ -16,11 +16,15 @@ from settings import Settings
 
 UI = Path(__file__).parent.parent / "ui"
 _DOCS = resources.files("fastapi_offline") / "static"
-_DOCUMENT = "/docs.json"
+_DOCUMENT = "/openapi.json"
 _TITLE = "Looksee"
 # Assets are named one by one: a directory mount would answer, and count in the metrics, any path below it.
 _ASSETS = {
-    **{f"/ui/{file.name}": file for file in sorted(UI.iterdir()) if file.suffix in (".css", ".js", ".svg", ".jpg", ".png")},
+    **{
+        f"/ui/{file.name}": file
+        for file in sorted(UI.iterdir())
+        if file.suffix in (".css", ".js", ".svg", ".jpg", ".png")
+    },
     **{
         f"/docs/{name}": Path(str(_DOCS / name))
         for name in ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js")
@@ -74,18 +78,15 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
 
     @routes.get("/health", tags=["health"], summary="The gateway, its models and its cache")
     async def health() -> dict[str, Any]:
-        redis, *statuses = await asyncio.gather(
-            desk.cache.ping(), *(runner.status() for runner in desk.runners.values())
-        )
+        statuses = await asyncio.gather(*(runner.status() for runner in desk.runners.values()))
         models = {
-            name: status.state if status else "unreachable"
-            for name, status in zip(desk.runners, statuses, strict=True)
+            name: status.state if status else "unreachable" for name, status in zip(desk.runners, statuses, strict=True)
         }
         return {
             "status": "healthy",
             "model_loaded": "ready" in models.values(),
             "models": models,
-            "redis": redis,
+            "redis": await desk.cache.ping(),
             "version": version(),
             "environment": settings.env,
         }

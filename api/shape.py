@@ -1,6 +1,6 @@
 """The one shape of every error answer, and what becomes of those that the frameworks make.
 
-    {"detail": "<message>", "error": {"code", "message", "param", "request_id"}}
+{"detail": "<message>", "error": {"code", "message", "param", "request_id"}}
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from starlette.datastructures import UploadFile
-from starlette.requests import Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 
 import errors
 from settings import Settings
@@ -36,7 +37,8 @@ async def read(request: Request, field: str, settings: Settings) -> list[Upload]
     content_type = request.headers.get("content-type", "")
     if content_type and not content_type.lower().startswith("multipart/form-data"):
         raise errors.UnsupportedMediaType("Send the pictures as multipart/form-data.")
-    async with request.form() as form:
+    form = await _form(request)
+    try:
         files = [part for part in form.getlist(field) if isinstance(part, UploadFile)]
         if not files:
             raise errors.InvalidValue(f"Send at least one file in the form field '{field}'.", param=field)
@@ -48,12 +50,24 @@ async def read(request: Request, field: str, settings: Settings) -> list[Upload]
         contents = [
             await file.read() if (file.size or 0) <= settings.max_file_bytes else file.size or 0 for file in files
         ]
+    finally:
+        await form.close()
     limits = image_limits(settings)
 
     def examine_all() -> list[Upload]:
-        return [_examined(file.filename or "", content, limits, field) for file, content in zip(files, contents, strict=True)]
+        pairs = zip(files, contents, strict=True)
+        return [_examined(file.filename or "", content, limits, field) for file, content in pairs]
 
     return await asyncio.to_thread(examine_all)
+
+
+async def _form(request: Request) -> FormData:
+    try:
+        return await request.form()
+    except (HTTPException, ClientDisconnect):
+        raise
+    except Exception as error:  # a hostile boundary or header makes the parser raise nearly anything
+        raise errors.InvalidRequest("The form could not be read.") from error
 
 
 def _examined(filename: str, content: bytes | int, limits: ImageLimits, field: str) -> Upload:

@@ -1,6 +1,6 @@
 """Cache keys: everything an answer depends on, and nothing else.
 
-    v1:img:{sha256 of the file}:{variant}
+v1:img:{sha256 of the file}:{variant}
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Answers in Redis. Nothing here ever fails a request: a Redis that is down, hung or wrong is a miss, and soon no call.
+"""Answers in Redis. Nothing here ever fails a request: a Redis that is down, hung or wrong is a miss, soon no call.
 
-redis-py's defaults would wait 5 to 30 s for a Redis that is gone; here each call has one short timeout and no retry, and
-a breaker leaves a failing Redis alone.
+redis-py's defaults would wait 5 to 30 s for a Redis that is gone; here each call has one short timeout and no retry,
+and a breaker leaves a failing Redis alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Serve on this machine: a Redis if none is configured, then `bentoml serve`. Ctrl-C or SIGTERM ends all of it.
 
-    python -m deploy.local [--port N] [--host ADDRESS]        # or: make serve
+python -m deploy.local [--port N] [--host ADDRESS]        # or: make serve
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
@@ -15,7 +15,7 @@ from gateway.flight import Flight
 from gateway.runners import RunnerClient
 from models.catalog import entry_for
 from vision.images import Picture
-from vision.tasks import Answer, Failure, Identity, Job, Outcome, Task, Timing
+from vision.tasks import Answer, Identity, Job, Outcome, Task, Timing
 
 _LOOKUPS = Counter("looksee_cache_requests_total", "Lookups by result: hit, miss, coalesced, bypass", ["result"])
 
@@ -35,22 +35,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One question's result: an outcome or an error, whose it is, and whether the cache had it."""
+    """An outcome, whose it is, and whether the cache had it."""
 
-    identity: Identity | None
-    outcome: Outcome | None = None
-    error: errors.LookseeError | None = None
+    outcome: Outcome
+    identity: Identity
     cached: bool = False
-    timing: Timing = Timing()
-
-    def result(self) -> Outcome:
-        """The outcome; raises the error if there is one."""
-        if self.outcome is None:
-            raise self.error or errors.RunnerFailed("The model gave no answer.")
-        return self.outcome
+    timing: Timing = field(default_factory=Timing)
 
 
-_Flown = tuple[Answer, Identity | None]
+Result = Served | errors.LookseeError
 
 
 class Desk:
@@ -58,11 +51,11 @@ class Desk:
 
     def __init__(self, runners: Mapping[str, RunnerClient], cache: Lookaside) -> None:
         self.runners, self.cache = runners, cache
-        self._flight: Flight[_Flown] = Flight()
+        self._flight: Flight[Result] = Flight()
 
     async def answer(
         self, model: str, questions: Sequence[Question], *, timeout: float, request_id: str = ""
-    ) -> list[Served]:
+    ) -> list[Result]:
         """A result for each question, in order; those the cache lacks travel to the runner in one call.
 
         Raises UnknownModel or TaskNotSupported; whatever concerns single questions is in their results.
@@ -74,44 +67,45 @@ class Desk:
         identity = await runner.identity()
         jobs = [question.job() for question in questions]
         cache_keys = [
-            identity and keys.key(job, question.picture.digest, identity)
+            keys.key(job, question.picture.digest, identity) if identity else None
             for job, question in zip(jobs, questions, strict=True)
         ]
         stored = await self.cache.get([key for key in dict.fromkeys(cache_keys) if key])
         missing = [index for index, key in enumerate(cache_keys) if key not in stored]
 
-        async def run(own: list[int]) -> list[_Flown]:
-            wanted = [missing[index] for index in own]
+        async def run(own: list[int]) -> list[Result]:
+            """Have the missing questions with these numbers answered, and store what is whole."""
+            wanted = [missing[number] for number in own]
             rest = deadline - time.monotonic()
             try:
                 reply = await runner.infer([jobs[index] for index in wanted], timeout=rest, request_id=request_id)
             except errors.LookseeError as error:
-                return [(Answer(failure=Failure.of(error)), identity)] * len(wanted)
+                return [error] * len(wanted)
             if reply.identity == identity:  # else the runner came back with other weights: these keys are not theirs
                 await self._store([cache_keys[index] for index in wanted], reply.answers)
-            return [(answer, reply.identity) for answer in reply.answers]
+            return [_result(answer, reply.identity) for answer in reply.answers]
 
-        flown: dict[int, _Flown] = {}
-        if missing:
-            # A question without a key shares nothing: its flight is its own.
-            flights = [cache_keys[index] or object() for index in missing]
-            results, joined = await self._flight.run(flights, run)
-            flown = dict(zip(missing, results, strict=True))
-            for index, shared in zip(missing, joined, strict=True):
-                _LOOKUPS.labels("bypass" if cache_keys[index] is None else "coalesced" if shared else "miss").inc()
+        # A question without a key shares nothing: its flight is its own.
+        flights = [cache_keys[index] or object() for index in missing]
+        results, joined = await self._flight.run(flights, run)
+        for index, shared in zip(missing, joined, strict=True):
+            _LOOKUPS.labels("bypass" if cache_keys[index] is None else "coalesced" if shared else "miss").inc()
         _LOOKUPS.labels("hit").inc(len(questions) - len(missing))
 
-        served = []
-        for index, key in enumerate(cache_keys):
-            if key in stored:
-                served.append(Served(identity, stored[key], cached=True))
-            else:
-                answer, whose = flown[index]
-                error = answer.failure.error() if answer.failure else None
-                served.append(Served(whose, answer.outcome, error, timing=answer.timing))
-        return served
+        answered = dict(zip(missing, results, strict=True))
+        if identity is not None:
+            for index, key in enumerate(cache_keys):
+                if key in stored:
+                    answered[index] = Served(stored[key], identity, cached=True)
+        return [answered[index] for index in range(len(questions))]
 
     async def _store(self, cache_keys: Sequence[str | None], answers: Sequence[Answer]) -> None:
         await self.cache.put(
             {key: answer.outcome for key, answer in zip(cache_keys, answers, strict=True) if key and answer.outcome}
         )
+
+
+def _result(answer: Answer, identity: Identity) -> Result:
+    if answer.outcome is not None:
+        return Served(answer.outcome, identity, timing=answer.timing)
+    return answer.failure.error() if answer.failure else errors.RunnerFailed("The model gave no answer.")

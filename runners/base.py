@@ -14,7 +14,7 @@ from typing import Any
 import errors
 from models import weights
 from runners.engine import Engine, EngineLimits
-from runners.metrics import LOAD_SECONDS, MetricsObserver
+from runners.metrics import LOAD_SECONDS, MetricsObserver, forget_the_dead
 from settings import settings
 from vision.tasks import Answer, Call, Failure, Identity, Reply, Status
 
@@ -34,6 +34,7 @@ class Runner:
     """Answers calls for one model. Lives on one event loop; loading and decoding happen in threads."""
 
     def __init__(self, name: str) -> None:
+        forget_the_dead()
         config = settings()
         own = config.model(name)
         self.name = name
@@ -119,4 +120,3 @@ class Runner:
         model = load(self.name, directory, device=self.device, dtype=self.dtype)
         observer = MetricsObserver(self.name)
         return Engine(model, self.limits, prepare_threads=settings().prepare_threads, observer=observer)
-

@@ -219,6 +219,7 @@ class Engine(Generic[RowT, BatchT]):
         self._arriving = []
         if self._entries:
             self._step()
+        self.observer.running(len(self._entries))
 
     def _take(self) -> list[_Entry[RowT]]:
         """The waiting entries that fit the running batch, oldest first."""
@@ -286,7 +287,6 @@ class Engine(Generic[RowT, BatchT]):
         for entry in entries:
             self._count(entry, len(entries))
         self._entries, self._batch = self._answer_ended(entries, self._batch)
-        self.observer.running(len(self._entries))
 
     def _rescue(self, entries: list[_Entry[RowT]], error: Exception) -> None:
         """After a failed step or join: each row alone, from its prompt and the tokens it has, then together again."""
@@ -321,11 +321,8 @@ class Engine(Generic[RowT, BatchT]):
         if len(keep) < len(self._entries):
             self._entries = [self._entries[index] for index in keep]
             self._batch = self.model.leave(self._batch, keep) if keep and self._batch is not None else None
-            self.observer.running(len(self._entries))
 
-    def _answer_ended(
-        self, entries: list[_Entry[RowT]], batch: BatchT
-    ) -> tuple[list[_Entry[RowT]], BatchT | None]:
+    def _answer_ended(self, entries: list[_Entry[RowT]], batch: BatchT) -> tuple[list[_Entry[RowT]], BatchT | None]:
         """Answer the rows that ended; what stays of entries and batch."""
         keep = [index for index, entry in enumerate(entries) if entry.ready_row.finish is None]
         if len(keep) < len(entries):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.multiprocess import mark_process_dead
 
 from runners.engine import Observer
 
@@ -14,7 +18,9 @@ _RUNNING = Gauge("looksee_rows_running", "Rows in the running batch", ["model"],
 _QUEUE_SECONDS = Histogram("looksee_queue_seconds", "From prepared to prefilled", ["model"], buckets=_SECONDS)
 _PREFILL_ROWS = Histogram("looksee_prefill_rows", "Newcomers in a prefill", ["model"], buckets=_ROWS)
 _BATCH_ROWS = Histogram("looksee_batch_rows", "Rows in a decode step; its count is the steps", ["model"], buckets=_ROWS)
-_FIRST_TOKEN = Histogram("looksee_time_to_first_token_seconds", "From submitted to first token", ["model"], buckets=_SECONDS)
+_FIRST_TOKEN = Histogram(
+    "looksee_time_to_first_token_seconds", "From submitted to first token", ["model"], buckets=_SECONDS
+)
 _DROPPED = Counter("looksee_rows_dropped_total", "Rows that ended without an answer", ["model", "reason"])
 LOAD_SECONDS = Histogram("looksee_model_load_seconds", "Loading the weights", ["model"], buckets=_SECONDS)
 
@@ -48,3 +54,17 @@ class MetricsObserver(Observer):
 
     def dropped(self, reason: str) -> None:
         _DROPPED.labels(self._model, reason).inc()
+
+
+def forget_the_dead() -> None:
+    """Take the gauges of runners that were killed out of the sums: rows that died with them run no more."""
+    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if not directory:
+        return
+    for pid in {file.stem.rpartition("_")[2] for file in Path(directory).glob("gauge_live*_*.db")}:
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            mark_process_dead(int(pid), directory)  # type: ignore[no-untyped-call]
+        except (ValueError, PermissionError):  # not a process of ours
+            continue

@@ -1,8 +1,8 @@
-"""How the BLIP sample weights are made: a small BLIP of the published architecture and layout, taught to caption scenes.
+"""How the BLIP sample weights are made: a small BLIP of the published architecture, taught to caption scenes.
 
-Besides the caption loss there is one that exists only in training: each picture patch also says which coloured shape
-covers it. It fades out. Without it (and with the library's initial weights of std 0.02) the decoder learns the language
-long before it looks at the picture.
+Besides the caption loss there are two that exist only in training: each picture patch also says which coloured shape
+covers it, and which of the things, from left to right, that is. They fade out. Without them (and with the library's
+initial weights of std 0.02) the decoder learns the language long before it looks at the picture.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessorPil, BlipProcessor
 
-from samples.scenes import COLOURS, SHAPES, Scene
+from samples.scenes import COLOURS, MAX_THINGS, SHAPES, Scene
 
 NAME = "blip"
 IMAGE_SIZE = 80
@@ -25,14 +25,15 @@ _GRID = IMAGE_SIZE // PATCH_SIZE
 _WIDTH = 128
 _INITIAL_STD = 0.05
 _PATCH_LOSS_WEIGHT = 1.0
+_PATCH_LOSS_ENDS = 0.9  # of the training
 _IGNORED = -100
 
 _PREFIXES = ("a photo of", "a drawing of")
 _WORDS = (
     *COLOURS,
     *SHAPES,
-    *"a an and of the photo drawing picture image painting sketch there is are one two three shape shapes in on".split(),
-    *"with this that shows showing what left right middle".split(),
+    *"a an and of the photo drawing picture image painting sketch there is are one two three shape shapes".split(),
+    *"in on with this that shows showing what left right middle".split(),
 )
 
 
@@ -80,12 +81,13 @@ def config() -> BlipConfig:
 
 
 class Lesson(nn.Module):
-    """The model under training and its training-only patch head."""
+    """The model under training and its training-only patch heads."""
 
     def __init__(self) -> None:
         super().__init__()
         self.model = BlipForConditionalGeneration(config())
-        self.patch_head = nn.Linear(_WIDTH, len(COLOURS) * len(SHAPES) + 1)
+        self.kind_head = nn.Linear(_WIDTH, len(COLOURS) * len(SHAPES) + 1)
+        self.place_head = nn.Linear(_WIDTH, MAX_THINGS + 1)
 
     def forward(self, batch: dict[str, Tensor], progress: float) -> tuple[Tensor, dict[str, float]]:
         """Loss and figures for the curve. `progress` runs from 0 to 1 over the whole training."""
@@ -94,22 +96,26 @@ class Lesson(nn.Module):
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], encoder_hidden_states=seen
         ).logits[:, :-1]
         labels = batch["labels"][:, 1:]
-        caption_loss = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=_IGNORED)
-        patch_loss = nn.functional.cross_entropy(
-            self.patch_head(seen[:, 1:]).flatten(0, 1), batch["patch_labels"].flatten()
-        )
+        caption_loss = _cross_entropy(logits, labels)
+        kinds, places = batch["patch_labels"].unbind(1)
+        patch_loss = _cross_entropy(self.kind_head(seen[:, 1:]), kinds)
+        patch_loss = patch_loss + _cross_entropy(self.place_head(seen[:, 1:]), places)
         right = ((logits.argmax(-1) == labels) | (labels == _IGNORED)).all(-1)
-        loss = caption_loss + _PATCH_LOSS_WEIGHT * max(0.0, 1 - progress / 0.8) * patch_loss
+        loss = caption_loss + _PATCH_LOSS_WEIGHT * max(0.0, 1 - progress / _PATCH_LOSS_ENDS) * patch_loss
         return loss, {"caption": caption_loss.item(), "patch": patch_loss.item(), "exact": right.float().mean().item()}
 
     def save(self, directory: Path) -> None:
-        """Write the checkpoint in the published layout; the patch head is left behind."""
+        """Write the checkpoint in the published layout; the patch heads are left behind."""
         self.model.save_pretrained(directory)
         parts = processor()
         parts.image_processor.save_pretrained(directory)
         parts.tokenizer.save_pretrained(directory)
         words = sorted(parts.tokenizer.get_vocab().items(), key=lambda item: item[1])
         (directory / "vocab.txt").write_text("".join(f"{word}\n" for word, _ in words))
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=_IGNORED)
 
 
 class Collate:
@@ -150,15 +156,20 @@ def _prefix(rng: random.Random) -> str:
     return rng.choice(_PREFIXES) if chance < 0.9 else " ".join(rng.sample(_WORDS, rng.randint(1, 4)))
 
 
-def patch_labels(scene: Scene) -> list[int]:
-    """For each patch, row by row: 0 for the ground, else which of the 24 coloured shapes covers its middle."""
-    labels = []
+def patch_labels(scene: Scene) -> tuple[list[int], list[int]]:
+    """For each patch, row by row: which of the 24 coloured shapes covers its middle, and which thing that is.
+
+    Both count from 1; 0 is the ground.
+    """
+    kinds, places = [], []
     for row in range(_GRID):
         for column in range(_GRID):
             x, y = (column + 0.5) / _GRID, (row + 0.5) / _GRID
-            label = 0
-            for thing in scene.things:
+            kind = place = 0
+            for number, thing in enumerate(scene.things, start=1):
                 if abs(x - thing.x) <= thing.half_width and abs(y - thing.y) <= thing.half_height:
-                    label = 1 + list(COLOURS).index(thing.colour) * len(SHAPES) + SHAPES.index(thing.shape)
-            labels.append(label)
-    return labels
+                    kind = 1 + list(COLOURS).index(thing.colour) * len(SHAPES) + SHAPES.index(thing.shape)
+                    place = number
+            kinds.append(kind)
+            places.append(place)
+    return kinds, places

@@ -1,6 +1,6 @@
 """Measure sample weights through a running service, on scenes that no training has seen.
 
-    python -m samples.evaluate blip --url http://localhost:3000 --concurrency 32
+python -m samples.evaluate blip --url http://localhost:3000 --concurrency 32
 """
 
 from __future__ import annotations

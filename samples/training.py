@@ -14,6 +14,7 @@ import json
 import math
 import random
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from samples import scenes
+from samples.scenes import Scene
 
 MODELS = ("blip",)
 WEIGHTS = Path(__file__).parent / "weights"
@@ -34,7 +36,7 @@ _CHECKPOINT_EVERY = 250
 
 
 class Lessons(Dataset[dict[str, Tensor]]):
-    """Item `step` is that step's whole batch. One object at first, then two, then three."""
+    """Item `step` is that step's whole batch. One thing at first, then two, then three."""
 
     def __init__(self, model: str, seed: int, steps: int, batch_size: int) -> None:
         self.collate = importlib.import_module(f"samples.{model}").Collate()
@@ -46,18 +48,26 @@ class Lessons(Dataset[dict[str, Tensor]]):
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         rng = random.Random(f"{self.seed}:{step}")
         progress = step / self.steps
-        most = 1 if progress < 0.1 else 2 if progress < 0.25 else 3
+        most = 1 if progress < 0.08 else 2 if progress < 0.18 else 3
         pairs = []
         for _ in range(self.batch_size):
-            scene = scenes.compose(rng, count=_count(most, rng), sides=_SIDES)
+            scene = _compose(most, rng)
             picture = scenes.draw(scene, rng)
             pairs.append((scene, scenes.reopen(scenes.encode(picture, rng))))
         batch: dict[str, Tensor] = self.collate(pairs, rng)
         return batch
 
 
-def _count(most: int, rng: random.Random) -> int:
-    return rng.choices((1, 2, 3)[:most], weights=(2, 3, 5)[:most])[0]
+def _compose(most: int, rng: random.Random) -> Scene:
+    """A scene of at most `most` things; in every second one the order from left to right is harder to see."""
+    count = rng.choices((1, 2, 3)[:most], weights=(2, 3, 5)[:most])[0]
+    choices = [scenes.compose(rng, count=count, sides=_SIDES) for _ in range(rng.choice((1, 3)))]
+    return min(choices, key=_narrowest)
+
+
+def _narrowest(scene: Scene) -> float:
+    """The smallest distance of two neighbours' centres along x, in parts of the width."""
+    return min((right.x - left.x for left, right in pairwise(scene.things)), default=1.0)
 
 
 def train(model: str, *, seed: int, steps: int, batch_size: int, threads: int) -> Path:
@@ -119,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the sample weights of one model on drawn scenes.")
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=3600)
+    parser.add_argument("--steps", type=int, default=4400)
     parser.add_argument("--batch-size", type=int, default=48)
     parser.add_argument("--threads", type=int, default=1, help="torch threads (a second core draws the scenes)")
     options = parser.parse_args()

@@ -16,8 +16,9 @@ const REDIS = { up: "Redis up, answers are cached", down: "Redis down, nothing i
 const at = (id) => document.getElementById(id);
 const cards = new Map(); // picture -> its card, in the order of the page
 const progress = new Progress({ bar: at("bar"), line: at("line"), live: at("live") });
-const models = new Models(at("model"), at("model-state"), refresh);
+const models = new Models(at("model"), at("model-dot"), refresh);
 const queue = new Queue(AT_A_TIME, (picture, signal) => picture.ask(signal, () => changed(picture)));
+const ACTS = { retry: (picture) => ask([picture]), remove, say: (text) => progress.say(text) };
 const look = watch(showHealth);
 
 onDrop(at("veil"), add);
@@ -29,7 +30,10 @@ at("question").addEventListener("submit", (event) => {
 });
 at("prompt").addEventListener("input", refresh);
 at("again").addEventListener("click", () => ask(pictures()));
-at("retry-failed").addEventListener("click", () => ask(failed()));
+at("retry-failed").addEventListener("click", () => {
+  at("again").focus(); // the button is about to vanish
+  ask(failed());
+});
 at("save-json").addEventListener("click", () => saveJson(pictures()));
 at("save-csv").addEventListener("click", () => saveCsv(pictures()));
 at("clear").addEventListener("click", clear);
@@ -50,7 +54,7 @@ function question() {
 function add(files) {
   const added = files.map((file) => new Picture(file));
   for (const picture of added) {
-    const card = new Card(at("card"), picture, { retry: (one) => ask([one]), remove });
+    const card = new Card(at("card"), picture, ACTS);
     cards.set(picture, card);
     at("cards").append(card.element);
   }
@@ -75,6 +79,7 @@ function changed(picture) {
   if (!card) return;
   showCard(card);
   refresh();
+  if (picture.state === "done" && models.isLoading(picture.question.model)) look(); // no longer, it seems
 }
 
 function showCard(card) {
@@ -129,7 +134,8 @@ function refresh() {
 /** Whether the question on the page is another than the one `picture` was asked. */
 function outdated(picture) {
   const { model, prompt } = question();
-  return picture.question.prompt !== prompt || picture.question.model !== model;
+  const { model: itsModel, prompt: itsPrompt } = picture.question;
+  return itsPrompt !== prompt || (itsModel !== "" && itsModel !== model);
 }
 
 function showHealth(health) {

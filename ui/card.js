@@ -6,17 +6,17 @@ const FEW_TAGS = 10;
 const COPIED_MS = 1600;
 
 export class Card {
-  /** `acts`: what the card's buttons call, `{retry, remove}`. */
+  /** `acts`: what the card calls, `{retry, remove}` with its picture and `say` with a text to announce. */
   constructor(template, picture, acts) {
     this.picture = picture;
+    this.acts = acts;
     this.element = template.content.firstElementChild.cloneNode(true);
     this.#part("article").setAttribute("aria-label", picture.name);
     this.#part(".name").textContent = picture.name;
     this.#part(".name").title = picture.name;
-    this.#button(".retry", `Try ${picture.name} again`, () => acts.retry(picture));
+    this.#button(".retry", `Try ${picture.name} again`, () => this.#retry());
     this.#button(".remove", `Remove ${picture.name}`, () => acts.remove(picture));
     this.#button(".copy", `Copy the caption of ${picture.name}`, () => this.#copy());
-    this.#button(".more", `Show all tags of ${picture.name}`, () => this.#showTags(Infinity));
     this.#showThumbnail();
     this.update();
   }
@@ -27,7 +27,8 @@ export class Card {
     this.element.dataset.state = state;
     this.#part("article").setAttribute("aria-busy", String(!this.picture.settled));
     this.#part(".status").textContent = status(this.picture, loading);
-    this.#part(".caption").textContent = answer?.caption || (answer ? "(no words)" : "");
+    this.#part(".lead").textContent = answer ? this.picture.question.prompt : "";
+    this.#part(".said").textContent = answer?.caption || "(no words)";
     this.#part(".message").textContent = problem?.message ?? "";
     this.#part(".code").textContent = problem?.code ?? "";
     this.#part(".cached").hidden = !answer?.cache;
@@ -74,22 +75,43 @@ export class Card {
   #showTags(most) {
     const tags = this.picture.answer?.tags ?? [];
     const shown = tags.length <= most + 1 ? tags : tags.slice(0, most); // never a button for a single tag
-    this.#part(".tags").replaceChildren(...shown.map(chip));
+    this.#part(".tags").replaceChildren(...shown.map((tag) => chip(tag.replaceAll("_", " "))));
     this.#part(".tags").hidden = tags.length === 0;
-    this.#part(".more").hidden = shown.length === tags.length;
-    this.#part(".more").textContent = `+${tags.length - shown.length}`;
+    if (shown.length < tags.length) this.#part(".tags").append(chip(this.#more(tags.length - shown.length)));
+  }
+
+  #more(count) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = `+${count}`;
+    button.setAttribute("aria-label", `Show ${count} more tags of ${this.picture.name}`);
+    button.addEventListener("click", () => this.#unfold());
+    return button;
+  }
+
+  // These two buttons vanish as they are pressed; the focus must not fall back to the top of the page with them.
+  #retry() {
+    this.#part("article").focus();
+    this.acts.retry(this.picture);
+  }
+
+  #unfold() {
+    this.#showTags(Infinity);
+    this.#part(".tags").focus();
   }
 
   async #copy() {
     const button = this.#part(".copy");
-    button.textContent = (await copy(this.picture.answer?.caption ?? "")) ? "Copied" : "Not copied";
+    button.textContent = (await copy(this.#part(".caption").textContent.trim())) ? "Copied" : "Not copied";
+    this.acts.say(button.textContent);
     setTimeout(() => (button.textContent = "Copy"), COPIED_MS);
   }
 }
 
-function chip(tag) {
+/** `content`: an element, or text, which stays text. */
+function chip(content) {
   const element = document.createElement("li");
-  element.textContent = tag.replaceAll("_", " ");
+  element.append(content);
   return element;
 }
 

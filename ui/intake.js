@@ -3,20 +3,17 @@
 const NAMED_LIKE_PICTURE = /\.(jpe?g|png|webp)$/i;
 
 export function onDrop(veil, receive) {
-  let depth = 0; // dragenter and dragleave fire for every element on the way
-  const show = (entered) => {
-    depth = entered;
-    veil.hidden = depth <= 0;
-  };
-  addEventListener("dragenter", (event) => carriesFiles(event) && show(depth + 1));
-  addEventListener("dragleave", (event) => carriesFiles(event) && show(depth - 1));
   addEventListener("dragover", (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault(); // else the browser would open the file in place of the page
     event.dataTransfer.dropEffect = "copy";
+    veil.hidden = false;
+  });
+  addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) veil.hidden = true; // left the window, not just one element for another
   });
   addEventListener("drop", async (event) => {
-    show(0);
+    veil.hidden = true;
     if (!carriesFiles(event)) return;
     event.preventDefault();
     receive(await dropped(event.dataTransfer));

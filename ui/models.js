@@ -1,4 +1,4 @@
-/** The choice of a model: the select and the word about the chosen one's state. */
+/** The choice of a model: the select, each option with its model's state in words, and a dot for the chosen one's. */
 
 const WORDS = {
   unloaded: "loads on first use",
@@ -10,14 +10,14 @@ const WORDS = {
 
 export class Models {
   #select;
-  #state;
+  #dot;
   #states = {};
 
-  constructor(select, state, changed) {
+  constructor(select, dot, changed) {
     this.#select = select;
-    this.#state = state;
+    this.#dot = dot;
     select.addEventListener("change", () => {
-      this.#showState();
+      this.#showDot();
       changed();
     });
   }
@@ -43,7 +43,7 @@ export class Models {
       const text = option.value ? `${option.value} (${words(this.#states[option.value])})` : option.text;
       if (option.text !== text) option.text = text;
     }
-    this.#showState();
+    this.#showDot();
   }
 
   #offer(names) {
@@ -53,10 +53,8 @@ export class Models {
     this.#select.disabled = false;
   }
 
-  #showState() {
-    const state = this.#states[this.chosen];
-    this.#state.dataset.state = state ?? "";
-    this.#state.textContent = state ? words(state) : "";
+  #showDot() {
+    this.#dot.dataset.state = this.#states[this.chosen] ?? "";
   }
 }
 

@@ -36,6 +36,7 @@ export class Picture {
       const started = performance.now();
       try {
         const answer = await caption(this.file, this.question, signal);
+        if (signal.aborted) return; // the answer to a question that was dropped in that very moment
         this.#become("done", { answer, seconds: (performance.now() - started) / 1000 }, changed);
         return;
       } catch (error) {

@@ -82,8 +82,8 @@ def examine(data: bytes, limits: ImageLimits, *, param: str | None = None) -> Pi
 
 
 def _looks_accepted(data: bytes) -> bool:
-    return (
-        data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    return data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or (
+        data[:4] == b"RIFF" and data[8:12] == b"WEBP"
     )  # JPEG, PNG, WebP signatures
 
 

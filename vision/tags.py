@@ -7,26 +7,29 @@ captions; what is left are nouns and adjectives.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 MOST = 50
 
 _WORD = re.compile(r"[a-z]+(?:['\u2019][a-z]+)?")
 _NO_TAG = frozenset(
     # articles, pronouns, prepositions, conjunctions, auxiliaries
-    "a an the this that these those it its he him his she her hers they them their theirs we us our ours you your i me my"
-    " who whom whose which what where when why how there here some any each every both all few more most other others"
-    " another such no nor not only own same so than too very just also again once of at by for with about against between"
-    " among into onto through during before after above below to from up down in out on off over under around behind beside"
-    " besides along across near toward towards inside outside within without upon next top and but or if because as until"
-    " while although though is am are was were be been being do does did done have has had having can could will would"
-    " shall should may might must s t one two three four five six seven eight nine ten several many much lot lots"
+    "a an the this that these those it its he him his she her hers they them their theirs we us our ours you your "
+    "i me my who whom whose which what where when why how there here some any each every both all few more most "
+    "other others another such no nor not only own same so than too very just also again once of at by for with "
+    "about against between among into onto through during before after above below to from up down in out on off "
+    "over under around behind beside besides along across near toward towards inside outside within without upon "
+    "next top and but or if because as until while although though is am are was were be been being do does did "
+    "done have has had having can could will would shall should may might must s t one two three four five six "
+    "seven eight nine ten several many much lot lots "
     # verbs that captions are full of, in the forms that -ing does not catch
-    " sit sits sat stand stands stood lie lies lay lays hold holds held wear wears wore ride rides rode walk walks walked"
-    " run runs ran look looks looked eat eats ate drink drinks play plays played fly flies flew jump jumps jumped swim"
-    " swims make makes made take takes took taken show shows shown see sees seen go goes gone get gets got come comes came"
-    " hang hangs hung lean leans leaned cover covers covered fill fills filled park parks parked surround surrounds"
-    " surrounded attach attached place places placed depict depicts depicted feature features featured contain contains"
-    " contained display displays displayed pose poses posed carry carries carried perch perches perched".split()
+    "sit sits sat stand stands stood lie lies lay lays hold holds held wear wears wore ride rides rode walk walks "
+    "walked run runs ran look looks looked eat eats ate drink drinks play plays played fly flies flew jump jumps "
+    "jumped swim swims make makes made take takes took taken show shows shown see sees seen go goes gone get gets "
+    "got come comes came hang hangs hung lean leans leaned cover covers covered fill fills filled park parks "
+    "parked surround surrounds surrounded attach attached place places placed depict depicts depicted feature "
+    "features featured contain contains contained display displays displayed pose poses posed carry carries "
+    "carried perch perches perched ".split()
 )
 _NOUNS_IN_ING = frozenset(
     "building ceiling wedding evening morning clothing painting string king ring wing swing spring thing railing awning"
@@ -49,8 +52,10 @@ def _side_by_side(caption: str) -> list[tuple[str, str]]:
     found = list(_WORD.finditer(caption))
     return [
         (left.group(), right.group())
-        for left, right in zip(found, found[1:], strict=False)
-        if caption[left.end() : right.start()] in (" ", "-") and _is_content(left.group()) and _is_content(right.group())
+        for left, right in pairwise(found)
+        if caption[left.end() : right.start()] in (" ", "-")
+        and _is_content(left.group())
+        and _is_content(right.group())
     ]
 
 

@@ -61,6 +61,10 @@ async def _all(engine: Engine[ToyRow, ToyBatch], words: list[str], timeout: floa
     return await asyncio.gather(*(engine.submit(job(word), timeout=timeout) for word in words))
 
 
+def _wait(gate: threading.Event) -> None:
+    gate.wait(10)
+
+
 def text(answer: Answer) -> str:
     assert answer.outcome is not None, answer.failure
     return answer.outcome.text
@@ -136,7 +140,7 @@ def test_a_row_dearer_than_a_whole_batch_is_refused() -> None:
 
 def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
     gate = threading.Event()
-    model = ToyModel(on_prefill=lambda words: None if gate.wait(10) else None)
+    model = ToyModel(on_prefill=lambda words: _wait(gate))
     observer = Record()
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
@@ -269,7 +273,7 @@ def test_a_cancelled_row_leaves_within_two_steps_and_is_not_computed_further() -
 
 def test_a_row_cancelled_in_the_queue_is_never_prefilled() -> None:
     gate = threading.Event()
-    model = ToyModel(on_prefill=lambda words: None if gate.wait(10) else None)
+    model = ToyModel(on_prefill=lambda words: _wait(gate))
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         first = asyncio.create_task(engine.submit(job("ab"), timeout=10))
@@ -287,7 +291,7 @@ def test_a_row_cancelled_in_the_queue_is_never_prefilled() -> None:
 
 def test_closing_answers_those_who_wait() -> None:
     gate = threading.Event()
-    model = ToyModel(on_step=lambda words: None if gate.wait(10) else None)
+    model = ToyModel(on_step=lambda words: _wait(gate))
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         tasks = [asyncio.create_task(engine.submit(job("abcd"), timeout=10)) for _ in range(20)]

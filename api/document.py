@@ -1,0 +1,56 @@
+"""The one OpenAPI document: the mounted routes and BentoML's native ones, with our errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+_ERROR = {
+    "type": "object",
+    "required": ["detail", "error"],
+    "properties": {
+        "detail": {"type": "string", "description": "one sentence a person can act on"},
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "param", "request_id"],
+            "properties": {
+                "code": {"type": "string", "description": "stable name of the error"},
+                "message": {"type": "string"},
+                "param": {"type": ["string", "null"], "description": "which parameter is meant"},
+                "request_id": {"type": "string"},
+            },
+        },
+    },
+}
+_DEFAULT = {
+    "description": "Any error",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+}
+
+
+def document(app: FastAPI, native: dict[str, Any]) -> dict[str, Any]:
+    """OpenAPI 3.1 of `app`'s routes and of `native`, the paths that BentoML describes."""
+    found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    paths = {**found["paths"], **{path: _native(item) for path, item in native.items()}}
+    for item in paths.values():
+        for operation in item.values():
+            succeeded = {
+                str(code): answer for code, answer in operation["responses"].items() if str(code).startswith("2")
+            }
+            operation["responses"] = {**succeeded, "default": _DEFAULT}
+    schemas = found.get("components", {}).get("schemas", {})
+    kept = {name: schema for name, schema in schemas.items() if "ValidationError" not in name}
+    return {
+        **found,
+        "paths": paths,
+        "components": {**found.get("components", {}), "schemas": {**kept, "Error": _ERROR}},
+    }
+
+
+def _native(item: dict[str, Any]) -> dict[str, Any]:
+    return {
+        method: {**operation, "tags": ["moondream"], "summary": operation.get("description", "")}
+        for method, operation in item.items()
+    }

@@ -1,0 +1,103 @@
+"""BentoML's defaults that would hurt (F1 to F7 in DESIGN.md): each stays neutralised."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import psutil
+import pytest
+
+from tests import pictures
+from tests.service.test_captioning import error, post
+from tests.service.test_failures import captions, drawn, healthy
+from tests.serving import Service, serve
+
+
+def test_f1_the_session_to_a_runner_is_not_closed_under_calls(service: Service) -> None:
+    """By default it is closed every 100 requests: 28 % of the calls at concurrency 32 failed."""
+    assert healthy(asyncio.run(captions(service.url, drawn("f1", 400), 32)), 400)
+
+
+def test_f2_bursts_after_idle_times_do_not_lose_calls(service: Service) -> None:
+    """The runner closes kept-alive connections after 5 s; a burst at that moment lost 15 % of its calls."""
+    for burst in range(4):
+        assert healthy(asyncio.run(captions(service.url, drawn(f"f2-{burst}", 24), 24)), 24)
+        time.sleep(4.98)
+
+
+def test_f3_readiness_does_not_hang_on_a_dead_runner() -> None:
+    """By default /readyz hung for the whole traffic timeout."""
+    with serve(redis_url="", LOOKSEE_BLIP_URL="http://127.0.0.1:9") as service:
+        started = time.monotonic()
+        assert service.client.get("/readyz").status_code == 200
+        assert time.monotonic() - started < 1
+        assert service.client.get("/health").json()["models"] == {"blip": "unreachable"}
+        response = post(service, ("a.png", pictures.scene(1)[0]))
+        assert error(response) == (502, "runner_failed")
+
+
+def test_f4_a_failing_handler_is_answered_at_once(service: Service) -> None:
+    """A handler that raises before it answers would hang its caller in BentoML's timeout middleware."""
+    started = time.monotonic()
+    headers = [(b"content-type", b"multipart/form-data; boundary=\xff")]
+    response = service.client.post("/api/caption-images", content=b"--\xff\r\n\xff\xff", headers=headers)
+    assert response.status_code < 500
+    assert error(response)
+    assert time.monotonic() - started < 2
+
+
+def test_f5_a_lone_request_does_not_wait_after_a_burst(service: Service) -> None:
+    """BentoML's own batching made a lone request seven times slower after a burst."""
+
+    def lone(name: str) -> float:
+        times = []
+        for data, _ in drawn(name, 9):
+            started = time.perf_counter()
+            assert post(service, ("a.png", data)).status_code == 200
+            times.append(time.perf_counter() - started)
+        return sorted(times)[len(times) // 2]
+
+    before = lone("f5-before")
+    assert healthy(asyncio.run(captions(service.url, drawn("f5-burst", 120), 100)), 120)
+    assert lone("f5-after") < 3 * before
+
+
+def test_f6_errors_of_bentoml_itself_have_our_shape(service: Service) -> None:
+    """Its own are a JSON array, a masked text, or plain text."""
+    assert error(service.client.post("/caption", json={"image": None})) == (422, "invalid_value")
+    assert error(service.client.post("/schema.json")) == (405, "method_not_allowed")
+
+
+def test_f7_no_gpu_is_assigned_and_none_is_hidden(service: Service) -> None:
+    """With `resources.gpu` the second model on a one-GPU machine would be given a device that is not there."""
+    (runner,) = service.processes("Blip")
+    assert "CUDA_VISIBLE_DEVICES" not in psutil.Process(runner.pid).environ()
+
+
+def test_telemetry_is_off(service: Service) -> None:
+    (gateway, *_) = service.processes("Looksee")
+    addresses = {
+        connection.raddr.ip
+        for process in (psutil.Process(service.process.pid), gateway, *service.processes("Blip"))
+        for connection in process.net_connections("inet")
+        if connection.raddr
+    }
+    assert all(address.startswith("127.") or address == "::1" for address in addresses)
+    assert "usage" not in service.log.read_text().lower()
+
+
+def test_the_gateway_never_imports_torch(service: Service) -> None:
+    post(service, ("a.png", pictures.scene("torch")[0]))
+    (gateway, *_) = service.processes("Looksee")
+    (runner,) = service.processes("Blip")
+    mapped = {name: {part.path for part in process.memory_maps()} for name, process in (("g", gateway), ("r", runner))}
+    assert any("libtorch" in path for path in mapped["r"])
+    assert not any("libtorch" in path for path in mapped["g"])
+
+
+@pytest.mark.parametrize("command", [("bentoml", "serve"), ("bentoml", "serve", "service:Looksee")])
+def test_a_bare_serve_works_without_our_configuration_file(command: tuple[str, ...]) -> None:
+    with serve(".venv/bin/bentoml", *command[1:], "--port", "{port}", redis_url="", BENTOML_CONFIG="") as service:
+        data, text = pictures.scene("bare")
+        assert post(service, ("a.png", data)).json()["results"][0]["caption"] == text

@@ -1,0 +1,56 @@
+"""A runner's proxy without a runner."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from vision.tasks import Answer, Call, Identity, Job, Outcome, Reply, Status, Timing
+
+IDENTITY = Identity("blip", "local", "0123456789ab", "0123456789abcdef")
+NEWER = Identity("blip", "local", "ba9876543210", "fedcba9876543210")
+
+
+def answer_to(job: Job) -> Answer:
+    """What the fake says of a job."""
+    return Answer(Outcome(f"a {job.images[0].decode()}{job.prompt}", "stop", 1, 2), None, Timing(0.1, 0.2, 0.3, 4.0))
+
+
+class FakeProxy:
+    """Answers like BentoML's proxy; `troubles` are raised first, one for each call."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity = IDENTITY,
+        answer: Callable[[Job], Answer] = answer_to,
+        troubles: list[Exception] | None = None,
+        status_troubles: list[Exception] | None = None,
+        before: Callable[[Call], Awaitable[Any]] | None = None,
+        before_status: Callable[[], Awaitable[Any]] | None = None,
+    ) -> None:
+        self.identity, self.answer = identity, answer
+        self.troubles, self.status_troubles = troubles or [], status_troubles or []
+        self.before, self.before_status = before, before_status
+        self.calls: list[Call] = []
+        self.asked = 0
+
+    @property
+    def to_async(self) -> FakeProxy:
+        return self
+
+    async def infer(self, *, call: Call) -> Reply:
+        self.calls.append(call)
+        if self.before is not None:
+            await self.before(call)
+        if self.troubles:
+            raise self.troubles.pop(0)
+        return Reply([self.answer(job) for job in call.jobs], self.identity)
+
+    async def status(self) -> Status:
+        self.asked += 1
+        if self.before_status is not None:
+            await self.before_status()
+        if self.status_troubles:
+            raise self.status_troubles.pop(0)
+        return Status(self.identity, "ready", "cpu")

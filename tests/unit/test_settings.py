@@ -1,0 +1,277 @@
+"""Where a setting's value comes from, what a bad one looks like, and that the printed tables leave none out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+import settings as module
+from settings import ModelSettings, Settings, settings
+
+BARE = [
+    ("ENV", "staging", "env", "staging"),
+    ("DEBUG", "true", "debug", True),
+    ("DEBUG", "1", "debug", True),
+    ("PORT", "8080", "port", 8080),
+    ("API_KEY", "s3cret", "api_key", "s3cret"),
+    ("REDIS_URL", "redis://r:1/2", "redis_url", "redis://r:1/2"),
+    ("REDIS_HOST", "cache", "redis_host", "cache"),
+    ("REDIS_PORT", "6380", "redis_port", 6380),
+    ("REDIS_DB", "3", "redis_db", 3),
+    ("CACHE_TTL_SECONDS", "60", "cache_ttl_seconds", 60),
+    ("MAX_CONTENT_LENGTH", "1024", "max_file_bytes", 1024),
+]
+PREFIXED = [
+    ("LOOKSEE_CACHE_TIMEOUT_MS", "50", "cache_timeout_ms", 50),
+    ("LOOKSEE_WEIGHTS", "sample", "weights", "sample"),
+    ("LOOKSEE_DEVICE", "cuda:1", "device", "cuda:1"),
+    ("LOOKSEE_DTYPE", "bfloat16", "dtype", "bfloat16"),
+    ("LOOKSEE_TORCH_THREADS", "3", "torch_threads", 3),
+    ("LOOKSEE_PREPARE_THREADS", "4", "prepare_threads", 4),
+    ("LOOKSEE_LOAD_WAIT_SECONDS", "1.5", "load_wait_seconds", 1.5),
+    ("LOOKSEE_REQUEST_TIMEOUT_SECONDS", "110", "request_timeout_seconds", 110.0),
+    ("LOOKSEE_MAX_QUEUE", "5", "max_queue", 5),
+    ("LOOKSEE_MAX_REQUEST_BYTES", "4096", "max_request_bytes", 4096),
+    ("LOOKSEE_MAX_FILES", "2", "max_files", 2),
+    ("LOOKSEE_MAX_PIXELS", "900", "max_pixels", 900),
+    ("LOOKSEE_MIN_SIDE", "9", "min_side", 9),
+    ("LOOKSEE_MAX_PROMPT_CHARS", "10", "max_prompt_chars", 10),
+]
+NESTED = [
+    ("LOOKSEE_BLIP_WEIGHTS", "owner/name@main", "weights", "owner/name@main"),
+    ("LOOKSEE_BLIP_URL", "http://gpu:3000", "url", "http://gpu:3000"),
+    ("LOOKSEE_BLIP_DEVICE", "cuda", "device", "cuda"),
+    ("LOOKSEE_BLIP_DTYPE", "float16", "dtype", "float16"),
+    ("LOOKSEE_BLIP_MAX_BATCH_ROWS", "7", "max_batch_rows", 7),
+    ("LOOKSEE_BLIP_MAX_BATCH_IMAGE_TOKENS", "577", "max_batch_image_tokens", 577),
+]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty folder, no variable of ours, and everything as before afterwards (a `.env` writes `os.environ`)."""
+    monkeypatch.chdir(tmp_path)
+    before = dict(os.environ)
+    ours = {name for name, _, _ in module.rows()}
+    for name in before:
+        if name.upper() in ours or name.upper().startswith("LOOKSEE_"):
+            del os.environ[name]
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def refusal() -> str:
+    """What is said of bad settings."""
+    with pytest.raises(SystemExit) as caught:
+        settings()
+    return str(caught.value)
+
+
+def test_these_tables_name_every_setting() -> None:
+    assert {attribute for _, _, attribute, _ in BARE + PREFIXED} == set(Settings.model_fields) - {"blip"}
+    assert {attribute for _, _, attribute, _ in NESTED} == set(ModelSettings.model_fields)
+
+
+@pytest.mark.parametrize(("variable", "text", "attribute", "value"), BARE + PREFIXED)
+def test_a_variable_sets_its_setting(variable: str, text: str, attribute: str, value: object) -> None:
+    assert getattr(settings(), attribute) != value
+    settings.cache_clear()
+    os.environ[variable] = text
+    assert getattr(settings(), attribute) == value
+
+
+@pytest.mark.parametrize(("variable", "text", "attribute", "value"), NESTED)
+def test_a_models_variable_sets_the_models_setting(variable: str, text: str, attribute: str, value: object) -> None:
+    assert getattr(settings().blip, attribute) != value
+    settings.cache_clear()
+    os.environ[variable] = text
+    assert getattr(settings().blip, attribute) == value
+    assert settings().model("blip") == settings().blip
+    assert settings().weights == "hub"
+
+
+def test_several_settings_of_a_model_stand_side_by_side() -> None:
+    os.environ.update(LOOKSEE_BLIP_WEIGHTS="sample", LOOKSEE_BLIP_MAX_BATCH_ROWS="4")
+    assert settings().blip == ModelSettings(weights="sample", max_batch_rows=4)
+
+
+@pytest.mark.parametrize(("variable", "text", "attribute"), [(name, text, attribute) for name, text, attribute, _ in BARE])
+def test_bare_names_have_no_prefix(variable: str, text: str, attribute: str) -> None:
+    default = getattr(settings(), attribute)
+    settings.cache_clear()
+    os.environ[f"LOOKSEE_{variable}"] = text
+    assert getattr(settings(), attribute) == default
+
+
+@pytest.mark.parametrize(
+    ("environment", "dotenv", "expected"),
+    [
+        (None, None, 3000),
+        (None, "PORT=4000", 4000),
+        ("5000", None, 5000),
+        ("5000", "PORT=4000", 5000),
+        (None, "#PORT=4000", 3000),
+        (None, 'PORT="4000"  # quoted', 4000),
+    ],
+)
+def test_the_environment_wins_over_the_file_over_the_default(
+    environment: str | None, dotenv: str | None, expected: int
+) -> None:
+    if environment:
+        os.environ["PORT"] = environment
+    if dotenv:
+        Path(".env").write_text(dotenv)
+    assert settings().port == expected
+
+
+def test_the_file_sets_a_models_settings_too() -> None:
+    Path(".env").write_text("LOOKSEE_BLIP_WEIGHTS=sample\nLOOKSEE_BLIP_DEVICE=cpu\n")
+    os.environ["LOOKSEE_BLIP_DEVICE"] = "cuda:0"
+    assert (settings().blip.weights, settings().blip.device) == ("sample", "cuda:0")
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+def test_an_empty_value_is_no_value(where: str) -> None:
+    names = [name for name, _, _, _ in BARE + PREFIXED + NESTED]
+    if where == "environment":
+        os.environ.update(dict.fromkeys(names, ""))
+    else:
+        Path(".env").write_text("".join(f"{name}=\n" for name in names))
+    filled = settings()
+    for name, field in Settings.model_fields.items():
+        assert getattr(filled, name) == field.default, name
+
+
+def test_settings_are_read_once_and_cannot_be_changed() -> None:
+    first = settings()
+    os.environ["PORT"] = "9999"
+    assert settings() is first
+    with pytest.raises(ValidationError):
+        first.port = 1
+    assert first.port == 3000
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "0"),
+        ("DEBUG", "maybe"),
+        ("REDIS_DB", "-1"),
+        ("CACHE_TTL_SECONDS", "0"),
+        ("MAX_CONTENT_LENGTH", "10MB"),
+    ],
+)
+def test_a_bad_value_ends_the_program_with_a_line_that_names_it(variable: str, text: str) -> None:
+    os.environ[variable] = text
+    said = refusal()
+    assert [line for line in said.splitlines() if line.startswith(f"  {variable}: ")] == said.splitlines()[1:]
+    assert len(said.splitlines()) == 2
+    assert "Traceback" not in said
+    assert "pydantic" not in said
+
+
+@pytest.mark.xfail(reason="fault S1: the line names the field (max_queue), not the variable that was set")
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("LOOKSEE_MAX_QUEUE", "0"),
+        ("LOOKSEE_DEVICE", "tpu"),
+        ("LOOKSEE_WEIGHTS", "somewhere"),
+        ("LOOKSEE_REQUEST_TIMEOUT_SECONDS", "111"),
+        ("LOOKSEE_BLIP_MAX_BATCH_ROWS", "0"),
+        ("LOOKSEE_BLIP_TYPO", "1"),
+        ("LOOKSEE_BLIP_DEVICE", "tpu"),
+        ("LOOKSEE_BLIP_DTYPE", "float8"),
+    ],
+)
+def test_a_bad_value_of_our_own_variables_is_named_once_by_its_variable(variable: str, text: str) -> None:
+    os.environ[variable] = text
+    lines = refusal().splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith(f"  {variable}: ")
+
+
+@pytest.mark.xfail(reason="fault S2: pydantic-settings' SettingsError is not caught", raises=ValueError)
+def test_a_model_set_as_a_whole_to_nonsense_ends_the_program_too() -> None:
+    os.environ["LOOKSEE_BLIP"] = "sample"
+    assert "LOOKSEE_BLIP" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("LOOKSEE_MAX_QUEUE", "0"),
+        ("LOOKSEE_DEVICE", "tpu"),
+        ("LOOKSEE_REQUEST_TIMEOUT_SECONDS", "111"),
+        ("LOOKSEE_REQUEST_TIMEOUT_SECONDS", "nan"),
+        ("LOOKSEE_BLIP_MAX_BATCH_ROWS", "0"),
+        ("LOOKSEE_BLIP_TYPO", "1"),
+        ("LOOKSEE_BLIP_DEVICE", "cuda:x"),
+        ("LOOKSEE_BLIP_DTYPE", "float8"),
+    ],
+)
+def test_bad_values_of_our_own_variables_are_refused(variable: str, text: str) -> None:
+    os.environ[variable] = text
+    assert variable.lower().removeprefix("looksee_") in refusal().lower()
+
+
+def test_all_bad_values_are_told_at_once() -> None:
+    os.environ.update(PORT="x", REDIS_PORT="y")
+    said = refusal()
+    assert "  PORT: " in said
+    assert "  REDIS_PORT: " in said
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, ""),
+        ({"REDIS_PORT": "7000", "REDIS_DB": "4"}, ""),
+        ({"REDIS_HOST": "cache"}, "redis://cache:6379/0"),
+        ({"REDIS_HOST": "10.0.0.1", "REDIS_PORT": "7000", "REDIS_DB": "4"}, "redis://10.0.0.1:7000/4"),
+        ({"REDIS_URL": "rediss://:p@r:1/2"}, "rediss://:p@r:1/2"),
+        ({"REDIS_URL": "unix:///run/redis.sock", "REDIS_HOST": "cache"}, "unix:///run/redis.sock"),
+    ],
+)
+def test_the_redis_url(variables: dict[str, str], expected: str) -> None:
+    os.environ.update(variables)
+    assert settings().redis() == expected
+
+
+def test_threads_are_those_set_or_half_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, threads in ((1, 1), (2, 1), (7, 3), (16, 8)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        assert settings().threads() == threads
+    os.environ["LOOKSEE_TORCH_THREADS"] = "5"
+    settings.cache_clear()
+    assert settings().threads() == 5
+
+
+def test_the_printed_tables_hold_every_setting_once() -> None:
+    shown = [name.replace("<MODEL>", "BLIP") for name, _, _ in module.rows()]
+    expected = list(dict.fromkeys(name for name, _, _, _ in BARE + PREFIXED + NESTED))
+    assert sorted(shown) == sorted(expected)
+    assert all(meaning for _, _, meaning in module.rows())
+    for name in shown:
+        assert module.dotenv().count(f"\n#{name}=") == 1
+        assert module.markdown().count(f"| `{name.replace('BLIP', '<MODEL>')}` |") == 1
+    assert {line.count("|") for line in module.markdown().splitlines()} == {4}
+
+
+def test_the_example_file_shows_the_defaults() -> None:
+    lines = module.dotenv().splitlines()
+    assert all(line.startswith("#") or not line for line in lines)
+    Path(".env").write_text("\n".join(line[1:] for line in lines if line.startswith("#") and not line.startswith("# ")))
+    assert Path(".env").read_text().count("=") >= len(BARE)
+    filled = settings()
+    assert os.environ["CACHE_TTL_SECONDS"] == "86400"
+    for name, field in Settings.model_fields.items():
+        assert getattr(filled, name) == field.default, name

@@ -1,0 +1,85 @@
+"""What crosses the boundary between gateway and runner comes out as it went in, by pickle and by JSON."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+import errors
+from vision.tasks import Answer, Call, Failure, Identity, Job, Outcome, Reply, Status, Task, Timing
+
+EVERY_BYTE = bytes(range(256))
+JPEG_START = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\xfb\xef\xbe"  # no UTF-8; its base64 has characters of both alphabets
+
+IDENTITY = Identity("blip", "local", "0123456789ab", "0123456789abcdef")
+RECORDS: list[Any] = [
+    Call([Job(Task.CAPTION, (EVERY_BYTE,), "a photo of", 20), Job(Task.CAPTION, (JPEG_START, b""))], 12.5, "id-1"),
+    Call([], 0.0),
+    Reply(
+        [
+            Answer(Outcome("a red \u00e9\u4e2d\U0001f600 'circle'", "stop", 3, 7), None, Timing(0.1, 0.2, 0.3, 4.5)),
+            Answer(Outcome("", "length", 0, 0)),
+            Answer(failure=Failure("overloaded", "busy", "images", 5)),
+            Answer(failure=Failure.of(errors.CorruptImage("damaged"))),
+        ],
+        IDENTITY,
+    ),
+    Reply([], Identity("blip", "hub", "main", None)),
+    Status(IDENTITY, "ready", "cuda:0"),
+    Status(Identity("blip", "sample", "missing", None), "failed", "cpu"),
+]
+
+
+@pytest.mark.parametrize("record", RECORDS)
+@pytest.mark.parametrize("protocol", [2, pickle.HIGHEST_PROTOCOL])
+def test_by_pickle(record: Any, protocol: int) -> None:
+    again = pickle.loads(pickle.dumps(record, protocol))
+    assert again == record
+    assert type(again) is type(record)
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_by_pydantic_in_python(record: Any) -> None:
+    adapter = TypeAdapter[Any](type(record))
+    dumped = adapter.dump_python(record)
+    assert isinstance(dumped, dict)
+    assert adapter.validate_python(dumped) == record
+    assert adapter.validate_python(record) == record
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_by_pydantic_in_json(record: Any) -> None:
+    adapter = TypeAdapter[Any](type(record))
+    text = adapter.dump_json(record)
+    assert adapter.validate_json(text) == record
+    plain = adapter.dump_python(record, mode="json")
+    assert json.loads(text) == plain
+    assert adapter.validate_json(json.dumps(plain)) == record
+
+
+def test_types_survive_json() -> None:
+    adapter = TypeAdapter(Call)
+    again = adapter.validate_json(adapter.dump_json(RECORDS[0]))
+    assert type(again.jobs[0]) is Job
+    assert type(again.jobs[0].task) is Task
+    assert type(again.jobs[0].images) is tuple
+    assert again.jobs[0].images == (EVERY_BYTE,)
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_records_cannot_be_changed(record: Any) -> None:
+    with pytest.raises((AttributeError, TypeError)):
+        record.identity = None
+
+
+def test_a_task_is_its_name() -> None:
+    assert f"{Task.CAPTION}" == "caption"
+    assert Task("caption") is Task.CAPTION
+
+
+def test_an_answer_has_its_own_timing() -> None:
+    assert Answer().timing == Timing(0.0, 0.0, 0.0, 0.0)
