@@ -2,26 +2,26 @@
 
 PYTHON ?= python3.11
 PORT ?=
-WEIGHTS ?= sample
+WEIGHTS ?=
 MODEL ?= blip
 BIN := .venv/bin
-SERVE_ENV := LOOKSEE_WEIGHTS=$${LOOKSEE_WEIGHTS:-$(WEIGHTS)}
 
-.PHONY: help setup serve test lint types check format samples evaluate bench build image docs clean
+.PHONY: help setup serve test lint types check format samples evaluate bench build image docs lock clean
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 setup: .venv/ready  ## make the environment in .venv
 
-.venv/ready: pyproject.toml constraints.txt
-	@echo "looksee: setting up .venv (a minute or two, once)"
+.venv/ready: pyproject.toml requirements.txt
+	@echo "looksee: setting up .venv with $(PYTHON) (two minutes, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[dev]'
-	@touch $@
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --constraint requirements.txt '.[dev]' \
+		| sed -u -n 's/^Collecting \([^ ]*\).*/  \1/p;s/^Successfully.*/looksee: .venv is ready/p'
+	@$(BIN)/python -c 'import bentoml' && touch $@
 
 serve: setup  ## serve on PORT (3000) with a Redis of its own and the sample weights (WEIGHTS=hub: the published ones)
-	@LOOKSEE_WEIGHTS=$${LOOKSEE_WEIGHTS:-$(WEIGHTS)} exec $(BIN)/python -m deploy.local $(if $(PORT),--port $(PORT))
+	@exec $(BIN)/python -m deploy.local $(if $(PORT),--port $(PORT)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
 test: setup  ## the whole suite, against a real Redis, real servers and a real browser
 	@$(BIN)/python -m pytest
@@ -53,7 +53,10 @@ image: build  ## make the container image of the newest bento
 	@$(BIN)/bentoml containerize looksee:latest --image-tag looksee:latest
 
 docs: setup  ## print the generated tables into README.md and .env.example
-	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m docs.generate
+
+lock: setup  ## write the versions of this environment into requirements.txt
+	@$(BIN)/python -m deploy.lock
 
 clean:  ## remove the environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

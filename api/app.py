@@ -14,6 +14,7 @@ import errors
 from api import admin, captioning, pages, shape
 from gateway.desk import Desk
 from settings import Settings
+from version import VERSION
 
 logger = logging.getLogger("looksee.api")
 
@@ -23,7 +24,7 @@ def build(desk: Desk, settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Looksee",
         summary="Captions for your pictures, on your own machine.",
-        version=pages.version(),
+        version=VERSION,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,

@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 import errors
 from api import shape
 from api.context import REQUEST_ID, request_id_from
+from vision.images import mib
 
 logger = logging.getLogger("looksee.door")
 
@@ -149,4 +150,4 @@ def _kept(start: Message) -> list[Any]:
 
 
 def _too_large(limit: int) -> errors.LookseeError:
-    return errors.RequestTooLarge(f"The request has more than {limit} bytes.")
+    return errors.RequestTooLarge(f"The request has more than {mib(limit)}.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from importlib import metadata, resources
+from collections.abc import Awaitable, Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +14,23 @@ from starlette.responses import FileResponse, Response
 
 from gateway.desk import Desk
 from settings import Settings
+from version import VERSION
 
 UI = Path(__file__).parent.parent / "ui"
 _DOCS = resources.files("fastapi_offline") / "static"
 _DOCUMENT = "/openapi.json"
 _TITLE = "Looksee"
 # Assets are named one by one: a directory mount would answer, and count in the metrics, any path below it.
-_ASSETS = {
-    **{
-        f"/ui/{file.name}": file
-        for file in sorted(UI.iterdir())
-        if file.suffix in (".css", ".js", ".svg", ".jpg", ".png")
-    },
-    **{
-        f"/docs/{name}": Path(str(_DOCS / name))
-        for name in ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js")
-    },
+_PAGE_ASSETS = {
+    f"/ui/{file.name}": file for file in sorted(UI.iterdir()) if file.suffix in (".css", ".js", ".svg", ".png")
 }
+_DOCS_ASSETS = {
+    "/docs/swagger-ui-bundle.js": "text/javascript",
+    "/docs/swagger-ui.css": "text/css",
+    "/docs/redoc.standalone.js": "text/javascript",
+}
+# ReDoc's footer fetches its maker's logo from a CDN and has no option against it.
+_FOREIGN_LOGO, _OWN_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"/ui/icon.svg"
 
 
 def router(desk: Desk, settings: Settings) -> APIRouter:
@@ -40,8 +41,10 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
     async def page() -> Response:
         return FileResponse(UI / "index.html", headers={"Cache-Control": "no-cache"})
 
-    for path, file in _ASSETS.items():
-        routes.add_api_route(path, _sender(file), include_in_schema=False)
+    for path, file in _PAGE_ASSETS.items():
+        routes.add_api_route(path, _page_asset(file), include_in_schema=False)
+    for path, media_type in _DOCS_ASSETS.items():
+        routes.add_api_route(path, _docs_asset(path, media_type), include_in_schema=False)
 
     @routes.get("/docs", include_in_schema=False)
     async def swagger() -> Response:
@@ -87,23 +90,25 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
             "model_loaded": "ready" in models.values(),
             "models": models,
             "redis": await desk.cache.ping(),
-            "version": version(),
+            "version": VERSION,
             "environment": settings.env,
         }
 
     return routes
 
 
-def version() -> str:
-    """The installed version; `dev` where the project runs from its folder alone."""
-    try:
-        return metadata.version("looksee")
-    except metadata.PackageNotFoundError:
-        return "dev"
-
-
-def _sender(file: Path) -> Any:
+def _page_asset(file: Path) -> Callable[[], Awaitable[Response]]:
     async def send() -> Response:
-        return FileResponse(file, headers={"Cache-Control": "public, max-age=3600"})
+        # Not kept by browsers: after an upgrade an old module must not meet a new page.
+        return FileResponse(file, headers={"Cache-Control": "no-cache"})
+
+    return send
+
+
+def _docs_asset(path: str, media_type: str) -> Callable[[], Awaitable[Response]]:
+    content = (_DOCS / path.rpartition("/")[2]).read_bytes().replace(_FOREIGN_LOGO, _OWN_LOGO)
+
+    async def send() -> Response:
+        return Response(content, media_type=media_type, headers={"Cache-Control": "public, max-age=86400"})
 
     return send

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 
 import errors
 from settings import Settings
-from vision.images import ImageLimits, Picture, examine
+from vision.images import ImageLimits, Picture, examine, mib
 
 _LONGEST_NAME = 255
 
@@ -75,7 +75,7 @@ def _examined(filename: str, content: bytes | int, limits: ImageLimits, field: s
     try:
         if isinstance(content, int):
             raise errors.FileTooLarge(
-                f"The file has {content} bytes; at most {limits.file_bytes} are accepted.", param=field
+                f"The file has {mib(content)}; at most {mib(limits.file_bytes)} are accepted.", param=field
             )
         picture = examine(content, limits, param=field)
     except errors.LookseeError as error:

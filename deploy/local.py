@@ -15,6 +15,8 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
+from dotenv import load_dotenv
+
 from deploy import redis_server
 from settings import settings
 
@@ -25,10 +27,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Serve Looksee on this machine.")
     parser.add_argument("--port", type=int, help="default: PORT, else 3000")
     parser.add_argument("--host", default="0.0.0.0")
+    parser.add_argument("--weights", choices=("sample", "hub"), help="default: LOOKSEE_WEIGHTS, else sample")
     options = parser.parse_args()
     os.chdir(ROOT)
     signal.signal(signal.SIGTERM, _stop)
     with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
+        load_dotenv(".env")
+        os.environ["LOOKSEE_WEIGHTS"] = options.weights or os.environ.get("LOOKSEE_WEIGHTS") or "sample"
         config = settings()
         port = options.port or config.port
         if config.redis():

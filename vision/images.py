@@ -54,7 +54,7 @@ def examine(data: bytes, limits: ImageLimits, *, param: str | None = None) -> Pi
         raise errors.EmptyFile("The file is empty.", param=param)
     if len(data) > limits.file_bytes:
         raise errors.FileTooLarge(
-            f"The file has {len(data)} bytes; at most {limits.file_bytes} are accepted.", param=param
+            f"The file has {mib(len(data))}; at most {mib(limits.file_bytes)} are accepted.", param=param
         )
     if not _looks_accepted(data):
         raise errors.UnsupportedImageType("The file is not a JPEG, PNG or WebP picture.", param=param)
@@ -79,6 +79,11 @@ def examine(data: bytes, limits: ImageLimits, *, param: str | None = None) -> Pi
     if sideways:
         width, height = height, width
     return Picture(data, hashlib.sha256(data).hexdigest(), ACCEPTED[kind], width, height)
+
+
+def mib(count: int) -> str:
+    """A number of bytes as people read it."""
+    return f"{count / 2**20:.1f} MiB"
 
 
 def _looks_accepted(data: bytes) -> bool:
@@ -106,7 +111,7 @@ def from_base64(text: str, limits: ImageLimits, *, param: str = "image") -> Pict
     prefix = _DATA_URI.match(text)
     encoded = text[prefix.end() :] if prefix else text
     if len(encoded) > limits.file_bytes * 4 // 3 + 4096:
-        raise errors.FileTooLarge(f"The picture has more than {limits.file_bytes} bytes.", param=param)
+        raise errors.FileTooLarge(f"The picture has more than {mib(limits.file_bytes)}.", param=param)
     try:
         data = base64.b64decode("".join(encoded.split()), validate=True)
     except (binascii.Error, ValueError) as error:

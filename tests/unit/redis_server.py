@@ -26,7 +26,17 @@ class RedisServer:
         return f"unix://{self.socket}?db=0"
 
     def start(self) -> None:
-        command = [_executable(), "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--dir", str(self._folder)]
+        command = [
+            _executable(),
+            "--port",
+            "0",
+            "--unixsocket",
+            str(self.socket),
+            "--save",
+            "",
+            "--dir",
+            str(self._folder),
+        ]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         for _ in range(500):
             with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as line:

@@ -85,7 +85,8 @@ def sent(proxy: FakeProxy) -> list[list[bytes]]:
 
 def counted() -> dict[str, float]:
     return {
-        result: REGISTRY.get_sample_value("looksee_cache_requests_total", {"result": result}) or 0.0 for result in RESULTS
+        result: REGISTRY.get_sample_value("looksee_cache_requests_total", {"result": result}) or 0.0
+        for result in RESULTS
     }
 
 

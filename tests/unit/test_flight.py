@@ -15,7 +15,9 @@ from tests.unit.loops import run, settle
 class Work:
     """Work that says `<name>:<key>` for each key, once it is let go; remembers what it was asked."""
 
-    def __init__(self, name: str, keys: Sequence[Hashable], *, error: Exception | None = None, go: bool = False) -> None:
+    def __init__(
+        self, name: str, keys: Sequence[Hashable], *, error: Exception | None = None, go: bool = False
+    ) -> None:
         self.name, self.keys, self.error = name, keys, error
         self.asked: list[list[int]] = []
         self.cancelled = 0

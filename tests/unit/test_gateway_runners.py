@@ -169,7 +169,8 @@ def test_the_identity_is_asked_for_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "trouble", [TimeoutError(), aiohttp.ServerDisconnectedError(), aiohttp.ClientConnectionError(), BentoMLException("no")]
+    "trouble",
+    [TimeoutError(), aiohttp.ServerDisconnectedError(), aiohttp.ClientConnectionError(), BentoMLException("no")],
 )
 def test_a_runner_that_does_not_answer_has_no_identity_yet(trouble: Exception) -> None:
     async def main() -> None:

@@ -102,7 +102,9 @@ def test_several_settings_of_a_model_stand_side_by_side() -> None:
     assert settings().blip == ModelSettings(weights="sample", max_batch_rows=4)
 
 
-@pytest.mark.parametrize(("variable", "text", "attribute"), [(name, text, attribute) for name, text, attribute, _ in BARE])
+@pytest.mark.parametrize(
+    ("variable", "text", "attribute"), [(name, text, attribute) for name, text, attribute, _ in BARE]
+)
 def test_bare_names_have_no_prefix(variable: str, text: str, attribute: str) -> None:
     default = getattr(settings(), attribute)
     settings.cache_clear()
@@ -154,7 +156,7 @@ def test_settings_are_read_once_and_cannot_be_changed() -> None:
     os.environ["PORT"] = "9999"
     assert settings() is first
     with pytest.raises(ValidationError):
-        first.port = 1
+        setattr(first, "port", 1)  # noqa: B010  # type checkers know that it is read-only
     assert first.port == 3000
 
 

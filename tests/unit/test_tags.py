@@ -87,7 +87,10 @@ def test_words_with_other_letters_stay_whole() -> None:
 
 
 def words(count: int) -> list[str]:
-    return ["x" + "".join(letters) for letters in itertools.islice(itertools.product(string.ascii_lowercase, repeat=2), count)]
+    return [
+        "x" + "".join(letters)
+        for letters in itertools.islice(itertools.product(string.ascii_lowercase, repeat=2), count)
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 2, 25, 26, 49, 50, 51, 300])
@@ -104,7 +107,9 @@ def test_no_tag_comes_twice() -> None:
     assert found[:2] == ["red", "rose"]
 
 
-@pytest.mark.parametrize("separator", [", ", ". ", " and ", " the ", " / ", " & ", " 2 ", ' "', "--", " walking ", " slowly "])
+@pytest.mark.parametrize(
+    "separator", [", ", ". ", " and ", " the ", " / ", " & ", " 2 ", ' "', "--", " walking ", " slowly "]
+)
 def test_only_a_blank_or_a_hyphen_makes_neighbours(separator: str) -> None:
     assert tags(f"dog{separator}cat") == ["dog", "cat"]
 

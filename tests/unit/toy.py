@@ -44,9 +44,7 @@ class ToyModel:
     def prepare(self, job: Job) -> ToyRow:
         if job.prompt == "unreadable":
             raise errors.CorruptImage("The picture is damaged and cannot be read.")
-        return ToyRow(
-            word=job.prompt, cost=len(job.prompt), max_new_tokens=job.max_new_tokens, prompt_tokens=1
-        )
+        return ToyRow(word=job.prompt, cost=len(job.prompt), max_new_tokens=job.max_new_tokens, prompt_tokens=1)
 
     def prefill(self, rows: Sequence[ToyRow]) -> ToyBatch:
         self.threads.add(threading.current_thread().name)

@@ -1,0 +1,54 @@
+"""Print the tables of README.md and the lines of .env.example from the code.
+
+    make docs
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import errors
+import settings
+from models.catalog import CATALOG
+
+ROOT = Path(__file__).parent.parent
+
+
+def models_table() -> str:
+    lines = ["| name | model | hub id | parameters | licence | tasks |", "|---|---|---|---|---|---|"]
+    for entry in CATALOG.values():
+        tasks = ", ".join(sorted(entry.tasks))
+        hub = f"[`{entry.hub_id}`](https://huggingface.co/{entry.hub_id}/tree/{entry.revision})"
+        size = f"{entry.parameters / 1e6:.0f} M"
+        lines.append(f"| `{entry.name}` | {entry.title} | {hub} | {size} | {entry.licence} | {tasks} |")
+    return "\n".join(lines)
+
+
+def errors_table() -> str:
+    lines = ["| status | codes |", "|---|---|"]
+    by_status: dict[int, list[str]] = {}
+    for cls in errors.BY_CODE.values():
+        by_status.setdefault(cls.status, []).append(f"`{cls.code}`")
+    lines += [f"| {status} | {', '.join(codes)} |" for status, codes in sorted(by_status.items()) if status != 499]
+    return "\n".join(lines)
+
+
+def readme(text: str) -> str:
+    """The README with its tables renewed: what stands between `<!-- name -->` and `<!-- /name -->`."""
+    tables = {"settings": settings.markdown(), "models": models_table(), "errors": errors_table()}
+    for name, table in tables.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text = pattern.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)
+    return text
+
+
+def main() -> None:
+    file = ROOT / "README.md"
+    file.write_text(readme(file.read_text()))
+    (ROOT / ".env.example").write_text(settings.dotenv())
+    print("README.md and .env.example are up to date")
+
+
+if __name__ == "__main__":
+    main()
