@@ -107,7 +107,7 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [f"  {'_'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
+        lines = [f"  {_variable(*map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         raise SystemExit("Looksee cannot start; these settings are wrong:\n" + "\n".join(lines)) from None
 
 
@@ -117,11 +117,17 @@ def rows() -> list[tuple[str, str, str]]:
     for name, field in Settings.model_fields.items():
         if field.annotation is ModelSettings:
             continue
-        variable = str(field.validation_alias or f"LOOKSEE_{name.upper()}")
-        found.append((variable, _shown(field.default), field.description or ""))
+        found.append((_variable(name), _shown(field.default), field.description or ""))
     for name, field in ModelSettings.model_fields.items():
         found.append((f"LOOKSEE_<MODEL>_{name.upper()}", _shown(field.default), field.description or ""))
     return found
+
+
+def _variable(name: str, *inner: str) -> str:
+    """The environment's name of a field, or of a field in a nested one."""
+    field = Settings.model_fields.get(name)
+    bare = field.validation_alias if field else name  # a bare name is reported as itself
+    return str(bare or "_".join(("LOOKSEE", name, *inner)).upper())
 
 
 def _shown(default: object) -> str:

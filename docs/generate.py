@@ -1,11 +1,10 @@
 """Print the tables of README.md and the lines of .env.example from the code.
 
-    make docs
+make docs
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import errors
@@ -38,8 +37,9 @@ def readme(text: str) -> str:
     """The README with its tables renewed: what stands between `<!-- name -->` and `<!-- /name -->`."""
     tables = {"settings": settings.markdown(), "models": models_table(), "errors": errors_table()}
     for name, table in tables.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text = pattern.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)
+        before, _, rest = text.partition(f"<!-- {name} -->\n")
+        _, _, after = rest.partition(f"<!-- /{name} -->")
+        text = f"{before}<!-- {name} -->\n{table}\n<!-- /{name} -->{after}"
     return text
 
 

@@ -14,18 +14,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Generic
+from dataclasses import dataclass
+from typing import Generic
 
 import errors
 from models.base import BatchT, Model, RowT
-from vision.tasks import Answer, Failure, Job, Timing
+from runners.entry import Entry, Pace
+from vision.tasks import Answer, Failure, Job
 
 logger = logging.getLogger("looksee.engine")
 
@@ -51,42 +50,6 @@ class Observer:
     def dropped(self, reason: str) -> None: ...
 
 
-@dataclass(slots=True, eq=False)
-class _Entry(Generic[RowT]):
-    """A row and its caller. `row` is set once it is prepared."""
-
-    answer: Callable[[Answer], None]
-    deadline: float
-    submitted: float
-    row: RowT | None = None
-    prepare_seconds: float = 0.0
-    queued: float = 0.0
-    started: float = 0.0
-    steps: int = 0
-    shared: int = 0  # rows beside it, summed over its steps
-    cancelled: bool = False
-
-    @property
-    def ready_row(self) -> RowT:
-        assert self.row is not None  # only prepared entries are queued
-        return self.row
-
-
-@dataclass(slots=True)
-class _Pace:
-    """How fast rows are finished, for Retry-After: an average of busy seconds a row that forgets slowly."""
-
-    seconds_a_row: float = 0.05
-    _weight: float = field(default=0.1, repr=False)
-
-    def finished(self, rows: int, seconds: float) -> None:
-        for _ in range(rows):
-            self.seconds_a_row += self._weight * (seconds / rows - self.seconds_a_row)
-
-    def wait(self, rows: int) -> int:
-        return max(1, math.ceil(rows * self.seconds_a_row))
-
-
 class Engine(Generic[RowT, BatchT]):
     """Runs one model. `submit` may be called from any event loop; `close` ends the threads."""
 
@@ -101,13 +64,13 @@ class Engine(Generic[RowT, BatchT]):
         self.model, self.limits = model, limits
         self.observer = observer or Observer()
         self._lock = threading.Condition()
-        self._waiting: deque[_Entry[RowT]] = deque()
+        self._waiting: deque[Entry[RowT]] = deque()
         self._admitted = 0  # rows being prepared or waiting
         self._closed = False
-        self._entries: list[_Entry[RowT]] = []
+        self._entries: list[Entry[RowT]] = []
         self._batch: BatchT | None = None
-        self._arriving: list[_Entry[RowT]] = []
-        self._pace = _Pace()
+        self._arriving: list[Entry[RowT]] = []
+        self._pace = Pace()
         self._last_finish = 0.0
         self._preparing = ThreadPoolExecutor(prepare_threads, thread_name_prefix="prepare")
         self._device = threading.Thread(target=self._run, name="device", daemon=True)
@@ -130,7 +93,7 @@ class Engine(Generic[RowT, BatchT]):
                 loop.call_soon_threadsafe(deliver)
 
         now = time.monotonic()
-        entry: _Entry[RowT] = _Entry(answer, deadline=now + timeout, submitted=now)
+        entry: Entry[RowT] = Entry(answer, deadline=now + timeout, submitted=now)
         refusal = self._admit()
         if refusal is not None:
             return Answer(failure=Failure.of(refusal))
@@ -172,7 +135,7 @@ class Engine(Generic[RowT, BatchT]):
             self.observer.waiting(self._admitted)
         return None
 
-    def _prepare(self, entry: _Entry[RowT], job: Job) -> None:
+    def _prepare(self, entry: Entry[RowT], job: Job) -> None:
         started = time.monotonic()
         try:
             if not self._gone(entry, started):
@@ -221,9 +184,9 @@ class Engine(Generic[RowT, BatchT]):
             self._step()
         self.observer.running(len(self._entries))
 
-    def _take(self) -> list[_Entry[RowT]]:
+    def _take(self) -> list[Entry[RowT]]:
         """The waiting entries that fit the running batch, oldest first."""
-        taken: list[_Entry[RowT]] = []
+        taken: list[Entry[RowT]] = []
         now = time.monotonic()
         cost = sum(entry.ready_row.cost for entry in self._entries)
         with self._lock:
@@ -240,7 +203,7 @@ class Engine(Generic[RowT, BatchT]):
                 self._leave_queue()
         return taken
 
-    def _prefill(self, entries: list[_Entry[RowT]]) -> None:
+    def _prefill(self, entries: list[Entry[RowT]]) -> None:
         """Prefill newcomers together; if that fails, one by one, so that the failing one fails alone."""
         try:
             batch = self.model.prefill([entry.ready_row for entry in entries])
@@ -255,11 +218,11 @@ class Engine(Generic[RowT, BatchT]):
             return
         self.observer.prefilled(len(entries))
         for entry in entries:
-            self._count(entry, len(entries))
+            entry.stepped(len(entries))
             self.observer.first_token(time.monotonic() - entry.submitted)
         self._join(entries, batch)
 
-    def _join(self, entries: list[_Entry[RowT]], batch: BatchT) -> None:
+    def _join(self, entries: list[Entry[RowT]], batch: BatchT) -> None:
         """Answer those of a new batch that ended at once; the others join the running rows."""
         running, kept = self._answer_ended(entries, batch)
         if kept is None:
@@ -285,10 +248,10 @@ class Engine(Generic[RowT, BatchT]):
             return
         self.observer.stepped(len(entries))
         for entry in entries:
-            self._count(entry, len(entries))
+            entry.stepped(len(entries))
         self._entries, self._batch = self._answer_ended(entries, self._batch)
 
-    def _rescue(self, entries: list[_Entry[RowT]], error: Exception) -> None:
+    def _rescue(self, entries: list[Entry[RowT]], error: Exception) -> None:
         """After a failed step or join: each row alone, from its prompt and the tokens it has, then together again."""
         logger.warning("a step of %d rows failed (%s); retrying them one by one", len(entries), error)
         self._entries, self._batch = [], None
@@ -322,7 +285,7 @@ class Engine(Generic[RowT, BatchT]):
             self._entries = [self._entries[index] for index in keep]
             self._batch = self.model.leave(self._batch, keep) if keep and self._batch is not None else None
 
-    def _answer_ended(self, entries: list[_Entry[RowT]], batch: BatchT) -> tuple[list[_Entry[RowT]], BatchT | None]:
+    def _answer_ended(self, entries: list[Entry[RowT]], batch: BatchT) -> tuple[list[Entry[RowT]], BatchT | None]:
         """Answer the rows that ended; what stays of entries and batch."""
         keep = [index for index, entry in enumerate(entries) if entry.ready_row.finish is None]
         if len(keep) < len(entries):
@@ -341,22 +304,22 @@ class Engine(Generic[RowT, BatchT]):
 
     # -- answers
 
-    def _succeed(self, entry: _Entry[RowT]) -> None:
+    def _succeed(self, entry: Entry[RowT]) -> None:
         try:
             outcome = self.model.outcome(entry.ready_row)
         except Exception as error:
             self._fail(entry, error)
         else:
-            entry.answer(Answer(outcome=outcome, timing=self._timing(entry)))
+            entry.answer(Answer(outcome=outcome, timing=entry.timing()))
 
-    def _fail(self, entry: _Entry[RowT], error: Exception) -> None:
+    def _fail(self, entry: Entry[RowT], error: Exception) -> None:
         if not isinstance(error, errors.LookseeError):
             logger.error("a row failed", exc_info=error)
             error = errors.RunnerFailed("The model failed on this request.")
         self.observer.dropped(error.code)
-        entry.answer(Answer(failure=Failure.of(error), timing=self._timing(entry)))
+        entry.answer(Answer(failure=Failure.of(error), timing=entry.timing()))
 
-    def _gone(self, entry: _Entry[RowT], now: float) -> bool:
+    def _gone(self, entry: Entry[RowT], now: float) -> bool:
         """Whether nobody waits for this row any more; an overdue one is told so."""
         if entry.cancelled:
             self.observer.dropped("cancelled")
@@ -365,17 +328,3 @@ class Engine(Generic[RowT, BatchT]):
             self._fail(entry, errors.DeadlineExceeded("The request was not answered within its time."))
             return True
         return False
-
-    def _count(self, entry: _Entry[RowT], rows: int) -> None:
-        entry.steps += 1
-        entry.shared += rows
-
-    def _timing(self, entry: _Entry[Any]) -> Timing:
-        if not entry.started:
-            return Timing(prepare=entry.prepare_seconds)
-        return Timing(
-            prepare=entry.prepare_seconds,
-            queue=entry.started - entry.queued,
-            compute=time.monotonic() - entry.started,
-            rows=entry.shared / max(entry.steps, 1),
-        )

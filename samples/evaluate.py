@@ -1,6 +1,6 @@
 """Measure sample weights through a running service, on scenes that no training has seen.
 
-python -m samples.evaluate blip --url http://localhost:3000 --concurrency 32
+python -m samples.evaluate blip --url http://localhost:3000 --concurrency 1 32
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import asyncio
 import random
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 from tqdm import tqdm
 
-from samples import scenes
+from samples import card, scenes
 from samples.scenes import Scene
 
+WEIGHTS = Path(__file__).parent / "weights"
 PROMPTS = ("", "a photo of", "a drawing of")
 _SUFFIX = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpg", b"RIFF": "webp"}
 
@@ -80,13 +82,19 @@ def main() -> None:
     parser.add_argument("--url", default="http://localhost:3000")
     parser.add_argument("--scenes", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0, help="other seeds give other scenes")
-    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 32])
+    parser.add_argument("--card", action="store_true", help="write the figures into the weights' card")
     options = parser.parse_args()
-    pictures = drawn(options.scenes, options.seed)
-    result = asyncio.run(captions(options.url, options.model, pictures, options.concurrency))
-    print(f"caption: {result.accuracy:.1%} of {options.scenes} exact")
-    for line in result.wrong[:10]:
-        print(f"  {line}")
+    accuracy = {}
+    for offset, concurrency in enumerate(options.concurrency):
+        pictures = drawn(options.scenes, options.seed + offset)  # new ones each time: none may come from the cache
+        result = asyncio.run(captions(options.url, options.model, pictures, concurrency))
+        accuracy["caption", concurrency] = result.accuracy
+        print(f"caption, {concurrency} at a time: {result.accuracy:.1%} of {options.scenes} exact")
+        for line in result.wrong[:10]:
+            print(f"  {line}")
+    if options.card:
+        print(f"wrote {card.write(WEIGHTS / options.model, options.model, options.scenes, accuracy)}")
 
 
 if __name__ == "__main__":

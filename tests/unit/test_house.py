@@ -1,0 +1,90 @@
+"""The house keeps its rules: documents equal the code, names shadow nothing, rooms import what they may."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+import settings
+from deploy.lock import closure
+from docs import generate
+
+ROOT = Path(__file__).parent.parent.parent
+TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+MODULES = [ROOT / name for name in TRACKED if name.endswith(".py") and (ROOT / name).is_file()]
+OURS = {Path(name).parts[0].removesuffix(".py") for name in TRACKED if name.endswith(".py")}
+
+
+def imports(file: Path) -> set[str]:
+    """Top-level names that a module imports at import time or later."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_the_readmes_tables_are_printed_from_the_code() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert generate.readme(text) == text, "run `make docs`"
+    assert "LOOKSEE_WEIGHTS" in text
+    assert (ROOT / ".env.example").read_text() == settings.dotenv(), "run `make docs`"
+
+
+def test_no_top_level_name_shadows_a_library() -> None:
+    installed = {name for name, owners in packages_distributions().items() if owners != ["looksee"]}
+    assert not OURS & (installed | set(sys.stdlib_module_names))
+
+
+def test_the_lock_is_what_is_installed() -> None:
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    locked = dict(line.split("==") for line in lines)
+    import tomllib
+
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert closure(wanted) == locked, "run `make lock`"
+    assert all("==" in line for line in wanted)
+
+
+@pytest.mark.parametrize(
+    ("room", "forbidden"),
+    [
+        ("vision", {"bentoml", "torch", "transformers", "fastapi", "pydantic", "redis", "api", "gateway", "runners"}),
+        ("models", {"bentoml", "fastapi", "redis", "api", "gateway", "runners", "cache", "settings"}),
+        ("cache", {"bentoml", "torch", "transformers", "fastapi", "api", "gateway", "runners"}),
+        ("gateway", {"torch", "transformers", "fastapi", "api"}),
+        ("api", {"torch", "transformers", "runners", "redis"}),
+        ("runners", {"fastapi", "redis", "api", "gateway", "cache"}),
+    ],
+)
+def test_rooms_import_what_they_may(room: str, forbidden: set[str]) -> None:
+    for file in (ROOT / room).glob("*.py"):
+        allowed = {"torch"} if file.name == "base.py" and room == "runners" else set()
+        assert not imports(file) & (forbidden - allowed), file
+
+
+def test_the_engine_knows_the_domain_and_the_protocol_alone() -> None:
+    third_party = imports(ROOT / "runners/engine.py") - set(sys.stdlib_module_names)
+    assert third_party == {"errors", "models", "runners", "vision"}
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    code = "\n".join(file.read_text() for file in MODULES if file.name != "settings.py" and "tests" not in file.parts)
+    own = (ROOT / "settings.py").read_text()
+    for name in [*settings.Settings.model_fields, *settings.ModelSettings.model_fields]:
+        used = re.search(rf"\.{name}\b", code) or re.search(rf"self\.{name}\b", own)
+        assert used or name == "blip", name
+
+
+def test_modules_stay_readable() -> None:
+    for file in MODULES:
+        if "tests" not in file.parts:
+            assert len(file.read_text().splitlines()) <= 400, file
