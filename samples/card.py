@@ -12,8 +12,8 @@ _CARD = """# Sample weights: {model}
 Tiny weights in the published architecture and layout of `{model}`. They know drawn scenes of coloured shapes
 (`samples/scenes.py`) and nothing else: they are for trying the service out and for its tests.
 
-- Made by `python -m samples.training {model} --seed {seed} --steps {steps} --batch-size {batch_size} --threads {threads}`,
-  which took {minutes:.0f} minutes on two CPU cores that did other work beside.
+- Made by this command, in {minutes:.0f} minutes on two CPU cores that did other work beside:
+  `python -m samples.training {model} --seed {seed} --steps {steps} --batch-size {batch_size} --threads {threads}`
 - `model.safetensors` has {megabytes:.1f} MB.
 - Apache-2.0, as the project.
 
@@ -42,7 +42,7 @@ def write(directory: Path, model: str, scenes: int, accuracy: Mapping[tuple[str,
     curve = training.pop("curve")
     rows = [f"| {task} | {concurrency} | {value:.1%} |" for (task, concurrency), value in accuracy.items()]
     points = [
-        f"| {point['step']} | {point['seconds']} | {point['caption']:.3f} | {point['patch']:.3f} | {point['exact']:.0%} |"
+        "| {step} | {seconds} | {caption:.3f} | {patch:.3f} | {exact:.0%} |".format(**point)
         for point in curve
     ]
     card = directory / "README.md"

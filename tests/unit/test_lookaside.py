@@ -372,10 +372,44 @@ def test_many_at_once_wait_for_a_hanging_redis_together() -> None:
     run(main())
 
 
+def test_a_redis_that_answers_one_byte_at_a_time_is_not_waited_for() -> None:
+    """No single read takes long here, only all of them together."""
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.read(100)
+            writer.write(b"$100000\r\n")
+            while not writer.is_closing() and not reader.at_eof():
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+            async with cache_at(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0") as cache:
+                start = time.perf_counter()
+                assert await cache.get([KEY]) == {}
+                assert time.perf_counter() - start < 0.7
+            await asyncio.sleep(0.03)
+
+    run(main())
+
+
 def test_a_failing_redis_is_told_of_a_few_times_only(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="looksee.cache"):
         run(check_broken(unused_url()))
     assert 1 <= len(caplog.records) <= 3
+
+
+def test_trials_of_a_failing_redis_are_not_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with cache_at(unused_url(), breaker=Breaker(rest=0.0, longest=0.0)) as cache:
+            await twenty(cache)
+
+    with caplog.at_level(logging.WARNING, logger="looksee.cache"):
+        run(main())
+    assert len(caplog.records) == 3
 
 
 def test_a_redis_that_is_slow_once_is_asked_again() -> None:

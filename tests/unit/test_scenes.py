@@ -107,6 +107,21 @@ def test_the_order_from_left_to_right_is_plain() -> None:
         assert other.x - one.x >= 0.05 - SLIP  # of the width, and in this order
 
 
+def test_things_stand_side_by_side_and_above_each_other() -> None:
+    beside = below = 0
+    for scene, one, other in pairs():
+        first, second = box(one, scene), box(other, scene)
+        beside += first[2] < second[0] and first[1] < second[3] and second[1] < first[3]
+        below += first[2] > second[0]
+    assert min(beside, below) > 40
+
+
+def test_a_scene_with_no_room_left_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenes, "_GAP", 0.25)
+    rng = random.Random(8)
+    assert [len(compose(rng, count=3).things) for _ in range(30)] == [3] * 30
+
+
 @pytest.mark.parametrize(
     ("names", "caption"),
     [

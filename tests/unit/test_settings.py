@@ -180,7 +180,6 @@ def test_a_bad_value_ends_the_program_with_a_line_that_names_it(variable: str, t
     assert "pydantic" not in said
 
 
-@pytest.mark.xfail(reason="fault S1: the line names the field (max_queue), not the variable that was set")
 @pytest.mark.parametrize(
     ("variable", "text"),
     [
@@ -190,8 +189,10 @@ def test_a_bad_value_ends_the_program_with_a_line_that_names_it(variable: str, t
         ("LOOKSEE_REQUEST_TIMEOUT_SECONDS", "111"),
         ("LOOKSEE_BLIP_MAX_BATCH_ROWS", "0"),
         ("LOOKSEE_BLIP_TYPO", "1"),
-        ("LOOKSEE_BLIP_DEVICE", "tpu"),
-        ("LOOKSEE_BLIP_DTYPE", "float8"),
+        *(
+            pytest.param(*bad, marks=pytest.mark.xfail(reason="fault S1: one line for each type of a union"))
+            for bad in (("LOOKSEE_BLIP_DEVICE", "tpu"), ("LOOKSEE_BLIP_DTYPE", "float8"))
+        ),
     ],
 )
 def test_a_bad_value_of_our_own_variables_is_named_once_by_its_variable(variable: str, text: str) -> None:
@@ -210,19 +211,14 @@ def test_a_model_set_as_a_whole_to_nonsense_ends_the_program_too() -> None:
 @pytest.mark.parametrize(
     ("variable", "text"),
     [
-        ("LOOKSEE_MAX_QUEUE", "0"),
-        ("LOOKSEE_DEVICE", "tpu"),
-        ("LOOKSEE_REQUEST_TIMEOUT_SECONDS", "111"),
         ("LOOKSEE_REQUEST_TIMEOUT_SECONDS", "nan"),
-        ("LOOKSEE_BLIP_MAX_BATCH_ROWS", "0"),
-        ("LOOKSEE_BLIP_TYPO", "1"),
         ("LOOKSEE_BLIP_DEVICE", "cuda:x"),
         ("LOOKSEE_BLIP_DTYPE", "float8"),
     ],
 )
 def test_bad_values_of_our_own_variables_are_refused(variable: str, text: str) -> None:
     os.environ[variable] = text
-    assert variable.lower().removeprefix("looksee_") in refusal().lower()
+    assert variable in refusal()
 
 
 def test_all_bad_values_are_told_at_once() -> None:

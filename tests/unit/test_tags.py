@@ -62,6 +62,9 @@ from vision.tags import MOST, tags
         ("a red ball and a red car", "red ball car red_ball red_car"),
         ("a dog and a dog and a dog", "dog"),
         ("big dog, big dog", "big dog big_dog"),
+        ("a letter x next to vitamin c", "letter vitamin"),
+        ("men that wear ties and a dog that runs", "men ties dog"),
+        ("a boy sits where a girl stood", "boy girl"),
     ],
 )
 def test_tags_of_captions(caption: str, expected: str) -> None:

@@ -173,6 +173,16 @@ def test_a_form_that_is_none_is_the_callers_mistake(content_type: str, body: byt
     assert status == 400 or isinstance(status, errors.InvalidValue | errors.InvalidRequest), status
 
 
+def test_a_form_that_makes_the_parser_fail_is_the_callers_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise LookupError("unknown encoding")
+
+    monkeypatch.setattr(Request, "form", fail)
+    error = form(("a.png", PNG))
+    assert isinstance(error, errors.InvalidRequest)
+    assert "encoding" not in error.message
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [

@@ -145,6 +145,15 @@ def test_a_copy_has_the_same_fingerprint(tmp_path: Path) -> None:
     assert local(one) == local(other) == local(one)
 
 
+def test_the_order_of_the_directory_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = checkpoint(tmp_path / "one")
+    before = local(directory)
+    names = list(directory.iterdir())
+    for order in (names, names[::-1], names[1:] + names[:1]):
+        monkeypatch.setattr(Path, "iterdir", lambda _, order=order: iter(order))
+        assert local(directory) == before
+
+
 @pytest.mark.parametrize(
     "change",
     [
