@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from dotenv import load_dotenv
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
@@ -47,7 +47,7 @@ class Settings(BaseSettings):
 
     env: str = Field("production", validation_alias="ENV", description="a name for this deployment, shown by /health")
     debug: bool = Field(False, validation_alias="DEBUG", description="admin routes ask for no key")
-    port: PositiveInt = Field(3000, validation_alias="PORT", description="port to serve on")
+    port: PositiveInt = Field(3000, le=65535, validation_alias="PORT", description="port to serve on")
     api_key: str = Field("", validation_alias="API_KEY", description="key of the admin routes (X-API-Key)")
 
     redis_url: str = Field("", validation_alias="REDIS_URL", description="Redis as a URL; wins over REDIS_HOST")
@@ -107,8 +107,16 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [f"  {_variable(*map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise SystemExit("Looksee cannot start; these settings are wrong:\n" + "\n".join(lines)) from None
+        found: dict[str, str] = {}  # the first complaint of each: a union has one for each of its types
+        for one in error.errors():
+            found.setdefault(_variable(*map(str, one["loc"][:2])), one["msg"])
+    except SettingsError as error:  # a model's settings given as a whole, and not as JSON
+        found = {"settings": f"{error}"}
+        for name, field in Settings.model_fields.items():
+            if field.annotation is ModelSettings and f'"{name}"' in str(error):
+                found = {_variable(name): f"set {_variable(name)}_WEIGHTS and the like instead"}
+    lines = [f"  {variable}: {message}" for variable, message in found.items()]
+    raise SystemExit("Looksee cannot start; these settings are wrong:\n" + "\n".join(lines))
 
 
 def rows() -> list[tuple[str, str, str]]:

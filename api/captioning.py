@@ -107,7 +107,12 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
 
 
 def check_prompt(prompt: str, settings: Settings, *, param: str) -> None:
-    """Raises PromptTooLong for a prompt over the character limit (a model may have a tighter one, in tokens)."""
+    """Raises PromptTooLong for a prompt over the character limit (a model may have a tighter one, in tokens).
+
+    Raises InvalidValue for one that is no text: JSON can bring half of a surrogate pair.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in prompt):
+        raise errors.InvalidValue(f"'{param}' is not valid Unicode.", param=param)
     if len(prompt) > settings.max_prompt_chars:
         raise errors.PromptTooLong(
             f"'{param}' has {len(prompt)} characters; at most {settings.max_prompt_chars} are accepted.", param=param

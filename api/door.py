@@ -23,6 +23,10 @@ from vision.images import mib
 logger = logging.getLogger("looksee.door")
 
 
+_OF_THE_BODY = (b"content-length", b"content-type", b"content-encoding", b"retry-after")
+_LONGEST_LENGTH = 15  # digits: whatever has more is over any limit
+
+
 class Door:
     """ASGI middleware around the whole gateway."""
 
@@ -55,7 +59,7 @@ class Door:
         if not headers.get("content-type", "").isascii():
             return errors.InvalidRequest("The Content-Type header is malformed.")  # BentoML's access log fails on it
         length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self._max_body:
+        if length.isascii() and length.isdigit() and (len(length) > _LONGEST_LENGTH or int(length) > self._max_body):
             return _too_large(self._max_body)
         return None
 
@@ -145,8 +149,8 @@ class _Exchange:
 
 
 def _kept(start: Message) -> list[Any]:
-    """The headers of a reshaped answer that still hold: all but those that speak of the body."""
-    return [pair for pair in start["headers"] if pair[0].lower() not in (b"content-length", b"content-type")]
+    """The headers of a reshaped answer that still hold: all but those that are given anew."""
+    return [pair for pair in start.get("headers", ()) if pair[0].lower() not in _OF_THE_BODY]
 
 
 def _too_large(limit: int) -> errors.LookseeError:

@@ -27,6 +27,7 @@ _BY_STATUS: dict[int, tuple[type[errors.LookseeError], str]] = {
     503: (errors.ModelNotReady, "The service is not ready; try again."),
     504: (errors.DeadlineExceeded, "The request was not answered within its time."),
 }
+_INTERNAL = (errors.LookseeError, "Something went wrong inside; the log says what.")
 
 
 def body(error: errors.LookseeError) -> dict[str, Any]:
@@ -50,7 +51,8 @@ def response(error: errors.LookseeError, extra: Mapping[str, Any] | None = None)
 
 def of_status(status: int) -> errors.LookseeError:
     """The error for a bare status of a framework's."""
-    kind, message = _BY_STATUS.get(status, (errors.LookseeError, "Something went wrong inside; the log says what."))
+    fallback = _BY_STATUS[400] if 400 <= status < 500 else _INTERNAL
+    kind, message = _BY_STATUS.get(status, fallback)
     return kind(message, retry_after=1 if status in (429, 503) else None)
 
 
@@ -79,6 +81,7 @@ def reshaped(status: int, payload: bytes) -> errors.LookseeError | None:
     if isinstance(content, dict):
         if isinstance(content.get("error"), dict) and "code" in content["error"]:
             return None
-        if status == 400 and isinstance(content.get("detail"), list):
-            return of_validation(content["detail"])
+        problems = content.get("detail")
+        if status == 400 and isinstance(problems, list) and all(isinstance(problem, dict) for problem in problems):
+            return of_validation(problems)
     return of_status(status)

@@ -74,9 +74,7 @@ def _examined(filename: str, content: bytes | int, limits: ImageLimits, field: s
     picture: Picture | errors.LookseeError
     try:
         if isinstance(content, int):
-            raise errors.FileTooLarge(
-                f"The file has {mib(content)}; at most {mib(limits.file_bytes)} are accepted.", param=field
-            )
+            raise errors.FileTooLarge(f"The file has more than {mib(limits.file_bytes)}.", param=field)
         picture = examine(content, limits, param=field)
     except errors.LookseeError as error:
         picture = error

@@ -24,6 +24,7 @@ class Breaker:
         self._failures = 0
         self._rest = rest
         self._until = 0.0
+        self._trying = False
 
     @property
     def tripped(self) -> bool:
@@ -38,12 +39,16 @@ class Breaker:
         if now < self._until:
             return False
         self._until = now + self._rest
+        self._trying = True
         return True
 
     def succeeded(self) -> None:
-        self._failures, self._rest = 0, self._first_rest
+        self._failures, self._rest, self._trying = 0, self._first_rest, False
 
     def failed(self) -> None:
+        if self.tripped and not self._trying:
+            return  # a call that was under way when the last ones failed tells nothing new
+        self._trying = False
         self._failures += 1
         if self.tripped:
             self._until = self._clock() + self._rest

@@ -26,5 +26,5 @@ def key(job: Job, digest: str, identity: Identity) -> str | None:
         "max_new_tokens": job.max_new_tokens,
         "preprocessing": PREPROCESSING,
     }
-    canonical = json.dumps(variant, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    canonical = json.dumps(variant, sort_keys=True, separators=(",", ":"))
     return f"v1:img:{digest}:{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"

@@ -40,14 +40,9 @@ class Lookaside:
         self._ttl, self._timeout = ttl, timeout
         self._breaker = breaker or Breaker()
         self._redis: Redis | None = None
+        self._url = url
         if url:
-            self._redis = Redis.from_url(
-                url,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                retry=Retry(NoBackoff(), 0),
-                decode_responses=False,
-            )
+            self._redis = _client(url, timeout)
 
     @property
     def state(self) -> Literal["up", "down", "off"]:
@@ -61,7 +56,7 @@ class Lookaside:
         if redis is None or not keys:
             return {}
         values = await self._call(lambda: redis.mget(keys), self._timeout)
-        if not isinstance(values, list):
+        if not isinstance(values, list) or len(values) != len(keys):
             return {}
         found = {key: _read(value) for key, value in zip(keys, values, strict=True) if value is not None}
         return {key: outcome for key, outcome in found.items() if outcome is not None}
@@ -93,28 +88,10 @@ class Lookaside:
 
     async def clear(self, *, whole_database: bool) -> int | None:
         """Delete this service's entries, or all there is in the database; how many, or None if Redis did not answer."""
-        redis = self._redis
-        if redis is None:
+        if self._redis is None:
             return 0
-
-        async def clear() -> int:
-            if whole_database:
-                count = int(await redis.dbsize())
-                await redis.flushdb()
-                return count
-            deleted = 0
-            for pattern in PATTERNS:
-                batch: list[bytes] = []
-                async for key in redis.scan_iter(match=pattern, count=_SCAN_COUNT):
-                    batch.append(key)
-                    if len(batch) == _SCAN_COUNT:
-                        deleted += int(await redis.unlink(*batch))
-                        batch.clear()
-                if batch:
-                    deleted += int(await redis.unlink(*batch))
-            return deleted
-
-        return await self._call(clear, _ADMIN_TIMEOUT)
+        async with _client(self._url, _ADMIN_TIMEOUT) as redis:
+            return await self._call(lambda: _clear(redis, whole_database), _ADMIN_TIMEOUT)
 
     async def close(self) -> None:
         if self._redis is not None:
@@ -138,15 +115,45 @@ class Lookaside:
         return result
 
 
+def _client(url: str, timeout: float) -> Redis:
+    """A client that gives up after `timeout` seconds and, to be there in time, greets a new connection briefly."""
+    return Redis.from_url(
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        driver_info=None,
+    )
+
+
+async def _clear(redis: Redis, whole_database: bool) -> int:
+    if whole_database:
+        count = int(await redis.dbsize())
+        await redis.flushdb(asynchronous=True)
+        return count
+    deleted = 0
+    for pattern in PATTERNS:
+        batch: list[bytes] = []
+        async for key in redis.scan_iter(match=pattern, count=_SCAN_COUNT):
+            batch.append(key)
+            if len(batch) == _SCAN_COUNT:
+                deleted += int(await redis.unlink(*batch))
+                batch.clear()
+        if batch:
+            deleted += int(await redis.unlink(*batch))
+    return deleted
+
+
 def _written(outcome: Outcome) -> bytes:
-    return json.dumps(dataclasses.asdict(outcome), ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(dataclasses.asdict(outcome), separators=(",", ":")).encode()
 
 
 def _read(value: Any) -> Outcome | None:
     try:
         fields = json.loads(value)
         outcome = Outcome(**fields)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     whole = (
         isinstance(outcome.text, str)

@@ -13,6 +13,7 @@ class _Call:
     """One run that several keys, and several waiters of each, depend on; the last waiter to leave cancels it."""
 
     def __init__(self) -> None:
+        self.keys: list[Hashable] = []
         self.task: asyncio.Task[None] | None = None
         self.waiters = 0
 
@@ -41,12 +42,13 @@ class Flight(Generic[T]):
             joined.append(key in self._under_way)
             if key not in self._under_way:
                 self._under_way[key] = (loop.create_future(), call)
+                call.keys.append(key)
                 own.append(index)
             future, owner = self._under_way[key]
             futures.append(future)
             calls.add(owner)
         if own:
-            call.task = loop.create_task(self._work([keys[index] for index in own], own, work))
+            call.task = loop.create_task(self._work(call, own, work))
         for each in calls:
             each.waiters += 1
         try:
@@ -55,13 +57,12 @@ class Flight(Generic[T]):
             for each in calls:
                 each.waiters -= 1
                 if each.waiters == 0 and each.task is not None:
+                    self._forget(each)  # before it has ended: who comes now must not join a run that dies
                     each.task.cancel()  # does nothing to a task that has ended
         return list(results), joined
 
-    async def _work(
-        self, keys: list[Hashable], indices: list[int], work: Callable[[list[int]], Awaitable[Sequence[T]]]
-    ) -> None:
-        futures = [self._under_way[key][0] for key in keys]
+    async def _work(self, call: _Call, indices: list[int], work: Callable[[list[int]], Awaitable[Sequence[T]]]) -> None:
+        futures = [self._under_way[key][0] for key in call.keys]
         try:
             for future, result in zip(futures, await work(indices), strict=True):
                 future.set_result(result)
@@ -76,5 +77,9 @@ class Flight(Generic[T]):
             if not isinstance(error, Exception):
                 raise
         finally:
-            for key in keys:
+            self._forget(call)
+
+    def _forget(self, call: _Call) -> None:
+        for key in call.keys:
+            if key in self._under_way and self._under_way[key][1] is call:
                 del self._under_way[key]

@@ -47,7 +47,7 @@ class RunnerClient:
                 reply = await self._infer(jobs, deadline, request_id)
         except TimeoutError:
             raise errors.DeadlineExceeded(f"The model '{self.model}' did not answer in time.") from None
-        except (aiohttp.ClientError, BentoMLException) as error:
+        except (aiohttp.ClientError, BentoMLException, OSError) as error:
             logger.error("the runner of %s failed: %s: %s", self.model, type(error).__name__, error)
             raise errors.RunnerFailed(
                 f"The runner of '{self.model}' failed or cannot be reached; try again.", retry_after=5
@@ -59,8 +59,8 @@ class RunnerClient:
         """The runner's state; None when it does not answer at once."""
         try:
             async with asyncio.timeout(_STATUS_TIMEOUT):
-                status: Status = await self._proxy.to_async.status()
-        except (TimeoutError, aiohttp.ClientError, BentoMLException):
+                status: Status = (await self._proxy.to_async.status()).status
+        except (aiohttp.ClientError, BentoMLException, OSError):  # a TimeoutError is an OSError
             return None
         return status
 
@@ -68,9 +68,9 @@ class RunnerClient:
         for last in (False, True):
             try:
                 call = Call(jobs, timeout=max(0.0, deadline - time.monotonic()), request_id=request_id)
-                reply: Reply = await self._proxy.to_async.infer(call=call)
+                reply: Reply = (await self._proxy.to_async.infer(call=call)).reply
                 return reply
-            except aiohttp.ClientConnectionError:
+            except (aiohttp.ClientConnectionError, ConnectionError):
                 # Either the kept-alive connection was closed in the moment of use, or the runner died. Inference
                 # changes nothing, so it may be asked twice; a runner that is coming back answers from its backlog.
                 if last:

@@ -22,6 +22,7 @@ from transformers import (
 import errors
 from models import kv
 from models.base import Row
+from models.pixels import Pixels
 from vision import images
 from vision.tasks import Job, Outcome
 
@@ -58,6 +59,7 @@ class Blip:
         self.device, self.dtype = device, dtype
         # The Pillow backend gives the same pixels with and without torchvision on the machine.
         self.processor = AutoProcessor.from_pretrained(directory, backend="pil")
+        self.pixels = Pixels(self.processor.image_processor)
         self.net = BlipForConditionalGeneration.from_pretrained(directory, dtype=dtype).to(device)
         text, vision = self.net.config.text_config, self.net.config.vision_config
         self.start, self.end, self.pad = text.bos_token_id, text.sep_token_id, text.pad_token_id
@@ -76,13 +78,11 @@ class Blip:
                 f"The prompt has {len(prompt_ids)} tokens; prompt and caption must fit {self.room}.",
                 param="caption_prompt",
             )
-        picture = images.decode(job.images[0])
-        pixels = self.processor.image_processor(picture, return_tensors="pt").pixel_values[0]
         return BlipRow(
             cost=self.image_tokens,
             max_new_tokens=min(job.max_new_tokens, room),
             prompt_tokens=len(prompt_ids),
-            pixel_values=pixels,
+            pixel_values=self.pixels(images.decode(job.images[0])),
             prompt_ids=prompt_ids,
         )
 

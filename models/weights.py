@@ -59,8 +59,12 @@ class Source:
 
     def _fetched(self) -> Path | None:
         from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
 
-        config = try_to_load_from_cache(self.location, "config.json", revision=self.revision)
+        try:
+            config = try_to_load_from_cache(self.location, "config.json", revision=self.revision)
+        except HFValidationError:
+            return None
         return Path(config).parent if isinstance(config, str) else None
 
     def _fetch(self) -> Path:

@@ -7,9 +7,12 @@ text from one service to another.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from typing import Any
+
+from pydantic import BaseModel
 
 import errors
 from models import weights
@@ -28,6 +31,22 @@ SERVICE: dict[str, Any] = {
 }
 
 _RETRY_LOAD_AFTER = 10  # seconds a failed load is remembered, so that every request does not try again
+
+
+class Replied(BaseModel):
+    """A reply on its way back.
+
+    For a method that returns anything but a pydantic model BentoML 1.4.39 makes a JSON schema at each answer, which
+    took two thirds of a busy runner's event loop.
+    """
+
+    reply: Reply
+
+
+class Reported(BaseModel):
+    """A status on its way back."""
+
+    status: Status
 
 
 class Runner:
@@ -94,6 +113,7 @@ class Runner:
         started = time.monotonic()
         try:
             self._engine = await asyncio.to_thread(self._start_engine)
+            self._identity = None  # a branch may have moved while it was fetched
             self._failure = None
         except Exception as error:
             if not isinstance(error, errors.LookseeError):
@@ -119,4 +139,7 @@ class Runner:
         torch.set_num_threads(settings().threads())
         model = load(self.name, directory, device=self.device, dtype=self.dtype)
         observer = MetricsObserver(self.name)
+        # What is loaded now stays: the collector, which would walk all of torch again and again, may forget it.
+        gc.collect()
+        gc.freeze()
         return Engine(model, self.limits, prepare_threads=settings().prepare_threads, observer=observer)

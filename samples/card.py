@@ -41,10 +41,7 @@ def write(directory: Path, model: str, scenes: int, accuracy: Mapping[tuple[str,
     training = json.loads((directory / "training.json").read_text())
     curve = training.pop("curve")
     rows = [f"| {task} | {concurrency} | {value:.1%} |" for (task, concurrency), value in accuracy.items()]
-    points = [
-        "| {step} | {seconds} | {caption:.3f} | {patch:.3f} | {exact:.0%} |".format(**point)
-        for point in curve
-    ]
+    points = ["| {step} | {seconds} | {caption:.3f} | {patch:.3f} | {exact:.0%} |".format(**point) for point in curve]
     card = directory / "README.md"
     card.write_text(
         _CARD.format(

@@ -1,1 +1,1 @@
-"""The domain: pictures, tasks, tags. Standard library and Pillow only; knows no framework, no model, no HTTP."""
+"""The domain: pictures, tasks, tags. Standard library, numpy and Pillow only; knows no framework, no model, no HTTP."""

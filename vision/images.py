@@ -12,7 +12,8 @@ import io
 import re
 from dataclasses import dataclass
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+import numpy as np
+from PIL import Image, ImageOps
 
 import errors
 
@@ -20,6 +21,8 @@ import errors
 Image.MAX_IMAGE_PIXELS = None
 
 ACCEPTED = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+# Many phones put a second picture behind a JPEG; Pillow calls such a file MPO.
+_FORMATS = {**{name: name for name in ACCEPTED}, "MPO": "JPEG"}
 PREPROCESSING = "1"  # part of every cache key: raise it when the same bytes would give other pixels
 _ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 lie on their side
 _DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[^;,]*)*;base64,", re.IGNORECASE)
@@ -53,15 +56,13 @@ def examine(data: bytes, limits: ImageLimits, *, param: str | None = None) -> Pi
     if not data:
         raise errors.EmptyFile("The file is empty.", param=param)
     if len(data) > limits.file_bytes:
-        raise errors.FileTooLarge(
-            f"The file has {mib(len(data))}; at most {mib(limits.file_bytes)} are accepted.", param=param
-        )
+        raise errors.FileTooLarge(f"The file has more than {mib(limits.file_bytes)}.", param=param)
     if not _looks_accepted(data):
         raise errors.UnsupportedImageType("The file is not a JPEG, PNG or WebP picture.", param=param)
     try:
         with Image.open(io.BytesIO(data), formats=tuple(ACCEPTED)) as image:
             width, height = image.size
-            kind = image.format or ""
+            kind = _FORMATS[image.format or ""]
             # Asking a PNG for EXIF data that its header lacks would decode the whole picture.
             exif = image.getexif() if kind == "JPEG" or "exif" in image.info else {}
             sideways = exif.get(_ORIENTATION, 1) in (5, 6, 7, 8)
@@ -98,12 +99,20 @@ def decode(data: bytes) -> Image.Image:
     Raises CorruptImage when the bytes after a good header are damaged.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=tuple(ACCEPTED)) as image:
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            return upright.convert("RGB")
-    except (OSError, ValueError, SyntaxError, EOFError, UnidentifiedImageError, MemoryError) as error:
+        image = Image.open(io.BytesIO(data), formats=tuple(ACCEPTED))
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        return image if image.mode == "RGB" else _eight_bits(image).convert("RGB")
+    except Exception as error:  # hostile bytes can make Pillow's decoders raise nearly anything
         raise errors.CorruptImage("The picture is damaged and cannot be read.") from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit greys scaled to 8 bits; Pillow would clip them, and nearly all of them turn white."""
+    if not image.mode.startswith("I"):
+        return image
+    greys = np.asarray(image).astype(np.float32) / 257
+    return Image.fromarray(np.rint(np.clip(greys, 0, 255)).astype(np.uint8))
 
 
 def from_base64(text: str, limits: ImageLimits, *, param: str = "image") -> Picture:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from vision.tasks import Answer, Call, Identity, Job, Outcome, Reply, Status, Timing
@@ -14,6 +15,16 @@ NEWER = Identity("blip", "local", "ba9876543210", "fedcba9876543210")
 def answer_to(job: Job) -> Answer:
     """What the fake says of a job."""
     return Answer(Outcome(f"a {job.images[0].decode()}{job.prompt}", "stop", 1, 2), None, Timing(0.1, 0.2, 0.3, 4.0))
+
+
+@dataclass
+class Replied:
+    reply: Reply
+
+
+@dataclass
+class Reported:
+    status: Status
 
 
 class FakeProxy:
@@ -39,18 +50,18 @@ class FakeProxy:
     def to_async(self) -> FakeProxy:
         return self
 
-    async def infer(self, *, call: Call) -> Reply:
+    async def infer(self, *, call: Call) -> Replied:
         self.calls.append(call)
         if self.before is not None:
             await self.before(call)
         if self.troubles:
             raise self.troubles.pop(0)
-        return Reply([self.answer(job) for job in call.jobs], self.identity)
+        return Replied(Reply([self.answer(job) for job in call.jobs], self.identity))
 
-    async def status(self) -> Status:
+    async def status(self) -> Reported:
         self.asked += 1
         if self.before_status is not None:
             await self.before_status()
         if self.status_troubles:
             raise self.status_troubles.pop(0)
-        return Status(self.identity, "ready", "cpu")
+        return Reported(Status(self.identity, "ready", "cpu"))

@@ -67,16 +67,23 @@ def _executable() -> str:
 
 
 @contextlib.asynccontextmanager
-async def impostor(answer: Callable[[bytes], bytes | None]) -> AsyncIterator[str]:
-    """The URL of a TCP server that answers each read with `answer` of it, or never for None."""
-    lines: list[asyncio.StreamWriter] = []
+async def impostor(answer: Callable[[bytes], bytes | None], *, seconds: float = 0.0) -> AsyncIterator[str]:
+    """The URL of a TCP server that answers what it reads with `answer` of it, or never for None.
+
+    With `seconds` it answers command by command, and takes so long for each.
+    """
+    served: list[tuple[asyncio.StreamWriter, asyncio.Task[object] | None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        lines.append(writer)
+        served.append((writer, asyncio.current_task()))
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
                 reply = answer(data)
-                if reply is not None:
+                commands = sum(line.startswith(b"*") for line in data.split(b"\r\n")) if seconds else 1
+                for _ in range(commands):
+                    await asyncio.sleep(seconds)
+                    if reply is None or writer.is_closing():
+                        break
                     writer.write(reply)
                     await writer.drain()
 
@@ -85,10 +92,10 @@ async def impostor(answer: Callable[[bytes], bytes | None]) -> AsyncIterator[str
         yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
     finally:
         server.close()
-        for writer in lines:
+        for writer, _ in served:
             writer.close()
+        await asyncio.gather(*(task for _, task in served if task is not None))
         await server.wait_closed()
-        await asyncio.sleep(0)
 
 
 def unused_url() -> str:

@@ -164,6 +164,7 @@ def test_a_row_that_cannot_be_prepared_fails_alone() -> None:
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         answers = await _all(engine, ["abc", "unreadable", "def"])
         assert [text(answers[0]), code(answers[1]), text(answers[2])] == ["abc", "corrupt_image", "def"]
+        await asyncio.sleep(0.2)  # the device thread clears up after it has answered
         assert not engine.busy
 
     drive(ToyModel(), scenario)

@@ -265,7 +265,6 @@ def test_a_run_whose_waiters_left_may_fail_in_silence() -> None:
     run(main())
 
 
-@pytest.mark.xfail(reason="fault F1: a newcomer joins a run that is being cancelled", raises=asyncio.CancelledError)
 @pytest.mark.parametrize("turns", [0, 1, 5])
 def test_who_comes_while_a_run_is_being_cancelled_gets_an_answer(turns: int) -> None:
     """A page that is reloaded: its first request leaves, the same request comes again at once."""

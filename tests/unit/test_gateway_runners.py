@@ -269,7 +269,6 @@ def test_the_last_known_identity_outlives_a_runner(monkeypatch: pytest.MonkeyPat
     run(main())
 
 
-@pytest.mark.xfail(reason="fault R1: only aiohttp's, BentoML's and timeouts are caught", raises=OSError)
 @pytest.mark.parametrize("ask", ["status", "identity", "infer"])
 def test_any_other_trouble_of_the_connection_is_the_runners_too(ask: str) -> None:
     async def main() -> None:

@@ -79,6 +79,5 @@ def test_a_key_shows_hashes_only_and_is_found_by_one_pattern(prompt: str) -> Non
     assert [fnmatch.fnmatchcase(made, pattern) for pattern in PATTERNS] == [True, False]
 
 
-@pytest.mark.xfail(reason="fault K1: a lone surrogate, as JSON may bring, cannot be encoded", raises=UnicodeEncodeError)
 def test_any_text_has_a_key() -> None:
     assert of(dataclasses.replace(JOB, prompt="\ud800")) != of(dataclasses.replace(JOB, prompt="\ud801"))
