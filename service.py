@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 from typing import Any
 
@@ -10,7 +11,6 @@ from typing import Any
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 import bentoml
-from _bentoml_sdk import Service
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
@@ -19,10 +19,10 @@ from api.app import build
 from api.document import document
 from api.door import Door
 from cache.lookaside import Lookaside
+from framework import LeanService, watch_closely
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
 from runners.blip import Blip
-from runners.respawn import watch_closely
 from settings import settings
 
 watch_closely()
@@ -32,10 +32,11 @@ _DESK = Desk(
     {}, Lookaside(_SETTINGS.redis(), ttl=_SETTINGS.cache_ttl_seconds, timeout=_SETTINGS.cache_timeout_ms / 1000)
 )
 _HTTP = build(_DESK, _SETTINGS)
+_UPLOAD_SECONDS = 20  # what a slow upload may take beyond the time to answer
 _LEFT_OUT = ("index", "openapi-spec", "static_content")
 
 
-class Gateway(Service[Any]):
+class Gateway(LeanService):
     """A BentoML service whose app stands behind our door."""
 
     def to_asgi(self, is_main: bool = True) -> Any:
@@ -44,7 +45,8 @@ class Gateway(Service[Any]):
         # document (it loads badges) and its directory of static files (it would match any path) are left out.
         routes = [route for route in app.router.routes if _name(route) not in _LEFT_OUT]
         app.router.routes[:] = sorted(routes, key=lambda route: _name(route) != "http")
-        return Door(app, max_body=_SETTINGS.max_request_bytes)
+        longest = _SETTINGS.request_timeout_seconds + _UPLOAD_SECONDS
+        return Door(app, max_body=_SETTINGS.max_request_bytes, longest=longest)
 
 
 def _name(route: BaseRoute) -> str:
@@ -55,7 +57,6 @@ def _name(route: BaseRoute) -> str:
     name="Looksee",
     service_class=Gateway,
     http={"port": _SETTINGS.port},
-    traffic={"timeout": 130},  # above the runners' 120, above our own deadline, so that ours is the one that answers
     runner_probe={"enabled": False},
 )
 @bentoml.asgi_app(_HTTP, path="/", name="http")
@@ -65,6 +66,7 @@ class Looksee:
     blip = bentoml.depends(Blip, url=_SETTINGS.blip.url or None)
 
     def __init__(self) -> None:
+        gc.freeze()  # what is imported stays: the collector need not walk it again and again
         _DESK.runners = {"blip": RunnerClient("blip", self.blip)}
 
     @bentoml.api(route="/caption")

@@ -30,10 +30,10 @@ _LONGEST_LENGTH = 15  # digits: whatever has more is over any limit
 class Door:
     """ASGI middleware around the whole gateway."""
 
-    def __init__(self, app: Starlette, *, max_body: int) -> None:
-        """`max_body`: bytes of a request's body, counted while they arrive."""
+    def __init__(self, app: Starlette, *, max_body: int, longest: float) -> None:
+        """`max_body`: bytes of a body, counted while they arrive. `longest`: seconds of a request, its upload too."""
         self.app = app
-        self._max_body = max_body
+        self._max_body, self._longest = max_body, longest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,14 +67,15 @@ class Door:
         app = asyncio.ensure_future(self.app(scope, exchange.receive, exchange.send))
         overflow = asyncio.ensure_future(exchange.overflow.wait())
         try:
-            await asyncio.wait((app, overflow), return_when=asyncio.FIRST_COMPLETED)
-            if overflow.done() and not exchange.started:
-                await exchange.answer(scope, _too_large(self._max_body))
-                app.cancel()
-            await app
-        except asyncio.CancelledError:
-            if not overflow.done():
-                raise
+            await asyncio.wait((app, overflow), timeout=self._longest, return_when=asyncio.FIRST_COMPLETED)
+            if exchange.overflow.is_set():
+                app.add_done_callback(_seen)  # what becomes of it is of no interest any more
+                if not exchange.started:
+                    await exchange.answer(scope, _too_large(self._max_body))
+            elif app.done():
+                app.result()
+            elif not exchange.started:
+                await exchange.answer(scope, shape.of_status(504))
         except Exception:
             logger.exception("a request failed outside its handler")
             if not exchange.started:
@@ -151,6 +152,11 @@ class _Exchange:
 def _kept(start: Message) -> list[Any]:
     """The headers of a reshaped answer that still hold: all but those that are given anew."""
     return [pair for pair in start.get("headers", ()) if pair[0].lower() not in _OF_THE_BODY]
+
+
+def _seen(task: asyncio.Future[None]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 def _too_large(limit: int) -> errors.LookseeError:

@@ -1,13 +1,14 @@
 """The protocol of a model that decodes a changing batch: prepare a row alone, then five verbs on the batch.
 
-    prefill   new rows become a batch of their own, their first logits computed
+    prefill   new rows become a batch of their own: all of their prompt is computed but its last token
     join      a batch of newcomers joins the running batch
-    step      every row is fed its latest token; new logits
+    step      every row is fed its latest token (a newcomer its prompt's last); new logits
     leave     only the kept rows stay
     read out  each row's logits become its next token, and maybe its end
 
-The engine calls the verbs from one thread, in the order prefill, read_out, (join, step, read_out, leave)*. `prepare`
-and `outcome` may be called from any thread. Rows keep their order; the batch is the model's own affair.
+A newcomer's first token comes from the same step as everybody's next one, so joining costs no step of its own. The
+engine calls the verbs from one thread. `prepare` and `outcome` may be called from any thread. Rows keep their order;
+the batch is the model's own affair.
 """
 
 from __future__ import annotations

@@ -41,6 +41,8 @@ class BlipRow(Row):
 class BlipBatch:
     """The running rows. `mask` is (rows, length), `positions` (rows,) the latest position, `logits` (rows, vocabulary).
 
+    `length` counts what was fed so far: all but the latest token, which the next step feeds.
+
     Cross-attention keys and values never change and are equally long in every row.
     """
 
@@ -65,8 +67,9 @@ class Blip:
         self.start, self.end, self.pad = text.bos_token_id, text.sep_token_id, text.pad_token_id
         self.room = text.max_position_embeddings
         self.image_tokens = (vision.image_size // vision.patch_size) ** 2 + 1
-        # After prefill the cross-attention reads its cache; it only wants to see that encoder states exist.
+        # The cross-attention reads its cache; it only wants to see that encoder states exist.
         self._no_states = torch.zeros(1, 1, vision.hidden_size, device=device, dtype=dtype)
+        self._no_logits = torch.zeros(1, text.vocab_size, device=device)
 
     def prepare(self, job: Job) -> BlipRow:
         """Raises PromptTooLong when prompt and answer would not fit the decoder's positions."""
@@ -90,13 +93,14 @@ class Blip:
     def prefill(self, rows: Sequence[BlipRow]) -> BlipBatch:
         pixels = torch.stack([row.pixel_values for row in rows]).to(self.device, self.dtype)
         states = self.net.vision_model(pixel_values=pixels).last_hidden_state
-        ids, mask = kv.collate_left([row.prompt_ids + row.tokens for row in rows], self.pad, self.device)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        logits = self._decode(ids, mask, positions, states, cache)
-        return BlipBatch(
-            list(rows), cache.self_attention_cache, cache.cross_attention_cache, mask, positions[:, -1], logits
-        )
+        decoder, cross = DynamicCache(), self._cross(states)
+        ids, mask = kv.collate_left([(row.prompt_ids + row.tokens)[:-1] for row in rows], self.pad, self.device)
+        if ids.shape[1]:
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)
+            self._decode(ids, mask, positions, EncoderDecoderCache(decoder, cross))
+        else:  # no row has a prompt, and nothing is before its first token
+            kv.begin(decoder, cross)
+        return BlipBatch(list(rows), decoder, cross, mask, mask.sum(-1) - 1, self._no_logits.expand(len(rows), -1))
 
     @torch.inference_mode()
     def join(self, running: BlipBatch, newcomers: BlipBatch) -> BlipBatch:
@@ -113,12 +117,11 @@ class Blip:
 
     @torch.inference_mode()
     def step(self, batch: BlipBatch) -> None:
-        ids = torch.tensor([[row.tokens[-1]] for row in batch.rows], device=self.device)
+        ids = torch.tensor([[(row.tokens or row.prompt_ids)[-1]] for row in batch.rows], device=self.device)
         batch.mask = torch.cat([batch.mask, batch.mask.new_ones(len(batch.rows), 1)], dim=1)
         batch.positions = batch.positions + 1
         cache = EncoderDecoderCache(batch.decoder, batch.cross)
-        states = self._no_states.expand(len(batch.rows), -1, -1)
-        batch.logits = self._decode(ids, batch.mask, batch.positions[:, None], states, cache)
+        batch.logits = self._decode(ids, batch.mask, batch.positions[:, None], cache)
 
     @torch.inference_mode()
     def leave(self, batch: BlipBatch, keep: Sequence[int]) -> BlipBatch:
@@ -155,15 +158,23 @@ class Blip:
             new_tokens=len(row.tokens),
         )
 
-    def _decode(
-        self, ids: Tensor, mask: Tensor, positions: Tensor, states: Tensor, cache: EncoderDecoderCache
-    ) -> Tensor:
+    def _cross(self, states: Tensor) -> DynamicCache:
+        """The cross-attention's keys and values for encoder states (rows, image tokens, width)."""
+        cache = DynamicCache()
+        for index, layer in enumerate(self.net.text_decoder.bert.encoder.layer):
+            attention = layer.crossattention.self
+            shape = (*states.shape[:-1], -1, attention.attention_head_size)
+            keys, values = (part(states).view(shape).transpose(1, 2) for part in (attention.key, attention.value))
+            cache.update(keys, values, index)
+        return cache
+
+    def _decode(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: EncoderDecoderCache) -> Tensor:
         """The last position's logits, (rows, vocabulary) float32."""
         logits: Tensor = self.net.text_decoder(
             input_ids=ids,
             attention_mask=mask,
             position_ids=positions,
-            encoder_hidden_states=states,
+            encoder_hidden_states=self._no_states.expand(len(ids), -1, -1),
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,

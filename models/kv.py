@@ -42,9 +42,16 @@ def leave(cache: DynamicCache, keep: Tensor, length: int) -> DynamicCache:
     return kept
 
 
+def begin(cache: DynamicCache, like: DynamicCache) -> None:
+    """Give an empty cache layers without positions, of the rows, heads and width of `like`."""
+    for index, layer in enumerate(like.layers):
+        cache.update(layer.keys[..., :0, :], layer.values[..., :0, :], index)
+
+
 def collate_left(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Token ids and attention mask, both (rows, longest) int64, padded on the left."""
     longest = max(len(row) for row in rows)
     ids = [[pad] * (longest - len(row)) + list(row) for row in rows]
     mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
-    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+    kind = torch.int64  # also where no row has a token
+    return torch.tensor(ids, dtype=kind, device=device), torch.tensor(mask, dtype=kind, device=device)

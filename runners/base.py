@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 import errors
+from framework import LeanService
 from models import weights
 from runners.engine import Engine, EngineLimits
 from runners.metrics import LOAD_SECONDS, MetricsObserver, forget_the_dead
@@ -26,8 +27,9 @@ logger = logging.getLogger("looksee.runner")
 # Options of every runner's BentoML service. Left alone, BentoML 1.4.39 closes the gateway's session to a runner every
 # 100 requests with the calls in flight on it, which fail (28 % of them at concurrency 32).
 SERVICE: dict[str, Any] = {
+    "service_class": LeanService,
     "runner_connection": {"max_requests": 2_000_000_000, "max_age": 1e9},
-    "traffic": {"timeout": 120},
+    "traffic": {"timeout": 120},  # what the gateway's calls may take in all
 }
 
 _RETRY_LOAD_AFTER = 10  # seconds a failed load is remembered, so that every request does not try again

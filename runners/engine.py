@@ -207,7 +207,6 @@ class Engine(Generic[RowT, BatchT]):
         """Prefill newcomers together; if that fails, one by one, so that the failing one fails alone."""
         try:
             batch = self.model.prefill([entry.ready_row for entry in entries])
-            self.model.read_out(batch)
         except Exception as error:
             if len(entries) == 1:
                 self._fail(entries[0], error)
@@ -217,25 +216,14 @@ class Engine(Generic[RowT, BatchT]):
                 self._prefill([entry])
             return
         self.observer.prefilled(len(entries))
-        for entry in entries:
-            entry.stepped(len(entries))
-            self.observer.first_token(time.monotonic() - entry.submitted)
-        self._join(entries, batch)
+        try:
+            self._join(entries, batch)
+        except Exception as error:
+            self._rescue([*self._entries, *entries], error)
 
     def _join(self, entries: list[Entry[RowT]], batch: BatchT) -> None:
-        """Answer those of a new batch that ended at once; the others join the running rows."""
-        running, kept = self._answer_ended(entries, batch)
-        if kept is None:
-            return
-        if self._batch is None:
-            self._entries, self._batch = running, kept
-            return
-        try:
-            joined = self.model.join(self._batch, kept)
-        except Exception as error:
-            self._rescue([*self._entries, *running], error)
-            return
-        self._entries, self._batch = [*self._entries, *running], joined
+        self._batch = batch if self._batch is None else self.model.join(self._batch, batch)
+        self._entries = [*self._entries, *entries]
 
     def _step(self) -> None:
         assert self._batch is not None  # rows run only in a batch
@@ -249,58 +237,52 @@ class Engine(Generic[RowT, BatchT]):
         self.observer.stepped(len(entries))
         for entry in entries:
             entry.stepped(len(entries))
-        self._entries, self._batch = self._answer_ended(entries, self._batch)
+            if len(entry.ready_row.tokens) == 1:
+                self.observer.first_token(time.monotonic() - entry.submitted)
+        self._answer_ended()
 
     def _rescue(self, entries: list[Entry[RowT]], error: Exception) -> None:
         """After a failed step or join: each row alone, from its prompt and the tokens it has, then together again."""
         logger.warning("a step of %d rows failed (%s); retrying them one by one", len(entries), error)
         self._entries, self._batch = [], None
         for entry in entries:
-            row = entry.ready_row
+            if entry.ready_row.finish is not None:  # the read-out failed after this row
+                self._succeed(entry)
+                continue
             try:
-                if row.finish is None:
-                    batch = self.model.prefill([row])
-                    self.model.read_out(batch)
-                if row.finish is None:
-                    self.model.step(batch)  # the verb that failed must work for this row before others join it
-                    self.model.read_out(batch)
+                batch = self.model.prefill([entry.ready_row])
+                self.model.step(batch)  # the verb that failed must work for this row before others join it
+                self.model.read_out(batch)
+                self._join([entry], batch)
             except Exception as own:
                 self._fail(entry, own)
-                continue
-            if row.finish is not None:
-                self._succeed(entry)
-            else:
-                try:
-                    joined = batch if self._batch is None else self.model.join(self._batch, batch)
-                except Exception as own:
-                    self._fail(entry, own)
-                    continue
-                self._entries, self._batch = [*self._entries, entry], joined
+        self._answer_ended()
 
     def _drop_gone(self) -> None:
         """Take the rows nobody waits for out of the running batch."""
         now = time.monotonic()
         keep = [index for index, entry in enumerate(self._entries) if not self._gone(entry, now)]
         if len(keep) < len(self._entries):
-            self._entries = [self._entries[index] for index in keep]
-            self._batch = self.model.leave(self._batch, keep) if keep and self._batch is not None else None
+            self._keep(keep)
 
-    def _answer_ended(self, entries: list[Entry[RowT]], batch: BatchT) -> tuple[list[Entry[RowT]], BatchT | None]:
-        """Answer the rows that ended; what stays of entries and batch."""
-        keep = [index for index, entry in enumerate(entries) if entry.ready_row.finish is None]
-        if len(keep) < len(entries):
-            now = time.monotonic()
-            # Since the last answer, or since these rows started when nothing ran before them.
-            since = max(self._last_finish, min(entry.started for entry in entries))
-            self._pace.finished(len(entries) - len(keep), now - since)
-            self._last_finish = now
-            for entry in entries:
-                if entry.ready_row.finish is not None:
-                    self._succeed(entry)
-            if not keep:
-                return [], None
-            entries, batch = [entries[index] for index in keep], self.model.leave(batch, keep)
-        return entries, batch
+    def _answer_ended(self) -> None:
+        """Answer the rows that ended; the others stay."""
+        ended = [entry for entry in self._entries if entry.ready_row.finish is not None]
+        if not ended:
+            return
+        now = time.monotonic()
+        # Since the last answer, or since these rows started when nothing ran before them.
+        since = max(self._last_finish, min(entry.started for entry in self._entries))
+        self._pace.finished(len(ended), now - since)
+        self._last_finish = now
+        for entry in ended:
+            self._succeed(entry)
+        self._keep([index for index, entry in enumerate(self._entries) if entry.ready_row.finish is None])
+
+    def _keep(self, keep: list[int]) -> None:
+        """Only these rows stay in the running batch."""
+        self._entries = [self._entries[index] for index in keep]
+        self._batch = self.model.leave(self._batch, keep) if keep and self._batch is not None else None
 
     # -- answers
 

@@ -20,16 +20,12 @@ def decode_mixed(model: Model[Any, Any], rows: Sequence[Row], rng: random.Random
             count = rng.randint(1, min(room, len(waiting), 4))
             newcomers, waiting = waiting[:count], waiting[count:]
             fresh = model.prefill(newcomers)
-            model.read_out(fresh)
-            newcomers, fresh = _without_ended(model, newcomers, fresh)
-            if newcomers:
-                joins += batch is not None
-                batch = fresh if batch is None else model.join(batch, fresh)
-                running += newcomers
-        if running:
-            model.step(batch)
-            model.read_out(batch)
-            running, batch = _without_ended(model, running, batch)
+            joins += batch is not None
+            batch = fresh if batch is None else model.join(batch, fresh)
+            running += newcomers
+        model.step(batch)
+        model.read_out(batch)
+        running, batch = _without_ended(model, running, batch)
     return joins
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 
 import psutil
@@ -11,7 +13,7 @@ import pytest
 from tests import pictures
 from tests.service.test_captioning import error, post
 from tests.service.test_failures import captions, drawn, healthy
-from tests.serving import Service, serve
+from tests.serving import ROOT, Service, serve
 
 
 def test_f1_the_session_to_a_runner_is_not_closed_under_calls(service: Service) -> None:
@@ -101,3 +103,16 @@ def test_a_bare_serve_works_without_our_configuration_file(command: tuple[str, .
     with serve(".venv/bin/bentoml", *command[1:], "--port", "{port}", redis_url="", BENTOML_CONFIG="") as service:
         data, text = pictures.scene("bare")
         assert post(service, ("a.png", data)).json()["results"][0]["caption"] == text
+
+
+def test_f4_no_layer_keeps_a_timer_for_each_request() -> None:
+    script = (
+        "import service\n"
+        "for app in (service.Looksee.to_asgi().app, service.Blip.to_asgi(is_main=False)):\n"
+        "    print(*(layer.cls.__name__ for layer in app.user_middleware))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    layers = ended.stdout.split()
+    assert "RunnerTrafficMetricsMiddleware" in layers
+    assert "TimeoutMiddleware" not in layers
+    assert "OpenTelemetryMiddleware" not in layers

@@ -145,7 +145,7 @@ class Raw:
 
 @asynccontextmanager
 async def client(app: App | None = None) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(Door(app or App(), max_body=LIMIT))
+    transport = httpx.ASGITransport(Door(app or App(), max_body=LIMIT, longest=5))
     async with httpx.AsyncClient(transport=transport, base_url="http://looksee") as inside:
         yield inside
 
@@ -195,7 +195,7 @@ async def exchange(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await Door(app, max_body=LIMIT)(scope, receive, send)
+    await Door(app, max_body=LIMIT, longest=5)(scope, receive, send)
     return sent
 
 
@@ -492,7 +492,7 @@ def test_a_websocket_passes() -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await Door(app, max_body=LIMIT)(scope, receive, send)
+        await Door(app, max_body=LIMIT, longest=5)(scope, receive, send)
         assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send", "websocket.close"]
 
     run(main())
@@ -509,7 +509,7 @@ def test_the_apps_life_passes() -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await Door(App(), max_body=LIMIT)({"type": "lifespan", "state": {}}, receive, send)
+        await Door(App(), max_body=LIMIT, longest=5)({"type": "lifespan", "state": {}}, receive, send)
         assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
     run(main())
@@ -559,3 +559,25 @@ class _Asgi:
 def test_these_checks_see_other_shapes() -> None:
     with pytest.raises((AssertionError, KeyError, json.JSONDecodeError)):
         check(httpx.Response(500, text="Internal Server Error"), 500, "internal_error")
+
+
+def test_a_request_that_never_ends_is_answered_in_the_end() -> None:
+    cancelled: list[bool] = []
+
+    async def never(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    async def main() -> None:
+        app = Starlette(routes=[Route("/never", never)])
+        app.router.routes[0].app = never  # type: ignore[attr-defined]
+        transport = httpx.ASGITransport(Door(app, max_body=LIMIT, longest=0.05))
+        async with httpx.AsyncClient(transport=transport, base_url="http://looksee") as client:
+            check(await client.get("/never"), 504, "deadline_exceeded")
+        await asyncio.sleep(0)
+        assert cancelled == [True]
+
+    run(main())

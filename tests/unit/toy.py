@@ -50,7 +50,7 @@ class ToyModel:
         self.threads.add(threading.current_thread().name)
         self.on_prefill([row.word for row in rows])
         self.prefills.append(len(rows))
-        return ToyBatch(list(rows), [len(row.tokens) for row in rows])
+        return ToyBatch(list(rows), [len(row.tokens) - 1 for row in rows])
 
     def join(self, running: ToyBatch, newcomers: ToyBatch) -> ToyBatch:
         self.on_join()
