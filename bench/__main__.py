@@ -1,6 +1,6 @@
 """Compare the service with a plain FastAPI server in one run.
 
-    make bench            # or: python -m bench --requests 600
+    make bench            # or: python -m bench --pictures 600
 
 Both serve the same sample checkpoint on this machine with as many torch threads. Every picture is sent once, so that no
 answer comes from the cache; the last rows send pictures again that the cache knows.
@@ -31,9 +31,12 @@ from models.weights import SAMPLES
 from samples import scenes
 from settings import settings
 
-CONCURRENCIES = (1, 8, 32)
+LOADS = ((1, 1), (1, 8), (1, 32), (8, 4))  # pictures in a request, requests at a time
 RESULTS = Path(__file__).parent / "results"
 _SIDES = (160, 480)  # pixels
+_HEADINGS = (
+    "server", "requests x pictures", "captions/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "errors", "exact", "rows",
+)  # fmt: skip
 
 
 def drawn(count: int, seed: int) -> list[Picture]:
@@ -84,26 +87,26 @@ def mean_rows(url: str) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Throughput beside a plain server, in one run.")
-    parser.add_argument("--requests", type=int, default=600, help="pictures for each load (a quarter of it at 1)")
+    parser.add_argument("--pictures", type=int, default=600, help="pictures for each load (a quarter of it at 1)")
     options = parser.parse_args()
     threads = settings().threads()
     plain = ("bench.plain", str(SAMPLES / "blip"), "--threads", str(threads))
     rows: list[dict[str, object]] = []
     with server(*plain) as plain_url, server("deploy.local", "--host", "127.0.0.1", "--weights", "sample") as our_url:
-        for concurrency in CONCURRENCIES:
-            count = options.requests // 4 if concurrency == 1 else options.requests
-            pictures = drawn(count, seed=100 + concurrency)
-            base = asyncio.run(run(plain_url, pictures, concurrency, "plain FastAPI"))
+        for each, concurrency in LOADS:
+            count = options.pictures // 4 if concurrency == 1 else options.pictures
+            pictures = drawn(count, seed=100 * each + concurrency)
+            base = asyncio.run(run(plain_url, pictures, concurrency, "plain FastAPI", each=each))
             before = mean_rows(our_url)
-            ours = asyncio.run(run(our_url, pictures, concurrency, "Looksee"))
+            ours = asyncio.run(run(our_url, pictures, concurrency, "Looksee", each=each))
             after = mean_rows(our_url)
-            hits = asyncio.run(run(our_url, pictures, concurrency, "Looksee, from cache"))
+            hits = asyncio.run(run(our_url, pictures, concurrency, "Looksee, from cache", each=each))
             batch = (after[0] - before[0]) / max(1, after[1] - before[1])
             rows += [_row("plain FastAPI", base, base), _row("Looksee", ours, base, batch)]
             rows += [_row("Looksee, from cache", hits, base)]
     print(f"\n{_machine(threads)}\n")
-    print("| server | at a time | captions/s | ratio | p50 ms | p95 ms | p99 ms | errors | exact | rows a step |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("| " + " | ".join(_HEADINGS) + " |")
+    print("|" + "---|" * len(_HEADINGS))
     for row in rows:
         print("| " + " | ".join(str(value) for value in row.values()) + " |")
     RESULTS.mkdir(exist_ok=True)
@@ -116,12 +119,12 @@ def _row(name: str, load: Load, base: Load, batch: float | None = None) -> dict[
     figures = asdict(load)
     return {
         "server": name,
-        "concurrency": load.concurrency,
+        "load": f"{load.concurrency} x {load.each}",
         "rate": round(load.rate, 1),
         "ratio": round(load.rate / base.rate, 2),
         **{name: round(figures[name] * 1000, 1) for name in ("p50", "p95", "p99")},
         "errors": load.errors,
-        "exact": f"{load.right / load.requests:.1%}",
+        "exact": f"{load.right / load.pictures:.1%}",
         "rows": "" if batch is None else round(batch, 1),
     }
 

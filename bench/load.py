@@ -1,8 +1,9 @@
-"""A load of captioning requests, one picture each, and what came of it."""
+"""A load of captioning requests, and what came of it."""
 
 from __future__ import annotations
 
 import asyncio
+import io
 import statistics
 import time
 from collections.abc import Sequence
@@ -16,9 +17,10 @@ Picture = tuple[bytes, str]  # a file and its caption
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One load's figures; seconds."""
+    """One load's figures. `p50` and so on are seconds of a request, which may have several pictures."""
 
-    requests: int
+    pictures: int
+    each: int
     concurrency: int
     errors: int
     right: int
@@ -31,35 +33,36 @@ class Load:
     @property
     def rate(self) -> float:
         """Captions a second."""
-        return (self.requests - self.errors) / self.seconds
+        return (self.pictures - self.errors) / self.seconds
 
 
-async def run(url: str, pictures: Sequence[Picture], concurrency: int, label: str) -> Load:
-    """Send each picture once, `concurrency` at a time, over kept-alive connections."""
-    waiting = iter(pictures)
+async def run(url: str, pictures: Sequence[Picture], concurrency: int, label: str, *, each: int = 1) -> Load:
+    """Send each picture once, `each` in a request, `concurrency` requests at a time, over kept-alive connections."""
+    waiting = iter([pictures[first : first + each] for first in range(0, len(pictures), each)])
     times: list[float] = []
     errors = right = cached = 0
     bar = tqdm(total=len(pictures), desc=f"{label:>22}, {concurrency:>2} at a time", unit="picture", leave=False)
 
     async def work(session: aiohttp.ClientSession) -> None:
         nonlocal errors, right, cached
-        for data, caption in waiting:
+        for group in waiting:
             form = aiohttp.FormData()
-            form.add_field("images", data, filename="scene")
+            for data, _ in group:
+                form.add_field("images", io.BytesIO(data), filename="scene")
             started = time.perf_counter()
             try:
                 async with session.post(f"{url}/api/caption-images", data=form) as response:
                     body = await response.json()
                     response.raise_for_status()
             except aiohttp.ClientError:
-                errors += 1
+                errors += len(group)
                 continue
             finally:
                 times.append(time.perf_counter() - started)
-                bar.update()
-            (result,) = body["results"]
-            right += result.get("caption") == caption
-            cached += bool(result.get("cache"))
+                bar.update(len(group))
+            for (_, caption), result in zip(group, body["results"], strict=True):
+                right += result.get("caption") == caption
+                cached += bool(result.get("cache"))
 
     timeout = aiohttp.ClientTimeout(total=120)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
@@ -68,4 +71,4 @@ async def run(url: str, pictures: Sequence[Picture], concurrency: int, label: st
         seconds = time.perf_counter() - started
     bar.close()
     cuts = statistics.quantiles(times, n=100)
-    return Load(len(pictures), concurrency, errors, right, cached, seconds, cuts[49], cuts[94], cuts[98])
+    return Load(len(pictures), each, concurrency, errors, right, cached, seconds, cuts[49], cuts[94], cuts[98])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import random
 import re
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ async def captions(url: str, model: str, pictures: list[tuple[Scene, bytes]], co
 
     async def one(session: aiohttp.ClientSession, number: int, scene: Scene, data: bytes) -> None:
         form = aiohttp.FormData()
-        form.add_field("images", data, filename=f"scene-{number}.{_SUFFIX.get(data[:4], 'jpg')}")
+        form.add_field("images", io.BytesIO(data), filename=f"scene-{number}.{_SUFFIX.get(data[:4], 'jpg')}")
         params = {"model": model, "caption_prompt": PROMPTS[number % len(PROMPTS)]}
         async with gate, session.post(f"{url}/api/caption-images", params=params, data=form) as response:
             body = await response.json()

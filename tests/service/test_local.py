@@ -29,6 +29,7 @@ def family(process: psutil.Process) -> list[psutil.Process]:
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_serving_locally_brings_a_redis_and_ends_all_of_it(ending: signal.Signals, tmp_path: Path) -> None:
     port = free_port()
+    others = _redis_folders()
     command = [sys.executable, "-m", "deploy.local", "--host", "127.0.0.1"]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -49,11 +50,15 @@ def test_serving_locally_brings_a_redis_and_ends_all_of_it(ending: signal.Signal
         assert process.wait(timeout=20) == 0
         _, alive = psutil.wait_procs(started, timeout=10)
         assert not alive
-        assert not list(Path(tempfile.gettempdir()).glob("looksee-redis-*/redis.sock"))
+        assert _redis_folders() == others
     finally:
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def _redis_folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("looksee-redis-*"))
 
 
 def _await_ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
