@@ -64,25 +64,20 @@ class Door:
         return None
 
     async def _serve(self, scope: Scope, exchange: _Exchange) -> None:
-        app = asyncio.ensure_future(self.app(scope, exchange.receive, exchange.send))
-        overflow = asyncio.ensure_future(exchange.overflow.wait())
+        error: errors.LookseeError | None = None
         try:
-            await asyncio.wait((app, overflow), timeout=self._longest, return_when=asyncio.FIRST_COMPLETED)
-            if exchange.overflow.is_set():
-                app.add_done_callback(_seen)  # what becomes of it is of no interest any more
-                if not exchange.started:
-                    await exchange.answer(scope, _too_large(self._max_body))
-            elif app.done():
-                app.result()
-            elif not exchange.started:
-                await exchange.answer(scope, shape.of_status(504))
+            async with asyncio.timeout(self._longest) as clock:
+                await self.app(scope, exchange.receive, exchange.send)
         except Exception:
-            logger.exception("a request failed outside its handler")
-            if not exchange.started:
-                await exchange.answer(scope, shape.of_status(500))
-        finally:
-            overflow.cancel()
-            app.cancel()
+            if clock.expired():
+                error = shape.of_status(504)
+            elif not exchange.overflowed:
+                logger.exception("a request failed outside its handler")
+                error = shape.of_status(500)
+        if exchange.overflowed:
+            error = _too_large(self._max_body)
+        if error is not None and not exchange.started:
+            await exchange.answer(scope, error)
 
 
 class _Exchange:
@@ -94,7 +89,7 @@ class _Exchange:
         self._received = 0
         self._held: Message | None = None  # the start of an error answer
         self._payload = bytearray()
-        self.overflow = asyncio.Event()
+        self.overflowed = False  # the body was longer than it may be
         self.started = False  # whether anything has been sent
 
     async def receive(self) -> Message:
@@ -102,13 +97,13 @@ class _Exchange:
         if message["type"] == "http.request":
             self._received += len(message.get("body", b""))
             if self._received > self._max_body:
-                self.overflow.set()
+                self.overflowed = True
                 return {"type": "http.disconnect"}  # what the app does with it reaches nobody
         return message
 
     async def send(self, message: Message) -> None:
-        if self.overflow.is_set():
-            return
+        if self.overflowed:
+            return  # the answer is ours
         if message["type"] == "http.response.start":
             if message["status"] >= 400:
                 self._held = message
@@ -152,11 +147,6 @@ class _Exchange:
 def _kept(start: Message) -> list[Any]:
     """The headers of a reshaped answer that still hold: all but those that are given anew."""
     return [pair for pair in start.get("headers", ()) if pair[0].lower() not in _OF_THE_BODY]
-
-
-def _seen(task: asyncio.Future[None]) -> None:
-    if not task.cancelled():
-        task.exception()
 
 
 def _too_large(limit: int) -> errors.LookseeError:

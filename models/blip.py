@@ -93,13 +93,14 @@ class Blip:
     def prefill(self, rows: Sequence[BlipRow]) -> BlipBatch:
         pixels = torch.stack([row.pixel_values for row in rows]).to(self.device, self.dtype)
         states = self.net.vision_model(pixel_values=pixels).last_hidden_state
-        decoder, cross = DynamicCache(), self._cross(states)
+        cross = self._cross(states)
         ids, mask = kv.collate_left([(row.prompt_ids + row.tokens)[:-1] for row in rows], self.pad, self.device)
         if ids.shape[1]:
+            decoder = DynamicCache()
             positions = (mask.cumsum(-1) - 1).clamp(min=0)
             self._decode(ids, mask, positions, EncoderDecoderCache(decoder, cross))
         else:  # no row has a prompt, and nothing is before its first token
-            kv.begin(decoder, cross)
+            decoder = kv.begin(cross)
         return BlipBatch(list(rows), decoder, cross, mask, mask.sum(-1) - 1, self._no_logits.expand(len(rows), -1))
 
     @torch.inference_mode()
@@ -160,13 +161,13 @@ class Blip:
 
     def _cross(self, states: Tensor) -> DynamicCache:
         """The cross-attention's keys and values for encoder states (rows, image tokens, width)."""
-        cache = DynamicCache()
-        for index, layer in enumerate(self.net.text_decoder.bert.encoder.layer):
+        layers = []
+        for layer in self.net.text_decoder.bert.encoder.layer:
             attention = layer.crossattention.self
             shape = (*states.shape[:-1], -1, attention.attention_head_size)
             keys, values = (part(states).view(shape).transpose(1, 2) for part in (attention.key, attention.value))
-            cache.update(keys, values, index)
-        return cache
+            layers.append((keys, values))
+        return kv.holding(layers)
 
     def _decode(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: EncoderDecoderCache) -> Tensor:
         """The last position's logits, (rows, vocabulary) float32."""

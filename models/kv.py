@@ -5,11 +5,12 @@ Works on the `DynamicCache` of transformers 5.23, whose layers hold `keys` and `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 
 def pad_left(tensor: Tensor, count: int, dim: int) -> Tensor:
@@ -23,29 +24,36 @@ def pad_left(tensor: Tensor, count: int, dim: int) -> Tensor:
 
 def join(running: DynamicCache, newcomers: DynamicCache) -> DynamicCache:
     """Both caches' rows in one, the shorter one padded on the left."""
-    joined = DynamicCache()
-    for index, (old, new) in enumerate(zip(running.layers, newcomers.layers, strict=True)):
+    joined = []
+    for old, new in zip(running.layers, newcomers.layers, strict=True):
         length = max(old.keys.shape[-2], new.keys.shape[-2])
         keys, values = (
             torch.cat([pad_left(tensor, length - tensor.shape[-2], dim=-2) for tensor in pair])
             for pair in ((old.keys, new.keys), (old.values, new.values))
         )
-        joined.update(keys, values, index)
-    return joined
+        joined.append((keys, values))
+    return holding(joined)
 
 
 def leave(cache: DynamicCache, keep: Tensor, length: int) -> DynamicCache:
     """The kept rows' last `length` positions; `keep` are row indices (int64)."""
-    kept = DynamicCache()
-    for index, layer in enumerate(cache.layers):
-        kept.update(layer.keys[keep, :, -length:], layer.values[keep, :, -length:], index)
-    return kept
+    return holding([(layer.keys[:, :, -length:][keep], layer.values[:, :, -length:][keep]) for layer in cache.layers])
 
 
-def begin(cache: DynamicCache, like: DynamicCache) -> None:
-    """Give an empty cache layers without positions, of the rows, heads and width of `like`."""
-    for index, layer in enumerate(like.layers):
-        cache.update(layer.keys[..., :0, :], layer.values[..., :0, :], index)
+def begin(like: DynamicCache) -> DynamicCache:
+    """A cache without positions, of the layers, rows, heads and width of `like`."""
+    return holding([(layer.keys[..., :0, :], layer.values[..., :0, :]) for layer in like.layers])
+
+
+def holding(layers: Iterable[tuple[Tensor, Tensor]]) -> DynamicCache:
+    """A cache that holds these keys and values themselves (its own `update` would copy them)."""
+    cache = DynamicCache()
+    for keys, values in layers:
+        layer = DynamicLayer()
+        layer.lazy_initialization(keys, values)
+        layer.keys, layer.values = keys, values
+        cache.layers.append(layer)
+    return cache
 
 
 def collate_left(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
