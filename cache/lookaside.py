@@ -72,6 +72,10 @@ class Lookaside:
             return
 
         async def store() -> None:
+            if len(values) == 1:  # most requests; a pipeline costs more than it saves
+                ((key, value),) = values.items()
+                await redis.set(key, value, ex=self._ttl)
+                return
             async with redis.pipeline(transaction=False) as pipeline:
                 for key, value in values.items():
                     pipeline.set(key, value, ex=self._ttl)
