@@ -31,6 +31,7 @@ def main() -> int:
     options = parser.parse_args()
     os.chdir(ROOT)
     signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)  # also where a shell started us in the background with SIGINT ignored
     with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
         load_dotenv(".env")
         os.environ["LOOKSEE_WEIGHTS"] = options.weights or os.environ.get("LOOKSEE_WEIGHTS") or "sample"
