@@ -116,3 +116,18 @@ def test_f4_no_layer_keeps_a_timer_for_each_request() -> None:
     assert "RunnerTrafficMetricsMiddleware" in layers
     assert "TimeoutMiddleware" not in layers
     assert "OpenTelemetryMiddleware" not in layers
+
+
+def test_a_runner_on_another_host_is_called_as_json() -> None:
+    """Served alone it refuses pickle; pictures travel as base64 and nothing else changes."""
+    alone = (sys.executable, "-m", "bentoml", "serve", "service:Blip", "--port", "{port}")
+    with serve(*alone, redis_url="") as runner:
+        pickle = {"content-type": "application/vnd.bentoml+pickle"}
+        assert runner.client.post("/infer", content=b"cos\nsystem\n", headers=pickle).status_code == 415
+        with serve(LOOKSEE_BLIP_URL=runner.url) as service:
+            files = [pictures.scene(f"remote-{number}", kind="JPEG") for number in range(4)]
+            response = post(service, *((f"{number}.jpg", data) for number, (data, _) in enumerate(files)))
+            assert [result["caption"] for result in response.json()["results"]] == [caption for _, caption in files]
+            assert service.client.get("/health").json()["models"] == {"blip": "ready"}
+            assert not service.processes("Blip")
+            assert error(post(service, ("a.jpg", pictures.truncated()))) == (400, "corrupt_image")
