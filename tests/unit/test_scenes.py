@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from samples import scenes
-from samples.scenes import COLOURS, SHAPES, Scene, Thing, compose, draw, encode, reopen
+from samples.scenes import COLOURS, SHAPES, Scene, Thing, compose, draw, encode
+from vision.images import decode
 
 SIDES = (64, 1024)
 SLIP = 1e-9
@@ -203,7 +204,7 @@ def test_shapes_differ_where_they_should() -> None:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_a_picture_survives_its_file(kind: str) -> None:
     _, picture, _ = made(3)
-    again = reopen(encode(picture, random.Random(1), (kind,)))
+    again = decode(encode(picture, random.Random(1), (kind,)))
     assert (again.mode, again.size) == ("RGB", picture.size)
     difference = np.abs(pixels(again) - pixels(picture))
     assert difference.max() == 0 if kind == "PNG" else difference.mean() < 12
