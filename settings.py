@@ -28,9 +28,55 @@ class ModelSettings(BaseModel):
     device: Literal[""] | Device = Field("", description="as LOOKSEE_DEVICE, for this model; empty: LOOKSEE_DEVICE")
     dtype: Literal[""] | Dtype = Field("", description="as LOOKSEE_DTYPE, for this model; empty: LOOKSEE_DTYPE")
     max_batch_rows: PositiveInt = Field(32, description="rows that decode together at most")
+    max_prefill_rows: PositiveInt = Field(8, description="newcomers that are prefilled together at most")
+
+    @property
+    def batch_cost(self) -> int:
+        """What the rows of a running batch may cost together, in the model's own unit."""
+        raise NotImplementedError
+
+
+class BlipSettings(ModelSettings):
+    """A picture's cross-attention keys and values stay in memory as long as its row runs."""
+
     max_batch_image_tokens: PositiveInt = Field(
-        32 * 577, description="tokens that the pictures of a running batch take at most; a published BLIP: 577 each"
+        32 * 577, description="picture tokens that a running batch attends to at most; a published BLIP: 577 a picture"
     )
+
+    @property
+    def batch_cost(self) -> int:
+        return self.max_batch_image_tokens
+
+
+class Blip2Settings(ModelSettings):
+    max_batch_image_tokens: PositiveInt = Field(
+        32 * 32, description="picture tokens in a running batch at most; a published BLIP-2: 32 a picture"
+    )
+
+    @property
+    def batch_cost(self) -> int:
+        return self.max_batch_image_tokens
+
+
+class GemmaSettings(ModelSettings):
+    max_batch_image_tokens: PositiveInt = Field(
+        32 * 256, description="picture tokens in a running batch at most; a published Gemma 3: 256 a picture"
+    )
+
+    @property
+    def batch_cost(self) -> int:
+        return self.max_batch_image_tokens
+
+
+class InternVlmSettings(ModelSettings):
+    max_batch_tiles: PositiveInt = Field(64, description="picture tiles in a running batch at most, of 256 tokens each")
+    max_tiles: NonNegativeInt = Field(
+        0, le=12, description="tiles a picture is cut into at most (and a thumbnail); 0: 1 for samples, 6 for others"
+    )
+
+    @property
+    def batch_cost(self) -> int:
+        return self.max_batch_tiles
 
 
 class Settings(BaseSettings):
@@ -69,7 +115,14 @@ class Settings(BaseSettings):
     torch_threads: NonNegativeInt = Field(0, description="CPU threads of each runner; 0: half of the cores")
     prepare_threads: PositiveInt = Field(2, description="threads of each runner that decode pictures")
     load_wait_seconds: PositiveFloat = Field(60, description="seconds a request waits for weights that are loading")
-    blip: ModelSettings = ModelSettings()
+    model_capacity: NonNegativeInt = Field(
+        1, validation_alias="MODEL_CAPACITY", description="models loaded at a time on this machine; 0: no limit"
+    )
+    flag_prompt: str = Field("", description="question whose yes sets `flagged` where a request brings none")
+    blip: BlipSettings = BlipSettings()
+    blip2: Blip2Settings = Blip2Settings()
+    gemma: GemmaSettings = GemmaSettings()
+    intern_vlm: InternVlmSettings = InternVlmSettings()
 
     request_timeout_seconds: PositiveFloat = Field(
         100, le=110, description="seconds until a request is answered 504; at most 110"
@@ -100,6 +153,13 @@ class Settings(BaseSettings):
         return self.torch_threads or max(1, len(os.sched_getaffinity(0)) // 2)
 
 
+MODELS: dict[str, type[ModelSettings]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, ModelSettings)
+}
+
+
 @functools.cache
 def settings() -> Settings:
     """The settings of this process. A bad one ends the program with a line that names it."""
@@ -113,21 +173,25 @@ def settings() -> Settings:
     except SettingsError as error:  # a model's settings given as a whole, and not as JSON
         found = {"settings": f"{error}"}
         for name, field in Settings.model_fields.items():
-            if field.annotation is ModelSettings and f'"{name}"' in str(error):
+            if name in MODELS and f'"{name}"' in str(error):
                 found = {_variable(name): f"set {_variable(name)}_WEIGHTS and the like instead"}
     lines = [f"  {variable}: {message}" for variable, message in found.items()]
     raise SystemExit("Looksee cannot start; these settings are wrong:\n" + "\n".join(lines))
 
 
 def rows() -> list[tuple[str, str, str]]:
-    """(variable, default, meaning) of every setting, in the order of the class; per-model ones once, as <MODEL>."""
+    """(variable, default, meaning) of every setting, in the order of the class; those all models have once, as <MODEL>."""
     found = []
     for name, field in Settings.model_fields.items():
-        if field.annotation is ModelSettings:
+        if name in MODELS:
             continue
         found.append((_variable(name), _shown(field.default), field.description or ""))
     for name, field in ModelSettings.model_fields.items():
         found.append((f"LOOKSEE_<MODEL>_{name.upper()}", _shown(field.default), field.description or ""))
+    for model, own in MODELS.items():
+        for name, field in own.model_fields.items():
+            if name not in ModelSettings.model_fields:
+                found.append((f"LOOKSEE_{model}_{name}".upper(), _shown(field.default), field.description or ""))
     return found
 
 

@@ -17,9 +17,13 @@ class Entry:
     hub_id: str
     revision: str
     licence: str
+    gated: bool
     parameters: int
+    bf16_bytes: int
     tasks: frozenset[Task]
 
+
+_ALL_TASKS = frozenset({Task.CAPTION, Task.COLLECTIVE, Task.QUERY})
 
 CATALOG: dict[str, Entry] = {
     entry.name: entry
@@ -30,8 +34,43 @@ CATALOG: dict[str, Entry] = {
             hub_id="Salesforce/blip-image-captioning-base",
             revision="82a37760796d32b1411fe092ab5d4e227313294b",
             licence="BSD-3-Clause",
+            gated=False,
             parameters=224_000_000,
+            bf16_bytes=448_000_000,
             tasks=frozenset({Task.CAPTION}),
+        ),
+        Entry(
+            name="blip2",
+            title="BLIP-2 OPT 2.7B",
+            hub_id="Salesforce/blip2-opt-2.7b",
+            revision="main",
+            licence="MIT",
+            gated=False,
+            parameters=3_744_800_000,
+            bf16_bytes=7_489_600_000,
+            tasks=frozenset({Task.CAPTION, Task.QUERY}),
+        ),
+        Entry(
+            name="gemma",
+            title="Gemma 3 4B",
+            hub_id="google/gemma-3-4b-it",
+            revision="main",
+            licence="Gemma terms of use",
+            gated=True,
+            parameters=4_300_100_000,
+            bf16_bytes=8_600_200_000,
+            tasks=_ALL_TASKS,
+        ),
+        Entry(
+            name="intern_vlm",
+            title="InternVL3 1B",
+            hub_id="OpenGVLab/InternVL3-1B-hf",
+            revision="main",
+            licence="Apache-2.0 and Qwen licence",
+            gated=False,
+            parameters=938_200_000,
+            bf16_bytes=1_876_400_000,
+            tasks=_ALL_TASKS,
         ),
     )
 }

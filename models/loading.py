@@ -10,7 +10,12 @@ import torch
 
 from models.base import Model
 
-_CLASSES = {"blip": "models.blip:Blip"}
+_CLASSES = {
+    "blip": "models.blip:Blip",
+    "blip2": "models.blip2:Blip2",
+    "gemma": "models.gemma:Gemma",
+    "intern_vlm": "models.intern_vlm:InternVlm",
+}
 
 
 def load(name: str, directory: Path, *, device: str, dtype: str) -> Model[Any, Any]:

@@ -61,7 +61,7 @@ class Runner:
         self.name = name
         self.source = weights.resolve(name, config.weights, own.weights)
         self.device, self.dtype = own.device or config.device, own.dtype or config.dtype
-        self.limits = EngineLimits(queue=config.max_queue, rows=own.max_batch_rows, cost=own.max_batch_image_tokens)
+        self.limits = EngineLimits(queue=config.max_queue, rows=own.max_batch_rows, cost=own.batch_cost)
         self._identity: Identity | None = None
         self._engine: Engine[Any, Any] | None = None
         self._loading: asyncio.Task[Engine[Any, Any]] | None = None

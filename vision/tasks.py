@@ -19,13 +19,38 @@ Finish = Literal["stop", "length"]
 
 class Task(enum.StrEnum):
     CAPTION = "caption"
+    COLLECTIVE = "collective"
+    QUERY = "query"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a row's next token is chosen. Greedily at `temperature` 0, whatever the rest says.
+
+    `top_p` is in (0, 1], `top_k` counts tokens and 0 means all. With a `seed` the answer can be had again; it does not
+    depend on who shares the batch.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same question gets the same answer again."""
+        return self.temperature == 0 or self.seed is not None
+
+
+GREEDY = Sampling()
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One question to one model.
 
-    `images` are encoded files (JPEG, PNG, WebP bytes). `prompt` is in the model's own convention: BLIP continues it.
+    `images` are encoded files (JPEG, PNG, WebP bytes). `prompt` is in the words of `vision.prompts`: what the model
+    continues or is told. The answer ends before the first of the `stop` strings.
     """
 
     __pydantic_config__ = _BYTES_AS_BASE64
@@ -34,6 +59,8 @@ class Job:
     images: tuple[bytes, ...]
     prompt: str = ""
     max_new_tokens: int = 50
+    sampling: Sampling = GREEDY
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +126,7 @@ class Status:
     """A runner's state, for health and for the cache."""
 
     identity: Identity
-    state: Literal["unloaded", "loading", "ready", "failed"]
+    state: Literal["unloaded", "waiting", "loading", "ready", "failed"]
     device: str
 
 

@@ -1,0 +1,33 @@
+"""What each model is asked: the convention of every model and every default prompt, in one place.
+
+BLIP and BLIP-2 continue a text: a caption's prompt is its beginning, and BLIP-2 answers what follows "Answer:". The
+others are told what to do in a turn of a chat; how a turn is marked is in each checkpoint's chat template.
+"""
+
+from __future__ import annotations
+
+CAPTION = "Describe the picture in one sentence."
+COLLECTIVE = "Write one caption for all of the pictures together."
+YES_OR_NO = "Answer yes or no."
+
+_CONTINUE = frozenset({"blip", "blip2"})
+
+
+def caption(model: str, prompt: str = "") -> str:
+    """The words that ask `model` for a caption; `prompt` is the caller's own, if any."""
+    return prompt if model in _CONTINUE else prompt or CAPTION
+
+
+def collective(model: str, prompt: str = "") -> str:
+    """The words that ask `model` for one caption of several pictures."""
+    return prompt or COLLECTIVE
+
+
+def query(model: str, question: str) -> str:
+    """The words that ask `model` a question about a picture."""
+    return f"Question: {question} Answer:" if model == "blip2" else question
+
+
+def flag(model: str, question: str) -> str:
+    """The words that ask `model` a question whose answer is yes or no."""
+    return query(model, f"{question} {YES_OR_NO}")
