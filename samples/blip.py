@@ -16,17 +16,24 @@ import torch
 from torch import Tensor, nn
 from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessorPil, BlipProcessor
 
-from samples.scenes import COLOURS, MAX_THINGS, SHAPES, Scene
+from samples.scenes import COLOURS, SHAPES, Scene
+from samples.tower import (
+    HEADS,
+    IGNORED,
+    IMAGE_SIZE,
+    INNER_WIDTH,
+    LAYERS,
+    PATCH_SIZE,
+    WIDTH,
+    PatchLoss,
+    cross_entropy,
+    patch_labels,
+)
 
-NAME = "blip"
-IMAGE_SIZE = 80
-PATCH_SIZE = 8
-_GRID = IMAGE_SIZE // PATCH_SIZE
-_WIDTH = 128
+STEPS, BATCH_SIZE = 4400, 48
 _INITIAL_STD = 0.05
 _PATCH_LOSS_WEIGHT = 1.0
 _PATCH_LOSS_ENDS = 0.9  # of the training
-_IGNORED = -100
 
 _PREFIXES = ("a photo of", "a drawing of")
 _WORDS = (
@@ -52,13 +59,13 @@ def processor() -> BlipProcessor:
 
 def config() -> BlipConfig:
     words = len(tokenizer())
-    shared: dict[str, Any] = {"hidden_size": _WIDTH, "num_attention_heads": 4, "initializer_range": _INITIAL_STD}
+    shared: dict[str, Any] = {"hidden_size": WIDTH, "num_attention_heads": HEADS, "initializer_range": _INITIAL_STD}
     return BlipConfig(
         text_config={
             **shared,
             "vocab_size": words + 2,  # as published, [DEC] and [ENC] come after the tokenizer's last word
-            "encoder_hidden_size": _WIDTH,
-            "intermediate_size": 4 * _WIDTH,
+            "encoder_hidden_size": WIDTH,
+            "intermediate_size": 4 * WIDTH,
             "num_hidden_layers": 2,
             "max_position_embeddings": 64,
             "hidden_dropout_prob": 0.0,
@@ -70,13 +77,13 @@ def config() -> BlipConfig:
         },
         vision_config={
             **shared,
-            "intermediate_size": 2 * _WIDTH,
-            "num_hidden_layers": 4,
+            "intermediate_size": INNER_WIDTH,
+            "num_hidden_layers": LAYERS,
             "image_size": IMAGE_SIZE,
             "patch_size": PATCH_SIZE,
         },
-        projection_dim=_WIDTH,
-        image_text_hidden_size=_WIDTH,
+        projection_dim=WIDTH,
+        image_text_hidden_size=WIDTH,
     )
 
 
@@ -86,8 +93,10 @@ class Lesson(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.model = BlipForConditionalGeneration(config())
-        self.kind_head = nn.Linear(_WIDTH, len(COLOURS) * len(SHAPES) + 1)
-        self.place_head = nn.Linear(_WIDTH, MAX_THINGS + 1)
+        self.patch_loss = PatchLoss()
+
+    def warm(self) -> list[nn.Parameter]:
+        return []  # this model learns everything from nothing
 
     def forward(self, batch: dict[str, Tensor], progress: float) -> tuple[Tensor, dict[str, float]]:
         """Loss and figures for the curve. `progress` runs from 0 to 1 over the whole training."""
@@ -96,11 +105,9 @@ class Lesson(nn.Module):
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], encoder_hidden_states=seen
         ).logits[:, :-1]
         labels = batch["labels"][:, 1:]
-        caption_loss = _cross_entropy(logits, labels)
-        kinds, places = batch["patch_labels"].unbind(1)
-        patch_loss = _cross_entropy(self.kind_head(seen[:, 1:]), kinds)
-        patch_loss = patch_loss + _cross_entropy(self.place_head(seen[:, 1:]), places)
-        right = ((logits.argmax(-1) == labels) | (labels == _IGNORED)).all(-1)
+        caption_loss = cross_entropy(logits, labels)
+        patch_loss = self.patch_loss(seen[:, 1:], batch["patch_labels"])
+        right = ((logits.argmax(-1) == labels) | (labels == IGNORED)).all(-1)
         loss = caption_loss + _PATCH_LOSS_WEIGHT * max(0.0, 1 - progress / _PATCH_LOSS_ENDS) * patch_loss
         return loss, {"caption": caption_loss.item(), "patch": patch_loss.item(), "exact": right.float().mean().item()}
 
@@ -112,10 +119,6 @@ class Lesson(nn.Module):
         parts.tokenizer.save_pretrained(directory)
         words = sorted(parts.tokenizer.get_vocab().items(), key=lambda item: item[1])
         (directory / "vocab.txt").write_text("".join(f"{word}\n" for word, _ in words))
-
-
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=_IGNORED)
 
 
 class Collate:
@@ -135,9 +138,9 @@ class Collate:
         ids = self.processor.tokenizer(texts, padding=True, return_tensors="pt")
         input_ids, mask = ids.input_ids.clone(), ids.attention_mask
         input_ids[:, 0] = self.start
-        labels = input_ids.masked_fill(mask == 0, _IGNORED)
+        labels = input_ids.masked_fill(mask == 0, IGNORED)
         for row, count in enumerate(skipped):
-            labels[row, : 1 + count] = _IGNORED
+            labels[row, : 1 + count] = IGNORED
         patches = torch.tensor([patch_labels(scene) for scene, _ in pairs])
         return {
             "pixel_values": pixels,
@@ -154,22 +157,3 @@ def _prefix(rng: random.Random) -> str:
     if chance < 0.5:
         return ""
     return rng.choice(_PREFIXES) if chance < 0.9 else " ".join(rng.sample(_WORDS, rng.randint(1, 4)))
-
-
-def patch_labels(scene: Scene) -> tuple[list[int], list[int]]:
-    """For each patch, row by row: which of the 24 coloured shapes covers its middle, and which thing that is.
-
-    Both count from 1; 0 is the ground.
-    """
-    kinds, places = [], []
-    for row in range(_GRID):
-        for column in range(_GRID):
-            x, y = (column + 0.5) / _GRID, (row + 0.5) / _GRID
-            kind = place = 0
-            for number, thing in enumerate(scene.things, start=1):
-                if abs(x - thing.x) <= thing.half_width and abs(y - thing.y) <= thing.half_height:
-                    kind = 1 + list(COLOURS).index(thing.colour) * len(SHAPES) + SHAPES.index(thing.shape)
-                    place = number
-            kinds.append(kind)
-            places.append(place)
-    return kinds, places

@@ -28,10 +28,11 @@ from samples import scenes
 from samples.scenes import Scene
 from vision.images import decode
 
-MODELS = ("blip",)
+MODELS = ("blip", "blip2", "gemma", "intern_vlm")
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _SIDES = (64, 400)  # pixels; larger pictures cost time to draw and look alike once resized
 _PEAK_RATE = 1.5e-3
+_WARM_PART = 0.3  # of the rate, for parts that begin with what another model has learnt
 _WARM_UP = 0.03  # part of the training in which the learning rate rises
 _CHECKPOINT_EVERY = 250
 
@@ -76,7 +77,10 @@ def train(model: str, *, seed: int, steps: int, batch_size: int, threads: int) -
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     lesson = importlib.import_module(f"samples.{model}").Lesson().train()
-    optimizer = torch.optim.AdamW(lesson.parameters(), lr=_PEAK_RATE, weight_decay=0.01, betas=(0.9, 0.98))
+    warm = {id(part) for part in lesson.warm()}
+    parts = [(1.0, [part for part in lesson.parameters() if id(part) not in warm]), (_WARM_PART, lesson.warm())]
+    groups = [{"params": own, "scale": scale} for scale, own in parts if own]
+    optimizer = torch.optim.AdamW(groups, lr=_PEAK_RATE, weight_decay=0.01, betas=(0.9, 0.98))
     checkpoint = _CHECKPOINTS / f"{model}-{seed}-{steps}x{batch_size}.pt"
     first, seconds, curve = _resume(checkpoint, lesson, optimizer)
     started = time.monotonic() - seconds
@@ -84,7 +88,7 @@ def train(model: str, *, seed: int, steps: int, batch_size: int, threads: int) -
     bar = tqdm(total=steps, initial=first, desc=f"training {model}", unit="step")
     for step, batch in enumerate(DataLoader(lessons, batch_size=None, num_workers=1, prefetch_factor=4), start=first):
         for group in optimizer.param_groups:
-            group["lr"] = _PEAK_RATE * _schedule(step / steps)
+            group["lr"] = _PEAK_RATE * group["scale"] * _schedule(step / steps)
         loss, figures = lesson(batch, step / steps)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -130,12 +134,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the sample weights of one model on drawn scenes.")
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=4400)
-    parser.add_argument("--batch-size", type=int, default=48)
+    parser.add_argument("--steps", type=int, help="default: the recipe's")
+    parser.add_argument("--batch-size", type=int, help="default: the recipe's")
     parser.add_argument("--threads", type=int, default=1, help="torch threads (a second core draws the scenes)")
     options = parser.parse_args()
+    recipe = importlib.import_module(f"samples.{options.model}")
     directory = train(
-        options.model, seed=options.seed, steps=options.steps, batch_size=options.batch_size, threads=options.threads
+        options.model,
+        seed=options.seed,
+        steps=options.steps or recipe.STEPS,
+        batch_size=options.batch_size or recipe.BATCH_SIZE,
+        threads=options.threads,
     )
     print(f"wrote {directory}")
 

@@ -1,0 +1,61 @@
+"""Turns of a chat in a checkpoint's own template, around text that a user wrote.
+
+A user's text may hold the very strings that the template marks turns and pictures with. Where one of them occurs, a
+space is put behind its first character: the model still sees what was written, and it is no control token any more.
+Text without such strings becomes exactly the ids that the library makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def controls(tokenizer: Any) -> tuple[str, ...]:
+    """The strings of a tokenizer that are more than text, longest first."""
+    found = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def harmless(text: str, control_strings: Iterable[str]) -> str:
+    """`text` without control strings."""
+    found = [string for string in control_strings if string in text]
+    while found:  # breaking one up may put another together
+        for string in found:
+            text = text.replace(string, f"{string[0]} {string[1:]}")
+        found = [string for string in found if string in text]
+    return text
+
+
+class Chat:
+    """One checkpoint's way to write a user's turn.
+
+    The template puts `placeholder` where a picture is; a picture's tokens stand between `before` and `after` there.
+    """
+
+    def __init__(self, tokenizer: Any, template: str, *, placeholder: str, before: str, after: str, image: int) -> None:
+        self.tokenizer, self.template = tokenizer, template
+        self.placeholder, self.before, self.after, self.image = placeholder, before, after, image
+        self._controls = controls(tokenizer)
+
+    def ids(self, text: str, pictures: Sequence[int]) -> list[int]:
+        """Token ids of a user's turn and the beginning of the answer; `pictures` are their token counts, in order."""
+        content: list[dict[str, str]] = [{"type": "image"} for _ in pictures]
+        content.append({"type": "text", "text": harmless(text, self._controls)})
+        turn = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}],
+            chat_template=self.template,
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+        # Pieces are cut beside control tokens, where the tokenizer cuts too; so a picture's many tokens need no text.
+        first, *others = turn.split(self.placeholder)
+        ids = self._encode(first + (self.before if others else ""))
+        for number, (count, piece) in enumerate(zip(pictures, others, strict=True), start=1):
+            ids += [self.image] * count
+            ids += self._encode(self.after + piece + (self.before if number < len(others) else ""))
+        return ids
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
+        return ids

@@ -1,0 +1,73 @@
+"""What is asked about scenes, and the right answers: captions, questions, one caption for several pictures."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from samples.scenes import COLOURS, SHAPES, Scene
+from vision.prompts import YES_OR_NO
+from vision.tasks import Task
+
+NUMBERS = ("one", "two", "three")
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A task about the pictures with these numbers, its words (none: the default prompt) and the right answer."""
+
+    task: Task
+    pictures: tuple[int, ...]
+    words: str
+    answer: str
+
+
+def questions(scene: Scene, rng: random.Random) -> list[tuple[str, str]]:
+    """One question of each kind that has an answer, with that answer: colour, shape, count, and two of yes or no."""
+    colours = [thing.colour for thing in scene.things]
+    shapes = [thing.shape for thing in scene.things]
+    found = []
+    if unique := [thing for thing in scene.things if shapes.count(thing.shape) == 1]:
+        thing = rng.choice(unique)
+        found.append((f"What color is the {thing.shape}?", thing.colour))
+    if unique := [thing for thing in scene.things if colours.count(thing.colour) == 1]:
+        thing = rng.choice(unique)
+        found.append((f"What shape is {thing.colour}?", thing.shape))
+    found.append(("How many shapes are there?", NUMBERS[len(scene.things) - 1]))
+    found.append(_is_there(scene, rng))
+    return found
+
+
+def _is_there(scene: Scene, rng: random.Random) -> tuple[str, str]:
+    """About a coloured shape, or about a shape alone; half of the answers are yes."""
+    names = {thing.name for thing in scene.things}
+    shapes = {thing.shape for thing in scene.things}
+    if rng.random() < 0.3:
+        there, all_names = shapes, set(SHAPES)
+    else:
+        there, all_names = names, {f"{colour} {shape}" for colour in COLOURS for shape in SHAPES}
+    absent = all_names - there
+    yes = rng.random() < 0.5 or not absent
+    if not yes and there is names and rng.random() < 0.7:  # a harder no: the colour and the shape occur, not together
+        near = {f"{thing.colour} {shape}" for thing in scene.things for shape in shapes}
+        absent = near - names or absent
+    return f"Is there a {rng.choice(sorted(there if yes else absent))}?", "yes" if yes else "no"
+
+
+def varied(question: str, rng: random.Random) -> str:
+    """The question as people may type it: other case, without its mark, in British spelling, as a flag is asked."""
+    if rng.random() < 0.15:
+        question = question.replace("color", "colour")
+    if rng.random() < 0.15:
+        question = question.lower()
+    if rng.random() < 0.15:
+        question = question.rstrip("?")
+    if rng.random() < 0.4 and question.lower().startswith("is there"):
+        question = f"{question} {YES_OR_NO}"
+    return question
+
+
+def collective(scenes: Sequence[Scene]) -> str:
+    """The caption of several pictures."""
+    return "; ".join(scene.caption() for scene in scenes)

@@ -1,0 +1,167 @@
+"""How the Gemma sample weights are made: a small Gemma 3 of the published architecture that knows scenes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3ImageProcessorPil, GemmaTokenizer
+
+from models.gemma import chat
+from models.pixels import Pixels
+from samples import bpe, language, tower
+from samples.tower import GRID, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
+from vision import prompts
+from vision.tasks import Task
+
+STEPS, BATCH_SIZE = 1600, 24
+IMAGE_TOKENS = (GRID // 2) ** 2
+_MEAN, _STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+_INITIAL_STD = 0.06
+_HEAD_WIDTH = 32
+_SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")
+_TEMPLATE = """\
+{{ bos_token }}
+{%- for message in messages -%}
+{{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\\n' }}
+{%- if message['content'] is string -%}
+{{ message['content'] | trim }}
+{%- else -%}
+{%- for part in message['content'] -%}
+{{ '<start_of_image>' if part['type'] == 'image' else part['text'] | trim }}
+{%- endfor -%}
+{%- endif -%}
+{{ '<end_of_turn>\\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{{ '<start_of_turn>model\\n' }}
+{%- endif -%}
+"""
+
+
+def tokenizer() -> GemmaTokenizer:
+    learnt, merges = bpe.sentence_piece(480)
+    vocabulary = {token: number for number, token in enumerate(_SPECIAL)}
+    vocabulary |= {token: number + len(_SPECIAL) for token, number in learnt.items()}
+    return GemmaTokenizer(
+        vocab=vocabulary,
+        merges=merges,
+        extra_special_tokens={
+            "boi_token": "<start_of_image>",
+            "eoi_token": "<end_of_image>",
+            "image_token": "<image_soft_token>",
+            "start_of_turn_token": "<start_of_turn>",
+            "end_of_turn_token": "<end_of_turn>",
+        },
+        model_max_length=1024,
+    )
+
+
+def image_processor() -> Gemma3ImageProcessorPil:
+    return Gemma3ImageProcessorPil(size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}, image_mean=_MEAN, image_std=_STD)
+
+
+def config() -> Gemma3Config:
+    words = tokenizer()
+    return Gemma3Config(
+        vision_config={
+            "model_type": "siglip_vision_model",
+            "hidden_size": WIDTH,
+            "num_hidden_layers": LAYERS,
+            "num_attention_heads": HEADS,
+            "intermediate_size": INNER_WIDTH,
+            "image_size": IMAGE_SIZE,
+            "patch_size": PATCH_SIZE,
+            "vision_use_head": False,
+        },
+        text_config={
+            "vocab_size": len(words),
+            "hidden_size": WIDTH,
+            "intermediate_size": INNER_WIDTH,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": _HEAD_WIDTH,
+            "query_pre_attn_scalar": _HEAD_WIDTH,
+            "max_position_embeddings": 1024,
+            "sliding_window": 64,
+            "layer_types": ["sliding_attention", "full_attention", "full_attention"],
+            "initializer_range": _INITIAL_STD,
+            "pad_token_id": words.pad_token_id,
+            "bos_token_id": words.bos_token_id,
+            "eos_token_id": words.eos_token_id,
+        },
+        mm_tokens_per_image=IMAGE_TOKENS,
+        boi_token_index=words.boi_token_id,
+        eoi_token_index=words.eoi_token_id,
+        image_token_index=words.image_token_id,
+        initializer_range=_INITIAL_STD,
+    )
+
+
+class Lesson(language.Lesson):
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Gemma3ForConditionalGeneration(config())
+        self.image_token = self.model.config.image_token_id
+        nn.init.normal_(self.model.model.multi_modal_projector.mm_input_projection_weight, std=_INITIAL_STD)
+        learnt = {}
+        for name, part in tower.split(tower.learnt(_MEAN, _STD)).items():
+            learnt[name.replace("self_attn.projection", "self_attn.out_proj")] = part
+        del learnt["embeddings.class_embedding"]  # this tower has none
+        learnt["embeddings.position_embedding.weight"] = learnt.pop("embeddings.position_embedding")[0, 1:]
+        own = self.tower().state_dict()
+        prefix = "vision_model." if any(name.startswith("vision_model.") for name in own) else ""
+        self.tower().load_state_dict({prefix + name: part for name, part in learnt.items()})
+
+    def tower(self) -> nn.Module:
+        part: nn.Module = self.model.model.vision_tower
+        return part
+
+    def see(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        seen = self.model.model.get_image_features(pixel_values)
+        return seen.last_hidden_state, seen.pooler_output
+
+    def read(self, ids: Tensor, embeddings: Tensor, mask: Tensor) -> Tensor:
+        states: Tensor = self.model.model(
+            inputs_embeds=embeddings,
+            attention_mask=mask,
+            token_type_ids=(ids == self.image_token).to(torch.int64),
+            use_cache=False,
+        ).last_hidden_state
+        return states
+
+    def save(self, directory: Path) -> None:
+        """Write the checkpoint in the published layout; what exists in training only is left behind."""
+        words = tokenizer()
+        self.model.generation_config.update(eos_token_id=[words.eos_token_id, words.end_of_turn_token_id])
+        self.model.save_pretrained(directory)
+        words.chat_template = _TEMPLATE
+        words.save_pretrained(directory)
+        image_processor().save_pretrained(directory)
+        processor = {"processor_class": "Gemma3Processor", "image_seq_length": IMAGE_TOKENS}
+        (directory / "processor_config.json").write_text(json.dumps(processor, indent=2) + "\n")
+
+
+class Collate(language.Collate):
+    def __init__(self) -> None:
+        words = tokenizer()
+        turns = chat(words, _TEMPLATE)
+
+        def ids(task: Task, text: str, pictures: int) -> list[int]:
+            asked = {
+                Task.CAPTION: prompts.caption,
+                Task.COLLECTIVE: prompts.collective,
+                Task.QUERY: prompts.query,
+            }[task]("gemma", text)
+            return turns.ids(asked, [IMAGE_TOKENS] * pictures)
+
+        super().__init__(
+            Pixels(image_processor()),
+            ids,
+            lambda text: [*words(text, add_special_tokens=False).input_ids, words.end_of_turn_token_id],
+            caption_words=language.instruction,
+            collectives=True,
+        )
