@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from vision.tasks import Finish, Job, Outcome
+from vision.tasks import GREEDY, Finish, Job, Outcome, Sampling
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,12 +25,15 @@ class Row:
     """One job on its way through a batch.
 
     `tokens` grows by one at each read-out. A row that is prefilled again goes on after the tokens it already has, which
-    is how rows survive a failed step. `cost` is in the unit of the model's batch limit (here: image tokens).
+    is how rows survive a failed step. `cost` is in the unit of the model's batch limit: picture tokens, or tiles.
     """
 
     cost: int
     max_new_tokens: int
     prompt_tokens: int
+    sampling: Sampling = GREEDY
+    seed: int = 0
+    stop: tuple[str, ...] = ()
     tokens: list[int] = field(default_factory=list)
     finish: Finish | None = None
 
@@ -59,6 +62,10 @@ class Model(Protocol[RowT, BatchT]):
 
     def read_out(self, batch: BatchT) -> None:
         """Give every row of the batch its next token, or set its `finish`."""
+        ...
+
+    def text(self, row: RowT) -> str:
+        """What the row's tokens say so far, before its first stop string."""
         ...
 
     def outcome(self, row: RowT) -> Outcome:

@@ -19,14 +19,14 @@ from transformers import (
     EncoderDecoderCache,
 )
 
-import errors
 from models import kv
 from models.base import Row
+from models.chat import controls, harmless
+from models.decoding import Batch, Decoding
 from models.pixels import Pixels
+from models.sampling import seed_of
 from vision import images
-from vision.tasks import Job, Outcome
-
-_LEAST_ROOM = 16  # tokens an answer must have room for beside its prompt
+from vision.tasks import Job
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,25 +37,8 @@ class BlipRow(Row):
     prompt_ids: list[int]
 
 
-@dataclass(slots=True)
-class BlipBatch:
-    """The running rows. `mask` is (rows, length), `positions` (rows,) the latest position, `logits` (rows, vocabulary).
-
-    `length` counts what was fed so far: all but the latest token, which the next step feeds.
-
-    Cross-attention keys and values never change and are equally long in every row.
-    """
-
-    rows: list[BlipRow]
-    decoder: DynamicCache
-    cross: DynamicCache
-    mask: Tensor
-    positions: Tensor
-    logits: Tensor
-
-
-class Blip:
-    """A loaded BLIP. One thread at a time may call the five verbs."""
+class Blip(Decoding[BlipRow]):
+    """A loaded BLIP."""
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype) -> None:
         self.device, self.dtype = device, dtype
@@ -64,7 +47,10 @@ class Blip:
         self.pixels = Pixels(self.processor.image_processor)
         self.net = BlipForConditionalGeneration.from_pretrained(directory, dtype=dtype).to(device)
         text, vision = self.net.config.text_config, self.net.config.vision_config
-        self.start, self.end, self.pad = text.bos_token_id, text.sep_token_id, text.pad_token_id
+        self.tokenizer = self.processor.tokenizer
+        self._controls = controls(self.tokenizer)
+        self.start, self.pad = text.bos_token_id, text.pad_token_id
+        self.ends = frozenset({text.sep_token_id})
         self.room = text.max_position_embeddings
         self.image_tokens = (vision.image_size // vision.patch_size) ** 2 + 1
         # The cross-attention reads its cache; it only wants to see that encoder states exist.
@@ -73,24 +59,21 @@ class Blip:
 
     def prepare(self, job: Job) -> BlipRow:
         """Raises PromptTooLong when prompt and answer would not fit the decoder's positions."""
-        prompt_ids = self.processor.tokenizer(job.prompt).input_ids[:-1]
+        prompt_ids = self.tokenizer(harmless(job.prompt, self._controls)).input_ids[:-1]
         prompt_ids[0] = self.start
-        room = self.room - len(prompt_ids)
-        if room < min(job.max_new_tokens, _LEAST_ROOM):
-            raise errors.PromptTooLong(
-                f"The prompt has {len(prompt_ids)} tokens; prompt and caption must fit {self.room}.",
-                param="caption_prompt",
-            )
         return BlipRow(
             cost=self.image_tokens,
-            max_new_tokens=min(job.max_new_tokens, room),
+            max_new_tokens=self.limit(len(prompt_ids), job.max_new_tokens),
             prompt_tokens=len(prompt_ids),
+            sampling=job.sampling,
+            seed=seed_of(job.sampling),
+            stop=job.stop,
             pixel_values=self.pixels(images.decode(job.images[0])),
             prompt_ids=prompt_ids,
         )
 
     @torch.inference_mode()
-    def prefill(self, rows: Sequence[BlipRow]) -> BlipBatch:
+    def prefill(self, rows: Sequence[BlipRow]) -> Batch[BlipRow]:
         pixels = torch.stack([row.pixel_values for row in rows]).to(self.device, self.dtype)
         states = self.net.vision_model(pixel_values=pixels).last_hidden_state
         cross = self._cross(states)
@@ -101,63 +84,20 @@ class Blip:
             self._decode(ids, mask, positions, EncoderDecoderCache(decoder, cross))
         else:  # no row has a prompt, and nothing is before its first token
             decoder = kv.begin(cross)
-        return BlipBatch(list(rows), decoder, cross, mask, mask.sum(-1) - 1, self._no_logits.expand(len(rows), -1))
+        return Batch(list(rows), decoder, mask, mask.sum(-1) - 1, self._no_logits.expand(len(rows), -1), cross)
 
-    @torch.inference_mode()
-    def join(self, running: BlipBatch, newcomers: BlipBatch) -> BlipBatch:
-        length = max(running.mask.shape[1], newcomers.mask.shape[1])
-        masks = [kv.pad_left(batch.mask, length - batch.mask.shape[1], dim=1) for batch in (running, newcomers)]
-        return BlipBatch(
-            running.rows + newcomers.rows,
-            kv.join(running.decoder, newcomers.decoder),
-            kv.join(running.cross, newcomers.cross),
-            torch.cat(masks),
-            torch.cat([running.positions, newcomers.positions]),
-            torch.cat([running.logits, newcomers.logits]),
-        )
+    def feed(self, tokens: Tensor, batch: Batch[BlipRow]) -> Tensor:
+        cache = EncoderDecoderCache(batch.cache, batch.cross)
+        return self._decode(tokens, batch.mask, batch.positions[:, None], cache)
 
-    @torch.inference_mode()
-    def step(self, batch: BlipBatch) -> None:
-        ids = torch.tensor([[(row.tokens or row.prompt_ids)[-1]] for row in batch.rows], device=self.device)
-        batch.mask = torch.cat([batch.mask, batch.mask.new_ones(len(batch.rows), 1)], dim=1)
-        batch.positions = batch.positions + 1
-        cache = EncoderDecoderCache(batch.decoder, batch.cross)
-        batch.logits = self._decode(ids, batch.mask, batch.positions[:, None], cache)
+    def latest(self, row: BlipRow) -> int:
+        return (row.tokens or row.prompt_ids)[-1]
 
-    @torch.inference_mode()
-    def leave(self, batch: BlipBatch, keep: Sequence[int]) -> BlipBatch:
-        rows = torch.tensor(keep, device=self.device)
-        mask = batch.mask[rows]
-        length = int(mask.sum(-1).max())  # columns before are padding in every row that stays
-        return BlipBatch(
-            [batch.rows[index] for index in keep],
-            kv.leave(batch.decoder, rows, length),
-            kv.leave(batch.cross, rows, self.image_tokens),
-            mask[:, -length:],
-            batch.positions[rows],
-            batch.logits[rows],
-        )
-
-    @torch.inference_mode()
-    def read_out(self, batch: BlipBatch) -> None:
-        for row, token in zip(batch.rows, batch.logits.argmax(-1).tolist(), strict=True):
-            row.tokens.append(token)
-            if token == self.end:
-                row.finish = "stop"
-            elif len(row.tokens) >= row.max_new_tokens:
-                row.finish = "length"
-
-    def outcome(self, row: BlipRow) -> Outcome:
+    def raw_text(self, row: BlipRow) -> str:
         # Decoded with its prompt, so that a word piece which continues the prompt's last word is not shown as "##s".
-        decode = self.processor.tokenizer.decode
-        prompt = decode(row.prompt_ids, skip_special_tokens=True)
-        text = decode(row.prompt_ids + row.tokens, skip_special_tokens=True)
-        return Outcome(
-            text=text[len(prompt) :].strip(),
-            finish=row.finish or "length",
-            prompt_tokens=row.prompt_tokens,
-            new_tokens=len(row.tokens),
-        )
+        prompt = self.tokenizer.decode(row.prompt_ids, skip_special_tokens=True)
+        text: str = self.tokenizer.decode(row.prompt_ids + row.tokens, skip_special_tokens=True)
+        return text[len(prompt) :]
 
     def _cross(self, states: Tensor) -> DynamicCache:
         """The cross-attention's keys and values for encoder states (rows, image tokens, width)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 import errors
 from vision.tasks import Task
@@ -10,7 +11,11 @@ from vision.tasks import Task
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One model. `revision` is the full commit on the hub that `hub_id` is pinned to."""
+    """One model. `revision` is the full commit on the hub that `hub_id` is pinned to.
+
+    `licence` is the hub's word for it. `parameters` counts tied ones once; `hub_bytes` are the weights' files on the
+    hub, which for the BLIPs are float32. `since` is the day from which transformers has the architecture.
+    """
 
     name: str
     title: str
@@ -19,8 +24,19 @@ class Entry:
     licence: str
     gated: bool
     parameters: int
-    bf16_bytes: int
+    hub_bytes: int
+    since: date
     tasks: frozenset[Task]
+
+    @property
+    def bf16_bytes(self) -> int:
+        """What the weights take in memory as bfloat16."""
+        return 2 * self.parameters
+
+    @property
+    def size(self) -> str:
+        """The parameters, as one says it."""
+        return f"{self.parameters / 1e9:.2f} B" if self.parameters >= 1e9 else f"{self.parameters / 1e6:.0f} M"
 
 
 _ALL_TASKS = frozenset({Task.CAPTION, Task.COLLECTIVE, Task.QUERY})
@@ -33,43 +49,47 @@ CATALOG: dict[str, Entry] = {
             title="BLIP base",
             hub_id="Salesforce/blip-image-captioning-base",
             revision="82a37760796d32b1411fe092ab5d4e227313294b",
-            licence="BSD-3-Clause",
+            licence="bsd-3-clause",
             gated=False,
-            parameters=224_000_000,
-            bf16_bytes=448_000_000,
+            parameters=223_971_644,
+            hub_bytes=989_820_849,
+            since=date(2022, 12, 21),
             tasks=frozenset({Task.CAPTION}),
         ),
         Entry(
             name="blip2",
             title="BLIP-2 OPT 2.7B",
             hub_id="Salesforce/blip2-opt-2.7b",
-            revision="main",
-            licence="MIT",
+            revision="59a1ef6c1e5117b3f65523d1c6066825bcf315e3",
+            licence="mit",
             gated=False,
-            parameters=3_744_800_000,
-            bf16_bytes=7_489_600_000,
+            parameters=3_744_761_856,
+            hub_bytes=14_979_207_136,
+            since=date(2023, 2, 9),
             tasks=frozenset({Task.CAPTION, Task.QUERY}),
         ),
         Entry(
             name="gemma",
             title="Gemma 3 4B",
             hub_id="google/gemma-3-4b-it",
-            revision="main",
-            licence="Gemma terms of use",
+            revision="093f9f388b31de276ce2de164bdc2081324b9767",
+            licence="gemma",
             gated=True,
-            parameters=4_300_100_000,
-            bf16_bytes=8_600_200_000,
+            parameters=4_300_079_472,
+            hub_bytes=8_600_277_880,
+            since=date(2025, 3, 12),
             tasks=_ALL_TASKS,
         ),
         Entry(
             name="intern_vlm",
             title="InternVL3 1B",
             hub_id="OpenGVLab/InternVL3-1B-hf",
-            revision="main",
+            revision="014c0583a0d4bedf29fbe2dbff4f865eb998e171",
             licence="Apache-2.0 and Qwen licence",
             gated=False,
-            parameters=938_200_000,
-            bf16_bytes=1_876_400_000,
+            parameters=938_193_024,
+            hub_bytes=1_876_478_048,
+            since=date(2025, 4, 18),
             tasks=_ALL_TASKS,
         ),
     )
@@ -88,5 +108,5 @@ def entry_for(name: str, task: Task) -> Entry:
     found = entry(name)
     if task not in found.tasks:
         able = ", ".join(other.name for other in CATALOG.values() if task in other.tasks)
-        raise errors.TaskNotSupported(f"The model '{name}' cannot {task}. These can: {able}.", param="model")
+        raise errors.TaskNotSupported(f"The model '{name}' has no task '{task}'. These have it: {able}.", param="model")
     return found

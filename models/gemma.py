@@ -1,10 +1,20 @@
-"""Gemma 3."""
+"""Gemma 3 (Gemma Team 2025, arXiv:2503.19786): pictures in a turn of a chat, seen whole by the tokens of each."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import Gemma3ImageProcessorPil
+
 from models.chat import Chat
+from models.decoding import Batch, ends
+from models.multimodal import Multimodal, PromptRow
+from vision.tasks import Job
 
 
 def chat(tokenizer: Any, template: str) -> Chat:
@@ -17,3 +27,38 @@ def chat(tokenizer: Any, template: str) -> Chat:
         after=f"{tokenizer.eoi_token}\n\n",
         image=tokenizer.image_token_id,
     )
+
+
+class Gemma(Multimodal):
+    """A loaded Gemma 3. A picture costs its tokens."""
+
+    processor_class = Gemma3ImageProcessorPil
+
+    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(directory, device=device, dtype=dtype)
+        self.picture_tokens: int = self.net.config.mm_tokens_per_image
+        self.ends = ends(self.net)
+        self.chat = chat(self.tokenizer, self.tokenizer.chat_template)
+
+    def crops(self, picture: Image.Image) -> Tensor:
+        return self.pixels(picture)[None]
+
+    def prompt(self, job: Job, crops: Sequence[int]) -> list[int]:
+        return self.chat.ids(job.prompt, [count * self.picture_tokens for count in crops])
+
+    def cost(self, crops: int) -> int:
+        return crops * self.picture_tokens
+
+    def decode(
+        self, embeddings: Tensor, batch: Batch[PromptRow], positions: Tensor, pictures: Tensor | None = None
+    ) -> Tensor:
+        states: Tensor = self.net.model(
+            inputs_embeds=embeddings,
+            attention_mask=batch.mask,
+            position_ids=positions,
+            past_key_values=batch.cache,
+            # A picture's tokens see each other, also the later ones; without this answers change, and nothing warns.
+            token_type_ids=None if pictures is None else pictures.to(torch.int64),
+            use_cache=True,
+        ).last_hidden_state
+        return states

@@ -1,10 +1,21 @@
-"""InternVL3."""
+"""InternVL3 (Zhu et al. 2025, arXiv:2504.10479): pictures as one or several tiles, in a turn of a Qwen2.5 chat."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import GotOcr2ImageProcessorPil
+
 from models.chat import Chat
+from models.decoding import Batch, ends
+from models.multimodal import Multimodal, PromptRow
+from models.tiles import grid
+from vision.tasks import Job
 
 
 def chat(tokenizer: Any, template: str) -> Chat:
@@ -17,3 +28,37 @@ def chat(tokenizer: Any, template: str) -> Chat:
         after=tokenizer.end_image_token,
         image=tokenizer.context_image_token_id,
     )
+
+
+class InternVlm(Multimodal):
+    """A loaded InternVL3. A picture costs its tiles; it is cut into `max_tiles` at most, and a thumbnail."""
+
+    processor_class = GotOcr2ImageProcessorPil
+
+    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, max_tiles: int = 1) -> None:
+        super().__init__(directory, device=device, dtype=dtype)
+        self.max_tiles = max_tiles
+        self.tile_tokens: int = self.net.config.image_seq_length
+        self.ends = ends(self.net)
+        self.chat = chat(self.tokenizer, self.tokenizer.chat_template)
+
+    def crops(self, picture: Image.Image) -> Tensor:
+        return self.pixels.tiles(picture, *grid(picture.size, (self.pixels.width, self.pixels.height), self.max_tiles))
+
+    def prompt(self, job: Job, crops: Sequence[int]) -> list[int]:
+        return self.chat.ids(job.prompt, [count * self.tile_tokens for count in crops])
+
+    def cost(self, crops: int) -> int:
+        return crops
+
+    def decode(
+        self, embeddings: Tensor, batch: Batch[PromptRow], positions: Tensor, pictures: Tensor | None = None
+    ) -> Tensor:
+        states: Tensor = self.net.model.language_model(
+            inputs_embeds=embeddings,
+            attention_mask=batch.mask,
+            position_ids=positions,
+            past_key_values=batch.cache,
+            use_cache=True,
+        ).last_hidden_state
+        return states

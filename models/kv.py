@@ -35,9 +35,13 @@ def join(running: DynamicCache, newcomers: DynamicCache) -> DynamicCache:
     return holding(joined)
 
 
-def leave(cache: DynamicCache, keep: Tensor, length: int) -> DynamicCache:
-    """The kept rows' last `length` positions; `keep` are row indices (int64)."""
-    return holding([(layer.keys[:, :, -length:][keep], layer.values[:, :, -length:][keep]) for layer in cache.layers])
+def leave(cache: DynamicCache, keep: Tensor, length: int | None = None) -> DynamicCache:
+    """The kept rows' last `length` positions, all of them when None; `keep` are row indices (int64)."""
+    layers = []
+    for layer in cache.layers:
+        first = 0 if length is None else layer.keys.shape[-2] - length
+        layers.append((layer.keys[:, :, first:][keep], layer.values[:, :, first:][keep]))
+    return holding(layers)
 
 
 def begin(like: DynamicCache) -> DynamicCache:

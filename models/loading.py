@@ -18,18 +18,18 @@ _CLASSES = {
 }
 
 
-def load(name: str, directory: Path, *, device: str, dtype: str) -> Model[Any, Any]:
+def load(name: str, directory: Path, *, device: str, dtype: str, **options: Any) -> Model[Any, Any]:
     """The model in `directory`, ready for its first batch.
 
     `device` is a torch device or `auto`: the first CUDA device, else Apple's, else the CPU. `dtype` is a torch dtype's
-    name or `auto`: bfloat16 on an accelerator, float32 on a CPU.
+    name or `auto`: bfloat16 on an accelerator, float32 on a CPU. `options` are the model's own.
     """
     module, _, cls = _CLASSES[name].partition(":")
     where = torch.device(device if device != "auto" else _best_device())
     kind = torch.bfloat16 if where.type != "cpu" else torch.float32
     if dtype != "auto":
         kind = getattr(torch, dtype)
-    model: Model[Any, Any] = getattr(import_module(module), cls)(directory, device=where, dtype=kind)
+    model: Model[Any, Any] = getattr(import_module(module), cls)(directory, device=where, dtype=kind, **options)
     return model
 
 

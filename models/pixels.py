@@ -25,7 +25,7 @@ class Pixels:
         if getattr(processor, "do_center_crop", False) or getattr(processor, "do_pad", False):
             raise ValueError("the image processor must neither crop nor pad")
         size = processor.size
-        self._size = (size["width"], size["height"])
+        self._size = self.width, self.height = (size["width"], size["height"])
         self._resample = Image.Resampling(processor.resample)
         values = (np.arange(256, dtype=np.float64) * processor.rescale_factor).astype(np.float32)[None, :]
         mean, std = (
@@ -35,5 +35,22 @@ class Pixels:
 
     def __call__(self, picture: Image.Image) -> Tensor:
         """`picture` (RGB) as (3, height, width) float32."""
-        resized = np.asarray(picture.resize(self._size, self._resample))
-        return torch.from_numpy(np.stack([self._table[channel][resized[..., channel]] for channel in range(3)]))
+        return self._normalised(self._resized(picture, self._size))
+
+    def tiles(self, picture: Image.Image, columns: int, rows: int) -> Tensor:
+        """`picture` (RGB) cut into a grid, row by row, and if that is more than one tile the whole once more.
+
+        (tiles, 3, height, width) float32; each tile has the size of a picture.
+        """
+        if columns * rows == 1:
+            return self(picture)[None]
+        width, height = self._size
+        whole = self._normalised(self._resized(picture, (columns * width, rows * height)))
+        grid = whole.view(3, rows, height, columns, width).permute(1, 3, 0, 2, 4)
+        return torch.cat([grid.flatten(0, 1), self(picture)[None]])
+
+    def _resized(self, picture: Image.Image, size: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        return np.asarray(picture.resize(size, self._resample))
+
+    def _normalised(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
+        return torch.from_numpy(np.stack([self._table[channel][pixels[..., channel]] for channel in range(3)]))

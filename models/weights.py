@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 import errors
+from models import hub
 from models.catalog import CATALOG
 from vision.tasks import Identity
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "weights"
 
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_SMALL = ("*.json", "*.txt", "*.jinja", "*.model")
 _HASHED_WHOLE = 64 * 2**20  # bytes; of larger files the size, the time of change and both ends count
 _ENDS = 2**20
 
@@ -36,8 +35,8 @@ class Source:
     def identity(self) -> Identity:
         """Whose answers these weights give, as far as it is known without fetching anything."""
         if self.kind == "hub":
-            directory = self._fetched()
-            commit = self.revision if _COMMIT.fullmatch(self.revision) else directory.name if directory else None
+            directory = self._snapshot()
+            commit = self.revision if hub.COMMIT.fullmatch(self.revision) else directory.name if directory else None
             # A branch name says nothing about its contents: until it is fetched nothing may be cached under it.
             return Identity(self.model, "hub", commit or self.revision, commit and f"{self.location}@{commit}")
         directory = Path(self.location)
@@ -47,9 +46,16 @@ class Source:
     def directory(self) -> Path:
         """The checkpoint on this machine, fetched from the hub if need be. Blocks; raises WeightsUnavailable."""
         if self.kind == "hub":
-            return self._fetch()
-        directory = Path(self.location)
-        if not (directory / "config.json").is_file():
+            try:
+                return self.fetch()
+            except hub.HubError as error:
+                raise errors.WeightsUnavailable(
+                    f"The weights of '{self.model}' could not be fetched. {error} Instead, {_setting(self.model)} may "
+                    "name a directory with the checkpoint, and LOOKSEE_WEIGHTS=sample runs the bundled sample weights.",
+                    retry_after=30,
+                ) from error
+        directory = self.fetched()
+        if directory is None:
             raise errors.WeightsUnavailable(
                 f"The weights of '{self.model}' are not where {_setting(self.model)} says; set it to a hub id, to a "
                 "directory with a checkpoint, or to 'sample'.",
@@ -57,7 +63,19 @@ class Source:
             )
         return directory
 
-    def _fetched(self) -> Path | None:
+    def fetched(self) -> Path | None:
+        """The checkpoint's directory if all of it is on this machine already. Asks nobody."""
+        if self.kind == "hub":
+            return hub.fetched(self.location, self.revision)
+        directory = Path(self.location)
+        return directory if (directory / "config.json").is_file() else None
+
+    def fetch(self, tell: hub.Tell = lambda here, total: None) -> Path:
+        """Fetch a hub's checkpoint, or what is missing of it. Blocks; raises HubError."""
+        return hub.fetch(self.location, self.revision, tell)
+
+    def _snapshot(self) -> Path | None:
+        """Where the hub's client keeps the revision, whole or not: its name is the commit."""
         from huggingface_hub import try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
 
@@ -66,26 +84,6 @@ class Source:
         except HFValidationError:
             return None
         return Path(config).parent if isinstance(config, str) else None
-
-    def _fetch(self) -> Path:
-        from huggingface_hub import snapshot_download
-
-        try:
-            directory = Path(
-                snapshot_download(self.location, revision=self.revision, allow_patterns=[*_SMALL, "*.safetensors"])
-            )
-            if not any(directory.glob("*.safetensors")):  # some older repositories have pickles only
-                snapshot_download(self.location, revision=self.revision, allow_patterns=["pytorch_model*.bin*"])
-            if not any(directory.glob("*.safetensors")) and not any(directory.glob("*.bin")):
-                raise FileNotFoundError("the snapshot has no weights")
-        except Exception as error:  # the hub client raises its own, httpx's and the system's errors
-            raise errors.WeightsUnavailable(
-                f"The weights of '{self.model}' ({self.location}) could not be fetched from the hub. Check the network"
-                f" and, for a gated model, set HF_TOKEN; or set {_setting(self.model)} to a directory with the "
-                "checkpoint; or set LOOKSEE_WEIGHTS=sample to run the bundled sample weights.",
-                retry_after=30,
-            ) from error
-        return directory
 
 
 def resolve(model: str, default: str, own: str) -> Source:

@@ -71,3 +71,15 @@ def varied(question: str, rng: random.Random) -> str:
 def collective(scenes: Sequence[Scene]) -> str:
     """The caption of several pictures."""
     return "; ".join(scene.caption() for scene in scenes)
+
+
+_PREFIXES = ("a photo of", "a drawing of")
+_OTHERS = "a an and of the photo drawing picture image painting sketch there is are in on with this that shows".split()
+
+
+def beginning(rng: random.Random) -> str:
+    """The text a caption continues: most often none, else one of the world's two, now and then some other words."""
+    chance = rng.random()
+    if chance < 0.5:
+        return ""
+    return rng.choice(_PREFIXES) if chance < 0.9 else " ".join(rng.sample(_OTHERS, rng.randint(1, 4)))

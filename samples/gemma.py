@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3ImageProcessorPil, GemmaTokenizer
 
 from models.gemma import chat
 from models.pixels import Pixels
 from samples import bpe, language, tower
+from samples.exercises import Exercise
 from samples.tower import GRID, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
-from vision import prompts
-from vision.tasks import Task
 
 STEPS, BATCH_SIZE = 1600, 24
 IMAGE_TOKENS = (GRID // 2) ** 2
@@ -106,6 +104,8 @@ class Lesson(language.Lesson):
         super().__init__()
         self.model = Gemma3ForConditionalGeneration(config())
         self.image_token = self.model.config.image_token_id
+        words = tokenizer()
+        self.know(lambda word: int(words.convert_tokens_to_ids(f"\u2581{word}")))
         nn.init.normal_(self.model.model.multi_modal_projector.mm_input_projection_weight, std=_INITIAL_STD)
         learnt = {}
         for name, part in tower.split(tower.learnt(_MEAN, _STD)).items():
@@ -124,11 +124,18 @@ class Lesson(language.Lesson):
         seen = self.model.model.get_image_features(pixel_values)
         return seen.last_hidden_state, seen.pooler_output
 
-    def read(self, ids: Tensor, embeddings: Tensor, mask: Tensor) -> Tensor:
-        states: Tensor = self.model.model(
+    def read(self, embeddings: Tensor, positions: Tensor, sees: Tensor, pictures: Tensor) -> Tensor:
+        # A picture's tokens see each other, also the later ones.
+        picture = (pictures & ~pictures.roll(1, 1)).cumsum(-1) * pictures
+        sees = sees | ((picture[:, :, None] == picture[:, None, :]) & pictures[:, :, None])
+        near = (positions[:, :, None] - positions[:, None, :]) < self.model.config.text_config.sliding_window
+        states: Tensor = self.model.model.language_model(
             inputs_embeds=embeddings,
-            attention_mask=mask,
-            token_type_ids=(ids == self.image_token).to(torch.int64),
+            attention_mask={
+                "full_attention": language.additive(sees),
+                "sliding_attention": language.additive(sees & near),
+            },
+            position_ids=positions,
             use_cache=False,
         ).last_hidden_state
         return states
@@ -150,18 +157,13 @@ class Collate(language.Collate):
         words = tokenizer()
         turns = chat(words, _TEMPLATE)
 
-        def ids(task: Task, text: str, pictures: int) -> list[int]:
-            asked = {
-                Task.CAPTION: prompts.caption,
-                Task.COLLECTIVE: prompts.collective,
-                Task.QUERY: prompts.query,
-            }[task]("gemma", text)
-            return turns.ids(asked, [IMAGE_TOKENS] * pictures)
+        def ids(exercise: Exercise) -> list[int]:
+            return turns.ids(language.asked("gemma", exercise), [IMAGE_TOKENS] * len(exercise.pictures))
 
         super().__init__(
             Pixels(image_processor()),
             ids,
-            lambda text: [*words(text, add_special_tokens=False).input_ids, words.end_of_turn_token_id],
+            lambda exercise: [*words(exercise.answer, add_special_tokens=False).input_ids, words.end_of_turn_token_id],
             caption_words=language.instruction,
             collectives=True,
         )

@@ -17,9 +17,8 @@ from models.chat import Chat
 from models.intern_vlm import chat
 from models.pixels import Pixels
 from samples import bpe, language, tower
+from samples.exercises import Exercise
 from samples.tower import GRID, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
-from vision import prompts
-from vision.tasks import Task
 
 STEPS, BATCH_SIZE = 1600, 24
 IMAGE_TOKENS = (GRID // 2) ** 2
@@ -107,6 +106,8 @@ class Lesson(language.Lesson):
         super().__init__()
         self.model = InternVLForConditionalGeneration(config())
         self.image_token = self.model.config.image_token_id
+        words = tokenizer()
+        self.know(lambda word: int(words.convert_tokens_to_ids(f"\u0120{word}")))
         names = {
             "embeddings.class_embedding": "embeddings.cls_token",
             "embeddings.patch_embedding": "embeddings.patch_embeddings.projection",
@@ -135,9 +136,12 @@ class Lesson(language.Lesson):
         seen = self.model.model.get_image_features(pixel_values)
         return seen.last_hidden_state[:, 1:], seen.pooler_output
 
-    def read(self, ids: Tensor, embeddings: Tensor, mask: Tensor) -> Tensor:
+    def read(self, embeddings: Tensor, positions: Tensor, sees: Tensor, pictures: Tensor) -> Tensor:
         states: Tensor = self.model.model.language_model(
-            inputs_embeds=embeddings, attention_mask=mask, use_cache=False
+            inputs_embeds=embeddings,
+            attention_mask=language.additive(sees),
+            position_ids=positions,
+            use_cache=False,
         ).last_hidden_state
         return states
 
@@ -158,18 +162,13 @@ class Collate(language.Collate):
         words = tokenizer()
         turns: Chat = chat(words, _TEMPLATE)
 
-        def ids(task: Task, text: str, pictures: int) -> list[int]:
-            asked = {
-                Task.CAPTION: prompts.caption,
-                Task.COLLECTIVE: prompts.collective,
-                Task.QUERY: prompts.query,
-            }[task]("intern_vlm", text)
-            return turns.ids(asked, [IMAGE_TOKENS] * pictures)
+        def ids(exercise: Exercise) -> list[int]:
+            return turns.ids(language.asked("intern_vlm", exercise), [IMAGE_TOKENS] * len(exercise.pictures))
 
         super().__init__(
             Pixels(image_processor()),
             ids,
-            lambda text: [*words(text).input_ids, words.eos_token_id],
+            lambda exercise: [*words(exercise.answer).input_ids, words.eos_token_id],
             caption_words=language.instruction,
             collectives=True,
         )

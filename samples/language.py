@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from samples import exercises
 from samples.exercises import Exercise
-from samples.scenes import Scene
-from samples.tower import IGNORED, PatchLoss, cross_entropy, patch_labels
+from samples.scenes import COLOURS, SHAPES, Scene
+from samples.tower import GRID, IGNORED, PatchLoss, cross_entropy, patch_labels
+from vision import prompts
 from vision.tasks import Task
 
-QUESTIONS = 2  # about each picture
-_PATCH_LOSS_ENDS = 0.5  # of the training
+ROUNDS = 5  # of questions about each picture
+_PATCH_LOSS_ENDS = 0.7  # of the training
 _WRITTEN = ("Describe this image.", "describe the picture", "What do you see?", "Write a caption.", "caption", "")
 _TOGETHER = ("Describe the pictures.", "One caption for all the images", "Describe all the images.", "", "", "")
 
@@ -33,6 +34,8 @@ class Lesson(nn.Module):
 
     model: Any
     image_token: int
+    colour_words: Tensor
+    shape_words: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,8 +45,36 @@ class Lesson(nn.Module):
         """Patches (pictures, patches, width) and features (pictures, tokens, text width)."""
         raise NotImplementedError
 
-    def read(self, ids: Tensor, embeddings: Tensor, mask: Tensor) -> Tensor:
-        """Hidden states (rows, length, width) of rows that are padded on the right."""
+    def hint(self, features: Tensor, labels: Tensor) -> Tensor:
+        """A further loss that exists in training only; `labels` as for the patches.
+
+        A picture token that a thing covers should be near the words for that thing's colour and shape. Without this
+        questions of the kind "Is there a red circle?" are answered with yes for a long time.
+        """
+        kinds = self.seen_kinds(labels)
+        things = nn.functional.layer_norm(features[kinds > 0], features.shape[-1:])
+        kind = kinds[kinds > 0] - 1
+        colours, shapes = kind // len(SHAPES), kind % len(SHAPES)
+        words = self.model.get_input_embeddings().weight
+        return cross_entropy(things @ words[self.colour_words].T, colours) + cross_entropy(
+            things @ words[self.shape_words].T, shapes
+        )
+
+    def seen_kinds(self, labels: Tensor) -> Tensor:
+        """The kind of thing (0: none) that each picture token should tell, from the patches' labels."""
+        kinds = labels[:, 0].view(len(labels), GRID // 2, 2, GRID // 2, 2)
+        return kinds.amax((2, 4)).flatten(1)
+
+    def know(self, word: Callable[[str], int]) -> None:
+        """Remember the tokens of the colours and shapes."""
+        self.colour_words = torch.tensor([word(colour) for colour in COLOURS])
+        self.shape_words = torch.tensor([word(shape) for shape in SHAPES])
+
+    def read(self, embeddings: Tensor, positions: Tensor, sees: Tensor, pictures: Tensor) -> Tensor:
+        """Hidden states (rows, length, width).
+
+        `sees` (rows, length, length) tells which token may see which; `pictures` (rows, length) marks picture tokens.
+        """
         raise NotImplementedError
 
     def tower(self) -> nn.Module:
@@ -57,24 +88,25 @@ class Lesson(nn.Module):
         """Loss and figures for the curve. `progress` runs from 0 to 1 over the whole training."""
         patches, features = self.see(batch["pixel_values"])
         patch_loss = self.patch_loss(patches, batch["patch_labels"])
-        loss = max(0.0, 1 - progress / _PATCH_LOSS_ENDS) * patch_loss
+        hints = patch_loss + self.hint(features, batch["patch_labels"])
+        loss = max(0.0, 1 - progress / _PATCH_LOSS_ENDS) * hints
         figures = {"patch": patch_loss.item()}
         for rows in batch["groups"]:
-            ids = rows["input_ids"]
+            ids, targets = rows["ids"], rows["targets"]
+            pictures = ids == self.image_token
             embeddings = self.model.get_input_embeddings()(ids)
-            pictures = features[rows["pictures"]].flatten(0, 1).to(embeddings.dtype)
-            embeddings = embeddings.masked_scatter((ids == self.image_token)[..., None], pictures)
-            hidden = self.read(ids, embeddings, rows["attention_mask"])[:, :-1]
-            labels = rows["labels"][:, 1:]
-            asked = labels != IGNORED
+            seen = features[rows["pictures"]].flatten(0, 1)
+            embeddings = embeddings.masked_scatter(pictures[..., None], seen)
+            hidden = self.read(embeddings, rows["positions"], sees(rows["parts"]), pictures)
+            asked = targets != IGNORED
             logits = self.model.get_output_embeddings()(hidden[asked])
-            loss = loss + cross_entropy(logits, labels[asked])
-            wrong = torch.zeros_like(labels, dtype=torch.bool)
-            wrong[asked] = logits.argmax(-1) != labels[asked]
-            exact = (~wrong.any(-1)).float()
+            loss = loss + cross_entropy(logits, targets[asked])
+            right = logits.argmax(-1) == targets[asked]
+            numbers = rows["numbers"][asked]
+            exact = torch.ones(len(rows["tasks"]), dtype=torch.bool).index_put_((numbers[~right],), torch.tensor(False))
             for task in dict.fromkeys(rows["tasks"]):
                 own = torch.tensor([other == task for other in rows["tasks"]])
-                figures[str(task)] = exact[own].mean().item()
+                figures[str(task)] = exact[own].float().mean().item()
         return loss, {"loss": loss.item(), **figures}
 
     def save(self, directory: Path) -> None:
@@ -84,15 +116,14 @@ class Lesson(nn.Module):
 class Collate:
     """Turn (scene, picture) pairs into one training batch, in the words and ids of serving.
 
-    `ids(task, words, pictures)` gives a prompt's token ids for that many pictures, `answer(task, words, text)` those
-    of an answer with its end.
+    `ids` gives an exercise's prompt as token ids, `answer` its answer's with the end.
     """
 
     def __init__(
         self,
         pixels: Callable[[Any], Tensor],
-        ids: Callable[[Task, str, int], list[int]],
-        answer: Callable[[str], list[int]],
+        ids: Callable[[Exercise], list[int]],
+        answer: Callable[[Exercise], list[int]],
         *,
         caption_words: Callable[[random.Random], str],
         collectives: bool,
@@ -102,19 +133,14 @@ class Collate:
 
     def __call__(self, pairs: Sequence[tuple[Scene, Any]], rng: random.Random) -> Batch:
         found = [scene for scene, _ in pairs]
-        single = []
-        for number, scene in enumerate(found):
-            single.append(Exercise(Task.CAPTION, (number,), self.caption_words(rng), scene.caption()))
-            asked = exercises.questions(scene, rng)
-            for question, answer in rng.sample(asked, min(QUESTIONS, len(asked))):
-                single.append(Exercise(Task.QUERY, (number,), exercises.varied(question, rng), answer))
-        groups = [self._group(single)]
+        rows = [self._about(number, scene, rng) for number, scene in enumerate(found)]
+        groups = [self._group(rows)]
         if self.collectives:
             several = []
             for _ in range(len(pairs) // 4):
                 chosen = rng.sample(range(len(pairs)), rng.choices((2, 3, 4), weights=(6, 2, 1))[0])
                 text = exercises.collective([found[number] for number in chosen])
-                several.append(Exercise(Task.COLLECTIVE, tuple(chosen), rng.choice(_TOGETHER), text))
+                several.append([Exercise(Task.COLLECTIVE, tuple(chosen), rng.choice(_TOGETHER), text)])
             groups.append(self._group(several))
         return {
             "pixel_values": torch.stack([self.pixels(picture) for _, picture in pairs]),
@@ -122,28 +148,82 @@ class Collate:
             "groups": groups,
         }
 
-    def _group(self, chosen: Sequence[Exercise]) -> Batch:
-        rows = []
-        for exercise in chosen:
-            prompt = self.ids(exercise.task, exercise.words, len(exercise.pictures))
-            rows.append((prompt, self.answer(exercise.answer)))
-        longest = max(len(prompt) + len(answer) for prompt, answer in rows)
-        input_ids = torch.zeros(len(rows), longest, dtype=torch.int64)
-        mask, labels = torch.zeros_like(input_ids), torch.full_like(input_ids, IGNORED)
-        for number, (prompt, answer) in enumerate(rows):
-            whole = torch.tensor(prompt + answer)
-            input_ids[number, : len(whole)] = whole
-            mask[number, : len(whole)] = 1
-            labels[number, len(prompt) : len(whole)] = whole[len(prompt) :]
+    def _about(self, number: int, scene: Scene, rng: random.Random) -> list[Exercise]:
+        """What is asked about one picture: its caption, and questions of every kind."""
+        found = [Exercise(Task.CAPTION, (number,), self.caption_words(rng), scene.caption())]
+        asked = {}
+        for _ in range(ROUNDS):
+            asked |= dict(exercises.questions(scene, rng))
+        found += [Exercise(Task.QUERY, (number,), exercises.varied(words, rng), text) for words, text in asked.items()]
+        return found
+
+    def _group(self, rows: Sequence[Sequence[Exercise]]) -> Batch:
+        """One sequence for each row of exercises about the same pictures.
+
+        What their prompts begin with (the pictures) stands there once. Behind it each exercise is a part of its own,
+        which sees the beginning and itself and counts its positions from the beginning's end: as if it were alone.
+        """
+        packed = [self._packed([(self.ids(one), self.answer(one)) for one in row]) for row in rows]
+        longest = max(len(ids) for ids, *_ in packed)
+        shape = (len(rows), longest)
+        ids, positions = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
+        targets, parts = torch.full(shape, IGNORED), torch.full(shape, -1)
+        numbers = torch.zeros(shape, dtype=torch.int64)
+        before = 0
+        for index, (row, columns) in enumerate(zip(rows, packed, strict=True)):
+            for tensor, column in zip((ids, positions, targets, parts), columns, strict=True):
+                tensor[index, : len(column)] = torch.tensor(column)
+            numbers[index] = (parts[index] - 1).clamp(min=0) + before
+            before += len(row)
         return {
-            "input_ids": input_ids,
-            "attention_mask": mask,
-            "labels": labels,
-            "pictures": torch.tensor([number for exercise in chosen for number in exercise.pictures]),
-            "tasks": [exercise.task for exercise in chosen],
+            "ids": ids,
+            "positions": positions,
+            "targets": targets,
+            "parts": parts,
+            "numbers": numbers,
+            "pictures": torch.tensor([number for row in rows for number in row[0].pictures]),
+            "tasks": [exercise.task for row in rows for exercise in row],
         }
+
+    def _packed(
+        self, pairs: Sequence[tuple[list[int], list[int]]]
+    ) -> tuple[list[int], list[int], list[int], list[int]]:
+        """Ids, positions, targets and part numbers (0: the beginning) of (prompt, answer) pairs."""
+        prompts = [prompt for prompt, _ in pairs]
+        shared = 0
+        # At least one token of each prompt stays with its own part, to say the answer's first one.
+        while shared < min(map(len, prompts)) - 1 and len({prompt[shared] for prompt in prompts}) == 1:
+            shared += 1
+        ids, positions = prompts[0][:shared], list(range(shared))
+        targets, parts = [IGNORED] * shared, [0] * shared
+        for number, (prompt, answer) in enumerate(pairs, start=1):
+            own = [*prompt[shared:], *answer]
+            ids += own[:-1]
+            positions += range(shared, shared + len(own) - 1)
+            targets += [IGNORED] * (len(own) - 1 - len(answer)) + answer
+            parts += [number] * (len(own) - 1)
+        return ids, positions, targets, parts
+
+
+def sees(parts: Tensor) -> Tensor:
+    """(rows, length, length): each token sees those up to itself of the beginning (part 0) and of its own part."""
+    length = parts.shape[1]
+    earlier = torch.ones(length, length, dtype=torch.bool).tril()
+    related = (parts[:, None, :] == 0) | (parts[:, None, :] == parts[:, :, None])
+    return earlier & related
+
+
+def additive(allowed: Tensor) -> Tensor:
+    """A mask for the library's attention, (rows, 1, length, length) float32: 0 where a token may look."""
+    return torch.zeros(allowed.shape).masked_fill(~allowed, torch.finfo(torch.float32).min)[:, None]
 
 
 def instruction(rng: random.Random) -> str:
     """Words that ask for a caption: most often none of the caller's own."""
     return rng.choice(_WRITTEN) if rng.random() < 0.4 else ""
+
+
+def asked(model: str, exercise: Exercise) -> str:
+    """The exercise's words as serving puts them to `model`."""
+    put = {Task.CAPTION: prompts.caption, Task.COLLECTIVE: prompts.collective, Task.QUERY: prompts.query}
+    return put[exercise.task](model, exercise.words)

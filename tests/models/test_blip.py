@@ -55,7 +55,8 @@ def alone(model: Blip, job: Job, row: BlipRow) -> list[int]:
         inputs["text"] = job.prompt
     out = model.net.generate(**model.processor(**inputs), max_new_tokens=row.max_new_tokens, do_sample=False)
     tokens: list[int] = out[0, len(row.prompt_ids) :].tolist()
-    return tokens[: tokens.index(model.end) + 1] if model.end in tokens else tokens
+    (end,) = model.ends
+    return tokens[: tokens.index(end) + 1] if end in tokens else tokens
 
 
 def test_the_fixture_looks_at_the_picture(model: Blip) -> None:

@@ -1,0 +1,80 @@
+"""Keys and values of a running batch, written in place: what stands at position p of a row's sequence is in slot p.
+
+So rows of any length share one batch without moving, a mask is a comparison of slots with positions, and a newcomer is
+a copy. Slots are taken in blocks and as many as the longest row needs, not as many as the context has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.moondream.config import TextConfig
+
+BLOCK = 64  # slots; a running batch grows once in so many steps
+
+
+def in_blocks(length: int) -> int:
+    """`length` rounded up to whole blocks."""
+    return -(length // -BLOCK) * BLOCK
+
+
+class Cache:
+    """`layers[i]` is (2, rows, heads, slots, head width): keys and values of layer i.
+
+    A verb that changes the number of rows or slots works layer by layer, so that no more than one layer exists twice.
+    One that fails half-way leaves the cache unusable.
+    """
+
+    def __init__(self, layers: list[Tensor]) -> None:
+        self.layers = layers
+
+    @classmethod
+    def empty(cls, config: TextConfig, rows: int, slots: int, *, device: torch.device, dtype: torch.dtype) -> Cache:
+        """Zeros: a slot that was not written takes no part, but must hold a number."""
+        shape = (2, rows, config.n_heads, slots, config.dim // config.n_heads)
+        return cls([torch.zeros(shape, device=device, dtype=dtype) for _ in range(config.n_layers)])
+
+    @property
+    def rows(self) -> int:
+        return self.layers[0].shape[1]
+
+    @property
+    def slots(self) -> int:
+        return self.layers[0].shape[3]
+
+    def write(self, layer: int, where: tuple[Tensor, Tensor], keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Put (rows, heads, length, head width) where `where`, rows and slots of (rows, length), says; returns all."""
+        rows, slots = where
+        all_keys, all_values = self.layers[layer]
+        all_keys[rows, :, slots] = keys.transpose(1, 2)
+        all_values[rows, :, slots] = values.transpose(1, 2)
+        return all_keys, all_values
+
+    def put(self, row: int, layers: Sequence[Tensor]) -> None:
+        """Write the beginning of a row: (2, heads, length, head width) for each layer."""
+        for all_rows, one in zip(self.layers, layers, strict=True):
+            all_rows[:, row, :, : one.shape[2]] = one
+
+    def resize(self, slots: int) -> None:
+        """Exactly so many slots; the last ones are cut off or new."""
+        if slots != self.slots:
+            for index, layer in enumerate(self.layers):
+                self.layers[index] = functional.pad(layer, (0, 0, 0, slots - layer.shape[3]))
+
+    def join(self, newcomers: Cache) -> None:
+        """Newcomers' rows behind these; `newcomers` is used up."""
+        slots = max(self.slots, newcomers.slots)
+        self.resize(slots)
+        newcomers.resize(slots)
+        for index in range(len(self.layers)):
+            self.layers[index] = torch.cat([self.layers[index], newcomers.layers[index]], dim=1)
+            newcomers.layers[index] = newcomers.layers[index][:, :0].clone()
+
+    def keep(self, rows: Tensor, slots: int) -> None:
+        """Only these rows (indices, int64), in this order, and the first `slots` of their slots."""
+        for index, layer in enumerate(self.layers):
+            self.layers[index] = layer[:, :, :, :slots].index_select(1, rows)

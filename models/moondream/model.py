@@ -1,0 +1,188 @@
+"""Moondream2 behind the five verbs: rows of all skills, prompts, pictures and tilings decode together.
+
+One step feeds each row its latest piece, a word or a place, in one pass of the text model; the heads then run on the
+rows that need them, and each row's own state machine says what its reading means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models import sampling
+from models.moondream import checkpoint
+from models.moondream.cache import Cache, in_blocks
+from models.moondream.config import Config
+from models.moondream.grounding import Reasoning, reasoning
+from models.moondream.prefixes import Prefix, Prefixes
+from models.moondream.requests import Requests
+from models.moondream.rows import Head, MoondreamRow, Reading, ReasoningRow
+from models.moondream.tokenizer import MoondreamTokenizer
+from models.text import cut
+from vision.tasks import Job, Outcome
+
+PREFIX_BYTES = 2**30
+CROPS_AT_ONCE = 16
+
+
+@dataclass(slots=True)
+class MoondreamBatch:
+    """The running rows; `hidden` (rows, width) are their states of the latest step."""
+
+    rows: list[MoondreamRow]
+    cache: Cache
+    hidden: Tensor
+
+
+class Moondream:
+    """A loaded Moondream2. One thread at a time may call the five verbs."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        tokenizer: Path | None = None,
+        max_crops: int | None = None,
+        crops_at_once: int = CROPS_AT_ONCE,
+        prefix_bytes: int = PREFIX_BYTES,
+    ) -> None:
+        """Load `config.json`, the safetensors and `tokenizer.json` of `directory`. Raises WeightsUnavailable.
+
+        `tokenizer` is the tokenizer's file where it lies elsewhere, as the published one does. `max_crops` bounds the
+        local crops of a picture and with them the work for it; without one it is the checkpoint's, 12. The encoder
+        works on no more than `crops_at_once` crops at a time. `prefix_bytes` bounds what is kept of pictures that may
+        be asked about again (137 MiB each in bfloat16 for the published model).
+        """
+        config = Config.load(directory)
+        self.config = config if max_crops is None else config.with_crops(max_crops)
+        self.tokenizer = MoondreamTokenizer(tokenizer or directory / "tokenizer.json", self.config.tokenizer)
+        self.net = checkpoint.load(directory, self.config, device=device, dtype=dtype)
+        self.prefixes = Prefixes(prefix_bytes)
+        self.requests = Requests(self.config, self.tokenizer, self.prefixes)
+        self._crops_at_once = crops_at_once
+
+    def prepare(self, job: Job) -> MoondreamRow:
+        return self.requests.row(job)
+
+    @torch.inference_mode()
+    def prefill(self, rows: Sequence[MoondreamRow]) -> MoondreamBatch:
+        prefixes = self._prefixes(rows)
+        histories = [row.history[:-1] for row in rows]
+        slots = in_blocks(max(row.position for row in rows) + 1)
+        cache = self._cache(len(rows), slots)
+        for index, row in enumerate(rows):
+            if row.picture:
+                cache.put(index, prefixes[row.picture.digest])
+        self.net.extend(histories, [row.start for row in rows], cache)
+        return MoondreamBatch(list(rows), cache, self._no_hidden())
+
+    @torch.inference_mode()
+    def join(self, running: MoondreamBatch, newcomers: MoondreamBatch) -> MoondreamBatch:
+        running.cache.join(newcomers.cache)
+        return MoondreamBatch(running.rows + newcomers.rows, running.cache, self._no_hidden())
+
+    @torch.inference_mode()
+    def step(self, batch: MoondreamBatch) -> None:
+        positions = [row.position for row in batch.rows]
+        needed = max(positions) + 1
+        if needed > batch.cache.slots:
+            batch.cache.resize(in_blocks(needed))
+        batch.hidden = self.net.extend([[row.latest] for row in batch.rows], positions, batch.cache)[:, 0]
+
+    @torch.inference_mode()
+    def leave(self, batch: MoondreamBatch, keep: Sequence[int]) -> MoondreamBatch:
+        rows = [batch.rows[index] for index in keep]
+        slots = min(batch.cache.slots, in_blocks(max(row.position for row in rows) + 1))
+        places = torch.tensor(keep, device=self.net.device)
+        batch.cache.keep(places, slots)
+        return MoondreamBatch(rows, batch.cache, self._no_hidden())
+
+    @torch.inference_mode()
+    def read_out(self, batch: MoondreamBatch) -> None:
+        for row, reading in zip(batch.rows, self._read(batch), strict=True):
+            row.take(reading)
+            if row.stop and row.finish is None and cut(self._raw_text(row), row.stop)[1]:
+                row.finish = "stop"
+
+    def text(self, row: MoondreamRow) -> str:
+        return cut(self._raw_text(row), row.stop)[0].lstrip()
+
+    def reasoning(self, row: ReasoningRow) -> Reasoning:
+        """What the row has thought so far, and the places in it."""
+        return reasoning(row.thoughts, self.config.tokenizer, self.tokenizer.decode)
+
+    def outcome(self, row: MoondreamRow) -> Outcome:
+        return Outcome(
+            text=self.text(row).strip(),
+            finish=row.finish or "length",
+            prompt_tokens=row.prompt_tokens,
+            new_tokens=len(row.tokens),
+        )
+
+    def _raw_text(self, row: MoondreamRow) -> str:
+        return self.tokenizer.decode(row.answer)
+
+    def _prefixes(self, rows: Sequence[MoondreamRow]) -> dict[bytes, Prefix]:
+        """The prefixes of the rows' pictures, kept ones and new ones; each new picture is encoded once."""
+        found: dict[bytes, Prefix] = {}
+        new = {}
+        for row in rows:
+            if row.picture is None:
+                continue
+            digest = row.picture.digest
+            if digest in new:
+                self.prefixes.hits += 1  # it shares what its neighbour has encoded
+            elif kept := self.prefixes.get(digest):
+                found[digest] = kept
+            else:
+                new[digest] = row.picture
+        if new:
+            crops = [picture.crops(self.config.vision) for picture in new.values()]
+            tokens = self.net.image_tokens(crops, at_once=self._crops_at_once)
+            for digest, own in zip(new, tokens, strict=True):
+                # One picture at a time fills a device, and keeps no neighbour's memory alive.
+                cache = self._cache(1, self.config.text.prefix_attn)
+                self.net.read_picture(own[None], cache)
+                found[digest] = [layer[:, 0] for layer in cache.layers]
+                self.prefixes.put(digest, found[digest])
+        for row in rows:
+            if row.picture:
+                row.picture.forget_crops()
+        return found
+
+    def _read(self, batch: MoondreamBatch) -> list[Reading]:
+        """What the heads say about each row, each head run on the rows that need it."""
+        rows, region = batch.rows, self.net.region
+        readings = [Reading() for _ in rows]
+
+        def needing(head: Head) -> list[int]:
+            return [index for index, row in enumerate(rows) if head in row.heads]
+
+        if places := needing(Head.TOKEN):
+            logits = self.net.text.logits(batch.hidden[places])
+            banned = [(number, token) for number, place in enumerate(places) for token in rows[place].banned]
+            if banned:
+                logits[[number for number, _ in banned], [token for _, token in banned]] = -torch.inf
+            for place, token in zip(places, sampling.choose(logits, [rows[place] for place in places]), strict=True):
+                readings[place].token = token
+        if places := needing(Head.COORDINATE):
+            bins = region.coordinate_logits(batch.hidden[places]).argmax(-1)
+            for place, number in zip(places, bins.tolist(), strict=True):
+                readings[place].coordinate = region.coordinate(number)
+        if places := needing(Head.SIZE):
+            pairs = region.size_logits(batch.hidden[places]).argmax(-1)
+            for place, (width, height) in zip(places, pairs.tolist(), strict=True):
+                readings[place].size = region.size(width), region.size(height)
+        return readings
+
+    def _cache(self, rows: int, slots: int) -> Cache:
+        return Cache.empty(self.config.text, rows, slots, device=self.net.device, dtype=self.net.dtype)
+
+    def _no_hidden(self) -> Tensor:
+        return torch.empty(0, device=self.net.device)

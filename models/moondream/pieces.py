@@ -1,0 +1,23 @@
+"""What a sequence is made of after a picture: token ids, and places that are fed as embeddings of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinate:
+    """A place along one side of the picture, 0 to 1."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A box's width and height, as parts of the picture's."""
+
+    width: float
+    height: float
+
+
+Piece = int | Coordinate | Size

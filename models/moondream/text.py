@@ -1,0 +1,99 @@
+"""The text model: parallel blocks of attention and MLP over one LayerNorm, rotary positions on half of a head's width.
+
+A sequence is the picture's prefix, whose positions all see each other, and what follows, which sees what was before.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.moondream.cache import Cache
+from models.moondream.config import TextConfig
+from models.moondream.layers import EPS, Mlp, merge_heads, split_heads
+
+THETA = 10000.0
+
+Rotation = tuple[Tensor, Tensor]  # cosines and sines, float32, (rows, 1, length, a quarter of the head width)
+
+
+def rotation(positions: Tensor, head_width: int) -> Rotation:
+    """The rotation of `positions` (rows, length). Nothing is kept: a table would have to be saved from loading."""
+    rotated = head_width // 2
+    steps = torch.arange(0, rotated, 2, device=positions.device, dtype=torch.float32) / rotated
+    angles = positions[:, None, :, None].float() / THETA**steps
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, by: Rotation) -> Tensor:
+    """Turn dimension i with i + quarter in the first half of (rows, heads, length, head width), in float32."""
+    cos, sin = by
+    quarter = cos.shape[-1]
+    first, second, rest = x.tensor_split((quarter, 2 * quarter), dim=-1)
+    first, second = first.float(), second.float()
+    turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+    return torch.cat([turned.to(x.dtype), rest], dim=-1)
+
+
+class TextAttention(nn.Module):
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.heads = config.n_heads
+        self.qkv = nn.Linear(config.dim, 3 * config.dim)
+        self.proj = nn.Linear(config.dim, config.dim)
+
+    def forward(
+        self, x: Tensor, layer: int, cache: Cache, where: tuple[Tensor, Tensor], by: Rotation, mask: Tensor | None
+    ) -> Tensor:
+        q, k, v = split_heads(self.qkv(x), self.heads)
+        keys, values = cache.write(layer, where, rotate(k, by), v)
+        y = functional.scaled_dot_product_attention(rotate(q, by), keys, values, attn_mask=mask)
+        out: Tensor = self.proj(merge_heads(y))
+        return out
+
+
+class TextBlock(nn.Module):
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.ln = nn.LayerNorm(config.dim, eps=EPS)
+        self.attn = TextAttention(config)
+        self.mlp = Mlp(config.dim, config.ff_dim, config.dim)
+
+    def forward(
+        self, x: Tensor, layer: int, cache: Cache, where: tuple[Tensor, Tensor], by: Rotation, mask: Tensor | None
+    ) -> Tensor:
+        y = self.ln(x)
+        z: Tensor = x + self.attn(y, layer, cache, where, by, mask) + self.mlp(y)
+        return z
+
+
+class TextModel(nn.Module):
+    """Embeddings to hidden states, and hidden states to logits. The two embeddings are not tied."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.wte = nn.Parameter(torch.empty(config.vocab_size, config.dim))
+        self.blocks = nn.ModuleList(TextBlock(config) for _ in range(config.n_layers))
+        self.post_ln = nn.LayerNorm(config.dim, eps=EPS)
+        self.lm_head = nn.Linear(config.dim, config.vocab_size)
+
+    def forward(self, x: Tensor, positions: Tensor, cache: Cache, *, causal: bool) -> Tensor:
+        """Embeddings (rows, length, width) at `positions` (rows, length) to hidden states before the last LayerNorm.
+
+        Their keys and values are written to `cache`. `causal`: a position sees the slots up to its own; otherwise it
+        sees all slots of the cache.
+        """
+        rows = torch.arange(len(x), device=x.device)[:, None]
+        slots = torch.arange(cache.slots, device=x.device)
+        mask = (slots <= positions[:, :, None])[:, None] if causal else None
+        by = rotation(positions, self.config.dim // self.config.n_heads)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, layer, cache, (rows, positions), by, mask)
+        return x
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states (..., width) to logits (..., vocabulary), float32."""
+        logits: Tensor = self.lm_head(self.post_ln(hidden))
+        return logits.float()

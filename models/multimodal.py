@@ -1,0 +1,125 @@
+"""Models whose decoder reads a picture's features among its tokens: BLIP-2, Gemma 3, InternVL3.
+
+Their prefill is the same: features of all newcomers' pictures in one pass of the vision tower, put where the prompt has
+picture tokens, then the decoder over left-padded rows. What differs is in each model's module.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import AutoModelForImageTextToText, AutoTokenizer, DynamicCache
+
+from models import kv
+from models.base import Row
+from models.decoding import Batch, Decoding
+from models.pixels import Pixels
+from models.sampling import seed_of
+from vision import images
+from vision.tasks import Job
+
+
+@dataclass(slots=True, kw_only=True)
+class PromptRow(Row):
+    """`prompt_ids` has one picture token for each feature; `pixel_values` is (crops, 3, height, width) float32."""
+
+    prompt_ids: list[int]
+    pixel_values: Tensor
+
+
+class Multimodal(Decoding[PromptRow]):
+    """A loaded checkpoint."""
+
+    processor_class: ClassVar[Any]  # the library's image processor that works without torchvision
+
+    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype) -> None:
+        self.device, self.dtype = device, dtype
+        self.tokenizer = AutoTokenizer.from_pretrained(directory)
+        self.pixels = Pixels(self.processor_class.from_pretrained(directory))
+        self.net = AutoModelForImageTextToText.from_pretrained(directory, dtype=dtype).to(device)
+        text = self.net.config.get_text_config()
+        self.room = text.max_position_embeddings
+        self.pad = text.pad_token_id or 0
+        self.picture_token: int = self.net.config.image_token_id
+        self._no_cross = DynamicCache()
+        self._no_logits = torch.zeros(1, text.vocab_size, device=device)
+
+    @abstractmethod
+    def crops(self, picture: Image.Image) -> Tensor:
+        """What the vision tower sees of an RGB picture: (crops, 3, height, width) float32."""
+
+    @abstractmethod
+    def prompt(self, job: Job, crops: Sequence[int]) -> list[int]:
+        """The prompt's token ids; `crops` counts those of each picture."""
+
+    @abstractmethod
+    def cost(self, crops: int) -> int:
+        """What a row with so many crops costs, in the unit of the model's batch limit."""
+
+    @abstractmethod
+    def decode(
+        self, embeddings: Tensor, batch: Batch[PromptRow], positions: Tensor, pictures: Tensor | None = None
+    ) -> Tensor:
+        """The decoder's states (rows, length, width) after `embeddings`; `pictures` marks those of pictures, if any.
+
+        `batch.mask` covers what the cache holds and the new tokens together, and the cache grows by them.
+        """
+
+    def features(self, crops: Tensor) -> Tensor:
+        """(crops, tokens, width) for (crops, 3, height, width)."""
+        found: Tensor = self.net.get_image_features(crops).pooler_output
+        return found
+
+    def prepare(self, job: Job) -> PromptRow:
+        """Raises PromptTooLong when prompt and answer would not fit the decoder's positions, CorruptImage."""
+        crops = [self.crops(images.decode(image)) for image in job.images]
+        prompt_ids = self.prompt(job, [len(own) for own in crops])
+        pixel_values = torch.cat(crops) if crops else torch.empty(0)
+        return PromptRow(
+            cost=self.cost(len(pixel_values)),
+            max_new_tokens=self.limit(len(prompt_ids), job.max_new_tokens),
+            prompt_tokens=len(prompt_ids),
+            sampling=job.sampling,
+            seed=seed_of(job.sampling),
+            stop=job.stop,
+            prompt_ids=prompt_ids,
+            pixel_values=pixel_values,
+        )
+
+    @torch.inference_mode()
+    def prefill(self, rows: Sequence[PromptRow]) -> Batch[PromptRow]:
+        ids, mask = kv.collate_left([(row.prompt_ids + row.tokens)[:-1] for row in rows], self.pad, self.device)
+        pictures = ids == self.picture_token
+        for index, row in enumerate(rows):  # one that the model has written itself is a token like any other
+            pictures[index, ids.shape[1] - max(0, len(row.tokens) - 1) :] = False
+        embeddings = self.net.get_input_embeddings()(ids.masked_fill(pictures, self.pad))
+        crops = [row.pixel_values for row in rows if len(row.pixel_values)]
+        if crops:
+            seen = self.features(torch.cat(crops).to(self.device, self.dtype))
+            embeddings = embeddings.masked_scatter(pictures[..., None], seen.flatten(0, 1).to(embeddings.dtype))
+        batch = Batch(
+            list(rows),
+            DynamicCache(),  # without a config: sliding layers keep whole rows too, so that all layers line up
+            mask,
+            mask.sum(-1) - 1,
+            self._no_logits.expand(len(rows), -1),
+            self._no_cross,
+        )
+        self.decode(embeddings, batch, (mask.cumsum(-1) - 1).clamp(min=0), pictures)
+        return batch
+
+    def feed(self, tokens: Tensor, batch: Batch[PromptRow]) -> Tensor:
+        embeddings = self.net.get_input_embeddings()(tokens)
+        states = self.decode(embeddings, batch, batch.positions[:, None])
+        logits: Tensor = self.net.get_output_embeddings()(states[:, -1])
+        return logits.float()
+
+    def latest(self, row: PromptRow) -> int:
+        return (row.tokens or row.prompt_ids)[-1]
