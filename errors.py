@@ -54,6 +54,12 @@ class NotFound(LookseeError):
     status, code = 404, "not_found"
 
 
+class ModelNotFound(LookseeError):
+    """An address that names a model which is not there; a parameter that does is an UnknownModel."""
+
+    status, code = 404, "model_not_found"
+
+
 class MethodNotAllowed(LookseeError):
     status, code = 405, "method_not_allowed"
 
@@ -112,6 +118,10 @@ class ModelNotReady(LookseeError):
 
 class WeightsUnavailable(LookseeError):
     status, code = 503, "weights_unavailable"
+
+
+class OutOfMemory(LookseeError):
+    status, code = 503, "out_of_memory"
 
 
 class CacheUnavailable(LookseeError):

@@ -64,6 +64,10 @@ class Model(Protocol[RowT, BatchT]):
         """Give every row of the batch its next token, or set its `finish`."""
         ...
 
+    def release_memory(self) -> None:
+        """Give back what no row needs; called after memory ran out."""
+        ...
+
     def text(self, row: RowT) -> str:
         """What the row's tokens say so far, before its first stop string."""
         ...
@@ -71,3 +75,10 @@ class Model(Protocol[RowT, BatchT]):
     def outcome(self, row: RowT) -> Outcome:
         """The finished row's answer."""
         ...
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether a verb failed because memory ran out, on a GPU or in the machine; known by name, without torch."""
+    return (
+        isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate" in str(error)
+    )

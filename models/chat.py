@@ -7,7 +7,7 @@ Text without such strings becomes exactly the ids that the library makes of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -17,13 +17,11 @@ def controls(tokenizer: Any) -> tuple[str, ...]:
     return tuple(sorted(found, key=len, reverse=True))
 
 
-def harmless(text: str, control_strings: Iterable[str]) -> str:
+def harmless(text: str, control_strings: Sequence[str]) -> str:
     """`text` without control strings."""
-    found = [string for string in control_strings if string in text]
-    while found:  # breaking one up may put another together
+    while found := [string for string in control_strings if string in text]:  # breaking one up may make another
         for string in found:
             text = text.replace(string, f"{string[0]} {string[1:]}")
-        found = [string for string in found if string in text]
     return text
 
 

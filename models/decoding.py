@@ -102,6 +102,10 @@ class Decoding(ABC, Generic[RowT]):
             elif len(row.tokens) >= row.max_new_tokens:
                 row.finish = "length"
 
+    def release_memory(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
     def raw_text(self, row: RowT) -> str:
         """All that the row's tokens say."""
         text: str = self.tokenizer.decode(row.tokens, skip_special_tokens=True)

@@ -26,6 +26,7 @@ logger = logging.getLogger("looksee.hub")
 Tell = Callable[[int, int], None]  # called with the bytes that are here and the bytes in all
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _SMALL = ["*.json", "*.txt", "*.jinja", "*.model"]
 _SAFE, _PICKLED = "*.safetensors", "pytorch_model*.bin"
 _CHUNK = 2**20
@@ -90,7 +91,9 @@ def _fetch(repository: str, revision: str, tell: Tell) -> Path:
     large = [
         Large(file.rfilename, file.lfs.size, file.lfs.sha256)
         for file in siblings
-        if file.lfs and any(fnmatch(file.rfilename, pattern) for pattern in (*_SMALL, weights))
+        if file.lfs
+        and _SHA256.fullmatch(file.lfs.sha256)
+        and any(fnmatch(file.rfilename, pattern) for pattern in (*_SMALL, weights))
     ]
     if not any(fnmatch(file.rfilename, weights) for file in siblings):
         raise HubError(f"{repository} has no weights that can be loaded here.")
@@ -146,14 +149,20 @@ def _get(repository: str, commit: str, file: Large, blobs: Path, tell: Callable[
             return
         tries = 0
         while (done := content.seek(0, 2)) < file.size:
+            failure: Exception = HubError(f"The hub sends nothing of {file.name} of {repository}; try again.")
             try:
                 _continue(repository, commit, file, content, tell)
             except Exception as error:
-                content.flush()
-                tries = 1 if content.seek(0, 2) > done else tries + 1
-                if tries >= _PATIENCE or not _passing(error):
+                if not _passing(error):
                     raise
-                time.sleep(min(2**tries, 10))
+                failure = error
+            if content.seek(0, 2) > done:
+                tries = 0
+                continue
+            tries += 1
+            if tries == _PATIENCE:
+                raise failure
+            time.sleep(tries)
         content.seek(0)
         if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
             content.truncate(0)

@@ -79,7 +79,7 @@ class Multimodal(Decoding[PromptRow]):
 
     def prepare(self, job: Job) -> PromptRow:
         """Raises PromptTooLong when prompt and answer would not fit the decoder's positions, CorruptImage."""
-        crops = [self.crops(images.decode(image)) for image in job.images]
+        crops = [self.crops(picture) for picture in images.decode_all(job.images)]
         prompt_ids = self.prompt(job, [len(own) for own in crops])
         pixel_values = torch.cat(crops) if crops else torch.empty(0)
         return PromptRow(

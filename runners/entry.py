@@ -16,9 +16,13 @@ _FORGETS = 0.1  # how much of the pace each finished row renews
 
 @dataclass(slots=True, eq=False)
 class Entry(Generic[RowT]):
-    """A row and its caller. `row` is set once it is prepared; times are of the monotonic clock."""
+    """A row and its caller, who may listen to its text as it comes. Times are of the monotonic clock.
+
+    `row` is set once it is prepared.
+    """
 
     answer: Callable[[Answer], None]
+    listener: Callable[[str], None] | None
     deadline: float
     submitted: float
     row: RowT | None = None
@@ -26,6 +30,7 @@ class Entry(Generic[RowT]):
     queued: float = 0.0
     started: float = 0.0
     cancelled: bool = False
+    told: int = 0  # characters of its text that the listener has
     _steps: int = 0
     _rows: int = 0  # of the batches it was in, summed over its steps
 
@@ -38,6 +43,12 @@ class Entry(Generic[RowT]):
         """Count a prefill or a step that it shared with `rows` rows in all."""
         self._steps += 1
         self._rows += rows
+
+    def tell(self, text: str) -> None:
+        """Pass on what `text`, all of it that is certain, has more than before."""
+        if self.listener is not None and len(text) > self.told:
+            self.listener(text[self.told :])
+            self.told = len(text)
 
     def timing(self) -> Timing:
         if not self.started:

@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.multiprocess import mark_process_dead
 
-from runners.engine import Observer
+from runners.observer import Observer
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 _ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128)
@@ -22,6 +22,7 @@ _FIRST_TOKEN = Histogram(
     "looksee_time_to_first_token_seconds", "From submitted to first token", ["model"], buckets=_SECONDS
 )
 _DROPPED = Counter("looksee_rows_dropped_total", "Rows that ended without an answer", ["model", "reason"])
+_OUT_OF_MEMORY = Counter("looksee_out_of_memory_total", "Batches that were split because memory ran out", ["model"])
 LOAD_SECONDS = Histogram("looksee_model_load_seconds", "Loading the weights", ["model"], buckets=_SECONDS)
 
 
@@ -54,6 +55,9 @@ class MetricsObserver(Observer):
 
     def dropped(self, reason: str) -> None:
         _DROPPED.labels(self._model, reason).inc()
+
+    def out_of_memory(self) -> None:
+        _OUT_OF_MEMORY.labels(self._model).inc()
 
 
 def forget_the_dead() -> None:

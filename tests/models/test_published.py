@@ -106,7 +106,7 @@ def write_published(name: str, directory: Path) -> published.Shapes:
     write_random(name, directory)
     configuration = AutoConfig.from_pretrained(directory)
     if name == "intern_vlm":
-        _edit(directory / "config.json", lambda text: text["vision_config"].update(attention_bias=True))
+        _edit(directory / "config.json", _as_published)
     (directory / "model.safetensors").unlink()
     shapes = published.shapes(name, configuration)
     generator = torch.Generator().manual_seed(7)
@@ -122,7 +122,7 @@ def write_published(name: str, directory: Path) -> published.Shapes:
         return shapes
     names = list(tensors)
     count = len(published.manifest(name)["files"])
-    places = {}
+    places: dict[str, str] = {}
     for number in range(count):
         file = f"model-{number + 1:05}-of-{count:05}.safetensors" if count > 1 else "model.safetensors"
         part = names[len(names) * number // count : len(names) * (number + 1) // count]
@@ -132,6 +132,13 @@ def write_published(name: str, directory: Path) -> published.Shapes:
         index = {"metadata": {"total_size": 0}, "weight_map": places}
         (directory / "model.safetensors.index.json").write_text(json.dumps(index))
     return shapes
+
+
+def _as_published(intern_vlm: dict[str, Any]) -> None:
+    """What the sample's configuration has otherwise; that of ties is left to the library's defaults."""
+    intern_vlm["vision_config"]["attention_bias"] = True
+    for part in (intern_vlm, intern_vlm["text_config"]):
+        part.pop("tie_word_embeddings", None)
 
 
 def _edit(file: Path, change: Any) -> None:

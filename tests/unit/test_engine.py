@@ -8,10 +8,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
-from runners.engine import Engine, EngineLimits, Observer
+from runners.cap import Cap
+from runners.engine import Engine, EngineLimits
+from runners.observer import Observer
 from tests.unit.toy import ToyBatch, ToyModel, ToyRow, job
 from vision.tasks import Answer
 
@@ -36,6 +39,9 @@ class Record(Observer):
 
     def dropped(self, reason: str) -> None:
         self.events[reason] += 1
+
+    def out_of_memory(self) -> None:
+        self.events["memory"] += 1
 
 
 def drive(
@@ -318,3 +324,137 @@ def test_timing_and_metrics_tell_the_batch() -> None:
     drive(ToyModel(delay=0.005), scenario, observer=observer)
     assert observer.events["first_token"] == 8
     assert max(observer.batches) > 1
+
+
+# -- streaming
+
+
+def test_a_listener_hears_all_of_the_text_in_pieces_before_the_answer() -> None:
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        pieces: list[str] = []
+        plain = asyncio.create_task(engine.submit(job("stone cold"), timeout=10))
+        answer = await engine.submit(job("a b  c"), timeout=10, listener=pieces.append)
+        assert "".join(pieces) == text(answer) == "a b  c"
+        assert len(pieces) >= 3
+        assert text(await plain) == "stone cold"
+
+    drive(ToyModel(delay=0.002), scenario)
+
+
+def test_a_stop_string_never_shows_in_what_was_streamed() -> None:
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        pieces: list[str] = []
+        asked = replace(job("one two. Three"), stop=(". T", "zzz"))
+        answer = await engine.submit(asked, timeout=10, listener=pieces.append)
+        assert "".join(pieces) == text(answer) == "one two"
+        assert answer.outcome is not None
+        assert answer.outcome.finish == "stop"
+
+    drive(ToyModel(delay=0.001), scenario)
+
+
+def test_a_listener_that_left_hears_no_more() -> None:
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        pieces: list[str] = []
+        task = asyncio.create_task(engine.submit(job("x" * 50), timeout=10, listener=pieces.append))
+        await asyncio.sleep(0.04)
+        assert pieces
+        task.cancel()
+        await asyncio.sleep(0.05)
+        heard = len(pieces)
+        await asyncio.sleep(0.05)
+        assert len(pieces) == heard < 50
+        assert not engine.busy
+
+    drive(ToyModel(delay=0.005), scenario)
+
+
+# -- how many newcomers a tick takes
+
+
+def test_no_more_newcomers_are_prefilled_together_than_the_limit_says() -> None:
+    model = ToyModel(delay=0.001)
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        assert [text(answer) for answer in await _all(engine, WORDS)] == WORDS
+
+    drive(model, scenario, EngineLimits(queue=100, rows=16, cost=1000, prefill=3))
+    assert max(model.prefills) == 3
+    assert max(model.steps) > 3
+
+
+# -- memory
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch names its own."""
+
+
+def test_when_a_step_runs_out_of_memory_the_batch_is_split_and_nobody_is_lost() -> None:
+    room = 30  # letters that fit the toy's memory
+    model = ToyModel(delay=0.001)
+
+    def full(words: list[str]) -> None:
+        if sum(map(len, words)) > room:
+            raise OutOfMemoryError("out of memory")
+
+    model.on_step = full
+    observer = Record()
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        assert [text(answer) for answer in await _all(engine, WORDS)] == WORDS
+
+    drive(model, scenario, observer=observer)
+    assert observer.events["memory"] >= 1
+    assert model.releases == observer.events["memory"]
+    assert sum(rows >= 2 for rows in model.steps) >= 10, "rows still share steps"
+
+
+def test_when_a_prefill_runs_out_of_memory_its_rows_wait_for_room() -> None:
+    model = ToyModel(delay=0.001)
+
+    def full(words: list[str]) -> None:
+        if len(words) > 2:
+            raise OutOfMemoryError("out of memory")
+
+    model.on_prefill = full
+    observer = Record()
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        assert [text(answer) for answer in await _all(engine, WORDS)] == WORDS
+
+    drive(model, scenario, observer=observer)
+    assert observer.events["memory"] >= 1
+
+
+def test_a_row_that_alone_is_too_much_for_the_memory_gets_the_error_and_the_others_run_on() -> None:
+    model = ToyModel(delay=0.001)
+
+    def full(words: list[str]) -> None:
+        if any(len(word) > 30 for word in words):
+            raise OutOfMemoryError("out of memory")
+
+    model.on_prefill = full
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        answers = await _all(engine, [*WORDS[:10], "m" * 40, *WORDS[10:20]])
+        assert code(answers.pop(10)) == "out_of_memory"
+        assert [text(answer) for answer in answers] == WORDS[:20]
+
+    drive(model, scenario)
+
+
+def test_a_lowered_cap_rises_again_after_many_quiet_steps() -> None:
+    cap = Cap(100)
+    cap.lower(40)
+    assert cap.now == 40
+    cap.lower(90)  # never up
+    assert cap.now == 39
+    for _ in range(499):
+        cap.recover()
+    assert cap.now == 39
+    cap.recover()
+    assert cap.now == 43
+    for _ in range(50_000):
+        cap.recover()
+    assert cap.now == 100

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import errors
 from models.base import Row
+from models.text import cut
 from vision.tasks import Job, Outcome, Task
 
 
@@ -40,11 +41,18 @@ class ToyModel:
     steps: list[int] = field(default_factory=list)
     prefills: list[int] = field(default_factory=list)
     threads: set[str] = field(default_factory=set)
+    releases: int = 0
 
     def prepare(self, job: Job) -> ToyRow:
         if job.prompt == "unreadable":
             raise errors.CorruptImage("The picture is damaged and cannot be read.")
-        return ToyRow(word=job.prompt, cost=len(job.prompt), max_new_tokens=job.max_new_tokens, prompt_tokens=1)
+        return ToyRow(
+            word=job.prompt,
+            cost=len(job.prompt),
+            max_new_tokens=job.max_new_tokens,
+            prompt_tokens=1,
+            stop=job.stop,
+        )
 
     def prefill(self, rows: Sequence[ToyRow]) -> ToyBatch:
         self.threads.add(threading.current_thread().name)
@@ -68,10 +76,16 @@ class ToyModel:
     def read_out(self, batch: ToyBatch) -> None:
         for row, place in zip(batch.rows, batch.places, strict=True):
             row.tokens.append(ord(row.word[place]))
-            if place + 1 == len(row.word):
+            if place + 1 == len(row.word) or cut("".join(map(chr, row.tokens)), row.stop)[1]:
                 row.finish = "stop"
             elif len(row.tokens) >= row.max_new_tokens:
                 row.finish = "length"
 
+    def release_memory(self) -> None:
+        self.releases += 1
+
+    def text(self, row: ToyRow) -> str:
+        return cut("".join(map(chr, row.tokens)), row.stop)[0]
+
     def outcome(self, row: ToyRow) -> Outcome:
-        return Outcome("".join(map(chr, row.tokens)), row.finish or "length", row.prompt_tokens, len(row.tokens))
+        return Outcome(self.text(row), row.finish or "length", row.prompt_tokens, len(row.tokens))

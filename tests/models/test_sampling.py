@@ -1,0 +1,84 @@
+"""The next token by a row's own rule: greedy is the likeliest, drawn ones follow the distribution that is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+
+from models.base import Row
+from models.sampling import choose, seed_of
+from vision.tasks import GREEDY, Sampling
+
+CHANCES = torch.tensor([0.05, 0.4, 0.1, 0.3, 0.15])
+LOGITS = CHANCES.log()
+
+
+def row(rule: Sampling, seed: int = 0, tokens: int = 0) -> Row:
+    made = Row(cost=1, max_new_tokens=9, prompt_tokens=1, sampling=rule, seed=seed)
+    made.tokens += [0] * tokens
+    return made
+
+
+def frequencies(rule: Sampling, logits: torch.Tensor = LOGITS, count: int = 4000) -> dict[int, float]:
+    rows = [row(rule, seed) for seed in range(count)]
+    drawn = Counter(choose(logits.expand(count, -1), rows))
+    return {token: number / count for token, number in drawn.items()}
+
+
+def test_greedy_takes_the_likeliest_whatever_else_is_set() -> None:
+    rules = [GREEDY, Sampling(0.0, 0.1, 3, 5)]
+    assert choose(LOGITS.expand(2, -1), [row(rule) for rule in rules]) == [1, 1]
+
+
+def test_draws_follow_the_distribution() -> None:
+    found = frequencies(Sampling(1.0))
+    for token, chance in enumerate(CHANCES.tolist()):
+        assert found[token] == pytest.approx(chance, abs=0.03)
+
+
+def test_a_temperature_sharpens_or_flattens() -> None:
+    found = frequencies(Sampling(0.5))
+    expected = CHANCES**2 / (CHANCES**2).sum()
+    for token, chance in enumerate(expected.tolist()):
+        assert found.get(token, 0) == pytest.approx(chance, abs=0.03)
+
+
+def test_top_k_leaves_the_k_likeliest() -> None:
+    found = frequencies(Sampling(1.0, top_k=2))
+    assert set(found) == {1, 3}
+    assert found[1] == pytest.approx(4 / 7, abs=0.03)
+    assert set(frequencies(Sampling(1.0, top_k=1))) == {1}
+    assert set(frequencies(Sampling(1.0, top_k=99))) == set(range(5))
+
+
+@pytest.mark.parametrize(
+    ("top_p", "left"), [(0.39, {1}), (0.41, {1, 3}), (0.69, {1, 3}), (0.84, {1, 3, 4}), (1.0, set(range(5)))]
+)
+def test_top_p_leaves_the_likeliest_up_to_the_one_that_crosses_it(top_p: float, left: set[int]) -> None:
+    assert set(frequencies(Sampling(1.0, top_p=top_p))) == left
+
+
+def test_rows_of_different_rules_share_a_step_and_none_depends_on_the_others() -> None:
+    torch.manual_seed(3)
+    logits = torch.randn(6, 50)
+    rules = [GREEDY, Sampling(1.0), Sampling(0.7, 0.8), Sampling(2.0, 1.0, 4), GREEDY, Sampling(1.0, 0.5, 9)]
+    rows = [row(rule, seed=number, tokens=number) for number, rule in enumerate(rules)]
+    together = choose(logits, rows)
+    assert together == [choose(logits[number : number + 1], [rows[number]])[0] for number in range(6)]
+
+
+def test_a_seed_repeats_and_each_token_has_a_number_of_its_own() -> None:
+    rule = Sampling(1.0)
+    flat = torch.zeros(1, 1000)
+    draws = [choose(flat, [row(rule, seed=9, tokens=place)])[0] for place in range(20)]
+    assert draws == [choose(flat, [row(rule, seed=9, tokens=place)])[0] for place in range(20)]
+    assert len(set(draws)) > 15
+    assert seed_of(Sampling(1.0, seed=5)) == 5
+    assert seed_of(Sampling(1.0)) != seed_of(Sampling(1.0))
+
+
+def test_a_token_without_a_chance_is_never_drawn() -> None:
+    logits = torch.tensor([[0.0, float("-inf"), 0.0]])
+    assert {choose(logits, [row(Sampling(1.0), seed)])[0] for seed in range(300)} == {0, 2}
