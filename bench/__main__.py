@@ -27,15 +27,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.load import Load, Picture, run
-from models.weights import SAMPLES
 from samples import scenes
 from settings import settings
 
 LOADS = ((1, 1), (1, 8), (1, 32), (8, 4))  # pictures in a request, requests at a time
+MODELS = ("blip", "blip2", "gemma", "intern_vlm")
 RESULTS = Path(__file__).parent / "results"
 _SIDES = (160, 480)  # pixels
 _HEADINGS = (
-    "server", "requests x pictures", "captions/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "errors", "exact", "rows",
+    "model", "server", "requests x pictures", "captions/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "errors", "exact",
+    "rows",
 )  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def drawn(count: int, seed: int) -> list[Picture]:
 
 @contextlib.contextmanager
 def server(*arguments: str) -> Iterator[str]:
-    """Run a server module on a free port until the block ends; yields its URL once it answers a caption."""
+    """Run a server module on a free port until the block ends; yields its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -59,51 +60,59 @@ def server(*arguments: str) -> Iterator[str]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
-        _warm(url, process)
+        _wait(url, process)
         yield url
     finally:
         process.terminate()
         process.wait()
 
 
-def _warm(url: str, process: subprocess.Popen[bytes]) -> None:
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + 120
     while time.monotonic() < end and process.poll() is None:
         with contextlib.suppress(OSError):
             urllib.request.urlopen(f"{url}/openapi.json", timeout=5)
-            load = asyncio.run(run(url, drawn(40, seed=1), 8, "warming up"))
-            if load.errors == 0:
-                return
+            return
         time.sleep(0.2)
     raise SystemExit("a server of the benchmark did not start")
 
 
-def mean_rows(url: str) -> tuple[float, float]:
+def compare(model: str, plain_url: str, our_url: str, count: int) -> Iterator[dict[str, object]]:
+    """The table's rows for one model: every load on both servers, and again on ours from its cache."""
+    for url in (plain_url, our_url):
+        asyncio.run(run(url, model, drawn(40, seed=1), 8, f"{model}, warming up"))
+    for each, concurrency in LOADS:
+        pictures = drawn(count // 4 if concurrency == 1 else count, seed=100 * each + concurrency)
+        base = asyncio.run(run(plain_url, model, pictures, concurrency, f"{model}, plain FastAPI", each=each))
+        before = mean_rows(our_url, model)
+        ours = asyncio.run(run(our_url, model, pictures, concurrency, f"{model}, Looksee", each=each))
+        after = mean_rows(our_url, model)
+        hits = asyncio.run(run(our_url, model, pictures, concurrency, f"{model}, from cache", each=each))
+        batch = (after[0] - before[0]) / max(1, after[1] - before[1])
+        yield _row(model, "plain FastAPI", base, base)
+        yield _row(model, "Looksee", ours, base, batch)
+        yield _row(model, "Looksee, from cache", hits, base)
+
+
+def mean_rows(url: str, model: str) -> tuple[float, float]:
     """Sum and count of the decode steps' rows so far."""
     text = urllib.request.urlopen(f"{url}/metrics", timeout=10).read().decode()
-    found = dict(re.findall(r"^looksee_batch_rows_(sum|count)\{[^}]*\} (\S+)$", text, re.MULTILINE))
+    pattern = rf'^looksee_batch_rows_(sum|count)\{{[^}}]*model="{model}"[^}}]*\}} (\S+)$'
+    found = dict(re.findall(pattern, text, re.MULTILINE))
     return float(found.get("sum", 0)), float(found.get("count", 0))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Throughput beside a plain server, in one run.")
-    parser.add_argument("--pictures", type=int, default=600, help="pictures for each load (a quarter of it at 1)")
+    parser.add_argument("models", nargs="*", default=list(MODELS), help="default: all")
+    parser.add_argument("--pictures", type=int, default=480, help="pictures for each load (a quarter of it at 1)")
     options = parser.parse_args()
     threads = settings().threads()
-    plain = ("bench.plain", str(SAMPLES / "blip"), "--threads", str(threads))
     rows: list[dict[str, object]] = []
-    with server(*plain) as plain_url, server("deploy.local", "--host", "127.0.0.1", "--weights", "sample") as our_url:
-        for each, concurrency in LOADS:
-            count = options.pictures // 4 if concurrency == 1 else options.pictures
-            pictures = drawn(count, seed=100 * each + concurrency)
-            base = asyncio.run(run(plain_url, pictures, concurrency, "plain FastAPI", each=each))
-            before = mean_rows(our_url)
-            ours = asyncio.run(run(our_url, pictures, concurrency, "Looksee", each=each))
-            after = mean_rows(our_url)
-            hits = asyncio.run(run(our_url, pictures, concurrency, "Looksee, from cache", each=each))
-            batch = (after[0] - before[0]) / max(1, after[1] - before[1])
-            rows += [_row("plain FastAPI", base, base), _row("Looksee", ours, base, batch)]
-            rows += [_row("Looksee, from cache", hits, base)]
+    with server("deploy.local", "--host", "127.0.0.1", "--weights", "sample") as our_url:
+        for model in options.models:
+            with server("bench.plain", model, "--threads", str(threads)) as plain_url:
+                rows += compare(model, plain_url, our_url, options.pictures)
     print(f"\n{_machine(threads)}\n")
     print("| " + " | ".join(_HEADINGS) + " |")
     print("|" + "---|" * len(_HEADINGS))
@@ -115,9 +124,10 @@ def main() -> None:
     print(f"\nwrote {file}")
 
 
-def _row(name: str, load: Load, base: Load, batch: float | None = None) -> dict[str, object]:
+def _row(model: str, name: str, load: Load, base: Load, batch: float | None = None) -> dict[str, object]:
     figures = asdict(load)
     return {
+        "model": model,
         "server": name,
         "load": f"{load.concurrency} x {load.each}",
         "rate": round(load.rate, 1),

@@ -36,7 +36,9 @@ class Load:
         return (self.pictures - self.errors) / self.seconds
 
 
-async def run(url: str, pictures: Sequence[Picture], concurrency: int, label: str, *, each: int = 1) -> Load:
+async def run(
+    url: str, model: str, pictures: Sequence[Picture], concurrency: int, label: str, *, each: int = 1
+) -> Load:
     """Send each picture once, `each` in a request, `concurrency` requests at a time, over kept-alive connections."""
     waiting = iter([pictures[first : first + each] for first in range(0, len(pictures), each)])
     times: list[float] = []
@@ -51,7 +53,7 @@ async def run(url: str, pictures: Sequence[Picture], concurrency: int, label: st
                 form.add_field("images", io.BytesIO(data), filename="scene")
             started = time.perf_counter()
             try:
-                async with session.post(f"{url}/api/caption-images", data=form) as response:
+                async with session.post(f"{url}/api/caption-images", params={"model": model}, data=form) as response:
                     body = await response.json()
                     response.raise_for_status()
             except aiohttp.ClientError:

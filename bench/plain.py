@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import argparse
 import threading
-from pathlib import Path
 from typing import Annotated
 
 import torch
 import uvicorn
 from fastapi import FastAPI, File, UploadFile
-from transformers import AutoProcessor, BlipForConditionalGeneration
 
+from bench.library import Library
+from models.weights import SAMPLES
 from vision.images import decode
 
 
-def build(directory: Path) -> FastAPI:
-    processor = AutoProcessor.from_pretrained(directory, backend="pil")
-    net = BlipForConditionalGeneration.from_pretrained(directory, dtype=torch.float32)
+def build(library: Library) -> FastAPI:
     one_at_a_time = threading.Lock()
     app = FastAPI()
 
@@ -31,9 +29,7 @@ def build(directory: Path) -> FastAPI:
         for image in images:
             data = image.file.read()
             with one_at_a_time:
-                inputs = processor(images=decode(data), return_tensors="pt")
-                tokens = net.generate(**inputs, max_new_tokens=50, do_sample=False)
-            results.append({"caption": processor.decode(tokens[0], skip_special_tokens=True)})
+                results.append({"caption": library.caption(decode(data))})
         return {"results": results}
 
     return app
@@ -41,12 +37,13 @@ def build(directory: Path) -> FastAPI:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("directory", type=Path)
+    parser.add_argument("model")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    uvicorn.run(build(options.directory), host="127.0.0.1", port=options.port, log_level="warning")
+    app = build(Library(options.model, SAMPLES / options.model))
+    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -27,11 +27,9 @@ Exact match of the normalised text on {scenes} fresh scenes, through the running
 
 ## Curve
 
-Losses and teacher-forced exact captions of the last batch before each row (one thing at first, then two, then three; in
+Losses and teacher-forced exact answers of the last batch before each row (one thing at first, then two, then three; in
 every second scene the order is hard to see).
 
-| step | seconds | caption loss | patch losses | exact |
-|---|---|---|---|---|
 {curve}
 """
 
@@ -41,7 +39,9 @@ def write(directory: Path, model: str, scenes: int, accuracy: Mapping[tuple[str,
     training = json.loads((directory / "training.json").read_text())
     curve = training.pop("curve")
     rows = [f"| {task} | {concurrency} | {value:.1%} |" for (task, concurrency), value in accuracy.items()]
-    points = ["| {step} | {seconds} | {caption:.3f} | {patch:.3f} | {exact:.0%} |".format(**point) for point in curve]
+    names = list(curve[-1])
+    points = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+    points += [f"| {' | '.join(f'{point.get(name, 0):.4g}' for name in names)} |" for point in curve]
     card = directory / "README.md"
     card.write_text(
         _CARD.format(

@@ -1,31 +1,51 @@
 """Measure sample weights through a running service, on scenes that no training has seen.
 
-python -m samples.evaluate blip --url http://localhost:3000 --concurrency 1 32
+python -m samples.evaluate --url http://localhost:3000 --concurrency 1 32
+
+All models and tasks are asked in one mixed stream, so that what shares their batches is as mixed as it can be.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import io
+import base64
 import random
 import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 from tqdm import tqdm
 
+from models.catalog import CATALOG
 from models.weights import SAMPLES
-from samples import card, scenes
+from samples import card, exercises, scenes
 from samples.scenes import Scene
+from vision.prompts import CONTINUES
+from vision.tasks import Task
 
-PROMPTS = ("", "a photo of", "a drawing of")
+PREFIXES = ("", "a photo of", "a drawing of")
+FLAG = "flag"  # a caption with a question of yes or no beside it
 _SUFFIX = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpg", b"RIFF": "webp"}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request and its right answer. `words` is the caption's beginning, the question, or empty."""
+
+    model: str
+    task: str
+    pictures: tuple[bytes, ...]
+    words: str
+    answer: str
 
 
 @dataclass
 class Result:
-    """How many captions were exact, and the first of those that were not."""
+    """How many answers were exact, and those that were not."""
 
     right: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -35,7 +55,7 @@ class Result:
         return self.right / max(1, self.right + len(self.wrong))
 
 
-def drawn(count: int, seed: int) -> list[tuple[Scene, bytes]]:
+def drawn(count: int, seed: str) -> list[tuple[Scene, bytes]]:
     """Fresh scenes of all sizes, as files."""
     found = []
     for number in range(count):
@@ -45,56 +65,108 @@ def drawn(count: int, seed: int) -> list[tuple[Scene, bytes]]:
     return found
 
 
+def asks(model: str, count: int, seed: int) -> Iterator[Ask]:
+    """About `count` scenes: everything that the model can do."""
+    tasks = CATALOG[model].tasks
+    pictures = drawn(count, f"{model}:{seed}")
+    for number, (scene, data) in enumerate(pictures):
+        rng = random.Random(f"questions:{seed}:{number}")
+        prefix = PREFIXES[number % len(PREFIXES)] if model in CONTINUES else ""
+        yield Ask(model, Task.CAPTION, (data,), prefix, scene.caption())
+        if Task.QUERY in tasks:
+            asked = exercises.questions(scene, rng)
+            words, answer = asked[number % len(asked)]
+            yield Ask(model, Task.QUERY, (data,), words, answer)
+            words, answer = asked[-1]  # the one of yes or no
+            yield Ask(model, FLAG, (data,), words, answer)
+        if Task.COLLECTIVE in tasks and number % 2:
+            pair = pictures[number - 1 : number + 1]
+            text = exercises.collective([scene for scene, _ in pair])
+            yield Ask(model, Task.COLLECTIVE, tuple(data for _, data in pair), "", text)
+
+
 def normalised(text: str) -> str:
     """Lower case, single spaces, no space before punctuation, no full stop at the end."""
     return re.sub(r"\s+([,;.])", r"\1", " ".join(text.lower().split())).rstrip(".")
 
 
-async def captions(url: str, model: str, pictures: list[tuple[Scene, bytes]], concurrency: int) -> Result:
-    """Caption each picture in a request of its own, `concurrency` at a time; prompts and none are mixed."""
-    result = Result()
-    gate = asyncio.Semaphore(concurrency)
-    bar = tqdm(total=len(pictures), desc=f"captions, {concurrency} at a time", unit="picture")
+async def answer(session: aiohttp.ClientSession, url: str, ask: Ask) -> str:
+    """What the service says."""
+    if ask.task == Task.QUERY:
+        (picture,) = ask.pictures
+        body = {"model": ask.model, "image": base64.b64encode(picture).decode(), "question": ask.words}
+        return str((await _post(session, f"{url}/query", json=body))["answer"])
+    form = aiohttp.FormData()
+    for number, data in enumerate(ask.pictures):
+        form.add_field("images", data, filename=f"scene-{number}.{_SUFFIX.get(data[:4], 'jpg')}")
+    if ask.task == Task.COLLECTIVE:
+        found = await _post(session, f"{url}/api/caption-collective-images", params={"model": ask.model}, data=form)
+        return str(found["collective_caption"])
+    name = "flag_caption_prompt" if ask.task == FLAG else "caption_prompt"
+    params = {"model": ask.model, name: ask.words}
+    (one,) = (await _post(session, f"{url}/api/caption-images", params=params, data=form))["results"]
+    return {True: "yes", False: "no", None: "?"}[one["flagged"]] if ask.task == FLAG else str(one["caption"])
 
-    async def one(session: aiohttp.ClientSession, number: int, scene: Scene, data: bytes) -> None:
-        form = aiohttp.FormData()
-        form.add_field("images", io.BytesIO(data), filename=f"scene-{number}.{_SUFFIX.get(data[:4], 'jpg')}")
-        params = {"model": model, "caption_prompt": PROMPTS[number % len(PROMPTS)]}
-        async with gate, session.post(f"{url}/api/caption-images", params=params, data=form) as response:
-            body = await response.json()
-            response.raise_for_status()
-        caption = normalised(body["results"][0]["caption"])
-        if caption == scene.caption():
+
+async def _post(session: aiohttp.ClientSession, url: str, **request: Any) -> Any:
+    async with session.post(url, **request) as response:
+        body = await response.json()
+        if response.status != 200:
+            raise RuntimeError(f"{url} answered {response.status}: {body.get('detail')}")
+        return body
+
+
+async def measure(url: str, stream: Sequence[Ask], concurrency: int) -> dict[tuple[str, str], Result]:
+    """Ask everything, `concurrency` at a time; the results by model and task."""
+    results: dict[tuple[str, str], Result] = defaultdict(Result)
+    gate = asyncio.Semaphore(concurrency)
+    bar = tqdm(total=len(stream), desc=f"{concurrency} at a time", unit="request")
+
+    async def one(session: aiohttp.ClientSession, ask: Ask) -> None:
+        async with gate:
+            text = normalised(await answer(session, url, ask))
+        result = results[ask.model, ask.task]
+        if text == ask.answer:
             result.right += 1
         else:
-            result.wrong.append(f"{caption!r} instead of {scene.caption()!r}")
+            result.wrong.append(f"{ask.words!r}: {text!r} instead of {ask.answer!r}")
         bar.update()
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        await asyncio.gather(*(one(session, number, *picture) for number, picture in enumerate(pictures)))
+        await asyncio.gather(*(one(session, ask) for ask in stream))
     bar.close()
-    return result
+    return results
+
+
+def mixed(models: Sequence[str], count: int, seed: int) -> list[Ask]:
+    """Everything about `count` scenes for each model, in random order."""
+    stream = [ask for model in models for ask in asks(model, count, seed)]
+    random.Random(seed).shuffle(stream)
+    return stream
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure sample weights through a running service.")
-    parser.add_argument("model")
+    parser.add_argument("models", nargs="*", default=list(CATALOG), help="default: all")
     parser.add_argument("--url", default="http://localhost:3000")
     parser.add_argument("--scenes", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0, help="other seeds give other scenes")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 32])
-    parser.add_argument("--card", action="store_true", help="write the figures into the weights' card")
+    parser.add_argument("--card", action="store_true", help="write the figures into the weights' cards")
     options = parser.parse_args()
-    accuracy = {}
+    accuracy: dict[str, dict[tuple[str, int], float]] = {model: {} for model in options.models}
     for offset, concurrency in enumerate(options.concurrency):
-        pictures = drawn(options.scenes, options.seed + offset)  # new ones each time: none may come from the cache
-        result = asyncio.run(captions(options.url, options.model, pictures, concurrency))
-        accuracy["caption", concurrency] = result.accuracy
-        print(f"caption, {concurrency} at a time: {result.accuracy:.1%} of {options.scenes} exact")
-        for line in result.wrong[:10]:
-            print(f"  {line}")
+        # New scenes each time: none may come from the cache.
+        stream = mixed(options.models, options.scenes, options.seed + offset)
+        results = asyncio.run(measure(options.url, stream, concurrency))
+        for (model, task), result in sorted(results.items()):
+            accuracy[model][task, concurrency] = result.accuracy
+            print(f"{model}, {task}, {concurrency} at a time: {result.accuracy:.1%} exact")
+            for line in result.wrong[:5]:
+                print(f"  {line}")
     if options.card:
-        print(f"wrote {card.write(SAMPLES / options.model, options.model, options.scenes, accuracy)}")
+        for model, figures in accuracy.items():
+            print(f"wrote {card.write(SAMPLES / model, model, options.scenes, figures)}")
 
 
 if __name__ == "__main__":

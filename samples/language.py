@@ -151,7 +151,7 @@ class Collate:
     def _about(self, number: int, scene: Scene, rng: random.Random) -> list[Exercise]:
         """What is asked about one picture: its caption, and questions of every kind."""
         found = [Exercise(Task.CAPTION, (number,), self.caption_words(rng), scene.caption())]
-        asked = {}
+        asked: dict[str, str] = {}
         for _ in range(ROUNDS):
             asked |= dict(exercises.questions(scene, rng))
         found += [Exercise(Task.QUERY, (number,), exercises.varied(words, rng), text) for words, text in asked.items()]
@@ -225,5 +225,8 @@ def instruction(rng: random.Random) -> str:
 
 def asked(model: str, exercise: Exercise) -> str:
     """The exercise's words as serving puts them to `model`."""
-    put = {Task.CAPTION: prompts.caption, Task.COLLECTIVE: prompts.collective, Task.QUERY: prompts.query}
-    return put[exercise.task](model, exercise.words)
+    if exercise.task is Task.CAPTION:
+        return prompts.caption(model, exercise.words)
+    if exercise.task is Task.COLLECTIVE:
+        return prompts.collective(model, exercise.words)
+    return prompts.query(model, exercise.words)

@@ -97,7 +97,8 @@ def train(model: str, *, seed: int, steps: int, batch_size: int, threads: int) -
         bar.update()
         bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()}, refresh=False)
         if (step + 1) % _CHECKPOINT_EVERY == 0 or step + 1 == steps:
-            curve.append({"step": step + 1, "seconds": round(time.monotonic() - started), **figures})
+            rounded = {name: round(value, 4) for name, value in figures.items()}
+            curve.append({"step": step + 1, "seconds": round(time.monotonic() - started), **rounded})
             _save(checkpoint, lesson, optimizer, step + 1, time.monotonic() - started, curve)
     bar.close()
     directory = SAMPLES / model
