@@ -16,7 +16,7 @@ setup: .venv/ready  ## make the environment in .venv
 .venv/ready: pyproject.toml requirements.txt
 	@echo "looksee: setting up .venv with $(PYTHON) (two minutes, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --constraint requirements.txt '.[dev]' \
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --constraint requirements.txt -e '.[dev]' \
 		| sed -u -n 's/^Collecting \([^ ]*\).*/  \1/p;s/^Successfully.*/looksee: .venv is ready/p'
 	@$(BIN)/python -c 'import bentoml' && touch $@
 

@@ -15,12 +15,16 @@ ROOT = Path(__file__).parent.parent
 
 
 def models_table() -> str:
-    lines = ["| name | model | hub id | parameters | licence | tasks |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| name | model | hub id | licence | gated | parameters | bf16 | download | tasks |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for entry in CATALOG.values():
-        tasks = ", ".join(sorted(entry.tasks))
         hub = f"[`{entry.hub_id}`](https://huggingface.co/{entry.hub_id}/tree/{entry.revision})"
-        size = f"{entry.parameters / 1e6:.0f} M"
-        lines.append(f"| `{entry.name}` | {entry.title} | {hub} | {size} | {entry.licence} | {tasks} |")
+        gated = "yes" if entry.gated else "no"
+        sizes = f"{entry.size} | {entry.bf16_bytes / 1e9:.1f} GB | {entry.hub_bytes / 1e9:.1f} GB"
+        tasks = ", ".join(sorted(entry.tasks))
+        lines.append(f"| `{entry.name}` | {entry.title} | {hub} | {entry.licence} | {gated} | {sizes} | {tasks} |")
     return "\n".join(lines)
 
 

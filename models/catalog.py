@@ -13,8 +13,8 @@ from vision.tasks import Task
 class Entry:
     """One model. `revision` is the full commit on the hub that `hub_id` is pinned to.
 
-    `licence` is the hub's word for it. `parameters` counts tied ones once; `hub_bytes` are the weights' files on the
-    hub, which for the BLIPs are float32. `since` is the day from which transformers has the architecture.
+    `licence` is the publisher's word for it. `parameters` counts tied ones once; `hub_bytes` are the weights' files on
+    the hub, which for the BLIPs are float32. `since` is the day from which transformers has the architecture.
     """
 
     name: str

@@ -8,9 +8,8 @@ from dataclasses import fields
 import pytest
 
 import errors
-from models import catalog
 from models.catalog import CATALOG, Entry, entry, entry_for
-from settings import ModelSettings, Settings
+from settings import MODELS, ModelSettings
 from vision.tasks import Task
 
 
@@ -20,13 +19,14 @@ def test_an_entry_says_what_is_needed(found: Entry) -> None:
     assert re.fullmatch(r"[\w.-]+/[\w.-]+", found.hub_id)
     assert re.fullmatch(r"[0-9a-f]{40}", found.revision), "pinned to a commit, not to a branch"
     assert found.tasks
-    assert all(getattr(found, field.name) for field in fields(found))
+    assert all(getattr(found, field.name) for field in fields(found) if field.name != "gated")
 
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_every_model_has_its_settings(name: str) -> None:
-    assert re.fullmatch(r"[a-z0-9]+", name), "a part of a variable's name, without the delimiter"
-    assert Settings.model_fields[name].annotation is ModelSettings
+    assert re.fullmatch(r"[a-z0-9_]+", name), "a part of a variable's name"
+    assert list(MODELS) == list(CATALOG)
+    assert issubclass(MODELS[name], ModelSettings)
 
 
 def test_a_name_leads_to_its_entry() -> None:
@@ -44,10 +44,25 @@ def test_an_unknown_name_is_told_the_choices(name: str) -> None:
         entry_for(name, Task.CAPTION)
 
 
-def test_a_task_that_a_model_cannot_do_is_told_who_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    mute = Entry("mute", "Mute", "a/b", "0" * 40, "MIT", 1, frozenset())
-    monkeypatch.setitem(catalog.CATALOG, "mute", mute)
+@pytest.mark.parametrize(
+    ("name", "task", "able"),
+    [
+        ("blip", Task.QUERY, "blip2, gemma, intern_vlm"),
+        ("blip", Task.COLLECTIVE, "gemma, intern_vlm"),
+        ("blip2", Task.COLLECTIVE, "gemma, intern_vlm"),
+    ],
+)
+def test_a_task_that_a_model_cannot_do_is_told_who_can(name: str, task: Task, able: str) -> None:
     with pytest.raises(errors.TaskNotSupported) as caught:
-        entry_for("mute", Task.CAPTION)
-    assert caught.value.message == "The model 'mute' cannot caption. These can: blip."
+        entry_for(name, task)
+    assert caught.value.message == f"The model '{name}' has no task '{task}'. These have it: {able}."
     assert caught.value.param == "model"
+
+
+def test_what_each_model_can_do() -> None:
+    assert {name: sorted(found.tasks) for name, found in CATALOG.items()} == {
+        "blip": ["caption"],
+        "blip2": ["caption", "query"],
+        "gemma": ["caption", "collective", "query"],
+        "intern_vlm": ["caption", "collective", "query"],
+    }

@@ -12,9 +12,10 @@ from typing import Any
 import huggingface_hub
 import huggingface_hub.constants
 import pytest
+from huggingface_hub._tree_cache import TreeCacheEntry, write_tree_cache
 
 import errors
-from models import weights
+from models import hub, weights
 from models.catalog import CATALOG
 from models.weights import SAMPLES, Source, resolve
 
@@ -237,60 +238,61 @@ def test_a_directory_is_its_own_checkpoint(tmp_path: Path) -> None:
     assert Source("blip", "local", str(directory)).directory() == directory
 
 
-# --- fetching --------------------------------------------------------------------------------------------------------
+# --- fetching: `tests/unit/test_client.py` does it with a real hub ---------------------------------------------------
 
 
-class Hub:
-    """Stands in for the hub's client: puts files into a snapshot, group by group."""
+def test_what_cannot_be_fetched_is_told_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(*_: object) -> Path:
+        raise hub.HubError("The hub is on fire.")
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path, *fetches: list[str] | Exception) -> None:
-        self.directory, self._fetches = directory, list(fetches)
-        self.asked: list[tuple[str, str, list[str]]] = []
-        monkeypatch.setattr(huggingface_hub, "snapshot_download", self)
-
-    def __call__(self, repository: str, *, revision: str, allow_patterns: list[str]) -> str:
-        self.asked.append((repository, revision, allow_patterns))
-        names = self._fetches.pop(0)
-        if isinstance(names, Exception):
-            raise names
-        self.directory.mkdir(exist_ok=True)
-        for name in names:
-            (self.directory / name).touch()
-        return str(self.directory)
+    monkeypatch.setattr(hub, "fetch", fetch)
+    with pytest.raises(errors.WeightsUnavailable) as caught:
+        resolve("blip", "hub", "").directory()
+    for part in ("'blip'", "The hub is on fire.", "LOOKSEE_BLIP_WEIGHTS", "LOOKSEE_WEIGHTS=sample"):
+        assert part in caught.value.message
+    assert caught.value.retry_after
 
 
-def test_safetensors_are_fetched_and_no_pickles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    hub = Hub(monkeypatch, tmp_path / "s", ["config.json", "model.safetensors"])
-    assert resolve("blip", "hub", "").directory() == tmp_path / "s"
-    ((repository, revision, patterns),) = hub.asked
-    assert (repository, revision) == (PUBLISHED.hub_id, PUBLISHED.revision)
-    assert "*.safetensors" in patterns
-    assert not any(pattern.endswith((".bin*", ".bin", "*")) for pattern in patterns)
-
-
-def test_pickles_are_fetched_where_there_is_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    hub = Hub(monkeypatch, tmp_path / "s", ["config.json"], ["pytorch_model.bin"])
-    assert resolve("blip", "hub", "owner/name@v1").directory() == tmp_path / "s"
-    assert [(repository, revision) for repository, revision, _ in hub.asked] == [("owner/name", "v1")] * 2
+INDEX = '{"weight_map": {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}}'
 
 
 @pytest.mark.parametrize(
-    "fetches",
+    ("files", "whole"),
     [
-        [OSError("no network")],
-        [ValueError("401 for token hf_secret")],
-        [["config.json"], ["config.json"]],
-        [["config.json"], ConnectionError()],
+        ({}, False),
+        ({"model.safetensors": ""}, True),
+        ({"pytorch_model.bin": ""}, True),
+        ({"flax_model.msgpack": ""}, False),
+        ({"model.safetensors.index.json": INDEX}, False),
+        ({"model.safetensors.index.json": INDEX, "model-1-of-2.safetensors": ""}, False),
+        ({"model.safetensors.index.json": INDEX, "model-1-of-2.safetensors": "", "model-2-of-2.safetensors": ""}, True),
     ],
-    ids=["network", "gated", "no weights", "half-way"],
+    ids=["nothing", "one file", "a pickle", "other weights", "an index", "half", "both"],
 )
-def test_what_cannot_be_fetched_is_told_with_a_way_out(
-    fetches: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("revision", ["main", COMMIT])
+def test_only_a_whole_checkpoint_counts_as_fetched(
+    files: dict[str, str], whole: bool, revision: str, secluded: Path
 ) -> None:
-    Hub(monkeypatch, tmp_path / "s", *fetches)
-    with pytest.raises(errors.WeightsUnavailable) as caught:
-        resolve("blip", "hub", "").directory()
-    for name in (PUBLISHED.hub_id, "HF_TOKEN", "LOOKSEE_BLIP_WEIGHTS", "LOOKSEE_WEIGHTS=sample"):
-        assert name in caught.value.message
-    assert "secret" not in caught.value.message
-    assert caught.value.retry_after
+    directory = snapshot(secluded, "owner/name")
+    for name, content in files.items():
+        (directory / name).write_text(content)
+    source = resolve("blip", "hub", f"owner/name@{revision}")
+    assert source.fetched() == (directory if whole else None)
+    if whole and revision == COMMIT:
+        assert source.directory() == directory, "without a word to the hub"
+
+
+def test_a_small_file_that_is_missing_counts_too(secluded: Path) -> None:
+    directory = snapshot(secluded, "owner/name")
+    (directory / "model.safetensors").touch()
+    source = resolve("blip", "hub", f"owner/name@{COMMIT}")
+    assert source.fetched() == directory
+    listing = TreeCacheEntry(size=2, blob_id="0" * 40, lfs_sha256=None, lfs_size=None, xet_hash=None)
+    files = dict.fromkeys(("config.json", "model.safetensors", "tokenizer.json"), listing)
+    write_tree_cache(str(directory.parent.parent), COMMIT, files)  # as the hub's client does when it fetches
+    assert source.fetched() is None
+
+
+def test_a_directory_counts_as_fetched(tmp_path: Path) -> None:
+    assert SAMPLE.fetched() == SAMPLES / "blip"
+    assert Source("blip", "local", str(tmp_path)).fetched() is None

@@ -1,0 +1,74 @@
+"""The catalogue as OpenAI's clients list models: `GET /v1/models` and `GET /v1/models/{id}`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+import errors
+from gateway.desk import Desk
+from models.catalog import CATALOG, Entry
+from models.weights import resolve
+from settings import Settings
+
+
+class Model(BaseModel):
+    """One model. The first four members are OpenAI's."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(description="day from which transformers has the architecture, as a Unix time")
+    owned_by: str = Field(description="who published the weights")
+    title: str
+    hub_id: str
+    revision: str = Field(description="the commit on the hub that is served unless another one is set")
+    licence: str = Field(description="the publisher's word for it")
+    gated: bool = Field(description="whether the hub asks for an accepted licence and a token")
+    parameters: int
+    bf16_bytes: int = Field(description="memory of the weights as bfloat16")
+    tasks: list[str]
+    weights: Literal["sample", "hub", "local"] = Field(description="where the weights come from that answer here")
+
+
+class Models(BaseModel):
+    """All models."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+def router(_: Desk, settings: Settings) -> APIRouter:
+    """The routes. They speak of what is on offer, whether it is loaded or not."""
+    routes = APIRouter(prefix="/v1/models", tags=["openai"])
+
+    @routes.get("", summary="The models on offer")
+    async def listed() -> Models:
+        return Models(data=[_model(entry, settings) for entry in CATALOG.values()])
+
+    @routes.get("/{name}", summary="One model")
+    async def one(name: str) -> Model:
+        if name not in CATALOG:
+            raise errors.ModelNotFound(f"There is no model '{name}'. There are: {', '.join(CATALOG)}.", param="model")
+        return _model(CATALOG[name], settings)
+
+    return routes
+
+
+def _model(entry: Entry, settings: Settings) -> Model:
+    return Model(
+        id=entry.name,
+        created=int(datetime.combine(entry.since, time(), UTC).timestamp()),
+        owned_by=entry.hub_id.partition("/")[0],
+        title=entry.title,
+        hub_id=entry.hub_id,
+        revision=entry.revision,
+        licence=entry.licence,
+        gated=entry.gated,
+        parameters=entry.parameters,
+        bf16_bytes=entry.bf16_bytes,
+        tasks=sorted(entry.tasks),
+        weights=resolve(entry.name, settings.weights, settings.model(entry.name).weights).kind,
+    )
