@@ -21,8 +21,8 @@ class Blip2(Multimodal):
 
     processor_class = BlipImageProcessorPil
 
-    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__(directory, device=device, dtype=dtype)
+    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
+        super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
         self.query_tokens: int = self.net.config.num_query_tokens
         # OPT ends an answer with a line's end; the outer generation config is not what the library's generate reads.
         self.ends = frozenset({self.net.config.text_config.eos_token_id})

@@ -34,8 +34,8 @@ class Gemma(Multimodal):
 
     processor_class = Gemma3ImageProcessorPil
 
-    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__(directory, device=device, dtype=dtype)
+    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
+        super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
         self.picture_tokens: int = self.net.config.mm_tokens_per_image
         self.ends = ends(self.net)
         self.chat = chat(self.tokenizer, self.tokenizer.chat_template)

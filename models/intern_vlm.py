@@ -35,8 +35,16 @@ class InternVlm(Multimodal):
 
     processor_class = GotOcr2ImageProcessorPil
 
-    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, max_tiles: int = 1) -> None:
-        super().__init__(directory, device=device, dtype=dtype)
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        feature_bytes: int = 0,
+        max_tiles: int = 1,
+    ) -> None:
+        super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
         self.max_tiles = max_tiles
         self.tile_tokens: int = self.net.config.image_seq_length
         self.ends = ends(self.net)

@@ -6,6 +6,7 @@ picture tokens, then the decoder over left-padded rows. What differs is in each 
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer, DynamicCach
 from models import kv
 from models.base import Row
 from models.decoding import Batch, Decoding
+from models.features import Features, Seen
 from models.pixels import Pixels
 from models.sampling import seed_of
 from vision import images
@@ -28,19 +30,20 @@ from vision.tasks import Job
 
 @dataclass(slots=True, kw_only=True)
 class PromptRow(Row):
-    """`prompt_ids` has one picture token for each feature; `pixel_values` is (crops, 3, height, width) float32."""
+    """`prompt_ids` has one picture token for each feature."""
 
     prompt_ids: list[int]
-    pixel_values: Tensor
+    pictures: list[Seen]
 
 
 class Multimodal(Decoding[PromptRow]):
-    """A loaded checkpoint."""
+    """A loaded checkpoint. Features of the latest pictures are kept, `feature_bytes` of them."""
 
     processor_class: ClassVar[Any]  # the library's image processor that works without torchvision
 
-    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
         self.device, self.dtype = device, dtype
+        self.kept = Features(feature_bytes)
         self.tokenizer = AutoTokenizer.from_pretrained(directory)
         self.pixels = Pixels(self.processor_class.from_pretrained(directory))
         self.net = AutoModelForImageTextToText.from_pretrained(directory, dtype=dtype).to(device)
@@ -79,19 +82,27 @@ class Multimodal(Decoding[PromptRow]):
 
     def prepare(self, job: Job) -> PromptRow:
         """Raises PromptTooLong when prompt and answer would not fit the decoder's positions, CorruptImage."""
-        crops = [self.crops(picture) for picture in images.decode_all(job.images)]
-        prompt_ids = self.prompt(job, [len(own) for own in crops])
-        pixel_values = torch.cat(crops) if crops else torch.empty(0)
+        pictures = [self._picture(image) for image in job.images]
+        crops = [picture.crops for picture in pictures]
+        prompt_ids = self.prompt(job, crops)
         return PromptRow(
-            cost=self.cost(len(pixel_values)),
+            cost=self.cost(sum(crops)),
             max_new_tokens=self.limit(len(prompt_ids), job.max_new_tokens),
             prompt_tokens=len(prompt_ids),
             sampling=job.sampling,
             seed=seed_of(job.sampling),
             stop=job.stop,
             prompt_ids=prompt_ids,
-            pixel_values=pixel_values,
+            pictures=pictures,
         )
+
+    def _picture(self, data: bytes) -> Seen:
+        key = hashlib.blake2b(data, digest_size=16).digest()
+        features = self.kept.get(key)
+        if features is not None:
+            return Seen(key, len(features), None, features)
+        pixel_values = self.crops(images.decode(data))
+        return Seen(key, len(pixel_values), pixel_values, None)
 
     @torch.inference_mode()
     def prefill(self, rows: Sequence[PromptRow]) -> Batch[PromptRow]:
@@ -100,10 +111,9 @@ class Multimodal(Decoding[PromptRow]):
         for index, row in enumerate(rows):  # one that the model has written itself is a token like any other
             pictures[index, ids.shape[1] - max(0, len(row.tokens) - 1) :] = False
         embeddings = self.net.get_input_embeddings()(ids.masked_fill(pictures, self.pad))
-        crops = [row.pixel_values for row in rows if len(row.pixel_values)]
-        if crops:
-            seen = self.features(torch.cat(crops).to(self.device, self.dtype))
-            embeddings = embeddings.masked_scatter(pictures[..., None], seen.flatten(0, 1).to(embeddings.dtype))
+        seen = self._see([picture for row in rows for picture in row.pictures])
+        if seen:
+            embeddings = embeddings.masked_scatter(pictures[..., None], torch.cat(seen).to(embeddings.dtype))
         batch = Batch(
             list(rows),
             DynamicCache(),  # without a config: sliding layers keep whole rows too, so that all layers line up
@@ -114,6 +124,31 @@ class Multimodal(Decoding[PromptRow]):
         )
         self.decode(embeddings, batch, (mask.cumsum(-1) - 1).clamp(min=0), pictures)
         return batch
+
+    def _see(self, pictures: Sequence[Seen]) -> list[Tensor]:
+        """Features (tokens, width) of each picture, in order; each different one passes the vision tower once."""
+        for picture in pictures:
+            picture.features = picture.features if picture.features is not None else self.kept.peek(picture.key)
+        fresh = {picture.key: picture for picture in pictures if picture.features is None}
+        if fresh:
+            crops = [picture.pixel_values for picture in fresh.values() if picture.pixel_values is not None]
+            seen = self.features(torch.cat(crops).to(self.device, self.dtype))
+            parts = torch.split(seen, [len(one) for one in crops])
+            for picture, own in zip(fresh.values(), parts, strict=True):
+                picture.features = own.clone()  # a view would keep the whole batch's
+                self.kept.put(picture.key, picture.features)
+        found = []
+        for picture in pictures:
+            if picture.features is None:  # the same picture as another one here
+                picture.features = fresh[picture.key].features
+            picture.pixel_values = None
+            assert picture.features is not None
+            found.append(picture.features.flatten(0, 1))
+        return found
+
+    def release_memory(self) -> None:
+        self.kept.clear()
+        super().release_memory()
 
     def feed(self, tokens: Tensor, batch: Batch[PromptRow]) -> Tensor:
         embeddings = self.net.get_input_embeddings()(tokens)

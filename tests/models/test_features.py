@@ -1,0 +1,85 @@
+"""A picture passes the vision tower once, however often and with whomever it is asked about."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.features import Features
+from models.loading import load
+from tests.models.checkpoints import write_random
+from tests.models.mixing import decode_mixed
+from tests.models.test_identity import picture
+from vision import prompts
+from vision.tasks import Job, Task
+
+MODELS = ("blip2", "gemma", "intern_vlm")
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    directory = write_random(request.param, tmp_path_factory.mktemp(request.param))
+    loaded: Any = load(request.param, directory, device="cpu", dtype="float32", feature_bytes=2**20)
+    loaded.name = request.param
+    return loaded
+
+
+def ask(model: Any, data: bytes, question: str) -> Any:
+    return model.prepare(Job(Task.QUERY, (data,), prompts.query(model.name, question), 6))
+
+
+def test_the_tower_sees_a_picture_once(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    look = model.features
+
+    def counted(crops: Tensor) -> Tensor:
+        looked.append(len(crops))
+        found: Tensor = look(crops)
+        return found
+
+    monkeypatch.setattr(model, "features", counted)
+    rng = random.Random(4)
+    one, other = picture(rng), picture(rng)
+    together = [ask(model, one, "red?"), ask(model, other, "blue?"), ask(model, one, "How many shapes are there?")]
+    decode_mixed(model, together, random.Random(0), most=3)
+    again = ask(model, one, "red?")
+    decode_mixed(model, [again], rng)
+    assert sum(looked) == 2
+    assert again.tokens == together[0].tokens
+    model.kept.clear()
+    anew = ask(model, one, "red?")
+    decode_mixed(model, [anew], rng)
+    assert sum(looked) == 3
+    assert anew.tokens == again.tokens
+
+
+def test_a_row_that_is_prefilled_again_needs_no_second_look(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = ask(model, picture(random.Random(5)), "red?")
+    model.prefill([row])
+    model.kept.clear()
+    monkeypatch.setattr(model, "features", None)
+    model.prefill([row])
+
+
+def test_what_was_not_asked_for_the_longest_makes_room() -> None:
+    kept = Features(most=3 * 400)
+    for name in (b"a", b"b", b"c"):
+        kept.put(name, torch.zeros(100))
+    assert kept.get(b"a") is not None
+    kept.put(b"d", torch.zeros(100))
+    assert kept.get(b"b") is None
+    assert kept.get(b"a") is not None
+    assert kept.size == 1200
+    kept.put(b"big", torch.zeros(1000))
+    assert kept.get(b"big") is None
+    assert (kept.hits, kept.misses) == (2, 2)
+
+
+def test_nothing_is_kept_without_room() -> None:
+    kept = Features(most=0)
+    kept.put(b"a", torch.zeros(1))
+    assert kept.get(b"a") is None
