@@ -12,9 +12,10 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 import bentoml
 from starlette.applications import Starlette
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from api import moondream
+from api import moondream, native
 from api.app import build
 from api.document import document
 from api.door import Door
@@ -22,8 +23,13 @@ from cache.lookaside import Lookaside
 from framework import LeanService, watch_closely
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
+from models.catalog import CATALOG
 from runners.blip import Blip
+from runners.blip2 import Blip2
+from runners.gemma import Gemma
+from runners.intern_vlm import InternVlm
 from settings import settings
+from vision.tasks import Task
 
 watch_closely()
 
@@ -64,25 +70,118 @@ class Looksee:
     """Captions for your pictures, on your own machine."""
 
     blip = bentoml.depends(Blip, url=_SETTINGS.blip.url or None)
+    blip2 = bentoml.depends(Blip2, url=_SETTINGS.blip2.url or None)
+    gemma = bentoml.depends(Gemma, url=_SETTINGS.gemma.url or None)
+    intern_vlm = bentoml.depends(InternVlm, url=_SETTINGS.intern_vlm.url or None)
 
     def __init__(self) -> None:
         gc.freeze()  # what is imported stays: the collector need not walk it again and again
-        _DESK.runners = {"blip": RunnerClient("blip", self.blip)}
+        _DESK.runners = {name: RunnerClient(name, getattr(self, name)) for name in CATALOG}
 
     @bentoml.api(route="/caption")
     async def caption(
-        self, image: str, ctx: bentoml.Context, length: str = "normal", model: str = "blip", prompt: str = ""
+        self,
+        image: str,
+        ctx: bentoml.Context,
+        length: str = "normal",
+        model: str = moondream.MODEL[Task.CAPTION],
+        prompt: str = "",
+        max_new_tokens: int | None = None,
     ) -> Any:
         """Caption one picture, given as base64 or a data URI."""
-        answer = await moondream.caption(
-            _DESK, _SETTINGS, ctx.request.receive, image=image, length=length, model=model, prompt=prompt
+        return _sent(
+            ctx,
+            await moondream.caption(
+                _DESK,
+                _SETTINGS,
+                ctx.request.receive,
+                image=image,
+                length=length,
+                model=model,
+                prompt=prompt,
+                max_new_tokens=max_new_tokens,
+            ),
         )
-        ctx.response.status_code = answer.status_code  # BentoML puts the context's status on every answer
-        return answer
+
+    @bentoml.api(route="/query")
+    async def query(
+        self,
+        image: str,
+        question: str,
+        ctx: bentoml.Context,
+        model: str = moondream.MODEL[Task.QUERY],
+        max_new_tokens: int | None = None,
+    ) -> Any:
+        """Ask a question about one picture, given as base64 or a data URI."""
+        return _sent(
+            ctx,
+            await moondream.query(
+                _DESK,
+                _SETTINGS,
+                ctx.request.receive,
+                image=image,
+                question=question,
+                model=model,
+                max_new_tokens=max_new_tokens,
+            ),
+        )
+
+    @bentoml.api(route="/caption_images")
+    async def caption_images(
+        self,
+        images: native.Images,
+        ctx: bentoml.Context,
+        model: str = "blip",
+        caption_prompt: str = "",
+        flag_caption_prompt: str = "",
+    ) -> Any:
+        """Caption each picture of a list of base64 texts or data URIs."""
+        return _sent(
+            ctx,
+            await native.answer(
+                Task.CAPTION,
+                _DESK,
+                _SETTINGS,
+                ctx.request.receive,
+                images=images,
+                model=model,
+                caption_prompt=caption_prompt,
+                flag_caption_prompt=flag_caption_prompt,
+            ),
+        )
+
+    @bentoml.api(route="/collective")
+    async def collective(
+        self,
+        images: native.Images,
+        ctx: bentoml.Context,
+        model: str = "gemma",
+        caption_prompt: str = "",
+        flag_caption_prompt: str = "",
+    ) -> Any:
+        """Write one caption for all pictures of a list of base64 texts or data URIs."""
+        return _sent(
+            ctx,
+            await native.answer(
+                Task.COLLECTIVE,
+                _DESK,
+                _SETTINGS,
+                ctx.request.receive,
+                images=images,
+                model=model,
+                caption_prompt=caption_prompt,
+                flag_caption_prompt=flag_caption_prompt,
+            ),
+        )
 
     @bentoml.on_shutdown
     async def close(self) -> None:
         await _DESK.cache.close()
+
+
+def _sent(ctx: bentoml.Context, answer: Response) -> Response:
+    ctx.response.status_code = answer.status_code  # BentoML puts the context's status on every answer
+    return answer
 
 
 @functools.cache

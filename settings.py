@@ -19,9 +19,9 @@ Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
 
 class ModelSettings(BaseModel):
-    """The settings of one model: LOOKSEE_<MODEL>_WEIGHTS and so on."""
+    """The settings that every model has: LOOKSEE_<MODEL>_WEIGHTS and so on. Each model's class adds its own."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     weights: str = Field("", description="`<hub id>[@revision]`, a directory, or `sample`; empty: LOOKSEE_WEIGHTS")
     url: str = Field("", description="where the model's runner is served alone; empty: on this machine")
@@ -32,46 +32,52 @@ class ModelSettings(BaseModel):
 
     @property
     def batch_cost(self) -> int:
-        """What the rows of a running batch may cost together, in the model's own unit."""
+        """What the rows of a running batch may cost together, in the unit of the model's `Row.cost`."""
         raise NotImplementedError
 
 
-class BlipSettings(ModelSettings):
-    """A picture's cross-attention keys and values stay in memory as long as its row runs."""
+class _BoundByImageTokens(ModelSettings):
+    """A model whose running batch takes memory by the tokens of its pictures, which stay as long as their rows run."""
 
-    max_batch_image_tokens: PositiveInt = Field(
-        32 * 577, description="picture tokens that a running batch attends to at most; a published BLIP: 577 a picture"
-    )
+    max_batch_image_tokens: PositiveInt
 
     @property
     def batch_cost(self) -> int:
         return self.max_batch_image_tokens
 
 
-class Blip2Settings(ModelSettings):
+class BlipSettings(_BoundByImageTokens):
+    """BLIP keeps the cross-attention's keys and values of every picture token in every layer."""
+
+    max_batch_image_tokens: PositiveInt = Field(
+        32 * 577, description="picture tokens in a running batch at most; a published BLIP: 577 a picture"
+    )
+
+
+class Blip2Settings(_BoundByImageTokens):
+    """BLIP-2's Q-Former makes a few tokens of a picture, which stand before the prompt."""
+
     max_batch_image_tokens: PositiveInt = Field(
         32 * 32, description="picture tokens in a running batch at most; a published BLIP-2: 32 a picture"
     )
 
-    @property
-    def batch_cost(self) -> int:
-        return self.max_batch_image_tokens
 
+class GemmaSettings(_BoundByImageTokens):
+    """Gemma pools a picture to tokens that stand in the prompt; a collective caption has those of all its pictures."""
 
-class GemmaSettings(ModelSettings):
     max_batch_image_tokens: PositiveInt = Field(
         32 * 256, description="picture tokens in a running batch at most; a published Gemma 3: 256 a picture"
     )
 
-    @property
-    def batch_cost(self) -> int:
-        return self.max_batch_image_tokens
-
 
 class InternVlmSettings(ModelSettings):
-    max_batch_tiles: PositiveInt = Field(64, description="picture tiles in a running batch at most, of 256 tokens each")
+    """InternVL cuts a picture into square tiles of its resolution; each goes through the vision tower by itself."""
+
+    max_batch_tiles: PositiveInt = Field(
+        64, description="picture tiles in a running batch at most; a published InternVL3: 256 tokens a tile"
+    )
     max_tiles: NonNegativeInt = Field(
-        0, le=12, description="tiles a picture is cut into at most (and a thumbnail); 0: 1 for samples, 6 for others"
+        0, le=12, description="tiles that a picture is cut into at most, beside a thumbnail; 0: 1 for samples, else 6"
     )
 
     @property
@@ -118,12 +124,12 @@ class Settings(BaseSettings):
     model_capacity: NonNegativeInt = Field(
         1, validation_alias="MODEL_CAPACITY", description="models loaded at a time on this machine; 0: no limit"
     )
-    flag_prompt: str = Field("", description="question whose yes sets `flagged` where a request brings none")
     blip: BlipSettings = BlipSettings()
     blip2: Blip2Settings = Blip2Settings()
     gemma: GemmaSettings = GemmaSettings()
     intern_vlm: InternVlmSettings = InternVlmSettings()
 
+    flag_prompt: str = Field("", description="question whose yes sets `flagged` where a request brings none")
     request_timeout_seconds: PositiveFloat = Field(
         100, le=110, description="seconds until a request is answered 504; at most 110"
     )
@@ -136,6 +142,7 @@ class Settings(BaseSettings):
     max_pixels: PositiveInt = Field(64_000_000, description="pixels of one picture")
     min_side: PositiveInt = Field(3, description="pixels of a picture's smallest side")
     max_prompt_chars: PositiveInt = Field(4000, description="characters of a prompt")
+    max_new_tokens: PositiveInt = Field(512, description="new tokens of one answer")
 
     def redis(self) -> str:
         """The Redis to use as a URL; empty when none is configured."""
@@ -172,27 +179,24 @@ def settings() -> Settings:
             found.setdefault(_variable(*map(str, one["loc"][:2])), one["msg"])
     except SettingsError as error:  # a model's settings given as a whole, and not as JSON
         found = {"settings": f"{error}"}
-        for name, field in Settings.model_fields.items():
-            if name in MODELS and f'"{name}"' in str(error):
+        for name in MODELS:
+            if f'"{name}"' in str(error):
                 found = {_variable(name): f"set {_variable(name)}_WEIGHTS and the like instead"}
     lines = [f"  {variable}: {message}" for variable, message in found.items()]
     raise SystemExit("Looksee cannot start; these settings are wrong:\n" + "\n".join(lines))
 
 
 def rows() -> list[tuple[str, str, str]]:
-    """(variable, default, meaning) of every setting, in the order of the class; those all models have once, as <MODEL>."""
-    found = []
-    for name, field in Settings.model_fields.items():
-        if name in MODELS:
-            continue
-        found.append((_variable(name), _shown(field.default), field.description or ""))
-    for name, field in ModelSettings.model_fields.items():
-        found.append((f"LOOKSEE_<MODEL>_{name.upper()}", _shown(field.default), field.description or ""))
-    for model, own in MODELS.items():
-        for name, field in own.model_fields.items():
-            if name not in ModelSettings.model_fields:
-                found.append((f"LOOKSEE_{model}_{name}".upper(), _shown(field.default), field.description or ""))
-    return found
+    """(variable, default, meaning) of every setting: the general ones, those that all models have (once, as <MODEL>),
+    and each model's own.
+    """
+    shared = ModelSettings.model_fields
+    fields = [(_variable(name), field) for name, field in Settings.model_fields.items() if name not in MODELS]
+    fields += [(f"LOOKSEE_<MODEL>_{name}".upper(), field) for name, field in shared.items()]
+    for model, cls in MODELS.items():
+        own = [(name, field) for name, field in cls.model_fields.items() if name not in shared]
+        fields += [(f"LOOKSEE_{model}_{name}".upper(), field) for name, field in own]
+    return [(variable, _shown(field.default), field.description or "") for variable, field in fields]
 
 
 def _variable(name: str, *inner: str) -> str:

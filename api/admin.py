@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import os
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+from starlette.convertors import Convertor, register_url_convertor
 
 import errors
 from gateway.desk import Desk
+from models.catalog import CATALOG
 from settings import Settings
+from vision.tasks import Status
+
+
+class _ModelName(Convertor[str]):
+    """A model's name in a path. Any other is an unknown path, which is refused before BentoML counts it."""
+
+    regex = "|".join(CATALOG)
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("model", _ModelName())
 
 
 def router(desk: Desk, settings: Settings) -> APIRouter:
@@ -38,4 +61,59 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
             raise errors.CacheUnavailable("Redis does not answer, so the cache could not be cleared.", retry_after=5)
         return {"message": "Redis cache cleared", "deleted": deleted}
 
+    @routes.get("/cache", summary="What the cache holds, and how it is used")
+    async def cache() -> dict[str, Any]:
+        """`entries` and `bytes` are null when Redis does not answer. The others count since the service started."""
+        size, lookups = await asyncio.gather(desk.cache.size(), asyncio.to_thread(_lookups))
+        entries, size_bytes = size or (None, None)
+        return {"redis": desk.cache.state, "entries": entries, "bytes": size_bytes, **lookups}
+
+    @routes.get("/models", summary="Every model's state, memory and last use")
+    async def models() -> dict[str, Any]:
+        """`models` by name. Memory is of the model's whole process, and what it has allocated on a GPU, in bytes."""
+        statuses = await asyncio.gather(*(runner.status() for runner in desk.runners.values()))
+        described = {name: _described(status) for name, status in zip(desk.runners, statuses, strict=True)}
+        return {"models": described, "capacity": settings.model_capacity}
+
+    @routes.post("/models/{name:model}/load", summary="Load a model's weights")
+    async def load(name: str) -> dict[str, Any]:
+        """Answers when they are loaded; 503 when that takes too long. Other models may be released for it."""
+        return _described(await desk.runners[name].load(timeout=settings.request_timeout_seconds))
+
+    @routes.post("/models/{name:model}/unload", summary="Release a model's weights")
+    async def unload(name: str) -> dict[str, Any]:
+        """Waits for the requests it is at work on; 503 when they take too long. The next request loads it again."""
+        return _described(await desk.runners[name].unload(timeout=settings.request_timeout_seconds))
+
     return routes
+
+
+def _described(status: Status | None) -> dict[str, Any]:
+    if status is None:
+        return {"state": "unreachable"}
+    used = None if status.last_use is None else datetime.fromtimestamp(status.last_use, UTC)
+    return {
+        "state": status.state,
+        "revision": status.identity.revision,
+        "weights": status.identity.weights,
+        "device": status.device,
+        "memory_bytes": status.memory_bytes,
+        "device_memory_bytes": status.device_bytes,
+        "last_use": used and used.isoformat(timespec="seconds"),
+        "in_flight": status.in_flight,
+        "queued": status.queued,
+        "error": {"code": status.failure.code, "message": status.failure.message} if status.failure else None,
+    }
+
+
+def _lookups() -> dict[str, int]:
+    """The counter `looksee_cache_requests_total` over all processes of the gateway. Reads files."""
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+
+    def count(result: str) -> int:
+        return int(registry.get_sample_value("looksee_cache_requests_total", {"result": result}) or 0)
+
+    return {"hits": count("hit"), "misses": count("miss"), "coalesced": count("coalesced")}

@@ -7,6 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.examples import ANSWERS, REQUESTS
+
 _ERROR = {
     "type": "object",
     "required": ["detail", "error"],
@@ -34,12 +36,16 @@ def document(app: FastAPI, native: dict[str, Any]) -> dict[str, Any]:
     """OpenAPI 3.1 of `app`'s routes and of `native`, the paths that BentoML describes."""
     found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     paths = {**found["paths"], **{path: _native(item) for path, item in native.items()}}
-    for item in paths.values():
+    for path, item in paths.items():
         for operation in item.values():
             succeeded = {
                 str(code): answer for code, answer in operation["responses"].items() if str(code).startswith("2")
             }
             operation["responses"] = {**succeeded, "default": _DEFAULT}
+            if path in ANSWERS:
+                succeeded["200"]["content"]["application/json"]["example"] = ANSWERS[path]
+            if path in REQUESTS:
+                operation["requestBody"]["content"]["application/json"]["example"] = REQUESTS[path]
     schemas = found.get("components", {}).get("schemas", {})
     kept = {name: schema for name, schema in schemas.items() if "ValidationError" not in name}
     return {
@@ -51,6 +57,6 @@ def document(app: FastAPI, native: dict[str, Any]) -> dict[str, Any]:
 
 def _native(item: dict[str, Any]) -> dict[str, Any]:
     return {
-        method: {**operation, "tags": ["moondream"], "summary": operation.get("description", "")}
+        method: {**operation, "tags": ["native"], "summary": operation.get("description", "")}
         for method, operation in item.items()
     }

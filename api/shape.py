@@ -32,11 +32,13 @@ _INTERNAL = (errors.LookseeError, "Something went wrong inside; the log says wha
 
 def body(error: errors.LookseeError) -> dict[str, Any]:
     """The error as every client reads it: `detail` for FastAPI's, `error` for OpenAI's."""
+    # A message may quote the caller, and JSON can bring half of a surrogate pair, which nothing could send back.
+    message = error.message.encode(errors="replace").decode()
     return {
-        "detail": error.message,
+        "detail": message,
         "error": {
             "code": error.code,
-            "message": error.message,
+            "message": message,
             "param": error.param,
             "request_id": REQUEST_ID.get(),
         },

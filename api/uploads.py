@@ -1,8 +1,9 @@
-"""Pictures out of a multipart form: read, examined in a thread, each with its own result."""
+"""Several pictures out of a form or a list of base64: read, examined in a thread, each with its own result."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.datastructures import FormData, UploadFile
@@ -11,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 import errors
 from settings import Settings
-from vision.images import ImageLimits, Picture, examine, mib
+from vision.images import ImageLimits, Picture, examine, from_base64, mib
 
 _LONGEST_NAME = 255
 
@@ -42,10 +43,7 @@ async def read(request: Request, field: str, settings: Settings) -> list[Upload]
         files = [part for part in form.getlist(field) if isinstance(part, UploadFile)]
         if not files:
             raise errors.InvalidValue(f"Send at least one file in the form field '{field}'.", param=field)
-        if len(files) > settings.max_files:
-            raise errors.TooManyFiles(
-                f"The request has {len(files)} files; at most {settings.max_files} are accepted.", param=field
-            )
+        _check_count(len(files), field, settings)
         # A file over the limit is not read: its size alone refuses it.
         contents = [
             await file.read() if (file.size or 0) <= settings.max_file_bytes else file.size or 0 for file in files
@@ -59,6 +57,29 @@ async def read(request: Request, field: str, settings: Settings) -> list[Upload]
         return [_examined(file.filename or "", content, limits, field) for file, content in pairs]
 
     return await asyncio.to_thread(examine_all)
+
+
+async def decode(images: Sequence[str], field: str, settings: Settings) -> list[Upload]:
+    """The pictures in a list of base64 texts or data URIs; their names are their places, `images.0` and so on.
+
+    Raises InvalidValue (an empty list) or TooManyFiles; what is wrong with one picture is in its Upload.
+    """
+    if not images:
+        raise errors.InvalidValue(f"Send at least one picture in '{field}'.", param=field)
+    _check_count(len(images), field, settings)
+    limits = image_limits(settings)
+
+    def decode_all() -> list[Upload]:
+        return [_decoded(f"{field}.{number}", text, limits) for number, text in enumerate(images)]
+
+    return await asyncio.to_thread(decode_all)
+
+
+def _check_count(count: int, field: str, settings: Settings) -> None:
+    if count > settings.max_files:
+        raise errors.TooManyFiles(
+            f"The request has {count} pictures; at most {settings.max_files} are accepted.", param=field
+        )
 
 
 async def _form(request: Request) -> FormData:
@@ -79,3 +100,10 @@ def _examined(filename: str, content: bytes | int, limits: ImageLimits, field: s
     except errors.LookseeError as error:
         picture = error
     return Upload(filename[:_LONGEST_NAME], picture)
+
+
+def _decoded(name: str, text: str, limits: ImageLimits) -> Upload:
+    try:
+        return Upload(name, from_base64(text, limits, param=name))
+    except errors.LookseeError as error:
+        return Upload(name, error)

@@ -1,24 +1,31 @@
 """Cache keys: everything an answer depends on, and nothing else.
 
-v1:img:{sha256 of the file}:{variant}
+v1:img:{sha256 of the file}:{variant}                       one picture
+v1:collection:{sha256 of the files' sha256s}:{variant}      a collective caption, or any question about several pictures
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from vision.images import PREPROCESSING
-from vision.tasks import Identity, Job
+from vision.tasks import Identity, Job, Task
 
 PATTERNS = ("v1:img:*:*", "v1:collection:*:*")  # every key this service ever writes
 
 
-def key(job: Job, digest: str, identity: Identity) -> str | None:
-    """The job's key; None when it is not known whose weights would answer. `digest` is the picture's sha256 in hex."""
-    if identity.fingerprint is None:
+def key(job: Job, digests: Sequence[str], identity: Identity) -> str | None:
+    """The job's key. `digests` are its pictures' sha256s in hex, in their order.
+
+    None when it is not known whose weights would answer, and when the answer could not be had again.
+    """
+    if identity.fingerprint is None or not job.sampling.repeatable:
         return None
-    variant = {
+    variant: dict[str, Any] = {
         "model": identity.model,
         "weights": identity.fingerprint,
         "task": job.task,
@@ -26,5 +33,15 @@ def key(job: Job, digest: str, identity: Identity) -> str | None:
         "max_new_tokens": job.max_new_tokens,
         "preprocessing": PREPROCESSING,
     }
+    if job.sampling.temperature > 0:  # a greedy answer depends on nothing else of the sampling
+        variant["sampling"] = asdict(job.sampling)
+    if job.stop:  # the first of them to appear ends the answer, in whatever order they were given
+        variant["stop"] = sorted(set(job.stop))
     canonical = json.dumps(variant, sort_keys=True, separators=(",", ":"))
-    return f"v1:img:{digest}:{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
+    return f"v1:{_pictures(job.task, digests)}:{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
+
+
+def _pictures(task: Task, digests: Sequence[str]) -> str:
+    if task is not Task.COLLECTIVE and len(digests) == 1:
+        return f"img:{digests[0]}"
+    return f"collection:{hashlib.sha256(''.join(digests).encode()).hexdigest()}"

@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from prometheus_client import Gauge
@@ -97,6 +97,13 @@ class Lookaside:
         async with _client(self._url, _ADMIN_TIMEOUT) as redis:
             return await self._call(lambda: _clear(redis, whole_database), _ADMIN_TIMEOUT)
 
+    async def size(self) -> tuple[int, int] | None:
+        """How many entries of this service there are, and the bytes they take; None if Redis did not answer."""
+        if self._redis is None:
+            return 0, 0
+        async with _client(self._url, _ADMIN_TIMEOUT) as redis:
+            return await self._call(lambda: _size(redis), _ADMIN_TIMEOUT)
+
     async def close(self) -> None:
         if self._redis is not None:
             await self._redis.aclose()
@@ -137,16 +144,33 @@ async def _clear(redis: Redis, whole_database: bool) -> int:
         await redis.flushdb(asynchronous=True)
         return count
     deleted = 0
+    async for batch in _keys(redis):
+        deleted += int(await redis.unlink(*batch))
+    return deleted
+
+
+async def _size(redis: Redis) -> tuple[int, int]:
+    sizes: dict[bytes, int] = {}  # a scan may name a key twice
+    async for batch in _keys(redis):
+        async with redis.pipeline(transaction=False) as pipeline:
+            for key in batch:
+                pipeline.memory_usage(key, samples=0)
+            found = zip(batch, await pipeline.execute(), strict=True)
+        sizes.update((key, size) for key, size in found if size is not None)  # else it has just expired
+    return len(sizes), sum(sizes.values())
+
+
+async def _keys(redis: Redis) -> AsyncIterator[list[bytes]]:
+    """The keys of this service's entries, many at a time."""
     for pattern in PATTERNS:
         batch: list[bytes] = []
         async for key in redis.scan_iter(match=pattern, count=_SCAN_COUNT):
             batch.append(key)
             if len(batch) == _SCAN_COUNT:
-                deleted += int(await redis.unlink(*batch))
-                batch.clear()
+                yield batch
+                batch = []
         if batch:
-            deleted += int(await redis.unlink(*batch))
-    return deleted
+            yield batch
 
 
 def _written(outcome: Outcome) -> bytes:

@@ -15,22 +15,33 @@ from gateway.flight import Flight
 from gateway.runners import RunnerClient
 from models.catalog import entry_for
 from vision.images import Picture
-from vision.tasks import Answer, Identity, Job, Outcome, Task, Timing
+from vision.tasks import GREEDY, Answer, Identity, Job, Outcome, Sampling, Task, Timing
 
 _LOOKUPS = Counter("looksee_cache_requests_total", "Lookups by result: hit, miss, coalesced, bypass", ["result"])
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A job about pictures that were examined."""
+    """A job about pictures that were examined: one, or several that are looked at together, in their order.
+
+    `prompt` is in the words of `vision.prompts` for the model that is asked.
+    """
 
     task: Task
-    picture: Picture
+    pictures: tuple[Picture, ...]
     prompt: str = ""
     max_new_tokens: int = 50
+    sampling: Sampling = GREEDY
+    stop: tuple[str, ...] = ()
+
+    @property
+    def digests(self) -> list[str]:
+        """The pictures' sha256s in hex."""
+        return [picture.digest for picture in self.pictures]
 
     def job(self) -> Job:
-        return Job(self.task, (self.picture.data,), self.prompt, self.max_new_tokens)
+        images = tuple(picture.data for picture in self.pictures)
+        return Job(self.task, images, self.prompt, self.max_new_tokens, self.sampling, self.stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ class Desk:
         identity = await runner.identity()
         jobs = [question.job() for question in questions]
         cache_keys = [
-            keys.key(job, question.picture.digest, identity) if identity else None
+            keys.key(job, question.digests, identity) if identity else None
             for job, question in zip(jobs, questions, strict=True)
         ]
         stored = await self.cache.get([key for key in dict.fromkeys(cache_keys) if key])
@@ -85,7 +96,7 @@ class Desk:
                 await self._store([cache_keys[index] for index in wanted], reply.answers)
             return [_result(answer, reply.identity) for answer in reply.answers]
 
-        # A question without a key shares nothing: its flight is its own.
+        # A question without a key (its answer could not be had again, or nobody knows whose it is) shares nothing.
         flights = [cache_keys[index] or object() for index in missing]
         results, joined = await self._flight.run(flights, run)
         for index, shared in zip(missing, joined, strict=True):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import aiohttp
 from bentoml.exceptions import BentoMLException
 
 import errors
-from vision.tasks import Call, Identity, Job, Reply, Status
+from vision.tasks import Call, Failure, Identity, Job, Reply, Status
 
 logger = logging.getLogger("looksee.gateway")
+
+T = TypeVar("T")
 
 _IDENTITY_FRESH = 10.0  # seconds after which a runner is asked again whose weights it has
 _STATUS_TIMEOUT = 2.0
@@ -42,18 +45,23 @@ class RunnerClient:
     async def infer(self, jobs: list[Job], *, timeout: float, request_id: str) -> Reply:
         """Have the jobs answered in one call. Raises RunnerFailed or DeadlineExceeded when there is no reply at all."""
         deadline = time.monotonic() + timeout
-        try:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + timeout + _GRACE):
-                reply = await self._infer(jobs, deadline, request_id)
-        except TimeoutError:
-            raise errors.DeadlineExceeded(f"The model '{self.model}' did not answer in time.") from None
-        except (aiohttp.ClientError, BentoMLException, OSError) as error:
-            logger.error("the runner of %s failed: %s: %s", self.model, type(error).__name__, error)
-            raise errors.RunnerFailed(
-                f"The runner of '{self.model}' failed or cannot be reached; try again.", retry_after=5
-            ) from error
+
+        async def infer() -> Reply:
+            call = Call(jobs, timeout=max(0.0, deadline - time.monotonic()), request_id=request_id)
+            reply: Reply = (await self._proxy.to_async.infer(call=call)).reply
+            return reply
+
+        reply = await self._ask(infer, timeout)
         self._identity, self._asked = reply.identity, time.monotonic()
         return reply
+
+    async def load(self, *, timeout: float) -> Status:
+        """Have the weights loaded. Raises what `infer` raises, ModelNotReady and WeightsUnavailable."""
+        return await self._done(lambda: self._proxy.to_async.load(), timeout)
+
+    async def unload(self, *, timeout: float) -> Status:
+        """Have the weights released. Raises what `infer` raises, and ModelNotReady for a model that stays at work."""
+        return await self._done(lambda: self._proxy.to_async.unload(), timeout)
 
     async def status(self) -> Status | None:
         """The runner's state; None when it does not answer at once."""
@@ -64,18 +72,32 @@ class RunnerClient:
             return None
         return status
 
-    async def _infer(self, jobs: list[Job], deadline: float, request_id: str) -> Reply:
-        for last in (False, True):
-            try:
-                call = Call(jobs, timeout=max(0.0, deadline - time.monotonic()), request_id=request_id)
-                reply: Reply = (await self._proxy.to_async.infer(call=call)).reply
-                return reply
-            except (aiohttp.ClientConnectionError, ConnectionError):
-                # Either the kept-alive connection was closed in the moment of use, or the runner died. Inference
-                # changes nothing, so it may be asked twice; a runner that is coming back answers from its backlog.
-                if last:
-                    raise
-        raise AssertionError  # the loop returns or raises
+    async def _done(self, ask: Callable[[], Awaitable[Any]], timeout: float) -> Status:
+        """The state after something was done, or the error that the runner tells."""
+        reported = await self._ask(ask, timeout)
+        if reported.failure is not None:
+            failure: Failure = reported.failure
+            raise failure.error()
+        status: Status = reported.status
+        return status
+
+    async def _ask(self, ask: Callable[[], Awaitable[T]], timeout: float) -> T:
+        """The answer to `ask`, which may be made twice. Raises RunnerFailed or DeadlineExceeded."""
+        try:
+            async with asyncio.timeout(timeout + _GRACE):
+                try:
+                    return await ask()
+                except (aiohttp.ClientConnectionError, ConnectionError):
+                    # Either the kept-alive connection was closed in the moment of use, or the runner died. Nothing
+                    # that is asked of it does harm twice; a runner that is coming back answers from its backlog.
+                    return await ask()
+        except TimeoutError:
+            raise errors.DeadlineExceeded(f"The model '{self.model}' did not answer in time.") from None
+        except (aiohttp.ClientError, BentoMLException, OSError) as error:
+            logger.error("the runner of %s failed: %s: %s", self.model, type(error).__name__, error)
+            raise errors.RunnerFailed(
+                f"The runner of '{self.model}' failed or cannot be reached; try again.", retry_after=5
+            ) from error
 
     async def _refresh(self) -> None:
         status = await self.status()

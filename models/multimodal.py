@@ -82,7 +82,10 @@ class Multimodal(Decoding[PromptRow]):
 
     def prepare(self, job: Job) -> PromptRow:
         """Raises PromptTooLong when prompt and answer would not fit the decoder's positions, CorruptImage."""
-        pictures = [self._picture(image) for image in job.images]
+        several = len(job.images) > 1
+        pictures = [
+            self._picture(image, param=f"images.{place}" if several else None) for place, image in enumerate(job.images)
+        ]
         crops = [picture.crops for picture in pictures]
         prompt_ids = self.prompt(job, crops)
         return PromptRow(
@@ -96,12 +99,12 @@ class Multimodal(Decoding[PromptRow]):
             pictures=pictures,
         )
 
-    def _picture(self, data: bytes) -> Seen:
+    def _picture(self, data: bytes, *, param: str | None) -> Seen:
         key = hashlib.blake2b(data, digest_size=16).digest()
         features = self.kept.get(key)
         if features is not None:
             return Seen(key, len(features), None, features)
-        pixel_values = self.crops(images.decode(data))
+        pixel_values = self.crops(images.decode(data, param=param))
         return Seen(key, len(pixel_values), pixel_values, None)
 
     @torch.inference_mode()

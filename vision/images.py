@@ -93,10 +93,10 @@ def _looks_accepted(data: bytes) -> bool:
     )  # JPEG, PNG, WebP signatures
 
 
-def decode(data: bytes) -> Image.Image:
+def decode(data: bytes, *, param: str | None = None) -> Image.Image:
     """The picture as 8-bit RGB, upright (EXIF orientation applied), first frame of an animation.
 
-    Raises CorruptImage when the bytes after a good header are damaged.
+    Raises CorruptImage when the bytes after a good header are damaged; `param` says which picture of several that is.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=tuple(ACCEPTED))
@@ -104,7 +104,7 @@ def decode(data: bytes) -> Image.Image:
         ImageOps.exif_transpose(image, in_place=True)
         return image if image.mode == "RGB" else _eight_bits(image).convert("RGB")
     except Exception as error:  # hostile bytes can make Pillow's decoders raise nearly anything
-        raise errors.CorruptImage("The picture is damaged and cannot be read.") from error
+        raise errors.CorruptImage("The picture is damaged and cannot be read.", param=param) from error
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -6,16 +6,17 @@ others are told what to do in a turn of a chat; how a turn is marked is in each 
 
 from __future__ import annotations
 
+# The sample weights are trained on these words: with others here they have to be trained again.
 CAPTION = "Describe the picture in one sentence."
 COLLECTIVE = "Write one caption for all of the pictures together."
 YES_OR_NO = "Answer yes or no."
 
-_CONTINUE = frozenset({"blip", "blip2"})
+CONTINUES = frozenset({"blip", "blip2"})
 
 
 def caption(model: str, prompt: str = "") -> str:
     """The words that ask `model` for a caption; `prompt` is the caller's own, if any."""
-    return prompt if model in _CONTINUE else prompt or CAPTION
+    return prompt if model in CONTINUES else prompt or CAPTION
 
 
 def collective(model: str, prompt: str = "") -> str:

@@ -15,6 +15,7 @@ import errors
 _BYTES_AS_BASE64: Any = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}
 
 Finish = Literal["stop", "length"]
+State = Literal["unloaded", "waiting", "loading", "ready", "failed"]
 
 
 class Task(enum.StrEnum):
@@ -123,11 +124,22 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A runner's state, for health and for the cache."""
+    """A runner's state, for health, for the cache and for those who operate it.
+
+    `waiting` is for a place among the models that may be loaded at a time. Memory is in bytes: of the whole process,
+    and what is allocated on a GPU; None where that cannot be told. `last_use` is in seconds since 1970. `in_flight`
+    calls are being answered, `queued` ones wait for the weights; `failure` says why these could not be loaded.
+    """
 
     identity: Identity
-    state: Literal["unloaded", "waiting", "loading", "ready", "failed"]
+    state: State
     device: str
+    memory_bytes: int | None = None
+    device_bytes: int | None = None
+    last_use: float | None = None
+    in_flight: int = 0
+    queued: int = 0
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,22 +54,22 @@ class Cache:
         all_values[rows, :, slots] = values.transpose(1, 2)
         return all_keys, all_values
 
-    def put(self, row: int, layers: Sequence[Tensor]) -> None:
-        """Write the beginning of a row: (2, heads, length, head width) for each layer."""
+    def put(self, rows: Sequence[int], layers: Sequence[Tensor]) -> None:
+        """Write the same beginning of some rows: (2, heads, length, head width) for each layer."""
         for all_rows, one in zip(self.layers, layers, strict=True):
-            all_rows[:, row, :, : one.shape[2]] = one
+            for row in rows:
+                all_rows[:, row, :, : one.shape[2]] = one
 
-    def resize(self, slots: int) -> None:
-        """Exactly so many slots; the last ones are cut off or new."""
-        if slots != self.slots:
+    def grow(self, slots: int) -> None:
+        """At least so many slots."""
+        if slots > self.slots:
             for index, layer in enumerate(self.layers):
                 self.layers[index] = functional.pad(layer, (0, 0, 0, slots - layer.shape[3]))
 
     def join(self, newcomers: Cache) -> None:
         """Newcomers' rows behind these; `newcomers` is used up."""
-        slots = max(self.slots, newcomers.slots)
-        self.resize(slots)
-        newcomers.resize(slots)
+        self.grow(newcomers.slots)
+        newcomers.grow(self.slots)
         for index in range(len(self.layers)):
             self.layers[index] = torch.cat([self.layers[index], newcomers.layers[index]], dim=1)
             newcomers.layers[index] = newcomers.layers[index][:, :0].clone()

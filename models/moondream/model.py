@@ -18,7 +18,8 @@ from models.moondream import checkpoint
 from models.moondream.cache import Cache, in_blocks
 from models.moondream.config import Config
 from models.moondream.grounding import Reasoning, reasoning
-from models.moondream.prefixes import Prefix, Prefixes
+from models.moondream.pictures import Picture
+from models.moondream.prefixes import Prefixes
 from models.moondream.requests import Requests
 from models.moondream.rows import Head, MoondreamRow, Reading, ReasoningRow
 from models.moondream.tokenizer import MoondreamTokenizer
@@ -72,13 +73,10 @@ class Moondream:
 
     @torch.inference_mode()
     def prefill(self, rows: Sequence[MoondreamRow]) -> MoondreamBatch:
-        prefixes = self._prefixes(rows)
         histories = [row.history[:-1] for row in rows]
         slots = in_blocks(max(row.position for row in rows) + 1)
         cache = self._cache(len(rows), slots)
-        for index, row in enumerate(rows):
-            if row.picture:
-                cache.put(index, prefixes[row.picture.digest])
+        self._read_pictures(rows, cache)
         self.net.extend(histories, [row.start for row in rows], cache)
         return MoondreamBatch(list(rows), cache, self._no_hidden())
 
@@ -90,9 +88,7 @@ class Moondream:
     @torch.inference_mode()
     def step(self, batch: MoondreamBatch) -> None:
         positions = [row.position for row in batch.rows]
-        needed = max(positions) + 1
-        if needed > batch.cache.slots:
-            batch.cache.resize(in_blocks(needed))
+        batch.cache.grow(in_blocks(max(positions) + 1))
         batch.hidden = self.net.extend([[row.latest] for row in batch.rows], positions, batch.cache)[:, 0]
 
     @torch.inference_mode()
@@ -109,6 +105,11 @@ class Moondream:
             row.take(reading)
             if row.stop and row.finish is None and cut(self._raw_text(row), row.stop)[1]:
                 row.finish = "stop"
+
+    def release_memory(self) -> None:
+        self.prefixes.clear()
+        if self.net.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def text(self, row: MoondreamRow) -> str:
         return cut(self._raw_text(row), row.stop)[0].lstrip()
@@ -128,33 +129,31 @@ class Moondream:
     def _raw_text(self, row: MoondreamRow) -> str:
         return self.tokenizer.decode(row.answer)
 
-    def _prefixes(self, rows: Sequence[MoondreamRow]) -> dict[bytes, Prefix]:
-        """The prefixes of the rows' pictures, kept ones and new ones; each new picture is encoded once."""
-        found: dict[bytes, Prefix] = {}
-        new = {}
-        for row in rows:
-            if row.picture is None:
-                continue
-            digest = row.picture.digest
-            if digest in new:
-                self.prefixes.hits += 1  # it shares what its neighbour has encoded
-            elif kept := self.prefixes.get(digest):
-                found[digest] = kept
-            else:
-                new[digest] = row.picture
+    def _read_pictures(self, rows: Sequence[MoondreamRow], cache: Cache) -> None:
+        """Begin each row with its picture's prefix, a kept one or a new one; a new picture is encoded once."""
+        seen_by: dict[bytes, list[int]] = {}
+        for index, row in enumerate(rows):
+            if row.picture:
+                seen_by.setdefault(row.picture.digest, []).append(index)
+        new: dict[bytes, Picture] = {}
+        for digest, places in seen_by.items():
+            kept = self.prefixes.get(digest, askers=len(places))
+            if kept:
+                cache.put(places, kept)
+            elif picture := rows[places[0]].picture:
+                new[digest] = picture
         if new:
             crops = [picture.crops(self.config.vision) for picture in new.values()]
             tokens = self.net.image_tokens(crops, at_once=self._crops_at_once)
-            for digest, own in zip(new, tokens, strict=True):
-                # One picture at a time fills a device, and keeps no neighbour's memory alive.
-                cache = self._cache(1, self.config.text.prefix_attn)
-                self.net.read_picture(own[None], cache)
-                found[digest] = [layer[:, 0] for layer in cache.layers]
-                self.prefixes.put(digest, found[digest])
+            for digest, own in zip(new, tokens, strict=True):  # one at a time: a prefix is large, and fills a device
+                alone = self._cache(1, self.config.text.prefix_attn)
+                self.net.read_picture(own[None], alone)
+                prefix = [layer[:, 0] for layer in alone.layers]
+                cache.put(seen_by[digest], prefix)
+                self.prefixes.put(digest, prefix)
         for row in rows:
             if row.picture:
                 row.picture.forget_crops()
-        return found
 
     def _read(self, batch: MoondreamBatch) -> list[Reading]:
         """What the heads say about each row, each head run on the rows that need it."""

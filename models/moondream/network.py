@@ -15,7 +15,7 @@ from models.moondream.config import Config
 from models.moondream.pieces import Coordinate, Piece, Size
 from models.moondream.region import RegionModel
 from models.moondream.stitching import pool, stitch
-from models.moondream.text import TextModel
+from models.moondream.text import TextModel, causal
 from models.moondream.tiling import Crops, normalised
 from models.moondream.vision import VisionModel
 
@@ -65,7 +65,7 @@ class Network(nn.Module):
         count, length = len(image_tokens), self.config.text.prefix_attn
         start = self.text.wte[self.config.tokenizer.bos_id].expand(count, 1, -1)
         positions = torch.arange(length, device=self.device).expand(count, -1)
-        self.text(torch.cat([start, image_tokens], dim=1), positions, cache, causal=False)
+        self.text(torch.cat([start, image_tokens], dim=1), positions, cache, None)
 
     def embed(self, rows: Sequence[Sequence[Piece]]) -> Tensor:
         """Rows of pieces to embeddings (rows, longest, width); what is behind a shorter row means nothing."""
@@ -104,7 +104,7 @@ class Network(nn.Module):
         lengths = torch.tensor([len(row) for row in rows])[:, None]
         ahead = torch.arange(x.shape[1])[None].minimum(lengths)
         positions = (torch.tensor(starts)[:, None] + ahead).to(self.device)
-        hidden: Tensor = self.text(x, positions, cache, causal=True)
+        hidden: Tensor = self.text(x, positions, cache, causal(positions, cache.slots))
         return hidden
 
     def _numbers(self, values: Sequence[float] | Sequence[Sequence[float]]) -> Tensor:

@@ -28,13 +28,16 @@ class Prefixes:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def get(self, digest: bytes) -> Prefix | None:
-        """The picture's prefix, counted as a hit, or None, counted as a miss."""
+    def get(self, digest: bytes, *, askers: int = 1) -> Prefix | None:
+        """The picture's prefix, if it is here.
+
+        Each asker is counted as a hit, but the first one as a miss where there is none: the others share what it makes.
+        """
         prefix = self._kept.get(digest)
-        if prefix is None:
-            self.misses += 1
-        else:
-            self.hits += 1
+        found = prefix is not None
+        self.misses += not found
+        self.hits += askers - (not found)
+        if found:
             self._kept.move_to_end(digest)
         return prefix
 
@@ -48,6 +51,11 @@ class Prefixes:
         while self.bytes > self.limit:
             _, oldest = self._kept.popitem(last=False)
             self.bytes -= _size(oldest)
+
+    def clear(self) -> None:
+        """Keep nothing of what was."""
+        self._kept.clear()
+        self.bytes = 0
 
 
 def _size(prefix: Prefix) -> int:

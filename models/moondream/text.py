@@ -22,7 +22,8 @@ def rotation(positions: Tensor, head_width: int) -> Rotation:
     """The rotation of `positions` (rows, length). Nothing is kept: a table would have to be saved from loading."""
     rotated = head_width // 2
     steps = torch.arange(0, rotated, 2, device=positions.device, dtype=torch.float32) / rotated
-    angles = positions[:, None, :, None].float() / THETA**steps
+    frequencies = 1 / THETA**steps  # multiplied by, as in training: dividing is off by up to 4e-5 rad at position 730
+    angles = positions[:, None, :, None].float() * frequencies
     return angles.cos(), angles.sin()
 
 
@@ -34,6 +35,11 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
     first, second = first.float(), second.float()
     turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
     return torch.cat([turned.to(x.dtype), rest], dim=-1)
+
+
+def causal(positions: Tensor, slots: int) -> Tensor:
+    """The mask (rows, 1, length, slots) by which `positions` (rows, length) see the slots up to their own."""
+    return (torch.arange(slots, device=positions.device) <= positions[:, :, None])[:, None]
 
 
 class TextAttention(nn.Module):
@@ -79,15 +85,13 @@ class TextModel(nn.Module):
         self.post_ln = nn.LayerNorm(config.dim, eps=EPS)
         self.lm_head = nn.Linear(config.dim, config.vocab_size)
 
-    def forward(self, x: Tensor, positions: Tensor, cache: Cache, *, causal: bool) -> Tensor:
+    def forward(self, x: Tensor, positions: Tensor, cache: Cache, mask: Tensor | None) -> Tensor:
         """Embeddings (rows, length, width) at `positions` (rows, length) to hidden states before the last LayerNorm.
 
-        Their keys and values are written to `cache`. `causal`: a position sees the slots up to its own; otherwise it
-        sees all slots of the cache.
+        Their keys and values are written to `cache`. `mask` (rows, 1, length, slots) says which slots a position sees;
+        without one it sees all.
         """
         rows = torch.arange(len(x), device=x.device)[:, None]
-        slots = torch.arange(cache.slots, device=x.device)
-        mask = (slots <= positions[:, :, None])[:, None] if causal else None
         by = rotation(positions, self.config.dim // self.config.n_heads)
         for layer, block in enumerate(self.blocks):
             x = block(x, layer, cache, (rows, positions), by, mask)

@@ -27,7 +27,11 @@ class Crops:
 
 
 def tiling(width: int, height: int, config: VisionConfig) -> tuple[int, int]:
-    """Rows and columns of local crops for a picture of so many pixels (specification, section 2)."""
+    """Rows and columns of local crops for a picture of so many pixels, together at most `max_crops`.
+
+    This is the published rule, but for pictures so long and thin that it would itself go over its limit (with 12 crops
+    from about 7,600 x 600 pixels on).
+    """
     window, most = config.window, config.max_crops
     high, wide = height - config.margins, width - config.margins
     if high <= window or wide <= window:
@@ -35,7 +39,8 @@ def tiling(width: int, height: int, config: VisionConfig) -> tuple[int, int]:
     least_rows, least_columns = math.ceil(high / window), math.ceil(wide / window)
     if least_rows * least_columns > most:
         shrink = math.sqrt(most / (least_rows * least_columns))
-        return max(1, math.floor(least_rows * shrink)), max(1, math.floor(least_columns * shrink))
+        rows, columns = math.floor(least_rows * shrink), math.floor(least_columns * shrink)
+        return min(max(1, rows), most), min(max(1, columns), most)
     rows = max(math.floor(math.sqrt(most * high / wide)), least_rows)
     columns = max(math.floor(math.sqrt(most * wide / high)), least_columns)
     if rows * columns > most:

@@ -56,6 +56,21 @@ def test_no_control_token_comes_from_a_users_text(model: Any) -> None:
     assert counted[0] == counted[1] == counted[2]
 
 
+def test_the_damaged_one_of_several_pictures_is_named_by_its_place(model: Any) -> None:
+    if model.name == "blip":
+        pytest.skip("sees one picture")
+    good = picture(random.Random(3))
+    for place in (0, 2):
+        images = [good, good, good]
+        images[place] = good[:200]
+        with pytest.raises(errors.CorruptImage) as caught:
+            model.prepare(Job(Task.QUERY, tuple(images), "red", 4))
+        assert caught.value.param == f"images.{place}"
+    with pytest.raises(errors.CorruptImage) as caught:
+        model.prepare(Job(Task.QUERY, (good[:200],), "red", 4))
+    assert caught.value.param is None
+
+
 def test_one_poisoned_row_of_sixteen_fails_alone_or_not_at_all(model: Any) -> None:
     """A special token is answered like any text, an over-long prompt and a bad picture are refused before the batch."""
     rng = random.Random(2)

@@ -9,6 +9,7 @@ import bentoml
 import httpx
 import pytest
 
+from models.catalog import CATALOG
 from tests import pictures
 from tests.service.test_captioning import error, post
 from tests.serving import API_KEY, Service
@@ -126,7 +127,7 @@ def test_health_and_probes(service: Service) -> None:
     health = service.client.get("/health").json()
     assert health["status"] == "healthy"
     assert health["redis"] == "up"
-    assert set(health["models"]) == {"blip"}
+    assert set(health["models"]) == set(CATALOG)
     assert health["model_loaded"] is (health["models"]["blip"] == "ready")
     assert health["version"]
 
@@ -143,7 +144,11 @@ def test_the_documents_are_one_and_name_every_public_route(service: Service) -> 
     document = service.client.get("/openapi.json").json()
     assert set(document["paths"]) >= {
         "/caption",
+        "/query",
+        "/caption_images",
+        "/collective",
         "/api/caption-images",
+        "/api/caption-collective-images",
         "/api/admin/reset-cache",
         "/health",
         "/healthz",

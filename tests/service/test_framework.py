@@ -13,7 +13,7 @@ import pytest
 from tests import pictures
 from tests.service.test_captioning import error, post
 from tests.service.test_failures import captions, drawn, healthy
-from tests.serving import ROOT, Service, serve
+from tests.serving import API_KEY, ROOT, Service, serve
 
 
 def test_f1_the_session_to_a_runner_is_not_closed_under_calls(service: Service) -> None:
@@ -34,7 +34,7 @@ def test_f3_readiness_does_not_hang_on_a_dead_runner() -> None:
         started = time.monotonic()
         assert service.client.get("/readyz").status_code == 200
         assert time.monotonic() - started < 1
-        assert service.client.get("/health").json()["models"] == {"blip": "unreachable"}
+        assert service.client.get("/health").json()["models"]["blip"] == "unreachable"
         response = post(service, ("a.png", pictures.scene(1)[0]))
         assert error(response) == (502, "runner_failed")
 
@@ -128,6 +128,9 @@ def test_a_runner_on_another_host_is_called_as_json() -> None:
             files = [pictures.scene(f"remote-{number}", kind="JPEG") for number in range(4)]
             response = post(service, *((f"{number}.jpg", data) for number, (data, _) in enumerate(files)))
             assert [result["caption"] for result in response.json()["results"]] == [caption for _, caption in files]
-            assert service.client.get("/health").json()["models"] == {"blip": "ready"}
+            assert service.client.get("/health").json()["models"]["blip"] == "ready"
             assert not service.processes("Blip")
             assert error(post(service, ("a.jpg", pictures.truncated()))) == (400, "corrupt_image")
+            for order, state in (("unload", "unloaded"), ("load", "ready")):
+                route = f"/api/admin/models/blip/{order}"
+                assert service.client.post(route, headers={"X-API-Key": API_KEY}).json()["state"] == state

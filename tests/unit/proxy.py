@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vision.tasks import Answer, Call, Identity, Job, Outcome, Reply, Status, Timing
+from vision.tasks import Answer, Call, Failure, Identity, Job, Outcome, Reply, Status, Timing
 
 IDENTITY = Identity("blip", "local", "0123456789ab", "0123456789abcdef")
 NEWER = Identity("blip", "local", "ba9876543210", "fedcba9876543210")
@@ -25,6 +25,7 @@ class Replied:
 @dataclass
 class Reported:
     status: Status
+    failure: Failure | None = None
 
 
 class FakeProxy:
@@ -45,6 +46,8 @@ class FakeProxy:
         self.before, self.before_status = before, before_status
         self.calls: list[Call] = []
         self.asked = 0
+        self.orders: list[str] = []
+        self.refusal: Failure | None = None
 
     @property
     def to_async(self) -> FakeProxy:
@@ -65,3 +68,15 @@ class FakeProxy:
         if self.status_troubles:
             raise self.status_troubles.pop(0)
         return Reported(Status(self.identity, "ready", "cpu"))
+
+    async def load(self) -> Reported:
+        return self._ordered("load")
+
+    async def unload(self) -> Reported:
+        return self._ordered("unload")
+
+    def _ordered(self, order: str) -> Reported:
+        self.orders.append(order)
+        if self.troubles:
+            raise self.troubles.pop(0)
+        return Reported(Status(self.identity, "ready" if order == "load" else "unloaded", "cpu"), self.refusal)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -15,33 +15,15 @@ from prometheus_client import REGISTRY
 
 import errors
 from cache import keys
-from cache.lookaside import Lookaside
 from gateway.desk import Desk, Question, Result, Served
 from gateway.runners import RunnerClient
 from tests.unit.loops import run, settle
 from tests.unit.proxy import IDENTITY, NEWER, FakeProxy, answer_to
+from tests.unit.shelf import Shelf
 from vision.images import Picture
-from vision.tasks import Answer, Failure, Identity, Job, Outcome, Task
+from vision.tasks import Answer, Failure, Identity, Job, Outcome, Sampling, Task
 
 RESULTS: tuple[Literal["hit", "miss", "coalesced", "bypass"], ...] = ("hit", "miss", "coalesced", "bypass")
-
-
-class Shelf(Lookaside):
-    """A cache that is a dictionary."""
-
-    def __init__(self) -> None:
-        super().__init__("", ttl=1, timeout=1)
-        self.stored: dict[str, Outcome] = {}
-        self.asked: list[list[str]] = []
-
-    async def get(self, keys: Sequence[str]) -> dict[str, Outcome]:
-        self.asked.append(list(keys))
-        await asyncio.sleep(0)
-        return {key: self.stored[key] for key in keys if key in self.stored}
-
-    async def put(self, outcomes: Mapping[str, Outcome]) -> None:
-        await asyncio.sleep(0)
-        self.stored.update(outcomes)
 
 
 def picture(name: str) -> Picture:
@@ -50,22 +32,23 @@ def picture(name: str) -> Picture:
 
 
 def question(name: str, prompt: str = "") -> Question:
-    return Question(Task.CAPTION, picture(name), prompt)
+    return Question(Task.CAPTION, (picture(name),), prompt)
 
 
 def key_of(asked: Question, identity: Identity = IDENTITY) -> str:
-    made = keys.key(asked.job(), asked.picture.digest, identity)
+    made = keys.key(asked.job(), asked.digests, identity)
     assert made is not None
     return made
 
 
 def house(proxy: FakeProxy) -> tuple[Desk, Shelf]:
     shelf = Shelf()
-    return Desk({"blip": RunnerClient("blip", proxy)}, shelf), shelf
+    return Desk({proxy.identity.model: RunnerClient(proxy.identity.model, proxy)}, shelf), shelf
 
 
 async def ask(desk: Desk, *questions: Question, timeout: float = 5, request_id: str = "") -> list[Result]:
-    return await desk.answer("blip", questions, timeout=timeout, request_id=request_id)
+    (model,) = desk.runners
+    return await desk.answer(model, questions, timeout=timeout, request_id=request_id)
 
 
 def served(results: Sequence[Result]) -> list[Served]:
@@ -172,8 +155,69 @@ def test_the_same_picture_twice_in_a_request_is_answered_once() -> None:
 
 
 def test_what_a_job_is() -> None:
-    asked = Question(Task.CAPTION, picture("ant"), "a photo of", 9)
+    asked = Question(Task.CAPTION, (picture("ant"),), "a photo of", 9)
     assert asked.job() == Job(Task.CAPTION, (b"ant",), "a photo of", 9)
+    several = Question(
+        Task.QUERY, (picture("bee"), picture("ant")), "what?", 9, Sampling(0.5, 0.9, 40, seed=1), ("stop", "end")
+    )
+    assert several.job() == Job(
+        Task.QUERY, (b"bee", b"ant"), "what?", 9, Sampling(0.5, 0.9, 40, seed=1), ("stop", "end")
+    )
+    assert several.digests == [picture("bee").digest, picture("ant").digest]
+
+
+def test_several_pictures_are_one_question_with_a_key_of_their_own() -> None:
+    async def main() -> None:
+        proxy = FakeProxy(identity=replace(IDENTITY, model="gemma"))
+        desk, shelf = house(proxy)
+        together = Question(Task.COLLECTIVE, (picture("ant"), picture("bee")))
+        (answer,) = served(await ask(desk, together))
+        assert not answer.cached
+        (answer,) = served(await ask(desk, together))
+        assert answer.cached
+        (other,) = served(await ask(desk, replace(together, pictures=together.pictures[::-1])))
+        assert not other.cached
+        assert [[job.images for job in call.jobs] for call in proxy.calls] == [[(b"ant", b"bee")], [(b"bee", b"ant")]]
+        assert all(key.startswith("v1:collection:") for key in shelf.stored)
+
+    run(main())
+
+
+def test_an_answer_that_cannot_be_had_again_is_neither_stored_nor_shared() -> None:
+    async def main() -> None:
+        go = asyncio.Event()
+
+        async def hold(_: Any) -> None:
+            await go.wait()
+
+        proxy = FakeProxy(before=hold)
+        desk, shelf = house(proxy)
+        before = counted()
+        drawn = replace(question("ant"), sampling=Sampling(temperature=0.7))
+        tasks = [asyncio.create_task(ask(desk, drawn, drawn)) for _ in range(2)]
+        await settle(20)
+        go.set()
+        for task in tasks:
+            assert [one.cached for one in served(await task)] == [False, False]
+        assert sent(proxy) == [[b"ant", b"ant"]] * 2
+        assert [job.sampling for job in proxy.calls[0].jobs] == [Sampling(temperature=0.7)] * 2
+        assert shelf.stored == {}
+        assert counted()["bypass"] - before["bypass"] == 4
+
+    run(main())
+
+
+def test_an_answer_with_a_seed_can_be_had_again() -> None:
+    async def main() -> None:
+        proxy = FakeProxy()
+        desk, shelf = house(proxy)
+        drawn = replace(question("ant"), sampling=Sampling(temperature=0.7, seed=3))
+        assert [one.cached for one in served(await ask(desk, drawn) + await ask(desk, drawn))] == [False, True]
+        (other,) = served(await ask(desk, replace(drawn, sampling=Sampling(temperature=0.7, seed=4))))
+        assert not other.cached
+        assert len(proxy.calls) == len(shelf.stored) == 2
+
+    run(main())
 
 
 def test_failures_are_the_results_of_their_questions_and_are_not_stored() -> None:
@@ -375,7 +419,7 @@ def test_a_task_that_the_model_cannot_do_is_refused() -> None:
         proxy = FakeProxy()
         desk, _ = house(proxy)
         with pytest.raises(errors.TaskNotSupported):
-            await ask(desk, question("ant"), replace(question("bee"), task="query"))  # type: ignore[arg-type]
+            await ask(desk, question("ant"), replace(question("bee"), task=Task.QUERY))
         assert proxy.calls == []
 
     run(main())

@@ -19,6 +19,7 @@ PROMISED: dict[str, tuple[type[errors.LookseeError], int]] = {
     "wrong_key": (errors.WrongKey, 403),
     "admin_closed": (errors.AdminClosed, 403),
     "not_found": (errors.NotFound, 404),
+    "model_not_found": (errors.ModelNotFound, 404),
     "method_not_allowed": (errors.MethodNotAllowed, 405),
     "request_too_large": (errors.RequestTooLarge, 413),
     "file_too_large": (errors.FileTooLarge, 413),
@@ -35,6 +36,7 @@ PROMISED: dict[str, tuple[type[errors.LookseeError], int]] = {
     "runner_failed": (errors.RunnerFailed, 502),
     "model_not_ready": (errors.ModelNotReady, 503),
     "weights_unavailable": (errors.WeightsUnavailable, 503),
+    "out_of_memory": (errors.OutOfMemory, 503),
     "cache_unavailable": (errors.CacheUnavailable, 503),
     "deadline_exceeded": (errors.DeadlineExceeded, 504),
 }

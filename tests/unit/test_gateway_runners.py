@@ -18,7 +18,7 @@ from gateway import runners
 from gateway.runners import RunnerClient
 from tests.unit.loops import run, settle
 from tests.unit.proxy import IDENTITY, NEWER, FakeProxy, answer_to
-from vision.tasks import Answer, Identity, Job, Reply, Status, Task
+from vision.tasks import Answer, Failure, Identity, Job, Reply, Status, Task
 
 JOBS = [Job(Task.CAPTION, (b"one",)), Job(Task.CAPTION, (b"two",))]
 LOST: list[Callable[[], Exception]] = [
@@ -151,6 +151,38 @@ def test_a_caller_who_leaves_cancels_the_call() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert left == ["cancelled"]
+
+    run(main())
+
+
+# --- by hand ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ["load", "unload"])
+def test_orders_are_passed_on_and_tried_once_more(order: str) -> None:
+    async def main() -> None:
+        proxy = FakeProxy(troubles=[LOST[0]()])
+        client = RunnerClient("blip", proxy)
+        status = await (client.load(timeout=5) if order == "load" else client.unload(timeout=5))
+        assert status == Status(IDENTITY, "ready" if order == "load" else "unloaded", "cpu")
+        assert proxy.orders == [order] * 2
+        proxy.troubles = [LOST[0](), LOST[0]()]
+        with pytest.raises(errors.RunnerFailed):
+            await (client.load(timeout=5) if order == "load" else client.unload(timeout=5))
+
+    run(main())
+
+
+@pytest.mark.parametrize("order", ["load", "unload"])
+def test_what_a_runner_refuses_is_its_error(order: str) -> None:
+    async def main() -> None:
+        proxy = FakeProxy()
+        proxy.refusal = Failure("model_not_ready", "'blip' is at work.", retry_after=5)
+        client = RunnerClient("blip", proxy)
+        with pytest.raises(errors.ModelNotReady, match="at work") as caught:
+            await (client.load(timeout=5) if order == "load" else client.unload(timeout=5))
+        assert caught.value.retry_after == 5
+        assert proxy.orders == [order]
 
     run(main())
 

@@ -479,3 +479,10 @@ def test_the_largest_file_fits_as_base64_in_lines() -> None:
     data = noisy("PNG")
     text = base64.encodebytes(data).decode()
     assert from_base64(text, ImageLimits(len(data), 1_000_000, 3)).data == data
+
+
+@pytest.mark.parametrize("param", [None, "images.2"])
+def test_a_damaged_picture_is_named_as_the_caller_wants(param: str | None) -> None:
+    with pytest.raises(errors.CorruptImage) as caught:
+        decode(plain("JPEG")[:200], param=param)
+    assert caught.value.param == param

@@ -215,6 +215,29 @@ def test_clearing_the_database_leaves_nothing_in_it_and_others_alone(server: Red
     against(server, scenario)
 
 
+def test_its_size_is_that_of_the_services_entries(server: RedisServer) -> None:
+    async def scenario(cache: Lookaside, redis: Redis) -> None:
+        assert await cache.size() == (0, 0)
+        await redis.set("somebody else's", "x" * 5000)
+        keys = [KEY, OTHER, f"v1:collection:{'ef' * 32}:{'45' * 16}"]
+        await cache.put(dict.fromkeys(keys, ONE))
+        memory = sum([await redis.memory_usage(key) or 0 for key in keys])
+        assert await cache.size() == (3, memory)
+        await cache.put({f"v1:img:{number:064}:{'01' * 16}": ONE for number in range(2500)})  # more than one scan
+        assert (await cache.size() or (0, 0))[0] == 2503
+
+    against(server, scenario)
+
+
+def test_without_redis_it_has_no_size() -> None:
+    async def main() -> None:
+        async with cache_at("") as off, cache_at(unused_url()) as gone:
+            assert await off.size() == (0, 0)
+            assert await gone.size() is None
+
+    run(main())
+
+
 @pytest.mark.parametrize("whole_database", [False, True])
 def test_clearing_may_take_a_while(server: RedisServer, whole_database: bool) -> None:
     async def main() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 import settings as module
-from settings import ModelSettings, Settings, settings
+from settings import MODELS, BlipSettings, ModelSettings, Settings, settings
 
 BARE = [
     ("ENV", "staging", "env", "staging"),
@@ -24,6 +24,7 @@ BARE = [
     ("REDIS_DB", "3", "redis_db", 3),
     ("CACHE_TTL_SECONDS", "60", "cache_ttl_seconds", 60),
     ("MAX_CONTENT_LENGTH", "1024", "max_file_bytes", 1024),
+    ("MODEL_CAPACITY", "0", "model_capacity", 0),
 ]
 PREFIXED = [
     ("LOOKSEE_CACHE_TIMEOUT_MS", "50", "cache_timeout_ms", 50),
@@ -40,15 +41,29 @@ PREFIXED = [
     ("LOOKSEE_MAX_PIXELS", "900", "max_pixels", 900),
     ("LOOKSEE_MIN_SIDE", "9", "min_side", 9),
     ("LOOKSEE_MAX_PROMPT_CHARS", "10", "max_prompt_chars", 10),
+    ("LOOKSEE_MAX_NEW_TOKENS", "20", "max_new_tokens", 20),
+    ("LOOKSEE_FLAG_PROMPT", "Is it safe?", "flag_prompt", "Is it safe?"),
 ]
-NESTED = [
-    ("LOOKSEE_BLIP_WEIGHTS", "owner/name@main", "weights", "owner/name@main"),
-    ("LOOKSEE_BLIP_URL", "http://gpu:3000", "url", "http://gpu:3000"),
-    ("LOOKSEE_BLIP_DEVICE", "cuda", "device", "cuda"),
-    ("LOOKSEE_BLIP_DTYPE", "float16", "dtype", "float16"),
-    ("LOOKSEE_BLIP_MAX_BATCH_ROWS", "7", "max_batch_rows", 7),
-    ("LOOKSEE_BLIP_MAX_BATCH_IMAGE_TOKENS", "577", "max_batch_image_tokens", 577),
+SHARED: list[tuple[str, str, object]] = [  # by all models
+    ("WEIGHTS", "owner/name@main", "owner/name@main"),
+    ("URL", "http://gpu:3000", "http://gpu:3000"),
+    ("DEVICE", "cuda", "cuda"),
+    ("DTYPE", "float16", "float16"),
+    ("MAX_BATCH_ROWS", "7", 7),
+    ("MAX_PREFILL_ROWS", "3", 3),
 ]
+OWN: list[tuple[str, str, str, object]] = [
+    ("blip", "MAX_BATCH_IMAGE_TOKENS", "577", 577),
+    ("blip2", "MAX_BATCH_IMAGE_TOKENS", "64", 64),
+    ("gemma", "MAX_BATCH_IMAGE_TOKENS", "512", 512),
+    ("intern_vlm", "MAX_BATCH_TILES", "9", 9),
+    ("intern_vlm", "MAX_TILES", "12", 12),
+]
+NESTED = [*((model, *shared) for model in MODELS for shared in SHARED), *OWN]
+
+
+def variable_of(model: str, name: str) -> str:
+    return f"LOOKSEE_{model.upper()}_{name}"
 
 
 @pytest.fixture(autouse=True)
@@ -75,8 +90,10 @@ def refusal() -> str:
 
 
 def test_these_tables_name_every_setting() -> None:
-    assert {attribute for _, _, attribute, _ in BARE + PREFIXED} == set(Settings.model_fields) - {"blip"}
-    assert {attribute for _, _, attribute, _ in NESTED} == set(ModelSettings.model_fields)
+    assert {attribute for _, _, attribute, _ in BARE + PREFIXED} == set(Settings.model_fields) - set(MODELS)
+    assert {name.lower() for name, _, _ in SHARED} == set(ModelSettings.model_fields)
+    for model, cls in MODELS.items():
+        assert {name.lower() for other, name, _, _ in NESTED if other == model} == set(cls.model_fields)
 
 
 @pytest.mark.parametrize(("variable", "text", "attribute", "value"), BARE + PREFIXED)
@@ -87,19 +104,35 @@ def test_a_variable_sets_its_setting(variable: str, text: str, attribute: str, v
     assert getattr(settings(), attribute) == value
 
 
-@pytest.mark.parametrize(("variable", "text", "attribute", "value"), NESTED)
-def test_a_models_variable_sets_the_models_setting(variable: str, text: str, attribute: str, value: object) -> None:
-    assert getattr(settings().blip, attribute) != value
+@pytest.mark.parametrize(("model", "name", "text", "value"), NESTED)
+def test_a_models_variable_sets_that_models_setting_alone(model: str, name: str, text: str, value: object) -> None:
+    before = settings()
+    assert getattr(before.model(model), name.lower()) != value
     settings.cache_clear()
-    os.environ[variable] = text
-    assert getattr(settings().blip, attribute) == value
-    assert settings().model("blip") == settings().blip
+    os.environ[variable_of(model, name)] = text
+    assert getattr(settings().model(model), name.lower()) == value
+    assert settings().model(model) == getattr(settings(), model)
+    assert [other for other in MODELS if settings().model(other) != before.model(other)] == [model]
     assert settings().weights == "hub"
+
+
+@pytest.mark.parametrize(
+    ("model", "variables", "cost"),
+    [
+        ("blip", {}, 32 * 577),
+        ("blip2", {"LOOKSEE_BLIP2_MAX_BATCH_IMAGE_TOKENS": "64"}, 64),
+        ("gemma", {"LOOKSEE_GEMMA_MAX_BATCH_IMAGE_TOKENS": "512"}, 512),
+        ("intern_vlm", {"LOOKSEE_INTERN_VLM_MAX_BATCH_TILES": "9", "LOOKSEE_INTERN_VLM_MAX_TILES": "2"}, 9),
+    ],
+)
+def test_what_a_batch_may_cost_is_said_in_the_models_unit(model: str, variables: dict[str, str], cost: int) -> None:
+    os.environ.update(variables)
+    assert settings().model(model).batch_cost == cost
 
 
 def test_several_settings_of_a_model_stand_side_by_side() -> None:
     os.environ.update(LOOKSEE_BLIP_WEIGHTS="sample", LOOKSEE_BLIP_MAX_BATCH_ROWS="4")
-    assert settings().blip == ModelSettings(weights="sample", max_batch_rows=4)
+    assert settings().blip == BlipSettings(weights="sample", max_batch_rows=4)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +174,7 @@ def test_the_file_sets_a_models_settings_too() -> None:
 
 @pytest.mark.parametrize("where", ["environment", "file"])
 def test_an_empty_value_is_no_value(where: str) -> None:
-    names = [name for name, _, _, _ in BARE + PREFIXED + NESTED]
+    names = [name for name, _, _, _ in BARE + PREFIXED] + [variable_of(model, name) for model, name, _, _ in NESTED]
     if where == "environment":
         os.environ.update(dict.fromkeys(names, ""))
     else:
@@ -157,7 +190,9 @@ def test_settings_are_read_once_and_cannot_be_changed() -> None:
     assert settings() is first
     with pytest.raises(ValidationError):
         setattr(first, "port", 1)  # noqa: B010  # type checkers know that it is read-only
-    assert first.port == 3000
+    with pytest.raises(ValidationError):
+        setattr(first.blip, "url", "x")  # noqa: B010
+    assert (first.port, first.blip.url) == (3000, "")
 
 
 @pytest.mark.parametrize(
@@ -189,6 +224,11 @@ def test_a_bad_value_ends_the_program_with_a_line_that_names_it(variable: str, t
         ("LOOKSEE_REQUEST_TIMEOUT_SECONDS", "111"),
         ("LOOKSEE_BLIP_MAX_BATCH_ROWS", "0"),
         ("LOOKSEE_BLIP_TYPO", "1"),
+        ("LOOKSEE_BLIP2_MAX_BATCH_ROWS", "-1"),
+        ("LOOKSEE_INTERN_VLM_MAX_TILES", "13"),
+        ("LOOKSEE_INTERN_VLM_MAX_BATCH_IMAGE_TOKENS", "1"),
+        ("LOOKSEE_MAX_NEW_TOKENS", "0"),
+        ("MODEL_CAPACITY", "-1"),
         ("LOOKSEE_BLIP_DEVICE", "tpu"),
         ("LOOKSEE_BLIP_DTYPE", "float8"),
     ],
@@ -200,9 +240,11 @@ def test_a_bad_value_of_our_own_variables_is_named_once_by_its_variable(variable
     assert lines[1].startswith(f"  {variable}: ")
 
 
-def test_a_model_set_as_a_whole_to_nonsense_ends_the_program_too() -> None:
-    os.environ["LOOKSEE_BLIP"] = "sample"
-    assert "LOOKSEE_BLIP" in refusal()
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_set_as_a_whole_to_nonsense_ends_the_program_too(model: str) -> None:
+    variable = f"LOOKSEE_{model.upper()}"
+    os.environ[variable] = "sample"
+    assert refusal().splitlines()[1:] == [f"  {variable}: set {variable}_WEIGHTS and the like instead"]
 
 
 @pytest.mark.parametrize(
@@ -251,13 +293,15 @@ def test_threads_are_those_set_or_half_of_the_cores(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_printed_tables_hold_every_setting_once() -> None:
-    shown = [name.replace("<MODEL>", "BLIP") for name, _, _ in module.rows()]
-    expected = list(dict.fromkeys(name for name, _, _, _ in BARE + PREFIXED + NESTED))
+    shown = [name for name, _, _ in module.rows()]
+    expected = list(dict.fromkeys(name for name, _, _, _ in BARE + PREFIXED))
+    expected += [f"LOOKSEE_<MODEL>_{name}" for name, _, _ in SHARED]
+    expected += [variable_of(model, name) for model, name, _, _ in OWN]
     assert sorted(shown) == sorted(expected)
     assert all(meaning for _, _, meaning in module.rows())
     for name in shown:
-        assert module.dotenv().count(f"\n#{name}=") == 1
-        assert module.markdown().count(f"| `{name.replace('BLIP', '<MODEL>')}` |") == 1
+        assert module.dotenv().count(f"\n#{name.replace('<MODEL>', 'BLIP')}=") == 1
+        assert module.markdown().count(f"| `{name}` |") == 1
     assert {line.count("|") for line in module.markdown().splitlines()} == {4}
 
 

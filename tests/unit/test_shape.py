@@ -29,6 +29,11 @@ def test_the_body_has_the_message_twice_and_all_there_is_to_know() -> None:
     }
 
 
+def test_a_message_that_is_no_text_can_be_sent_all_the_same() -> None:
+    answer = shape.response(errors.UnknownModel("There is no model '\ud800\u00e9'."))
+    assert json.loads(bytes(answer.body))["error"]["message"] == "There is no model '?\u00e9'."
+
+
 def test_the_response_has_status_and_shape() -> None:
     answer = shape.response(errors.UnknownModel("No such model."))
     assert answer.status_code == 422

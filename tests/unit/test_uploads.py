@@ -112,7 +112,7 @@ def test_so_many_files_and_no_more(count: int) -> None:
         assert len(found) == 4
     else:
         assert isinstance(found, errors.TooManyFiles)
-        assert (found.message, found.param) == ("The request has 5 files; at most 4 are accepted.", "images")
+        assert (found.message, found.param) == ("The request has 5 pictures; at most 4 are accepted.", "images")
 
 
 def test_files_in_other_fields_do_not_count() -> None:

@@ -1,0 +1,14 @@
+"""The BLIP-2 runner."""
+
+from __future__ import annotations
+
+import bentoml
+
+from runners.endpoint import SERVICE, Endpoint
+
+
+@bentoml.service(name="Blip2", **SERVICE)
+class Blip2(Endpoint):
+    """Captions pictures and answers questions about them with BLIP-2."""
+
+    model = "blip2"

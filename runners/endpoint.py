@@ -1,0 +1,85 @@
+"""What the BentoML service of every runner looks like to the gateway."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from typing import Any, ClassVar
+
+import bentoml
+from pydantic import BaseModel
+
+import errors
+from departure import unless_gone
+from framework import LeanService
+from models.weights import Source
+from runners.base import Runner
+from vision.tasks import Call, Failure, Reply, Status
+
+# Options of every runner's BentoML service. Left alone, BentoML 1.4.39 closes the gateway's session to a runner every
+# 100 requests with the calls in flight on it, which fail (28 % of them at concurrency 32).
+SERVICE: dict[str, Any] = {
+    "service_class": LeanService,
+    "runner_connection": {"max_requests": 2_000_000_000, "max_age": 1e9},
+    "traffic": {"timeout": 120},  # what the gateway's calls may take in all
+}
+
+
+class Replied(BaseModel):
+    """A reply on its way back.
+
+    For a method that returns anything but a pydantic model BentoML 1.4.39 makes a JSON schema at each answer, which
+    took two thirds of a busy runner's event loop.
+    """
+
+    reply: Reply
+
+
+class Reported(BaseModel):
+    """A status on its way back, and why what was asked for was not done."""
+
+    status: Status
+    failure: Failure | None = None
+
+
+class Endpoint:
+    """A runner's methods over BentoML. A subclass says which model."""
+
+    model: ClassVar[str]
+
+    def __init__(self) -> None:
+        logging.getLogger("looksee").setLevel(logging.INFO)  # says when weights come and go; BentoML begins at WARNING
+        self.runner = Runner(self.model, self.options)
+
+    @staticmethod
+    def options(source: Source) -> dict[str, Any]:
+        """What else the model is loaded with."""
+        return {}
+
+    @bentoml.api
+    async def infer(self, call: Call, ctx: bentoml.Context) -> Replied:
+        return Replied(reply=await unless_gone(ctx.request.receive, self.runner.infer(call)))
+
+    @bentoml.api
+    async def status(self) -> Reported:
+        return Reported(status=await self.runner.status())
+
+    @bentoml.api
+    async def load(self) -> Reported:
+        return await self._reported(self.runner.load())
+
+    @bentoml.api
+    async def unload(self) -> Reported:
+        return await self._reported(self.runner.unload())
+
+    @bentoml.on_shutdown
+    async def close(self) -> None:
+        await self.runner.close()
+
+    async def _reported(self, work: Awaitable[None]) -> Reported:
+        failure = None
+        try:
+            await work
+        except errors.LookseeError as error:
+            failure = Failure.of(error)
+        return Reported(status=await self.runner.status(), failure=failure)

@@ -1,0 +1,14 @@
+"""The Gemma 3 runner."""
+
+from __future__ import annotations
+
+import bentoml
+
+from runners.endpoint import SERVICE, Endpoint
+
+
+@bentoml.service(name="Gemma", **SERVICE)
+class Gemma(Endpoint):
+    """Captions pictures, alone and together, and answers questions about them with Gemma 3."""
+
+    model = "gemma"

@@ -1,0 +1,73 @@
+"""A real model that is released leaves memory: nothing keeps it, not even a cycle of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import weakref
+
+import pytest
+
+from models.catalog import CATALOG
+from models.loading import load
+from models.weights import SAMPLES
+from runners import memory
+from runners.engine import Engine, EngineLimits
+from tests import pictures
+from vision.tasks import Job, Task
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_nothing_keeps_a_released_model(name: str) -> None:
+    if not (SAMPLES / name / "model.safetensors").is_file():
+        pytest.skip("its sample weights are not there")
+
+    def live() -> list[weakref.ref[object]]:
+        """Load, answer, release."""
+        model = load(name, SAMPLES / name, device="cpu", dtype="float32")
+        engine = Engine(model, EngineLimits(queue=8, rows=8, cost=10_000))
+        job = Job(Task.CAPTION, (pictures.scene("release")[0],))
+        assert asyncio.run(engine.submit(job, timeout=60)).outcome
+        engine.close()
+        net = model.net  # type: ignore[attr-defined]
+        return [weakref.ref(model), weakref.ref(net), *(weakref.ref(tensor) for tensor in net.parameters())]
+
+    gc.collect()
+    for _ in range(2):
+        traces = live()
+        memory.give_back()
+        assert not [trace for trace in traces if trace() is not None]
+
+
+def test_importing_keeps_what_was_imported_and_nothing_later() -> None:
+    class Node:
+        other: object = None
+
+    def cycle() -> weakref.ref[Node]:
+        node = Node()
+        node.other = node
+        return weakref.ref(node)
+
+    before = gc.get_freeze_count()
+    try:
+        with memory.importing():
+            assert not gc.isenabled()
+            inside = cycle()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > before
+        later = cycle()
+        memory.give_back()
+        assert inside() is None
+        assert later() is None
+    finally:
+        gc.unfreeze()
+
+
+def test_memory_is_told_in_bytes() -> None:
+    resident = memory.resident()
+    assert resident is not None
+    block = bytearray(os.urandom(1)) * 2**26
+    assert 2**25 < (memory.resident() or 0) - resident < 2**27
+    del block
+    assert memory.on_device() is None or (memory.on_device() or 0) >= 0

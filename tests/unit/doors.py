@@ -1,0 +1,101 @@
+"""The doors with a desk behind them, and models that say what a test wants to hear."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import httpx
+from starlette.responses import Response
+
+import errors
+from api import app, moondream, native
+from gateway.desk import Desk
+from gateway.runners import RunnerClient
+from models.catalog import CATALOG
+from settings import Settings
+from tests.unit.loops import run
+from tests.unit.proxy import IDENTITY, FakeProxy
+from tests.unit.shelf import Shelf
+from vision.tasks import Answer, Failure, Job, Outcome, Task, Timing
+
+Said = str | errors.LookseeError
+
+
+def _plainly(job: Job) -> Said:
+    return {Task.CAPTION: "a red circle", Task.COLLECTIVE: "a red circle; a blue square", Task.QUERY: "yes"}[job.task]
+
+
+class Doors:
+    """All dialects over one desk. `says` is what every model answers to a job; `proxies` are the models by name."""
+
+    def __init__(self, says: Callable[[Job], Said] = _plainly, **settings: Any) -> None:
+        self.settings = Settings.model_construct(**settings)
+        self.proxies = {
+            name: FakeProxy(identity=replace(IDENTITY, model=name), answer=lambda job: _answer(says(job)))
+            for name in CATALOG
+        }
+        self.shelf = Shelf()
+        self.desk = Desk({name: RunnerClient(name, proxy) for name, proxy in self.proxies.items()}, self.shelf)
+        self.app = app.build(self.desk, self.settings)
+
+    def calls(self, model: str) -> list[list[Job]]:
+        """The jobs of each call to a model's runner."""
+        return [call.jobs for call in self.proxies[model].calls]
+
+    def post(self, path: str, *files: tuple[str, bytes], **params: Any) -> httpx.Response:
+        """A multipart request."""
+
+        async def main() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://looksee") as client:
+                return await client.post(path, params=params, files=[("images", file) for file in files])
+
+        return run(main())
+
+    def captions(self, *files: tuple[str, bytes], **params: Any) -> httpx.Response:
+        return self.post("/api/caption-images", *files, **params)
+
+    def collective(self, *files: tuple[str, bytes], **params: Any) -> httpx.Response:
+        return self.post("/api/caption-collective-images", *files, **params)
+
+    def native(self, task: Task, **body: Any) -> Response:
+        """The native API for several pictures."""
+        options: dict[str, Any] = {"caption_prompt": "", "flag_caption_prompt": "", **body}
+        return run(native.answer(task, self.desk, self.settings, _stay, **options))
+
+    def caption(self, **body: Any) -> Response:
+        options: dict[str, Any] = {"length": "normal", "model": "blip", "prompt": "", "max_new_tokens": None, **body}
+        return run(moondream.caption(self.desk, self.settings, _stay, **options))
+
+    def query(self, **body: Any) -> Response:
+        options: dict[str, Any] = {"model": "gemma", "max_new_tokens": None, **body}
+        return run(moondream.query(self.desk, self.settings, _stay, **options))
+
+
+def content(answer: Response | httpx.Response) -> Any:
+    return answer.json() if isinstance(answer, httpx.Response) else json.loads(bytes(answer.body))
+
+
+def error(answer: Response | httpx.Response) -> tuple[int, str, str | None]:
+    """Status, code and parameter, after checking the shape."""
+    body: Mapping[str, Any] = content(answer)
+    assert set(body["error"]) == {"code", "message", "param", "request_id"}
+    assert body["detail"] == body["error"]["message"]
+    return answer.status_code, body["error"]["code"], body["error"]["param"]
+
+
+def _answer(said: Said) -> Answer:
+    if isinstance(said, errors.LookseeError):
+        return Answer(failure=Failure.of(said))
+    return Answer(Outcome(said, "stop", 1, 2), None, Timing(0.1, 0.2, 0.3, 4.0))
+
+
+async def _stay() -> dict[str, Any]:
+    """The connection of a caller who waits."""
+    forever: Awaitable[Any] = asyncio.Event().wait()
+    await forever
+    return {"type": "http.disconnect"}
