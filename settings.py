@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from dotenv import load_dotenv
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
@@ -35,6 +35,10 @@ class ModelSettings(BaseModel):
         """What the rows of a running batch may cost together, in the unit of the model's `Row.cost`."""
         raise NotImplementedError
 
+    def options(self, *, sample: bool) -> dict[str, Any]:
+        """What else the model is loaded with; `sample` weights may want other defaults."""
+        return {}
+
 
 class _BoundByImageTokens(ModelSettings):
     """A model whose running batch takes memory by the tokens of its pictures, which stay as long as their rows run."""
@@ -54,7 +58,18 @@ class BlipSettings(_BoundByImageTokens):
     )
 
 
-class Blip2Settings(_BoundByImageTokens):
+class _Remembers(ModelSettings):
+    """A model that keeps what its vision tower made of a picture for further questions about it."""
+
+    feature_cache_bytes: NonNegativeInt = Field(
+        64 * 2**20, description="memory for the features of the latest pictures; 0: none are kept"
+    )
+
+    def options(self, *, sample: bool) -> dict[str, Any]:
+        return {"feature_bytes": self.feature_cache_bytes}
+
+
+class Blip2Settings(_BoundByImageTokens, _Remembers):
     """BLIP-2's Q-Former makes a few tokens of a picture, which stand before the prompt."""
 
     max_batch_image_tokens: PositiveInt = Field(
@@ -62,7 +77,7 @@ class Blip2Settings(_BoundByImageTokens):
     )
 
 
-class GemmaSettings(_BoundByImageTokens):
+class GemmaSettings(_BoundByImageTokens, _Remembers):
     """Gemma pools a picture to tokens that stand in the prompt; a collective caption has those of all its pictures."""
 
     max_batch_image_tokens: PositiveInt = Field(
@@ -70,7 +85,7 @@ class GemmaSettings(_BoundByImageTokens):
     )
 
 
-class InternVlmSettings(ModelSettings):
+class InternVlmSettings(_Remembers):
     """InternVL cuts a picture into square tiles of its resolution; each goes through the vision tower by itself."""
 
     max_batch_tiles: PositiveInt = Field(
@@ -83,6 +98,10 @@ class InternVlmSettings(ModelSettings):
     @property
     def batch_cost(self) -> int:
         return self.max_batch_tiles
+
+    def options(self, *, sample: bool) -> dict[str, Any]:
+        # The sample weights have learnt from pictures in one tile.
+        return {**super().options(sample=sample), "max_tiles": self.max_tiles or (1 if sample else 6)}
 
 
 class Settings(BaseSettings):

@@ -11,28 +11,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Query
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
-from starlette.convertors import Convertor, register_url_convertor
 
 import errors
+from api import paths
 from gateway.desk import Desk
-from models.catalog import CATALOG
 from settings import Settings
 from vision.tasks import Status
-
-
-class _ModelName(Convertor[str]):
-    """A model's name in a path. Any other is an unknown path, which is refused before BentoML counts it."""
-
-    regex = "|".join(CATALOG)
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
-
-
-register_url_convertor("model", _ModelName())
 
 
 def router(desk: Desk, settings: Settings) -> APIRouter:
@@ -75,12 +59,12 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         described = {name: _described(status) for name, status in zip(desk.runners, statuses, strict=True)}
         return {"models": described, "capacity": settings.model_capacity}
 
-    @routes.post("/models/{name:model}/load", summary="Load a model's weights")
+    @routes.post(f"/models/{paths.MODEL}/load", summary="Load a model's weights")
     async def load(name: str) -> dict[str, Any]:
         """Answers when they are loaded; 503 when that takes too long. Other models may be released for it."""
         return _described(await desk.runners[name].load(timeout=settings.request_timeout_seconds))
 
-    @routes.post("/models/{name:model}/unload", summary="Release a model's weights")
+    @routes.post(f"/models/{paths.MODEL}/unload", summary="Release a model's weights")
     async def unload(name: str) -> dict[str, Any]:
         """Waits for the requests it is at work on; 503 when they take too long. The next request loads it again."""
         return _described(await desk.runners[name].unload(timeout=settings.request_timeout_seconds))

@@ -16,7 +16,7 @@ from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 import errors
-from api import shape
+from api import paths, shape
 from api.context import REQUEST_ID, request_id_from
 from vision.images import mib
 
@@ -55,7 +55,7 @@ class Door:
     def _refusal(self, scope: Scope, headers: Headers) -> errors.LookseeError | None:
         """What can be refused before anything is read or counted: BentoML keeps metrics for every path it ever saw."""
         if all(route.matches(scope)[0] is Match.NONE for route in self.app.router.routes):
-            return errors.NotFound("There is nothing at this address.")
+            return paths.unknown(scope["path"])
         if not headers.get("content-type", "").isascii():
             return errors.InvalidRequest("The Content-Type header is malformed.")  # BentoML's access log fails on it
         length = headers.get("content-length", "0")

@@ -8,7 +8,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-import errors
+from api import paths
 from gateway.desk import Desk
 from models.catalog import CATALOG, Entry
 from models.weights import resolve
@@ -48,10 +48,8 @@ def router(_: Desk, settings: Settings) -> APIRouter:
     async def listed() -> Models:
         return Models(data=[_model(entry, settings) for entry in CATALOG.values()])
 
-    @routes.get("/{name}", summary="One model")
+    @routes.get(f"/{paths.MODEL}", summary="One model")
     async def one(name: str) -> Model:
-        if name not in CATALOG:
-            raise errors.ModelNotFound(f"There is no model '{name}'. There are: {', '.join(CATALOG)}.", param="model")
         return _model(CATALOG[name], settings)
 
     return routes

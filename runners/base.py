@@ -15,7 +15,6 @@ import functools
 import logging
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -43,21 +42,22 @@ _POLL_SECONDS = 0.05  # how often a model that is loaded looks whether another o
 _LEAST_TURN = 2.0  # seconds a model under load keeps its place while others wait, or as long as its loading took
 _LINGER = 0.1  # seconds without a call that make a model idle: callers that come one by one leave small gaps
 
+_WITHOUT_EFFECT = frozenset({"feature_bytes"})  # options that change no answer
+
 _AnyEngine: TypeAlias = Engine[Any, Any]
 
 
 class Runner:
     """Answers calls for one model. Lives on one event loop; loading and decoding happen in threads."""
 
-    def __init__(self, name: str, options: Callable[[weights.Source], dict[str, Any]] = lambda _: {}) -> None:
-        """`options` tells what else the model is loaded with."""
+    def __init__(self, name: str) -> None:
         forget_the_dead()
         config = settings()
         own = config.model(name)
         self.name = name
         self.source = weights.resolve(name, config.weights, own.weights)
         self.device, self.dtype = own.device or config.device, own.dtype or config.dtype
-        self.options = options(self.source)
+        self.options = own.options(sample=self.source.kind == "sample")
         self.limits = EngineLimits(
             queue=config.max_queue, rows=own.max_batch_rows, cost=own.batch_cost, prefill=own.max_prefill_rows
         )
@@ -258,9 +258,11 @@ class Runner:
 
     def _identify(self) -> Identity:
         found = self.source.identity()
-        if not self.options or found.fingerprint is None:
+        if found.fingerprint is None:
             return found
-        return replace(found, fingerprint=f"{found.fingerprint} {self.options}")  # answers depend on both
+        matter = {name: value for name, value in self.options.items() if name not in _WITHOUT_EFFECT}
+        # Answers depend on all of it: bfloat16 does not say quite what float32 says.
+        return replace(found, fingerprint=f"{found.fingerprint} {self.device} {self.dtype} {matter}")
 
     def _start(self, directory: Path) -> None:
         try:

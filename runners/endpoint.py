@@ -12,7 +12,6 @@ from pydantic import BaseModel
 import errors
 from departure import unless_gone
 from framework import LeanService
-from models.weights import Source
 from runners.base import Runner
 from vision.tasks import Call, Failure, Reply, Status
 
@@ -49,12 +48,7 @@ class Endpoint:
 
     def __init__(self) -> None:
         logging.getLogger("looksee").setLevel(logging.INFO)  # says when weights come and go; BentoML begins at WARNING
-        self.runner = Runner(self.model, self.options)
-
-    @staticmethod
-    def options(source: Source) -> dict[str, Any]:
-        """What else the model is loaded with."""
-        return {}
+        self.runner = Runner(self.model)
 
     @bentoml.api
     async def infer(self, call: Call, ctx: bentoml.Context) -> Replied:

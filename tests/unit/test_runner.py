@@ -143,18 +143,28 @@ def test_a_model_that_is_unloaded_leaves_nothing_and_comes_back(shelf: Shelf, ho
     run(main())
 
 
-def test_what_else_a_model_is_loaded_with_makes_other_answers(shelf: Shelf) -> None:
+@pytest.mark.parametrize(
+    ("own", "same"), [({"tiles": 4}, False), ({"feature_bytes": 9}, True), ({"dtype": "bfloat16"}, False)]
+)
+def test_what_else_a_model_is_loaded_with_may_make_other_answers(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, own: dict[str, Any], same: bool
+) -> None:
     async def main() -> None:
         async with running() as (plain,):
             await plain.load()
             assert set(shelf.how) == {"device", "dtype"}
-            tiled = Runner("blip", lambda source: {"tiles": len(source.kind)})
-            before = await tiled.identity()
-            await tiled.load()
-            assert shelf.how["tiles"] == len("local")
-            assert before == await tiled.identity() != await plain.identity()
+            if "dtype" in own:
+                configure(monkeypatch, dtype=own["dtype"])
+            else:
+                monkeypatch.setattr(settings.BlipSettings, "options", lambda self, *, sample: {} if sample else own)
+            other = Runner("blip")
+            before = await other.identity()
+            await other.load()
+            assert shelf.how == {**shelf.how, **own}
+            assert before == await other.identity()
+            assert (before == await plain.identity()) is same
             assert before.revision == (await plain.identity()).revision
-            await tiled.close()
+            await other.close()
 
     run(main())
 

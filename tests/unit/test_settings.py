@@ -55,7 +55,10 @@ SHARED: list[tuple[str, str, object]] = [  # by all models
 OWN: list[tuple[str, str, str, object]] = [
     ("blip", "MAX_BATCH_IMAGE_TOKENS", "577", 577),
     ("blip2", "MAX_BATCH_IMAGE_TOKENS", "64", 64),
+    ("blip2", "FEATURE_CACHE_BYTES", "0", 0),
     ("gemma", "MAX_BATCH_IMAGE_TOKENS", "512", 512),
+    ("gemma", "FEATURE_CACHE_BYTES", "1024", 1024),
+    ("intern_vlm", "FEATURE_CACHE_BYTES", "5", 5),
     ("intern_vlm", "MAX_BATCH_TILES", "9", 9),
     ("intern_vlm", "MAX_TILES", "12", 12),
 ]
@@ -314,3 +317,11 @@ def test_the_example_file_shows_the_defaults() -> None:
     assert os.environ["CACHE_TTL_SECONDS"] == "86400"
     for name, field in Settings.model_fields.items():
         assert getattr(filled, name) == field.default, name
+
+
+def test_what_a_model_is_loaded_with_depends_on_its_weights() -> None:
+    found = settings()
+    assert found.blip.options(sample=True) == {}
+    assert found.gemma.options(sample=False) == {"feature_bytes": 64 * 2**20}
+    assert found.intern_vlm.options(sample=True)["max_tiles"] == 1
+    assert found.intern_vlm.options(sample=False)["max_tiles"] == 6

@@ -1,0 +1,40 @@
+"""Model names in paths, and what is said of a path that does not exist.
+
+Only names of the catalogue match: BentoML keeps metrics for every path it ever saw, so invented ones must be refused
+before it counts them.
+"""
+
+from __future__ import annotations
+
+from starlette.convertors import Convertor, register_url_convertor
+
+import errors
+from models.catalog import CATALOG
+
+MODEL = "{name:model}"  # in a route: one of the catalogue's names
+
+_MODELS = ("/v1/models/", "/api/admin/models/")
+
+
+class _ModelName(Convertor[str]):
+    """What `MODEL` matches."""
+
+    regex = "|".join(CATALOG)
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("model", _ModelName())
+
+
+def unknown(path: str) -> errors.LookseeError:
+    """The error for a path that no route matches."""
+    for prefix in _MODELS:
+        name = path.removeprefix(prefix).partition("/")[0]
+        if path.startswith(prefix) and name not in CATALOG:
+            return errors.ModelNotFound(f"There is no such model. There are: {', '.join(CATALOG)}.", param="model")
+    return errors.NotFound("There is nothing at this address.")
