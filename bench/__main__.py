@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import platform
-import random
 import re
 import socket
 import subprocess
@@ -26,28 +25,17 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.load import Load, Picture, run
-from samples import scenes
+from bench.load import Load, run
+from bench.pictures import drawn
 from settings import settings
 
 LOADS = ((1, 1), (1, 8), (1, 32), (8, 4))  # pictures in a request, requests at a time
 MODELS = ("blip", "blip2", "gemma", "intern_vlm")
 RESULTS = Path(__file__).parent / "results"
-_SIDES = (160, 480)  # pixels
 _HEADINGS = (
     "model", "server", "requests x pictures", "captions/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "errors", "exact",
     "rows",
 )  # fmt: skip
-
-
-def drawn(count: int, seed: int) -> list[Picture]:
-    """Distinct scenes as JPEG files, with their captions."""
-    found = []
-    for number in range(count):
-        rng = random.Random(f"bench:{seed}:{number}")
-        scene = scenes.compose(rng, sides=_SIDES)
-        found.append((scenes.encode(scenes.draw(scene, rng), rng, ("JPEG",)), scene.caption()))
-    return found
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import aiohttp
 from tqdm import tqdm
 
-Picture = tuple[bytes, str]  # a file and its caption
+from bench.pictures import Picture
 
 
 @dataclass(frozen=True, slots=True)

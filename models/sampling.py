@@ -45,8 +45,10 @@ def _draw(logits: Tensor, rows: Sequence[Row]) -> Tensor:
     chances = scaled.softmax(-1)
     ranks = torch.arange(chances.shape[-1], device=logits.device)
     most = column([rule.top_k or chances.shape[-1] for rule in rules])
-    before = chances.cumsum(-1) - chances  # of the likelier ones: the token that crosses top_p still counts
-    kept = chances * ((ranks < most) & (before < column([rule.top_p for rule in rules])))
+    before = (
+        chances.cumsum(-1) - chances
+    )  # of the likelier ones; the token that crosses top_p still counts, and so the first always
+    kept = chances * ((ranks < most) & (before <= column([rule.top_p for rule in rules])))
     mass = kept.cumsum(-1)
     level = column([_uniform(row) for row in rows]) * mass[:, -1:]
     last = (kept > 0).sum(-1, keepdim=True) - 1

@@ -82,3 +82,7 @@ def test_a_seed_repeats_and_each_token_has_a_number_of_its_own() -> None:
 def test_a_token_without_a_chance_is_never_drawn() -> None:
     logits = torch.tensor([[0.0, float("-inf"), 0.0]])
     assert {choose(logits, [row(Sampling(1.0), seed)])[0] for seed in range(300)} == {0, 2}
+
+
+def test_a_top_p_of_nothing_leaves_the_likeliest() -> None:
+    assert set(frequencies(Sampling(1.0, top_p=0.0), count=50)) == {1}
