@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 PORT ?=
 WEIGHTS ?=
-MODEL ?= blip
+MODEL ?=
 BIN := .venv/bin
 
 .PHONY: help setup serve test lint types check format samples evaluate bench build image docs lock clean
@@ -38,13 +38,13 @@ format: setup  ## put the code into form
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 samples: setup  ## train the sample weights of MODEL (blip)
-	@$(BIN)/python -m samples.training $(MODEL)
+	@$(BIN)/python -m samples.training $(or $(MODEL),blip)
 
-evaluate: setup  ## measure the sample weights of MODEL through a running service
+evaluate: setup  ## measure the sample weights of MODEL (all) through a running service, best with MODEL_CAPACITY=0
 	@$(BIN)/python -m samples.evaluate $(MODEL)
 
-bench: setup  ## throughput beside a plain server, in one run
-	@$(BIN)/python -m bench
+bench: setup  ## throughput of MODEL (all) beside a plain server, in one run
+	@$(BIN)/python -m bench $(MODEL)
 
 build: setup  ## make the bento
 	@$(BIN)/bentoml build
