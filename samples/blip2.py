@@ -23,6 +23,7 @@ from transformers import (
 from models.pixels import Pixels
 from samples import bpe, exercises, language, tower
 from samples.exercises import Exercise
+from samples.language import Batch
 from samples.scenes import MAX_THINGS
 from samples.tower import CLIP_MEAN, CLIP_STD, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
 
@@ -117,8 +118,8 @@ class Lesson(language.Lesson):
         seen = self.model.get_image_features(pixel_values)
         return seen.last_hidden_state[:, 1:], seen.pooler_output
 
-    def hint(self, features: Tensor, labels: Tensor) -> Tensor:
-        return super().hint(features[:, :MAX_THINGS], labels)
+    def hint(self, features: Tensor, batch: Batch) -> Tensor:
+        return super().hint(features[:, :MAX_THINGS], batch)
 
     def seen_kinds(self, labels: Tensor) -> Tensor:
         kinds, places = labels.unbind(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -14,13 +15,14 @@ _SENTENCES = 3000
 Merges = list[tuple[str, str]]
 
 
-def byte_level(size: int) -> tuple[dict[str, int], Merges]:
-    """Vocabulary and merges over bytes, words with the space before them."""
+def byte_level(size: int, sentences: Sequence[str] = ()) -> tuple[dict[str, int], Merges]:
+    """Vocabulary and merges over bytes, words with the space before them; `sentences` are learnt too."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    return _trained(tokenizer, trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False))
+    trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
+    return _trained(tokenizer, trainer, sentences)
 
 
 def sentence_piece(size: int) -> tuple[dict[str, int], Merges]:
@@ -31,11 +33,13 @@ def sentence_piece(size: int) -> tuple[dict[str, int], Merges]:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts)
     bytes_ = [f"<0x{number:02X}>" for number in range(256)]
     trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=bytes_, show_progress=False)
-    return _trained(tokenizer, trainer)
+    return _trained(tokenizer, trainer, ())
 
 
-def _trained(tokenizer: Tokenizer, trainer: trainers.BpeTrainer) -> tuple[dict[str, int], Merges]:
-    tokenizer.train_from_iterator(_sentences(), trainer)
+def _trained(
+    tokenizer: Tokenizer, trainer: trainers.BpeTrainer, sentences: Sequence[str]
+) -> tuple[dict[str, int], Merges]:
+    tokenizer.train_from_iterator([*_sentences(), *sentences], trainer)
     model = json.loads(tokenizer.to_str())["model"]
     return model["vocab"], [tuple(merge) for merge in model["merges"]]
 

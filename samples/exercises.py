@@ -6,21 +6,24 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from samples.scenes import COLOURS, SHAPES, Scene
+from samples.scenes import COLOURS, NUMBERS, SHAPES, Scene, Thing
 from vision.prompts import YES_OR_NO
-from vision.tasks import Task
 
-NUMBERS = ("one", "two", "three")
+DETECT, POINT = "detect", "point"
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """A task about the pictures with these numbers, its words (none: the default prompt) and the right answer."""
+    """A task about the pictures with these numbers, its words (none: the default prompt) and the right answer.
 
-    task: Task
+    The answer of a task that looks for `things` is where they are.
+    """
+
+    task: str
     pictures: tuple[int, ...]
     words: str
-    answer: str
+    answer: str = ""
+    things: tuple[Thing, ...] = ()
 
 
 def questions(scene: Scene, rng: random.Random) -> list[tuple[str, str]]:
@@ -66,6 +69,21 @@ def varied(question: str, rng: random.Random) -> str:
     if rng.random() < 0.4 and question.lower().startswith("is there"):
         question = f"{question} {YES_OR_NO}"
     return question
+
+
+def searches(scene: Scene, rng: random.Random) -> list[str]:
+    """What may be looked for: a coloured shape, a shape and any shape that are there, and two things that are not."""
+    names = {thing.name for thing in scene.things}
+    shapes = {thing.shape for thing in scene.things}
+    near = {f"{thing.colour} {shape}" for thing in scene.things for shape in shapes} - names
+    absent = near if near and rng.random() < 0.7 else {f"{one} {other}" for one in COLOURS for other in SHAPES} - names
+    return [
+        rng.choice(sorted(names)),
+        rng.choice(sorted(shapes)),
+        "shape",
+        rng.choice(sorted(absent)),
+        rng.choice(sorted(set(SHAPES) - shapes)),
+    ]
 
 
 def collective(scenes: Sequence[Scene]) -> str:

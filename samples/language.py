@@ -1,4 +1,4 @@
-"""Teaching a model whose language part reads a picture's features among its tokens: BLIP-2, Gemma 3, InternVL3.
+"""Teaching a model whose language part reads a picture's features among its tokens: all but BLIP.
 
 A picture is seen once and serves several exercises of the batch: its caption, questions about it, and captions of
 several pictures together.
@@ -41,21 +41,21 @@ class Lesson(nn.Module):
         super().__init__()
         self.patch_loss = PatchLoss()
 
-    def see(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """Patches (pictures, patches, width) and features (pictures, tokens, text width)."""
+    def see(self, pixel_values: Any) -> tuple[Tensor, Tensor]:
+        """Patches (pictures, patches, width) and features (pictures, tokens, text width) of what `Collate` made."""
         raise NotImplementedError
 
-    def hint(self, features: Tensor, labels: Tensor) -> Tensor:
-        """A further loss that exists in training only; `labels` as for the patches.
+    def hint(self, features: Tensor, batch: Batch) -> Tensor:
+        """A further loss that exists in training only.
 
         A picture token that a thing covers should be near the words for that thing's colour and shape. Without this
         questions of the kind "Is there a red circle?" are answered with yes for a long time.
         """
-        kinds = self.seen_kinds(labels)
+        kinds = self.seen_kinds(batch["patch_labels"])
         things = nn.functional.layer_norm(features[kinds > 0], features.shape[-1:])
         kind = kinds[kinds > 0] - 1
         colours, shapes = kind // len(SHAPES), kind % len(SHAPES)
-        words = self.model.get_input_embeddings().weight
+        words = self.words()
         return cross_entropy(things @ words[self.colour_words].T, colours) + cross_entropy(
             things @ words[self.shape_words].T, shapes
         )
@@ -70,12 +70,28 @@ class Lesson(nn.Module):
         self.colour_words = torch.tensor([word(colour) for colour in COLOURS])
         self.shape_words = torch.tensor([word(shape) for shape in SHAPES])
 
+    def words(self) -> Tensor:
+        """The embeddings of all words, (vocabulary, width)."""
+        weight: Tensor = self.model.get_input_embeddings().weight
+        return weight
+
+    def embed(self, rows: Batch) -> Tensor:
+        """The embeddings of a group's tokens (rows, length, width); the pictures' are not there yet."""
+        embeddings: Tensor = self.model.get_input_embeddings()(rows["ids"])
+        return embeddings
+
     def read(self, embeddings: Tensor, positions: Tensor, sees: Tensor, pictures: Tensor) -> Tensor:
         """Hidden states (rows, length, width).
 
         `sees` (rows, length, length) tells which token may see which; `pictures` (rows, length) marks picture tokens.
         """
         raise NotImplementedError
+
+    def judge(self, hidden: Tensor, rows: Batch) -> tuple[Tensor, Tensor]:
+        """The loss of a group's hidden states, and which of the asked tokens, in their order, are right."""
+        asked = rows["targets"] != IGNORED
+        logits, targets = self.model.get_output_embeddings()(hidden[asked]), rows["targets"][asked]
+        return cross_entropy(logits, targets), logits.argmax(-1) == targets
 
     def tower(self) -> nn.Module:
         """The part that begins with what BLIP has learnt."""
@@ -88,21 +104,17 @@ class Lesson(nn.Module):
         """Loss and figures for the curve. `progress` runs from 0 to 1 over the whole training."""
         patches, features = self.see(batch["pixel_values"])
         patch_loss = self.patch_loss(patches, batch["patch_labels"])
-        hints = patch_loss + self.hint(features, batch["patch_labels"])
+        hints = patch_loss + self.hint(features, batch)
         loss = max(0.0, 1 - progress / _PATCH_LOSS_ENDS) * hints
         figures = {"patch": patch_loss.item()}
         for rows in batch["groups"]:
-            ids, targets = rows["ids"], rows["targets"]
-            pictures = ids == self.image_token
-            embeddings = self.model.get_input_embeddings()(ids)
+            pictures = rows["ids"] == self.image_token
             seen = features[rows["pictures"]].flatten(0, 1)
-            embeddings = embeddings.masked_scatter(pictures[..., None], seen)
+            embeddings = self.embed(rows).masked_scatter(pictures[..., None], seen)
             hidden = self.read(embeddings, rows["positions"], sees(rows["parts"]), pictures)
-            asked = targets != IGNORED
-            logits = self.model.get_output_embeddings()(hidden[asked])
-            loss = loss + cross_entropy(logits, targets[asked])
-            right = logits.argmax(-1) == targets[asked]
-            numbers = rows["numbers"][asked]
+            own_loss, right = self.judge(hidden, rows)
+            loss = loss + own_loss
+            numbers = rows["numbers"][rows["targets"] != IGNORED]
             exact = torch.ones(len(rows["tasks"]), dtype=torch.bool).index_put_((numbers[~right],), torch.tensor(False))
             for task in dict.fromkeys(rows["tasks"]):
                 own = torch.tensor([other == task for other in rows["tasks"]])
@@ -121,7 +133,7 @@ class Collate:
 
     def __init__(
         self,
-        pixels: Callable[[Any], Tensor],
+        pixels: Callable[[Any], Any],
         ids: Callable[[Exercise], list[int]],
         answer: Callable[[Exercise], list[int]],
         *,
@@ -143,19 +155,25 @@ class Collate:
                 several.append([Exercise(Task.COLLECTIVE, tuple(chosen), rng.choice(_TOGETHER), text)])
             groups.append(self._group(several))
         return {
-            "pixel_values": torch.stack([self.pixels(picture) for _, picture in pairs]),
+            "pixel_values": self._together([self.pixels(picture) for _, picture in pairs]),
             "patch_labels": torch.tensor([patch_labels(scene) for scene in found]),
             "groups": groups,
         }
 
+    def _together(self, pixels: Sequence[Any]) -> Any:
+        """The pixels of all pictures, as the lesson sees them."""
+        return torch.stack(list(pixels))
+
     def _about(self, number: int, scene: Scene, rng: random.Random) -> list[Exercise]:
         """What is asked about one picture: its caption, and questions of every kind."""
-        found = [Exercise(Task.CAPTION, (number,), self.caption_words(rng), scene.caption())]
+        caption = Exercise(Task.CAPTION, (number,), self.caption_words(rng), scene.caption())
+        return [caption, *self._questions(number, scene, rng, ROUNDS)]
+
+    def _questions(self, number: int, scene: Scene, rng: random.Random, rounds: int) -> list[Exercise]:
         asked: dict[str, str] = {}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             asked |= dict(exercises.questions(scene, rng))
-        found += [Exercise(Task.QUERY, (number,), exercises.varied(words, rng), text) for words, text in asked.items()]
-        return found
+        return [Exercise(Task.QUERY, (number,), exercises.varied(words, rng), text) for words, text in asked.items()]
 
     def _group(self, rows: Sequence[Sequence[Exercise]]) -> Batch:
         """One sequence for each row of exercises about the same pictures.

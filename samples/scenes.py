@@ -24,7 +24,9 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "black": (25, 25, 25),
 }
 SHAPES = ("circle", "square", "triangle", "cross")
-MAX_THINGS = 3
+NUMBERS = ("one", "two", "three")
+PLACES = ("on the left", "in the middle", "on the right")
+MAX_THINGS = len(NUMBERS)
 
 _COLOUR_SHIFT = 20  # each channel may be off by this much
 _RADIUS = (0.09, 0.20)  # half-width, in parts of the short side
@@ -59,11 +61,33 @@ class Scene:
 
     def caption(self) -> str:
         """`a red circle` / `a red circle and a blue square` / `a red circle, a blue square and a green cross`."""
-        names = [f"a {thing.name}" for thing in self.things]
-        return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+        return _listed([f"a {thing.name}" for thing in self.things])
+
+    def short_caption(self) -> str:
+        """`one shape` / `two shapes` / `three shapes`."""
+        count = len(self.things)
+        return f"{NUMBERS[count - 1]} shape{'s' * (count > 1)}"
+
+    def long_caption(self) -> str:
+        """The caption with places: `a red circle on the left and a blue square on the right`.
+
+        Of several things the first is on the left and the last on the right, as they are beside each other. One thing
+        alone has the place of the third of the width in which its centre is.
+        """
+        alone = PLACES[int(3 * self.things[0].x)]
+        places = {1: (alone,), 2: PLACES[::2], 3: PLACES}[len(self.things)]
+        return _listed([f"a {thing.name} {place}" for thing, place in zip(self.things, places, strict=True)])
+
+    def find(self, words: str) -> tuple[Thing, ...]:
+        """The things that are meant by `red circle`, `circle` or `shape`, from left to right."""
+        return tuple(thing for thing in self.things if words in (thing.name, thing.shape, "shape"))
 
     def with_size(self, width: int, height: int) -> Scene:
         return replace(self, width=width, height=height)
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def compose(rng: random.Random, *, count: int | None = None, sides: tuple[int, int] = (64, 1024)) -> Scene:

@@ -28,7 +28,7 @@ from samples import scenes
 from samples.scenes import Scene
 from vision.images import decode
 
-MODELS = ("blip", "blip2", "gemma", "intern_vlm")
+MODELS = ("blip", "blip2", "gemma", "intern_vlm", "moondream")
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _SIDES = (64, 400)  # pixels; larger pictures cost time to draw and look alike once resized
 _PEAK_RATE = 1.5e-3

@@ -7,16 +7,23 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Dialog, FilePayload, Locator, Page, Route, expect, sync_playwright
 
+from models.catalog import CATALOG
+from models.weights import SAMPLES
 from tests.pictures import TEXT, scene
 from tests.serving import Service
+from vision.tasks import Task
 
 _SWITCHES = (
     "--no-sandbox",
@@ -29,6 +36,7 @@ _SWITCHES = (
 )
 _PATIENCE_MS = 60_000  # the first caption waits for the weights
 _ASK = "**/api/caption-images*"
+SAMPLE = "a red circle, a blue square and a green triangle"  # what ui/sample.png shows
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +104,48 @@ def _card(page: Page, name: str) -> Locator:
     return page.get_by_role("article", name=name, exact=True)
 
 
+def _able(task: Task) -> list[str]:
+    """The models that have a task and whose sample weights are here."""
+    return [
+        name
+        for name, entry in CATALOG.items()
+        if task in entry.tasks and (SAMPLES / name / "model.safetensors").is_file()
+    ]
+
+
+def _model(page: Page, name: str) -> Locator:
+    return page.locator(f"#models input[value={name}]")
+
+
+def _tile(page: Page, name: str) -> Locator:
+    return page.locator(".tile").filter(has=page.locator(f"input[value={name}]"))
+
+
+def _mode(page: Page, title: str) -> Locator:
+    return page.get_by_role("radio", name=title, exact=True)
+
+
+def _run(page: Page) -> None:
+    page.locator("#run").click()
+
+
+def _saved(page: Page, kind: str) -> str:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=f"Download results as {kind}").click()
+    return Path(download.value.path()).read_text(encoding="utf-8-sig")
+
+
+def _answered(page: Page, path: str, content: object, *, status: int = 200, times: int | None = None) -> None:
+    """Let `path` answer `content` in the service's place."""
+    page.route(f"**{path}*", lambda route: route.fulfill(status=status, json=content), times=times)
+
+
+def _states(**changed: str) -> dict[str, object]:
+    """What /health says when the models have these states; the others are not loaded."""
+    models = dict.fromkeys(CATALOG, "unloaded") | changed
+    return {"status": "healthy", "models": models, "redis": "up", "version": "0", "environment": "test"}
+
+
 def _expected_tags(caption: str) -> list[str]:
     """Of a scene with one thing: `a red circle` has the tags red, circle and red circle."""
     _, colour, shape = caption.split()
@@ -107,23 +157,30 @@ def test_dropped_pictures_get_captions_and_tags(page: Page) -> None:
     _drop(page, *((name, content) for name, (content, _) in pictures.items()))
     for name, (_, caption) in pictures.items():
         card = _card(page, name)
-        expect(card.locator(".caption")).to_have_text(caption)
+        expect(card.locator(".text")).to_have_text(caption)
         expect(card.get_by_role("listitem")).to_have_text(_expected_tags(caption))
         expect(card.locator(".cached")).to_be_hidden()
         expect(card.locator(".seconds")).to_contain_text("s")
     expect(page.locator("#live")).to_have_text("2 captions")
     expect(page.locator("#sample-weights")).to_be_visible()
-    expect(page.locator("#model option")).to_have_text("blip (ready)")
+    expect(_model(page, "blip")).to_be_checked()
+    expect(_tile(page, "blip").locator(".word")).to_have_text("ready")
+    expect(page.locator("#facts")).to_contain_text(
+        "Sample weights: it knows drawn scenes of coloured shapes, nothing else"
+    )
+    expect(page.locator("#facts")).to_contain_text(
+        "224 M parameters, 0.4 GB as bfloat16; licence: bsd\u20113\u2011clause"
+    )
 
 
 def test_asking_again_is_answered_from_the_cache(page: Page) -> None:
     content, caption = scene("page again")
     _choose(page, ("again.png", content))
     card = _card(page, "again.png")
-    expect(card.locator(".caption")).to_have_text(caption)
-    page.get_by_role("button", name="Ask again").click()
-    expect(card.get_by_text("from cache")).to_be_visible()
-    expect(card.locator(".caption")).to_have_text(caption)
+    expect(card.locator(".text")).to_have_text(caption)
+    page.get_by_role("button", name="Caption again").click()
+    expect(card.get_by_text("cached")).to_be_visible()
+    expect(card.locator(".text")).to_have_text(caption)
     expect(page.locator("#line")).to_have_text("1 caption, 1 from cache")
 
 
@@ -131,31 +188,31 @@ def test_a_new_prompt_is_asked_with_enter(page: Page) -> None:
     content, caption = scene("page prompt")
     _choose(page, ("prompt.png", content))
     card = _card(page, "prompt.png")
-    expect(card.locator(".caption")).to_have_text(caption)
+    expect(card.locator(".text")).to_have_text(caption)
     page.get_by_label("Caption prompt").fill("a photo of")
-    expect(page.locator("#again")).to_contain_class("due")
+    expect(page.locator("#run")).to_contain_class("due")
     page.get_by_label("Caption prompt").press("Enter")
-    expect(card.locator(".caption")).to_have_text(f"a photo of {caption}")
-    expect(page.locator("#again")).not_to_contain_class("due")
+    expect(card.locator(".text")).to_have_text(f"a photo of {caption}")
+    expect(page.locator("#run")).not_to_contain_class("due")
 
 
 def test_a_pasted_picture_is_captioned(page: Page) -> None:
     content, caption = scene("page pasted")
     _transfer(page, "paste", "clipboardData", ("image.png", content))
-    expect(_card(page, "pasted-1.png").locator(".caption")).to_have_text(caption)
+    expect(_card(page, "pasted-1.png").locator(".text")).to_have_text(caption)
 
 
 def test_the_sample_picture_is_captioned(page: Page) -> None:
     page.get_by_role("button", name="Try a sample picture").click()
     expect(_card(page, "sample.png")).to_have_attribute("aria-busy", "false")
-    expect(_card(page, "sample.png").locator(".caption")).to_contain_text("a ")
+    expect(_card(page, "sample.png").locator(".text")).to_have_text(SAMPLE)
     expect(page.locator("img[src='/ui/sample.png'], .blank")).to_have_count(0)
 
 
 def test_a_text_file_fails_alone(page: Page) -> None:
     content, caption = scene("page neighbour")
     _drop(page, ("notes.jpg", TEXT), ("neighbour.png", content))
-    expect(_card(page, "neighbour.png").locator(".caption")).to_have_text(caption)
+    expect(_card(page, "neighbour.png").locator(".text")).to_have_text(caption)
     failed = _card(page, "notes.jpg")
     expect(failed.locator(".message")).to_have_text("The file is not a JPEG, PNG or WebP picture.")
     expect(failed.locator(".code")).to_have_text("unsupported_image_type")
@@ -174,7 +231,7 @@ def test_a_busy_service_is_asked_again(page: Page) -> None:
     card = _card(page, "busy.png")
     expect(card.get_by_text("Trying again in 1 s")).to_be_visible()
     expect(card.locator(".message")).to_have_text("Too many are waiting.")
-    expect(card.locator(".caption")).to_have_text(caption)
+    expect(card.locator(".text")).to_have_text(caption)
     expect(card.locator(".problem")).to_be_hidden()
 
 
@@ -187,7 +244,7 @@ def test_a_lost_network_is_told_and_failed_pictures_are_retried(page: Page) -> N
     expect(page.get_by_role("alert")).to_be_visible()
     page.context.set_offline(False)
     page.get_by_role("button", name="Retry 1 failed").click()
-    expect(card.locator(".caption")).to_have_text(caption)
+    expect(card.locator(".text")).to_have_text(caption)
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
@@ -210,14 +267,10 @@ def test_results_are_saved_as_json_and_csv(page: Page) -> None:
     name = '=cmd("x").png'
     _choose(page, (name, content), ("notes.png", TEXT))
     expect(page.locator("#line")).to_have_text("1 caption, 1 failed")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download results as JSON").click()
-    good, bad = json.loads(Path(download.value.path()).read_text())
+    good, bad = json.loads(_saved(page, "JSON"))
     assert (good["filename"], good["caption"], good["model"]) == (name, caption, "blip")
     assert bad["error"]["code"] == "unsupported_image_type"
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download results as CSV").click()
-    text = Path(download.value.path()).read_text(encoding="utf-8-sig")
+    text = _saved(page, "CSV")
     good, bad = csv.DictReader(io.StringIO(text))
     # The quote in front keeps a spreadsheet from running the name as a formula.
     assert (good["filename"], good["caption"]) == ("'" + name, caption)
@@ -236,7 +289,7 @@ def test_a_hostile_name_is_only_text(page: Page) -> None:
     page.on("dialog", refuse)
     _drop(page, (name, content))
     card = _card(page, name)
-    expect(card.locator(".caption")).to_have_text(caption)
+    expect(card.locator(".text")).to_have_text(caption)
     expect(card.locator(".name")).to_have_text(name)
     expect(card.locator("img")).to_have_count(1)
     assert dialogs == []
@@ -272,6 +325,17 @@ def test_nothing_leaves_the_origin(browser: Browser, service: Service, path: str
     if path == "/":
         _choose(page, ("origin.png", scene("page origin")[0]))
         expect(page.locator("#line")).to_contain_text("1 caption")
+        _answered(page, "/api/caption-collective-images", {"collective_caption": "together", "tags": []})
+        _answered(page, "/query", {"answer": "alone"})
+        _model(page, "gemma").check()
+        _mode(page, "One caption for all").check()
+        _run(page)
+        expect(page.locator("#together .text")).to_have_text("together")
+        _mode(page, "Ask").check()
+        page.locator("#words").fill("What?")
+        _run(page)
+        expect(page.locator(".thread .text")).to_have_text("alone")
+        page.get_by_role("button", name="Code", exact=True).click()
     else:
         expect(page.get_by_text("/api/caption-images").first).to_be_visible()
     page.wait_for_load_state("networkidle" if path != "/" else "load")
@@ -287,9 +351,318 @@ def test_a_phone_never_scrolls_sideways(page: Page, scheme: str) -> None:
     def overhang() -> object:
         return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
 
+    long = "Donaudampfschifffahrt" * 9
+    both = {"cache": True, "model": "gemma", "revision": "0", "weights": "sample", "tags": [long, "red"]}
+    flags = {"flagged": True, "flag_evaluated": True}
+    _answered(page, "/api/caption-collective-images", {"collective_caption": long, "count": 2, **both, **flags})
+    _answered(page, "/query", {"answer": long, **both})
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": 360, "height": 640})
+    expect(_model(page, "blip")).to_be_checked()
     assert overhang() == 0
+    assert page.evaluate("document.querySelector('#choose').getBoundingClientRect().bottom < innerHeight")
     _choose(page, (f"{'long' * 40}.png", scene("page phone")[0]), ("notes.png", TEXT))
     expect(page.locator("#line")).to_contain_text("1 failed")
+    expect(page.locator("#results")).to_be_in_viewport()  # though it lies below the panel
     assert overhang() == 0
+    _model(page, "gemma").check()
+    page.get_by_label("Flag question").fill(long)
+    _mode(page, "One caption for all").check()
+    _run(page)
+    expect(page.locator("#together .text")).to_have_text(long)
+    expect(page.locator("#together .verdict")).to_have_text("yes")
+    assert overhang() == 0
+    _mode(page, "Ask").check()
+    page.locator("#words").fill(long)
+    _run(page)
+    expect(page.locator("#line")).to_have_text("2 answers, 2 from cache")
+    assert overhang() == 0
+    page.get_by_role("button", name="Code", exact=True).click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert overhang() == 0
+
+
+def test_what_a_model_cannot_do_is_said_with_one_that_can(page: Page) -> None:
+    _answered(page, "/health", _states(blip="ready"))
+    page.reload()
+    expect(_mode(page, "Caption each picture")).to_be_checked()
+    for title, reason in (
+        ("One caption for all", "BLIP base sees one picture at a time."),
+        ("Ask", "BLIP base answers no questions."),
+    ):
+        expect(_mode(page, title)).to_be_disabled()
+        expect(page.get_by_text(reason)).to_be_visible()
+    expect(page.get_by_label("Flag question")).to_be_disabled()
+    page.locator(".choice[data-kind=ask]").get_by_role("button", name="Use InternVL3 1B").click()
+    expect(_model(page, "intern_vlm")).to_be_checked()
+    expect(_mode(page, "Ask")).to_be_checked()
+    expect(_mode(page, "Ask")).to_be_focused()
+    page.reload()
+    expect(_mode(page, "Ask")).to_be_checked()  # the address has it
+    _model(page, "blip2").check()
+    expect(_mode(page, "Ask")).to_be_checked()
+    expect(_mode(page, "One caption for all")).to_be_disabled()
+    _model(page, "blip").check()
+    expect(_mode(page, "Caption each picture")).to_be_checked()
+    expect(page.locator("#live")).to_have_text("BLIP base cannot do that; back to captions")
+    _answered(page, "/health", _states(blip="ready", gemma="ready"))
+    page.reload()
+    expect(page.get_by_role("button", name="Use Gemma 3 4B")).to_have_count(2)  # it is there already
+    page.evaluate("location.hash = 'blip/ask'")
+    expect(_mode(page, "Caption each picture")).to_be_checked()
+    page.evaluate("location.hash = 'intern_vlm/all'")
+    expect(_model(page, "intern_vlm")).to_be_checked()
+    expect(_mode(page, "One caption for all")).to_be_checked()
+
+
+def test_a_slow_load_is_told_as_it_is(page: Page) -> None:
+    held: list[Route] = []
+    _answered(page, "/health", _states(blip="ready"))
+    page.reload()
+    expect(_tile(page, "gemma").locator(".word")).to_have_text("on first use")
+    page.route(_ASK, lambda route: held.append(route))
+    _model(page, "gemma").check()
+    expect(page.locator("#facts")).to_contain_text("It is not loaded: the first answer waits for that.")
+    _choose(page, ("slow.png", scene("page slow")[0]))
+    status = _card(page, "slow.png").locator(".status")
+    expect(status).to_contain_text("Loading Gemma 3 4B…")
+    _answered(page, "/health", _states(blip="ready", gemma="waiting"))
+    expect(status).to_contain_text("Gemma 3 4B waits for its place in memory…")
+    _answered(page, "/health", _states(gemma="loading"))
+    expect(status).to_have_text(re.compile(r"Loading Gemma 3 4B… \d+ s"))
+    expect(_tile(page, "gemma").locator(".word")).to_have_text("loading…")
+    expect(_tile(page, "blip").locator(".word")).to_have_text("on first use")
+    _answered(page, "/health", _states(gemma="ready"))
+    expect(status).to_contain_text("Looking…")
+    found = {"filename": "slow.png", "caption": "there", "tags": [], "flagged": False, "flag_evaluated": False}
+    found |= {"cache": False, "model": "gemma", "revision": "0", "weights": "hub"}
+    held[0].fulfill(json={"results": [found]})
+    expect(_card(page, "slow.png").locator(".text")).to_have_text("there")
+    expect(page.locator("#sample-weights")).to_be_hidden()
+
+
+def test_weights_that_are_missing_are_not_waited_for(page: Page) -> None:
+    error = {"code": "weights_unavailable", "message": "They could not be fetched.", "param": None, "request_id": "1"}
+    _answered(page, "/health", _states(gemma="failed"))
+    page.route(
+        _ASK,
+        lambda route: route.fulfill(
+            status=503, headers={"Retry-After": "30"}, json={"detail": error["message"], "error": error}
+        ),
+    )
+    page.reload()
+    _model(page, "gemma").check()
+    _choose(page, ("missing.png", scene("page missing")[0]))
+    card = _card(page, "missing.png")
+    expect(card.locator(".message")).to_have_text("They could not be fetched.")
+    expect(page.locator("#line")).to_have_text("0 captions, 1 failed")
+    expect(page.locator("#facts")).to_contain_text("It could not be loaded. The next question tries again.")
+
+
+def test_a_flag_says_what_the_model_said(page: Page) -> None:
+    _model(page, "gemma").check()
+    page.get_by_label("Flag question").fill("Is there a cat?")
+    for flagged, evaluated, verdict in (
+        (True, True, "yes"),
+        (False, True, "no"),
+        (None, True, "not understood"),
+        (None, False, "not answered"),
+    ):
+        name = f"{verdict}.png"
+        found = {"filename": name, "caption": "a cat", "tags": ["cat"], "flagged": flagged, "flag_evaluated": evaluated}
+        found |= {"cache": False, "model": "gemma", "revision": "0", "weights": "hub"}
+        _answered(page, "/api/caption-images", {"results": [found]})
+        _choose(page, (name, scene("page flag")[0]))
+        expect(_card(page, name).locator(".flag-question")).to_have_text("Is there a cat?")
+        expect(_card(page, name).locator(".verdict")).to_have_text(verdict)
+
+
+def test_no_mouse_is_needed(page: Page) -> None:
+    asked: list[Any] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.post_data_json)
+        route.fulfill(json={"answer": "two", "cache": False, "model": "gemma", "revision": "0", "weights": "hub"})
+
+    page.route("**/query", answer)
+    _model(page, "blip").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(_model(page, "gemma")).to_be_checked()
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    expect(_mode(page, "One caption for all")).to_be_checked()
+    _choose(page, *((f"{number}.png", scene(f"page keys {number}")[0]) for number in range(3)))
+    expect(page.get_by_role("button", name="Move 0.png earlier")).to_be_disabled()
+    page.get_by_role("button", name="Move 0.png later").press("Enter")
+    expect(page.get_by_role("button", name="Move 0.png later")).to_be_focused()
+    expect(page.locator("#live")).to_have_text("0.png is now 2 of 3")
+    page.keyboard.press("Enter")
+    expect(_card(page, "0.png")).to_be_focused()  # its button is disabled now, and nothing else would have the focus
+    expect(page.locator(".name")).to_have_text(["1.png", "2.png", "0.png"])
+    _mode(page, "One caption for all").press("ArrowDown")
+    expect(_mode(page, "Ask")).to_be_checked()
+    page.get_by_label("Ask about 2.png").fill("How many?")
+    page.get_by_label("Ask about 2.png").press("Enter")
+    expect(page.locator("#live")).to_have_text("two")
+    expect(_card(page, "2.png").locator(".thread .words")).to_have_text(["How many?"])
+    page.locator("#words").fill("What is it?")
+    page.locator("#words").press("Enter")
+    expect(page.locator("#live")).to_have_text("4 answers")  # and not each of them
+    assert [one["question"] for one in asked] == ["How many?"] + ["What is it?"] * 3
+    page.get_by_role("button", name="Code", exact=True).press("Enter")
+    expect(page.get_by_role("dialog", name="The same from a program")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Code", exact=True)).to_be_focused()
+
+
+def test_pictures_are_dragged_to_another_place(page: Page) -> None:
+    _model(page, "gemma").check()
+    _mode(page, "One caption for all").check()
+    _choose(page, *((f"{number}.png", scene(f"page drag {number}")[0]) for number in range(3)))
+    expect(page.locator("#order-hint")).to_contain_text("Move them with the arrows or by dragging.")
+    page.evaluate("new MutationObserver(() => { window.veiled ||= !veil.hidden; }).observe(veil, { attributes: true })")
+    _card(page, "2.png").locator(".frame").hover()
+    page.mouse.down()
+    _card(page, "0.png").locator(".frame").hover()
+    _card(page, "0.png").locator(".frame").hover(position={"x": 20, "y": 20})
+    expect(page.locator(".held")).to_have_count(1)
+    page.mouse.up()
+    expect(page.locator(".held")).to_have_count(0)
+    assert not page.evaluate("window.veiled")  # the veil is for files
+    expect(page.locator(".name")).to_have_text(["2.png", "0.png", "1.png"])
+    expect(page.get_by_role("button", name="Move 2.png earlier")).to_be_disabled()
+
+
+@pytest.mark.parametrize("model", list(CATALOG))
+def test_a_model_does_all_that_it_can(page: Page, model: str) -> None:
+    if model not in _able(Task.CAPTION):
+        pytest.skip("its sample weights are not here")
+    tasks = CATALOG[model].tasks
+    pictures = [scene(f"page tasks {number}", count=number) for number in (1, 2)]
+    (_, first), (_, second) = pictures
+    _model(page, model).check()
+    if Task.QUERY in tasks:
+        page.get_by_label("Flag question").fill(f"Is there {first}?")
+    _choose(page, *((f"{number}.png", data) for number, (data, _) in enumerate(pictures, 1)))
+    for name, caption in (("1.png", first), ("2.png", second)):
+        expect(_card(page, name).locator(".captioned .text")).to_have_text(caption)
+    flags = page.locator(".captioned .verdict")
+    if Task.QUERY not in tasks:
+        expect(flags.and_(page.locator(":visible"))).to_have_count(0)
+        return
+    expect(flags).to_have_text(["yes", "no"])
+    rows = json.loads(_saved(page, "JSON"))
+    assert [(row["flagged"], row["flag_evaluated"]) for row in rows] == [(True, True), (False, True)]
+
+    _mode(page, "Ask").check()
+    page.get_by_role("button", name="How many shapes are there?").click()
+    expect(_card(page, "1.png").locator(".thread .text")).to_have_text("one")
+    expect(_card(page, "2.png").locator(".thread .text")).to_have_text("two")
+    page.get_by_label("Ask about 1.png").fill(f"What shape is {first.split()[1]}?")
+    page.get_by_label("Ask about 1.png").press("Enter")
+    expect(_card(page, "1.png").locator(".thread .text")).to_have_text(["one", first.split()[2]])
+    expect(_card(page, "2.png").locator(".thread .text")).to_have_text(["two"])
+    rows = list(csv.DictReader(io.StringIO(_saved(page, "CSV"))))
+    assert [(row["filename"], row["question"], row["answer"]) for row in rows] == [
+        ("1.png", "How many shapes are there?", "one"),
+        ("1.png", f"What shape is {first.split()[1]}?", first.split()[2]),
+        ("2.png", "How many shapes are there?", "two"),
+    ]
+    if Task.COLLECTIVE not in tasks:
+        return
+
+    _mode(page, "One caption for all").check()
+    page.get_by_label("Flag question").fill("")
+    page.get_by_role("button", name="Write caption").click()
+    expect(page.locator("#together .text")).to_have_text(f"{first}; {second}")
+    expect(page.locator("#run")).not_to_contain_class("due")
+    page.get_by_role("button", name="Move 1.png later").click()
+    expect(page.locator("#order-hint")).to_have_text("The order has changed since.")
+    expect(page.locator("#run")).to_contain_class("due")
+    page.get_by_role("button", name="Write caption").click()
+    expect(page.locator("#together .text")).to_have_text(f"{second}; {first}")
+    (row,) = json.loads(_saved(page, "JSON"))
+    assert (row["filenames"], row["count"]) == (["2.png", "1.png"], 2)
+    assert row["collective_caption"] == f"{second}; {first}"
+
+    _mode(page, "Caption each picture").check()  # what was there stays
+    expect(_card(page, "1.png").locator(".captioned .text")).to_have_text(first)
+
+
+def test_a_file_that_one_caption_cannot_be_about_is_named(page: Page) -> None:
+    _model(page, _able(Task.COLLECTIVE)[-1]).check()
+    _mode(page, "One caption for all").check()
+    _choose(page, ("good.png", scene("page blamed")[0]), ("notes.jpg", TEXT))
+    _run(page)
+    together = page.locator("#together")
+    expect(together.locator(".message")).to_have_text("'notes.jpg': The file is not a JPEG, PNG or WebP picture.")
+    expect(page.locator("#line")).to_have_text("0 captions, 1 failed")
+    page.get_by_role("button", name="Remove notes.jpg").click()
+    expect(page.locator("#order-hint")).to_have_text("The pictures have changed since.")
+    together.get_by_role("button", name="Try all pictures again").click()
+    expect(together.locator(".text")).to_have_text(scene("page blamed")[1])
+
+
+def test_the_sample_picture_is_asked_about(page: Page) -> None:
+    _model(page, _able(Task.QUERY)[-1]).check()
+    _mode(page, "Ask").check()
+    page.get_by_role("button", name="Try a sample picture").click()
+    expect(_card(page, "sample.png").locator(".thread .words")).to_have_text(["What color is the circle?"])
+    expect(_card(page, "sample.png").locator(".thread .text")).to_have_text(["red"])
+    _card(page, "sample.png").get_by_role("button", name="Remove sample.png").click()
+    _mode(page, "One caption for all").check()
+    page.get_by_role("button", name="Try two sample pictures").click()
+    expect(page.locator("#together .text")).to_have_text(f"{SAMPLE}; a yellow cross and a purple circle")
+
+
+def test_the_code_asks_the_same(page: Page, tmp_path: Path) -> None:
+    """What the dialog shows runs as it is, with names and words that a shell and a form would take apart."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    name = 'it\'s "a";b, $c.png'
+    content, caption = scene("page code")
+    other, second = scene("page code too")
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "2.png").write_bytes(other)
+
+    def run(language: str) -> str:
+        page.get_by_role("button", name="Code", exact=True).click()
+        page.get_by_role("button", name=f"Copy as {'curl' if language == 'bash' else 'Python'}").click()
+        page.get_by_role("button", name="Close").click()
+        code: str = page.evaluate("navigator.clipboard.readText()")
+        return ran(language, code)
+
+    def ran(language: str, code: str) -> str:
+        command = ["bash", "-euc"] if language == "bash" else [sys.executable, "-W", "error::SyntaxWarning", "-c"]
+        done = subprocess.run([*command, code], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    _model(page, _able(Task.COLLECTIVE)[-1]).check()
+    _mode(page, "One caption for all").check()
+    _choose(page, (name, content), ("2.png", other))
+    body = json.loads(run("bash"))
+    assert body["collective_caption"] == f"{caption}; {second}"
+    assert run("python") == f"{caption}; {second}\n"
+
+    _mode(page, "Ask").check()
+    page.locator("#words").fill(f"Is there {caption}?")
+    answers = json.loads(f"[{run('bash').strip().replace(chr(10), ',')}]")
+    assert [answer["answer"] for answer in answers] == ["yes", "no"]
+    assert run("python") == f"{name} yes\n2.png no\n"
+    page.get_by_role("button", name=f"Remove {name}").click()
+    page.locator("#words").fill('It\'s "100%\\n": is there a $HOME?')
+    assert json.loads(run("bash"))["status"] == "success"
+    assert run("python").startswith("2.png ")
+
+    _mode(page, "Caption each picture").check()
+    page.get_by_label("Flag question").fill(f"Is there {second}?")
+    (result,) = json.loads(run("bash"))["results"]
+    assert (result["caption"], result["flagged"]) == (second, True)
+    assert run("python") == f"2.png {second}\n"
+    _run(page)
+    expect(_card(page, "2.png").locator(".captioned .cached")).to_be_visible()
+    page.get_by_role("button", name="Copy as curl: 2.png").click()
+    expect(page.locator("#live")).to_have_text("Copied")
+    (again,) = json.loads(ran("bash", page.evaluate("navigator.clipboard.readText()")))["results"]
+    assert again == {**result, "cache": True}

@@ -1,14 +1,18 @@
 /** The progress of the work under way: a bar, a line of words, and now and then a word for screen readers. */
 
+import { counted } from "./words.js";
+
 const ANNOUNCE_MS = 2500; // apart: a count for each picture would drown everything else
+const NOUNS = { caption: "caption", all: "caption", ask: "answer" };
 
 export class Progress {
   #bar;
   #line;
   #live;
   #announced = 0;
-  #round = new Set(); // the pictures asked about since the last rest
+  #round = new Set(); // what was asked since the last rest
   #resting = true;
+  #kind = "";
 
   constructor({ bar, line, live }) {
     this.#bar = bar;
@@ -16,21 +20,23 @@ export class Progress {
     this.#live = live;
   }
 
-  /** Show where `pictures`, all there are, have come to. */
-  show(pictures) {
-    const open = pictures.filter((picture) => !picture.settled);
-    if (this.#resting) this.#round.clear();
-    for (const picture of open) this.#round.add(picture);
-    this.#keep(pictures);
+  /** Show where `askings`, all there are of a kind, have come to, on a page with `pictures` pictures. */
+  show(askings, kind, pictures) {
+    const open = askings.filter((asking) => !asking.settled);
+    if (this.#resting || kind !== this.#kind) this.#round.clear();
+    for (const asking of open) this.#round.add(asking);
+    this.#keep(askings);
     const done = this.#round.size - open.length;
     const working = open.length > 0;
-    this.#bar.hidden = !working;
+    this.#bar.hidden = !working || this.#round.size === 1; // of one thing there is no part
     this.#bar.max = Math.max(1, this.#round.size);
     this.#bar.value = done;
-    const text = working ? `${done} of ${this.#round.size} done` : summary(pictures);
+    const rest = summary(askings, NOUNS[kind]) || counted(pictures, "picture");
+    const text = !working ? rest : this.#round.size === 1 ? "1 under way" : `${done} of ${this.#round.size} done`;
     if (this.#line.textContent !== text) this.#line.textContent = text;
-    this.#announce(text, working);
+    if (kind === this.#kind) this.#announce(text, working);
     this.#resting = !working;
+    this.#kind = kind;
   }
 
   /** Say something at once. */
@@ -39,9 +45,9 @@ export class Progress {
     this.#announced = Date.now();
   }
 
-  #keep(pictures) {
-    const there = new Set(pictures);
-    for (const picture of this.#round) if (!there.has(picture)) this.#round.delete(picture);
+  #keep(askings) {
+    const there = new Set(askings);
+    for (const asking of this.#round) if (!there.has(asking)) this.#round.delete(asking);
   }
 
   #announce(text, working) {
@@ -51,16 +57,13 @@ export class Progress {
   }
 }
 
-/** "12 captions, 3 from cache, 1 failed" */
-function summary(pictures) {
-  const answered = pictures.filter((picture) => picture.state === "done");
-  const cached = answered.filter((picture) => picture.answer.cache).length;
-  const failed = pictures.filter((picture) => picture.state === "failed").length;
-  return [
-    `${answered.length} ${answered.length === 1 ? "caption" : "captions"}`,
-    cached > 0 && `${cached} from cache`,
-    failed > 0 && `${failed} failed`,
-  ]
+/** "12 captions, 3 from cache, 1 failed"; empty when nothing was asked. */
+function summary(askings, noun) {
+  if (askings.length === 0) return "";
+  const answered = askings.filter((asking) => asking.state === "done");
+  const cached = answered.filter((asking) => asking.answer.cache).length;
+  const failed = askings.filter((asking) => asking.state === "failed").length;
+  return [counted(answered.length, noun), cached > 0 && `${cached} from cache`, failed > 0 && `${failed} failed`]
     .filter(Boolean)
     .join(", ");
 }

@@ -12,12 +12,16 @@ export class Queue {
     this.#work = work;
   }
 
+  get busy() {
+    return this.#running.size > 0;
+  }
+
   add(jobs) {
     this.#waiting.push(...jobs);
     this.#advance();
   }
 
-  /** Forget `jobs`, whether they wait or run. */
+  /** Forget `jobs`, whether they wait, run or are none of this queue's. */
   drop(jobs) {
     const gone = new Set(jobs);
     this.#waiting = this.#waiting.filter((job) => !gone.has(job));

@@ -1,8 +1,10 @@
-/** The service's HTTP contract, as far as this page needs it: a caption for one file, and the service's health. */
+/** The service's HTTP contract, as far as this page needs it: answers about pictures, the models, and its health. */
+
+import { KINDS, members, target } from "./contract.js";
 
 // The service gives up on its own well before this; only a connection that died silently takes so long.
 const PATIENCE_MS = 150_000;
-const HEALTH_PATIENCE_MS = 8_000;
+const SHORT_PATIENCE_MS = 8_000;
 const LONGEST_PAUSE_SECONDS = 60;
 
 /** Anything that kept an answer away. `message` is a sentence for people, `code` a word for machines. */
@@ -15,25 +17,52 @@ export class ServiceError extends Error {
   }
 }
 
-/** The service's result for `file`: `{caption, tags, cache, model, revision, weights, ...}`. Throws ServiceError. */
-export async function caption(file, { model, prompt }, signal) {
-  const query = new URLSearchParams();
-  if (model) query.set("model", model);
-  if (prompt) query.set("caption_prompt", prompt);
-  const form = new FormData();
-  form.append("images", file, file.name);
-  const { response, body } = await reach(`/api/caption-images?${query}`, { method: "POST", body: form }, signal);
-  const result = body?.results?.[0];
-  const problem = result?.error ?? body?.error;
-  if (!response.ok || problem || typeof result?.caption !== "string") throw refusal(response, problem);
-  return result;
+/**
+ * The service's answer to `question` about `files`: `{text, cache, model, revision, weights}`, of captions also
+ * `{tags, flagged, flag_evaluated}`. A question of the kinds `caption` and `ask` is about one file. Throws ServiceError.
+ */
+export async function ask(question, files, signal) {
+  const sent = question.kind === "ask" ? await asJson(question, files[0]) : asForm(files);
+  const { response, body } = await reach(target(question), { method: "POST", ...sent }, signal);
+  const found = question.kind === "caption" ? body?.results?.[0] : body;
+  const problem = found?.error ?? body?.error;
+  const text = found?.[KINDS[question.kind].said];
+  if (!response.ok || problem || typeof text !== "string") throw refusal(response, problem);
+  return { ...found, text };
+}
+
+/** The catalogue: a list of `{id, title, licence, parameters, tasks, weights, ...}`. Throws ServiceError. */
+export async function catalogue() {
+  const { response, body } = await reach("/v1/models", { cache: "no-store" }, null, SHORT_PATIENCE_MS);
+  if (!response.ok || !Array.isArray(body?.data)) throw refusal(response, body?.error);
+  return body.data;
 }
 
 /** `{models, redis, version, environment, ...}`. Throws ServiceError. */
 export async function health() {
-  const { response, body } = await reach("/health", { cache: "no-store" }, null, HEALTH_PATIENCE_MS);
+  const { response, body } = await reach("/health", { cache: "no-store" }, null, SHORT_PATIENCE_MS);
   if (!response.ok || typeof body?.models !== "object") throw refusal(response, body?.error);
   return body;
+}
+
+function asForm(files) {
+  const form = new FormData();
+  for (const file of files) form.append("images", file, file.name);
+  return { body: form };
+}
+
+async function asJson(question, file) {
+  const body = JSON.stringify({ ...members(question), image: await base64(file) });
+  return { body, headers: { "Content-Type": "application/json" } };
+}
+
+function base64(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.addEventListener("load", () => resolve(reader.result.slice(reader.result.indexOf(",") + 1)));
+    reader.addEventListener("error", () => reject(unreadable()));
+    reader.readAsDataURL(file);
+  });
 }
 
 async function reach(url, options, signal, patience = PATIENCE_MS) {
@@ -54,6 +83,10 @@ function parsed(text) {
   } catch {
     return null; // not the service's own words: a proxy's error page, or nothing
   }
+}
+
+function unreadable() {
+  return new ServiceError("The file could not be read. Was it moved or changed?", { code: "unreadable_file" });
 }
 
 function unreachable(late) {

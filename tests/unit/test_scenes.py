@@ -144,6 +144,51 @@ def test_a_caption_names_the_things_from_left_to_right() -> None:
         assert said == [f"a {thing.colour} {thing.shape}" for thing in scene.things]
 
 
+def scene_of(*things: tuple[str, float]) -> Scene:
+    """A scene of (name, centre x)."""
+    words = [(*name.partition(" "), x) for name, x in things]
+    return Scene(100, 100, tuple(Thing(colour, shape, x, 0.5, 0.05, 0.05) for colour, _, shape, x in words))
+
+
+@pytest.mark.parametrize(
+    ("things", "short", "long"),
+    [
+        ([("red circle", 0.3)], "one shape", "a red circle on the left"),
+        ([("red circle", 0.34)], "one shape", "a red circle in the middle"),
+        ([("red circle", 0.66)], "one shape", "a red circle in the middle"),
+        ([("red circle", 0.67)], "one shape", "a red circle on the right"),
+        (
+            [("red circle", 0.6), ("blue square", 0.9)],
+            "two shapes",
+            "a red circle on the left and a blue square on the right",
+        ),
+        (
+            [("red circle", 0.1), ("blue square", 0.2), ("green cross", 0.3)],
+            "three shapes",
+            "a red circle on the left, a blue square in the middle and a green cross on the right",
+        ),
+    ],
+)
+def test_captions_of_other_lengths(things: list[tuple[str, float]], short: str, long: str) -> None:
+    scene = scene_of(*things)
+    assert (scene.short_caption(), scene.long_caption()) == (short, long)
+
+
+def test_things_are_found_by_name_and_by_shape() -> None:
+    scene = scene_of(("red circle", 0.1), ("blue circle", 0.5), ("red square", 0.9))
+    places = {
+        words: [thing.x for thing in scene.find(words)]
+        for words in ("shape", "circle", "red square", "blue square", "cross")
+    }
+    assert places == {
+        "shape": [0.1, 0.5, 0.9],
+        "circle": [0.1, 0.5],
+        "red square": [0.9],
+        "blue square": [],
+        "cross": [],
+    }
+
+
 def pixels(picture: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
     return np.asarray(picture).astype(np.int16)
 

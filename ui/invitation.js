@@ -1,0 +1,37 @@
+/** What an empty page says, for each thing one can do. */
+
+const TEXTS = {
+  caption: {
+    title: "What is in your pictures?",
+    text: "Drop them here, paste one, or choose as many as you like. Each gets a caption and tags.",
+    sample: "Try a sample picture",
+  },
+  all: {
+    title: "What do your pictures show together?",
+    text: "Drop them here, paste one, or choose several. Put them in order, and they get one caption.",
+    sample: "Try two sample pictures",
+  },
+  ask: {
+    title: "What would you like to know?",
+    text: "Drop pictures here, paste one, or choose as many as you like. Then ask about one of them or about each.",
+    sample: "Try a sample picture",
+  },
+};
+const FILES = { caption: ["sample.png"], all: ["sample.png", "sample-2.png"], ask: ["sample.png"] };
+
+export function invite({ title, text, sample }, kind) {
+  title.textContent = TEXTS[kind].title;
+  text.textContent = TEXTS[kind].text;
+  sample.textContent = TEXTS[kind].sample;
+}
+
+/** The service's own pictures that suit `kind`, as files. Throws when they cannot be fetched. */
+export function samples(kind) {
+  return Promise.all(FILES[kind].map(fetched));
+}
+
+async function fetched(name) {
+  const response = await fetch(`/ui/${name}`);
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  return new File([await response.blob()], name, { type: "image/png" });
+}

@@ -1,0 +1,15 @@
+/** Numbers as people say them. */
+
+export function duration(seconds) {
+  return seconds < 1 ? `${Math.max(1, Math.round(seconds * 1000))} ms` : `${seconds.toFixed(1)} s`;
+}
+
+/** "3 pictures" */
+export function counted(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** "224 M" or "3.74 B", as one speaks of parameters. */
+export function large(count) {
+  return count >= 1e9 ? `${(count / 1e9).toFixed(2)} B` : `${Math.round(count / 1e6)} M`;
+}
