@@ -73,7 +73,6 @@ class Library:
             )
         )
 
-    @torch.inference_mode()
     def tokens(self, pictures: Sequence[Image.Image], prompt: str, max_new_tokens: int) -> list[int]:
         """The new tokens of a greedy `generate`."""
         inputs = self.inputs(pictures, prompt)

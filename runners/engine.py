@@ -25,6 +25,7 @@ import errors
 from models.base import BatchT, Model, RowT
 from models.text import certain
 from runners.cap import Cap
+from runners.company import Company
 from runners.entry import Entry, Pace
 from runners.observer import Observer
 from runners.running import Running
@@ -65,6 +66,7 @@ class Engine(Generic[RowT, BatchT]):
         self._closed = False
         self._running: Running[RowT, BatchT] = Running(model, Cap(limits.cost), self.observer, self._fail)
         self._arriving: list[Entry[RowT]] = []
+        self._company = Company()
         self._pace = Pace()
         self._last_finish = 0.0
         self._preparing = ThreadPoolExecutor(prepare_threads, thread_name_prefix="prepare")
@@ -190,11 +192,13 @@ class Engine(Generic[RowT, BatchT]):
         self.observer.running(len(self._running.entries))
 
     def _take(self, now: float) -> list[Entry[RowT]]:
-        """The waiting entries that fit beside the running batch, oldest first."""
+        """The waiting entries that fit beside the running batch, oldest first; none while they wait for company."""
         taken: list[Entry[RowT]] = []
         cost = 0
         room = min(self.limits.prefill, self.limits.rows - len(self._running.entries))
         with self._lock:
+            if self._company.worth_waiting_for(min(len(self._waiting), room), room, len(self._running.entries)):
+                return taken
             while self._waiting and len(taken) < room:
                 entry = self._waiting[0]
                 if not self._gone(entry, now):
