@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import io
+import json
 import random
 import re
 from collections import defaultdict
@@ -95,10 +97,13 @@ async def answer(session: aiohttp.ClientSession, url: str, ask: Ask) -> str:
     if ask.task == Task.QUERY:
         (picture,) = ask.pictures
         body = {"model": ask.model, "image": base64.b64encode(picture).decode(), "question": ask.words}
-        return str((await _post(session, f"{url}/query", json=body))["answer"])
+        # As a file: aiohttp would write a large body in one piece.
+        sent = io.BytesIO(json.dumps(body).encode())
+        headers = {"Content-Type": "application/json"}
+        return str((await _post(session, f"{url}/query", data=sent, headers=headers))["answer"])
     form = aiohttp.FormData()
     for number, data in enumerate(ask.pictures):
-        form.add_field("images", data, filename=f"scene-{number}.{_SUFFIX.get(data[:4], 'jpg')}")
+        form.add_field("images", io.BytesIO(data), filename=f"scene-{number}.{_SUFFIX.get(data[:4], 'jpg')}")
     if ask.task == Task.COLLECTIVE:
         found = await _post(session, f"{url}/api/caption-collective-images", params={"model": ask.model}, data=form)
         return str(found["collective_caption"])

@@ -129,7 +129,8 @@ class Lesson(language.Lesson):
         return part
 
     def warm(self) -> list[nn.Parameter]:
-        return [part for name, part in self.tower().named_parameters() if not name.startswith("proj_mlp")]
+        new = ("proj_mlp", "pos_emb")
+        return [part for name, part in self.tower().named_parameters() if not name.startswith(new)]
 
     def see(self, pixel_values: Sequence[Crops]) -> tuple[Tensor, Tensor]:
         # A single local crop has the pixels of the global one, so it is not computed twice.
@@ -289,6 +290,6 @@ def _tower() -> dict[str, Tensor]:
             name = name.replace(old, new)
         learnt[name] = part
     del learnt["embeddings.class_embedding"]  # this tower has none
-    learnt["pos_emb"] = learnt["pos_emb"][:, 1:]
+    learnt["pos_emb"] = tower.with_rows(learnt["pos_emb"][:, 1:])
     learnt["patch_emb.weight"] = learnt["patch_emb.weight"].flatten(1)
     return learnt

@@ -170,7 +170,7 @@ def test_loading_and_unloading_by_hand(crowded: Service) -> None:
     assert post(first, "unload").json()["state"] == "unloaded"
     assert post(first, "unload").status_code == 200
     assert holders(crowded) == []
-    assert error(post("nobody", "load")) == (404, "not_found")
+    assert error(post("nobody", "load")) == (404, "model_not_found")
     assert error(crowded.client.post(f"/api/admin/models/{first}/load")) == (401, "missing_key")
 
 

@@ -138,7 +138,7 @@ def test_weights_that_cannot_be_had_are_a_clear_503(tmp_path: Path) -> None:
         error = response.json()["error"]
         assert (response.status_code, error["code"]) == (503, "weights_unavailable")
         assert int(response.headers["retry-after"]) > 0
-        for word in ("LOOKSEE_WEIGHTS=sample", "LOOKSEE_BLIP_WEIGHTS", "HF_TOKEN", "Salesforce/blip"):
+        for word in ("LOOKSEE_WEIGHTS=sample", "LOOKSEE_BLIP_WEIGHTS", "HF_HUB_OFFLINE", "Salesforce/blip"):
             assert word in error["message"]
         assert service.client.get("/health").json()["models"]["blip"] == "failed"
 

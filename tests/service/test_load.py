@@ -48,7 +48,7 @@ def test_six_hundred_requests_at_once_share_batches_and_none_fails(service: Serv
     ends = asyncio.run(captions(service.url, drawn("load", 600), 32))
     assert ends["right"] + ends["wrong"] == 600
     now_rows, now_count = steps()
-    assert (now_rows - rows) / (now_count - count) > 4
+    assert (now_rows - rows) / (now_count - count) > 1.5  # of captions of four tokens: half of a row's life is prefill
 
 
 async def _healthz_during(url: str, work: asyncio.Task[object]) -> list[float]:
