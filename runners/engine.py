@@ -185,6 +185,7 @@ class Engine(Generic[RowT, BatchT]):
         self._arriving = self._take(now)
         if self._arriving:
             self._put_back(self._running.admit(self._arriving))
+            self._answer(self._running.take_ended())  # a failed join is repaired with a step, in which rows may end
         self._arriving = []
         if self._running.entries:
             self._put_back(self._running.step())
@@ -214,19 +215,25 @@ class Engine(Generic[RowT, BatchT]):
 
     def _put_back(self, entries: Sequence[Entry[RowT]]) -> None:
         """Entries that were admitted and found no memory wait first in the queue."""
+        if not entries:
+            return
         with self._lock:
             self._waiting.extendleft(reversed(entries))
             self._admitted += len(entries)
+            self.observer.waiting(self._admitted)
 
     def _pass_on(self) -> None:
         """After a step: text to those who listen, answers to those whose rows ended."""
         ended = self._running.take_ended()
-        for entry in self._running.entries:
-            row = entry.ready_row
-            if len(row.tokens) == 1:
+        for entry in [*self._running.entries, *ended]:
+            if len(entry.ready_row.tokens) == 1:
                 self.observer.first_token(time.monotonic() - entry.submitted)
+        for entry in self._running.entries:
             if entry.listener is not None:
-                entry.tell(certain(self.model.text(row), row.stop))
+                entry.tell(certain(self.model.text(entry.ready_row), entry.ready_row.stop))
+        self._answer(ended)
+
+    def _answer(self, ended: Sequence[Entry[RowT]]) -> None:
         if ended:
             now = time.monotonic()
             # Since the last answer, or since these rows started when nothing ran before them.
@@ -234,8 +241,6 @@ class Engine(Generic[RowT, BatchT]):
             self._pace.finished(len(ended), now - since)
             self._last_finish = now
         for entry in ended:
-            if len(entry.ready_row.tokens) == 1:
-                self.observer.first_token(time.monotonic() - entry.submitted)
             self._succeed(entry)
 
     # -- answers

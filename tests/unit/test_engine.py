@@ -458,3 +458,20 @@ def test_a_lowered_cap_rises_again_after_many_quiet_steps() -> None:
     for _ in range(50_000):
         cap.recover()
     assert cap.now == 100
+
+
+def test_a_row_that_ends_while_a_failed_join_is_repaired_is_not_stepped_again(caplog: pytest.LogCaptureFixture) -> None:
+    failures = iter([True])
+
+    def once() -> None:
+        if next(failures, False):
+            raise RuntimeError("once")
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        long = asyncio.create_task(engine.submit(job("x" * 40), timeout=10))
+        await asyncio.sleep(0.02)
+        assert text(await engine.submit(job("a"), timeout=10)) == "a"
+        assert text(await long) == "x" * 40
+
+    drive(ToyModel(delay=0.002, on_join=once), scenario)
+    assert sum("retrying" in record.message for record in caplog.records) == 1
