@@ -20,9 +20,8 @@ from transformers import (
 )
 
 from models import kv
-from models.base import Row
 from models.chat import controls, harmless
-from models.decoding import Batch, Decoding
+from models.decoding import Batch, Decoding, PromptRow
 from models.pixels import Pixels
 from models.sampling import seed_of
 from vision import images
@@ -30,11 +29,10 @@ from vision.tasks import Job
 
 
 @dataclass(slots=True, kw_only=True)
-class BlipRow(Row):
+class BlipRow(PromptRow):
     """`pixel_values` is (3, height, width) float32; `prompt_ids` starts with [DEC] and lacks [SEP]."""
 
     pixel_values: Tensor
-    prompt_ids: list[int]
 
 
 class Blip(Decoding[BlipRow]):
@@ -89,9 +87,6 @@ class Blip(Decoding[BlipRow]):
     def feed(self, tokens: Tensor, batch: Batch[BlipRow]) -> Tensor:
         cache = EncoderDecoderCache(batch.cache, batch.cross)
         return self._decode(tokens, batch.mask, batch.positions[:, None], cache)
-
-    def latest(self, row: BlipRow) -> int:
-        return (row.tokens or row.prompt_ids)[-1]
 
     def raw_text(self, row: BlipRow) -> str:
         # Decoded with its prompt, so that a word piece which continues the prompt's last word is not shown as "##s".

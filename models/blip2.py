@@ -11,8 +11,7 @@ from torch import Tensor
 from transformers import BlipImageProcessorPil
 
 from models.chat import controls, harmless
-from models.decoding import Batch
-from models.multimodal import Multimodal, PromptRow
+from models.multimodal import Multimodal
 from vision.tasks import Job
 
 
@@ -23,6 +22,7 @@ class Blip2(Multimodal):
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
         super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
+        self.decoder = self.net.language_model.model
         self.query_tokens: int = self.net.config.num_query_tokens
         # OPT ends an answer with a line's end; the outer generation config is not what the library's generate reads.
         self.ends = frozenset({self.net.config.text_config.eos_token_id})
@@ -37,15 +37,3 @@ class Blip2(Multimodal):
 
     def cost(self, crops: int) -> int:
         return crops * self.query_tokens
-
-    def decode(
-        self, embeddings: Tensor, batch: Batch[PromptRow], positions: Tensor, pictures: Tensor | None = None
-    ) -> Tensor:
-        states: Tensor = self.net.language_model.model(
-            inputs_embeds=embeddings,
-            attention_mask=batch.mask,
-            position_ids=positions,
-            past_key_values=batch.cache,
-            use_cache=True,
-        ).last_hidden_state
-        return states

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,11 +17,21 @@ from transformers import DynamicCache
 
 import errors
 from models import kv, sampling
-from models.base import RowT
+from models.base import Row
 from models.text import cut
 from vision.tasks import Outcome
 
-LEAST_ROOM = 16  # tokens an answer must have room for beside its prompt
+_LEAST_ROOM = 16  # tokens an answer must have room for beside its prompt
+
+
+@dataclass(slots=True, kw_only=True)
+class PromptRow(Row):
+    """A row whose prompt is these token ids."""
+
+    prompt_ids: list[int]
+
+
+RowT = TypeVar("RowT", bound=PromptRow)
 
 
 @dataclass(slots=True)
@@ -55,10 +65,6 @@ class Decoding(ABC, Generic[RowT]):
     def feed(self, tokens: Tensor, batch: Batch[RowT]) -> Tensor:
         """Each row's logits (rows, vocabulary) float32 after one more token (rows, 1), which `batch.mask` includes."""
 
-    @abstractmethod
-    def latest(self, row: RowT) -> int:
-        """The token that the row is fed next."""
-
     @torch.inference_mode()
     def join(self, running: Batch[RowT], newcomers: Batch[RowT]) -> Batch[RowT]:
         length = max(running.mask.shape[1], newcomers.mask.shape[1])
@@ -74,7 +80,7 @@ class Decoding(ABC, Generic[RowT]):
 
     @torch.inference_mode()
     def step(self, batch: Batch[RowT]) -> None:
-        tokens = torch.tensor([[self.latest(row)] for row in batch.rows], device=self.device)
+        tokens = torch.tensor([[(row.tokens or row.prompt_ids)[-1]] for row in batch.rows], device=self.device)
         batch.mask = torch.cat([batch.mask, batch.mask.new_ones(len(batch.rows), 1)], dim=1)
         batch.positions = batch.positions + 1
         batch.logits = self.feed(tokens, batch)
@@ -128,7 +134,7 @@ class Decoding(ABC, Generic[RowT]):
         Raises PromptTooLong when the prompt leaves next to none.
         """
         room = self.room - prompt_tokens
-        if room < min(wanted, LEAST_ROOM):
+        if room < min(wanted, _LEAST_ROOM):
             raise errors.PromptTooLong(
                 f"The prompt has {prompt_tokens} tokens with its pictures; prompt and answer must fit {self.room}.",
                 param="prompt",

@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import Gemma3ImageProcessorPil
 
 from models.chat import Chat
-from models.decoding import Batch, ends
-from models.multimodal import Multimodal, PromptRow
+from models.decoding import ends
+from models.multimodal import Multimodal
 from vision.tasks import Job
 
 
@@ -36,6 +36,7 @@ class Gemma(Multimodal):
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
         super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
+        self.decoder = self.net.model
         self.picture_tokens: int = self.net.config.mm_tokens_per_image
         self.ends = ends(self.net)
         self.chat = chat(self.tokenizer, self.tokenizer.chat_template)
@@ -49,16 +50,6 @@ class Gemma(Multimodal):
     def cost(self, crops: int) -> int:
         return crops * self.picture_tokens
 
-    def decode(
-        self, embeddings: Tensor, batch: Batch[PromptRow], positions: Tensor, pictures: Tensor | None = None
-    ) -> Tensor:
-        states: Tensor = self.net.model(
-            inputs_embeds=embeddings,
-            attention_mask=batch.mask,
-            position_ids=positions,
-            past_key_values=batch.cache,
-            # A picture's tokens see each other, also the later ones; without this answers change, and nothing warns.
-            token_type_ids=None if pictures is None else pictures.to(torch.int64),
-            use_cache=True,
-        ).last_hidden_state
-        return states
+    def marks(self, pictures: Tensor) -> dict[str, Any]:
+        # A picture's tokens see each other, also the later ones; without this answers change, and nothing warns.
+        return {"token_type_ids": pictures.to(torch.int64)}

@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import GotOcr2ImageProcessorPil
 
 from models.chat import Chat
-from models.decoding import Batch, ends
-from models.multimodal import Multimodal, PromptRow
+from models.decoding import ends
+from models.multimodal import Multimodal
 from models.tiles import grid
 from vision.tasks import Job
 
@@ -45,6 +45,7 @@ class InternVlm(Multimodal):
         max_tiles: int = 1,
     ) -> None:
         super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
+        self.decoder = self.net.model.language_model
         self.max_tiles = max_tiles
         self.tile_tokens: int = self.net.config.image_seq_length
         self.ends = ends(self.net)
@@ -58,15 +59,3 @@ class InternVlm(Multimodal):
 
     def cost(self, crops: int) -> int:
         return crops
-
-    def decode(
-        self, embeddings: Tensor, batch: Batch[PromptRow], positions: Tensor, pictures: Tensor | None = None
-    ) -> Tensor:
-        states: Tensor = self.net.model.language_model(
-            inputs_embeds=embeddings,
-            attention_mask=batch.mask,
-            position_ids=positions,
-            past_key_values=batch.cache,
-            use_cache=True,
-        ).last_hidden_state
-        return states

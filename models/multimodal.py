@@ -19,8 +19,7 @@ from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoTokenizer, DynamicCache
 
 from models import kv
-from models.base import Row
-from models.decoding import Batch, Decoding
+from models.decoding import Batch, Decoding, PromptRow
 from models.features import Features, Seen
 from models.pixels import Pixels
 from models.sampling import seed_of
@@ -29,17 +28,17 @@ from vision.tasks import Job
 
 
 @dataclass(slots=True, kw_only=True)
-class PromptRow(Row):
+class PictureRow(PromptRow):
     """`prompt_ids` has one picture token for each feature."""
 
-    prompt_ids: list[int]
     pictures: list[Seen]
 
 
-class Multimodal(Decoding[PromptRow]):
+class Multimodal(Decoding[PictureRow]):
     """A loaded checkpoint. Features of the latest pictures are kept, `feature_bytes` of them."""
 
     processor_class: ClassVar[Any]  # the library's image processor that works without torchvision
+    decoder: Any  # the part that reads embeddings
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
         self.device, self.dtype = device, dtype
@@ -66,21 +65,31 @@ class Multimodal(Decoding[PromptRow]):
     def cost(self, crops: int) -> int:
         """What a row with so many crops costs, in the unit of the model's batch limit."""
 
-    @abstractmethod
-    def decode(
-        self, embeddings: Tensor, batch: Batch[PromptRow], positions: Tensor, pictures: Tensor | None = None
-    ) -> Tensor:
-        """The decoder's states (rows, length, width) after `embeddings`; `pictures` marks those of pictures, if any.
+    def marks(self, pictures: Tensor) -> dict[str, Any]:
+        """What else the decoder is told in a prefill; `pictures` (rows, length) marks picture tokens."""
+        return {}
+
+    def decode(self, embeddings: Tensor, batch: Batch[PictureRow], positions: Tensor, **marks: Any) -> Tensor:
+        """The decoder's states (rows, length, width) after `embeddings`.
 
         `batch.mask` covers what the cache holds and the new tokens together, and the cache grows by them.
         """
+        states: Tensor = self.decoder(
+            inputs_embeds=embeddings,
+            attention_mask=batch.mask,
+            position_ids=positions,
+            past_key_values=batch.cache,
+            use_cache=True,
+            **marks,
+        ).last_hidden_state
+        return states
 
     def features(self, crops: Tensor) -> Tensor:
         """(crops, tokens, width) for (crops, 3, height, width)."""
         found: Tensor = self.net.get_image_features(crops).pooler_output
         return found
 
-    def prepare(self, job: Job) -> PromptRow:
+    def prepare(self, job: Job) -> PictureRow:
         """Raises PromptTooLong when prompt and answer would not fit the decoder's positions, CorruptImage."""
         several = len(job.images) > 1
         pictures = [
@@ -88,7 +97,7 @@ class Multimodal(Decoding[PromptRow]):
         ]
         crops = [picture.crops for picture in pictures]
         prompt_ids = self.prompt(job, crops)
-        return PromptRow(
+        return PictureRow(
             cost=self.cost(sum(crops)),
             max_new_tokens=self.limit(len(prompt_ids), job.max_new_tokens),
             prompt_tokens=len(prompt_ids),
@@ -108,7 +117,7 @@ class Multimodal(Decoding[PromptRow]):
         return Seen(key, len(pixel_values), pixel_values, None)
 
     @torch.inference_mode()
-    def prefill(self, rows: Sequence[PromptRow]) -> Batch[PromptRow]:
+    def prefill(self, rows: Sequence[PictureRow]) -> Batch[PictureRow]:
         ids, mask = kv.collate_left([(row.prompt_ids + row.tokens)[:-1] for row in rows], self.pad, self.device)
         pictures = ids == self.picture_token
         for index, row in enumerate(rows):  # one that the model has written itself is a token like any other
@@ -125,7 +134,7 @@ class Multimodal(Decoding[PromptRow]):
             self._no_logits.expand(len(rows), -1),
             self._no_cross,
         )
-        self.decode(embeddings, batch, (mask.cumsum(-1) - 1).clamp(min=0), pictures)
+        self.decode(embeddings, batch, (mask.cumsum(-1) - 1).clamp(min=0), **self.marks(pictures))
         return batch
 
     def _see(self, pictures: Sequence[Seen]) -> list[Tensor]:
@@ -153,11 +162,8 @@ class Multimodal(Decoding[PromptRow]):
         self.kept.clear()
         super().release_memory()
 
-    def feed(self, tokens: Tensor, batch: Batch[PromptRow]) -> Tensor:
+    def feed(self, tokens: Tensor, batch: Batch[PictureRow]) -> Tensor:
         embeddings = self.net.get_input_embeddings()(tokens)
         states = self.decode(embeddings, batch, batch.positions[:, None])
         logits: Tensor = self.net.get_output_embeddings()(states[:, -1])
         return logits.float()
-
-    def latest(self, row: PromptRow) -> int:
-        return (row.tokens or row.prompt_ids)[-1]
