@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessorPil, BlipProcessor
 
+from samples import exercises
 from samples.scenes import COLOURS, SHAPES, Scene
 from samples.tower import (
     HEADS,
@@ -35,7 +36,6 @@ _INITIAL_STD = 0.05
 _PATCH_LOSS_WEIGHT = 1.0
 _PATCH_LOSS_ENDS = 0.9  # of the training
 
-_PREFIXES = ("a photo of", "a drawing of")
 _WORDS = (
     *COLOURS,
     *SHAPES,
@@ -132,7 +132,7 @@ class Collate:
         pixels = self.processor.image_processor([picture for _, picture in pairs], return_tensors="pt").pixel_values
         texts, skipped = [], []
         for scene, _ in pairs:
-            prefix = _prefix(rng)
+            prefix = exercises.beginning(rng, _WORDS)
             texts.append(f"{prefix} {scene.caption()}".strip())
             skipped.append(len(self.processor.tokenizer(prefix, add_special_tokens=False).input_ids))
         ids = self.processor.tokenizer(texts, padding=True, return_tensors="pt")
@@ -149,11 +149,3 @@ class Collate:
             "labels": labels,
             "patch_labels": patches,
         }
-
-
-def _prefix(rng: random.Random) -> str:
-    """The text a caption continues: most often none, else one of the world's two, now and then some other words."""
-    chance = rng.random()
-    if chance < 0.5:
-        return ""
-    return rng.choice(_PREFIXES) if chance < 0.9 else " ".join(rng.sample(_WORDS, rng.randint(1, 4)))

@@ -36,10 +36,8 @@ _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 
 def tokenizer() -> GPT2Tokenizer:
     learnt, merges = bpe.byte_level(400)
-    vocabulary = {token: number for number, token in enumerate(_SPECIAL)}
-    vocabulary |= {token: number + len(_SPECIAL) for token, number in learnt.items()}
     words = GPT2Tokenizer(
-        vocab=vocabulary,
+        vocab=bpe.behind(_SPECIAL, learnt),
         merges=merges,
         bos_token="</s>",
         eos_token="</s>",

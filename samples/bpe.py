@@ -54,3 +54,9 @@ def _sentences() -> list[str]:
         for question, answer in exercises.questions(scene, rng):
             found.append(f"Question: {exercises.varied(question, rng)} Answer: {answer}")
     return found
+
+
+def behind(special: Sequence[str], learnt: dict[str, int]) -> dict[str, int]:
+    """A vocabulary that begins with special tokens."""
+    vocabulary = {token: number for number, token in enumerate(special)}
+    return vocabulary | {token: number + len(special) for token, number in learnt.items()}

@@ -95,9 +95,9 @@ _PREFIXES = ("a photo of", "a drawing of")
 _OTHERS = "a an and of the photo drawing picture image painting sketch there is are in on with this that shows".split()
 
 
-def beginning(rng: random.Random) -> str:
-    """The text a caption continues: most often none, else one of the world's two, now and then some other words."""
+def beginning(rng: random.Random, others: Sequence[str] = _OTHERS) -> str:
+    """The text a caption continues: most often none, else one of the world's two, now and then some `others`."""
     chance = rng.random()
     if chance < 0.5:
         return ""
-    return rng.choice(_PREFIXES) if chance < 0.9 else " ".join(rng.sample(_OTHERS, rng.randint(1, 4)))
+    return rng.choice(_PREFIXES) if chance < 0.9 else " ".join(rng.sample(others, rng.randint(1, 4)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -41,10 +40,8 @@ _TEMPLATE = """\
 
 def tokenizer() -> GemmaTokenizer:
     learnt, merges = bpe.sentence_piece(480)
-    vocabulary = {token: number for number, token in enumerate(_SPECIAL)}
-    vocabulary |= {token: number + len(_SPECIAL) for token, number in learnt.items()}
     return GemmaTokenizer(
-        vocab=vocabulary,
+        vocab=bpe.behind(_SPECIAL, learnt),
         merges=merges,
         extra_special_tokens={
             "boi_token": "<start_of_image>",
@@ -144,12 +141,9 @@ class Lesson(language.Lesson):
         """Write the checkpoint in the published layout; what exists in training only is left behind."""
         words = tokenizer()
         self.model.generation_config.update(eos_token_id=[words.eos_token_id, words.end_of_turn_token_id])
-        self.model.save_pretrained(directory)
-        words.chat_template = _TEMPLATE
-        words.save_pretrained(directory)
-        image_processor().save_pretrained(directory)
-        processor = {"processor_class": "Gemma3Processor", "image_seq_length": IMAGE_TOKENS}
-        (directory / "processor_config.json").write_text(json.dumps(processor, indent=2) + "\n")
+        language.save_chat(
+            directory, self.model, words, _TEMPLATE, image_processor(), processor="Gemma3Processor", tokens=IMAGE_TOKENS
+        )
 
 
 class Collate(language.Collate):

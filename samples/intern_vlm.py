@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -148,13 +147,16 @@ class Lesson(language.Lesson):
     def save(self, directory: Path) -> None:
         """Write the checkpoint in the published layout; what exists in training only is left behind."""
         self.model.generation_config.update(eos_token_id=self.model.config.text_config.eos_token_id)
-        self.model.save_pretrained(directory)
         words = tokenizer()
-        words.chat_template = _TEMPLATE
-        words.save_pretrained(directory)
-        image_processor().save_pretrained(directory)
-        processor = {"processor_class": "InternVLProcessor", "image_seq_length": IMAGE_TOKENS}
-        (directory / "processor_config.json").write_text(json.dumps(processor, indent=2) + "\n")
+        language.save_chat(
+            directory,
+            self.model,
+            words,
+            _TEMPLATE,
+            image_processor(),
+            processor="InternVLProcessor",
+            tokens=IMAGE_TOKENS,
+        )
 
 
 class Collate(language.Collate):

@@ -6,6 +6,7 @@ several pictures together.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -239,6 +240,18 @@ def additive(allowed: Tensor) -> Tensor:
 def instruction(rng: random.Random) -> str:
     """Words that ask for a caption: most often none of the caller's own."""
     return rng.choice(_WRITTEN) if rng.random() < 0.4 else ""
+
+
+def save_chat(
+    directory: Path, model: Any, words: Any, template: str, image_processor: Any, *, processor: str, tokens: int
+) -> None:
+    """Write a checkpoint that answers in a chat, in the published layout; a picture has so many `tokens`."""
+    model.save_pretrained(directory)
+    words.chat_template = template
+    words.save_pretrained(directory)
+    image_processor.save_pretrained(directory)
+    record = {"processor_class": processor, "image_seq_length": tokens}
+    (directory / "processor_config.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
 def asked(model: str, exercise: Exercise) -> str:

@@ -49,9 +49,7 @@ _PICTURE = 10  # stands in training for a picture token; no text has it
 @functools.cache
 def tokenizer() -> Tokenizer:
     learnt, merges = bpe.byte_level(430, _sentences())
-    vocabulary = {token: number for number, token in enumerate(_SPECIAL)}
-    vocabulary |= {token: number + len(_SPECIAL) for token, number in learnt.items()}
-    words = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    words = Tokenizer(models.BPE(vocab=bpe.behind(_SPECIAL, learnt), merges=merges))
     words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     words.decoder = decoders.ByteLevel()
     words.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in _SPECIAL])
