@@ -28,6 +28,7 @@ from runners.blip import Blip
 from runners.blip2 import Blip2
 from runners.gemma import Gemma
 from runners.intern_vlm import InternVlm
+from runners.moondream import Moondream
 from settings import settings
 from vision.tasks import Task
 
@@ -73,6 +74,7 @@ class Looksee:
     blip2 = bentoml.depends(Blip2, url=_SETTINGS.blip2.url or None)
     gemma = bentoml.depends(Gemma, url=_SETTINGS.gemma.url or None)
     intern_vlm = bentoml.depends(InternVlm, url=_SETTINGS.intern_vlm.url or None)
+    moondream = bentoml.depends(Moondream, url=_SETTINGS.moondream.url or None)
 
     def __init__(self) -> None:
         gc.freeze()  # what is imported stays: the collector need not walk it again and again

@@ -104,6 +104,30 @@ class InternVlmSettings(_Remembers):
         return {**super().options(sample=sample), "max_tiles": self.max_tiles or (1 if sample else 6)}
 
 
+class MoondreamSettings(_BoundByImageTokens):
+    """Moondream2 sees a picture whole and in overlapping crops and makes of it a fixed number of tokens before the
+    prompt, whose keys and values are kept for further questions about it.
+    """
+
+    max_batch_image_tokens: PositiveInt = Field(
+        32 * 729, description="picture tokens in a running batch at most; a published Moondream2: 729 a picture"
+    )
+    max_crops: NonNegativeInt = Field(
+        0, le=12, description="crops that a picture is cut into at most; 0: 12, but 2 for published weights on a CPU"
+    )
+    prefix_cache_bytes: NonNegativeInt = Field(
+        2**30, description="memory for what the decoder made of the latest pictures; 0: nothing is kept"
+    )
+
+    def options(self, *, sample: bool) -> dict[str, Any]:
+        # On two CPU cores a crop takes the published vision tower some twelve seconds.
+        return {
+            "max_crops": self.max_crops or None,
+            "cpu_crops": None if sample else 2,
+            "prefix_bytes": self.prefix_cache_bytes,
+        }
+
+
 class Settings(BaseSettings):
     """All settings, read once from the environment."""
 
@@ -147,6 +171,7 @@ class Settings(BaseSettings):
     blip2: Blip2Settings = Blip2Settings()
     gemma: GemmaSettings = GemmaSettings()
     intern_vlm: InternVlmSettings = InternVlmSettings()
+    moondream: MoondreamSettings = MoondreamSettings()
 
     flag_prompt: str = Field("", description="question whose yes sets `flagged` where a request brings none")
     request_timeout_seconds: PositiveFloat = Field(

@@ -4,46 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import errors
 from gateway.desk import Question, Result
 from settings import Settings
 from vision import prompts
 from vision.images import Picture
-from vision.tasks import Failure, Task
+from vision.tasks import Failure, Length, Task
 
 # New tokens of an answer when the caller does not say; the models end nearly all of theirs well before.
 _CAPTION_TOKENS = 100
 _COLLECTIVE_TOKENS = 300
 _ANSWER_TOKENS = 200
 _FLAG_TOKENS = 30
+MAX_OBJECTS = 50
 
 
 def caption(
-    model: str, picture: Picture, settings: Settings, *, prompt: str = "", max_new_tokens: int | None = None
+    model: str,
+    picture: Picture,
+    settings: Settings,
+    *,
+    prompt: str = "",
+    length: Length = "normal",
+    max_new_tokens: int | None = None,
 ) -> Question:
     """What one picture shows."""
     words = prompts.caption(model, prompt)
-    return Question(Task.CAPTION, (picture,), words, _room(settings, max_new_tokens or _CAPTION_TOKENS))
+    return _question(settings, [picture], Task.CAPTION, words, max_new_tokens or _CAPTION_TOKENS, length=length)
 
 
 def collective(model: str, pictures: Sequence[Picture], settings: Settings, *, prompt: str = "") -> Question:
     """What the pictures show together."""
     words = prompts.collective(model, prompt)
-    return Question(Task.COLLECTIVE, tuple(pictures), words, _room(settings, _COLLECTIVE_TOKENS))
+    return _question(settings, pictures, Task.COLLECTIVE, words, _COLLECTIVE_TOKENS)
 
 
 def query(
-    model: str, picture: Picture, question: str, settings: Settings, *, max_new_tokens: int | None = None
+    model: str,
+    picture: Picture | None,
+    question: str,
+    settings: Settings,
+    *,
+    max_new_tokens: int | None = None,
+    **how: Any,
 ) -> Question:
-    """A question about one picture."""
+    """A question about one picture, or about none; `how` are further fields of a Job."""
     words = prompts.query(model, question)
-    return Question(Task.QUERY, (picture,), words, _room(settings, max_new_tokens or _ANSWER_TOKENS))
+    pictures = [] if picture is None else [picture]
+    return _question(settings, pictures, Task.QUERY, words, max_new_tokens or _ANSWER_TOKENS, **how)
 
 
 def flag(model: str, pictures: Sequence[Picture], question: str, settings: Settings) -> Question:
     """A question of yes or no about the pictures together."""
-    return Question(Task.QUERY, tuple(pictures), prompts.flag(model, question), _room(settings, _FLAG_TOKENS))
+    return _question(settings, pictures, Task.QUERY, prompts.flag(model, question), _FLAG_TOKENS)
+
+
+def detect(picture: Picture, thing: str, *, max_objects: int = MAX_OBJECTS) -> Question:
+    """A box around each `thing`, a word or a few."""
+    return Question.about([picture], Task.DETECT, thing.strip(), max_objects=max_objects)
+
+
+def point(picture: Picture, thing: str, *, max_objects: int = MAX_OBJECTS, **how: Any) -> Question:
+    """A point on each `thing`; `how` as in a Job."""
+    return Question.about([picture], Task.POINT, thing.strip(), max_objects=max_objects, **how)
 
 
 def check_prompt(prompt: str, settings: Settings, *, param: str) -> None:
@@ -79,5 +104,7 @@ def called(result: Result, param: str) -> Result:
     return result
 
 
-def _room(settings: Settings, tokens: int) -> int:
-    return min(tokens, settings.max_new_tokens)
+def _question(
+    settings: Settings, pictures: Sequence[Picture], task: Task, words: str, tokens: int, **how: Any
+) -> Question:
+    return Question.about(pictures, task, words, max_new_tokens=min(tokens, settings.max_new_tokens), **how)

@@ -2,6 +2,7 @@
 
 v1:img:{sha256 of the file}:{variant}                       one picture
 v1:collection:{sha256 of the files' sha256s}:{variant}      a collective caption, or any question about several pictures
+                                                            or about none
 """
 
 from __future__ import annotations
@@ -35,6 +36,15 @@ def key(job: Job, digests: Sequence[str], identity: Identity) -> str | None:
     }
     if job.sampling.temperature > 0:  # a greedy answer depends on nothing else of the sampling
         variant["sampling"] = asdict(job.sampling)
+    plain = Job(job.task, job.images)
+    for name in (
+        "length",
+        "spatial_refs",
+        "reasoning",
+        "max_objects",
+    ):  # what few jobs have is in the keys of those few
+        if getattr(job, name) != getattr(plain, name):
+            variant[name] = getattr(job, name)
     if job.stop:  # the first of them to appear ends the answer, in whatever order they were given
         variant["stop"] = sorted(set(job.stop))
     canonical = json.dumps(variant, sort_keys=True, separators=(",", ":"))

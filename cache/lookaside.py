@@ -7,13 +7,12 @@ and a breaker leaves a failing Redis alone.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from prometheus_client import Gauge
+from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -28,6 +27,7 @@ T = TypeVar("T")
 
 _LARGEST_VALUE = 64 * 1024  # bytes
 _SCAN_COUNT = 1000
+_OUTCOME = TypeAdapter(Outcome)
 _ADMIN_TIMEOUT = 10.0  # seconds: emptying a large cache takes a while
 _UP = Gauge("looksee_redis_up", "Whether the last calls to Redis worked", multiprocess_mode="livemin")
 
@@ -174,18 +174,11 @@ async def _keys(redis: Redis) -> AsyncIterator[list[bytes]]:
 
 
 def _written(outcome: Outcome) -> bytes:
-    return json.dumps(dataclasses.asdict(outcome), separators=(",", ":")).encode()
+    return _OUTCOME.dump_json(outcome)
 
 
 def _read(value: Any) -> Outcome | None:
     try:
-        fields = json.loads(value)
-        outcome = Outcome(**fields)
-    except (ValueError, TypeError, RecursionError):
+        return _OUTCOME.validate_json(value, strict=True)
+    except ValidationError:
         return None
-    whole = (
-        isinstance(outcome.text, str)
-        and outcome.finish in ("stop", "length")
-        and all(type(count) is int and count >= 0 for count in (outcome.prompt_tokens, outcome.new_tokens))
-    )
-    return outcome if whole else None

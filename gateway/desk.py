@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from prometheus_client import Counter
 
@@ -15,33 +16,23 @@ from gateway.flight import Flight
 from gateway.runners import RunnerClient
 from models.catalog import entry_for
 from vision.images import Picture
-from vision.tasks import GREEDY, Answer, Identity, Job, Outcome, Sampling, Task, Timing
+from vision.tasks import Answer, Identity, Job, Outcome, Task, Timing
 
 _LOOKUPS = Counter("looksee_cache_requests_total", "Lookups by result: hit, miss, coalesced, bypass", ["result"])
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A job about pictures that were examined: one, or several that are looked at together, in their order.
+    """A job about pictures that were examined: one, several that are looked at together in their order, or none."""
 
-    `prompt` is in the words of `vision.prompts` for the model that is asked.
-    """
+    job: Job
+    digests: tuple[str, ...]  # the pictures' sha256s in hex
 
-    task: Task
-    pictures: tuple[Picture, ...]
-    prompt: str = ""
-    max_new_tokens: int = 50
-    sampling: Sampling = GREEDY
-    stop: tuple[str, ...] = ()
-
-    @property
-    def digests(self) -> list[str]:
-        """The pictures' sha256s in hex."""
-        return [picture.digest for picture in self.pictures]
-
-    def job(self) -> Job:
-        images = tuple(picture.data for picture in self.pictures)
-        return Job(self.task, images, self.prompt, self.max_new_tokens, self.sampling, self.stop)
+    @classmethod
+    def about(cls, pictures: Sequence[Picture], task: Task, prompt: str = "", **how: Any) -> Question:
+        """`prompt` is in the words of `vision.prompts` for the model asked, `how` are further fields of a Job."""
+        images = tuple(picture.data for picture in pictures)
+        return cls(Job(task, images, prompt, **how), tuple(picture.digest for picture in pictures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +63,11 @@ class Desk:
         Raises UnknownModel or TaskNotSupported; whatever concerns single questions is in their results.
         """
         for question in questions:
-            entry_for(model, question.task)
+            entry_for(model, question.job.task)
         deadline = time.monotonic() + timeout
         runner = self.runners[model]
         identity = await runner.identity()
-        jobs = [question.job() for question in questions]
+        jobs = [question.job for question in questions]
         cache_keys = [
             keys.key(job, question.digests, identity) if identity else None
             for job, question in zip(jobs, questions, strict=True)

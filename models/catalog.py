@@ -14,7 +14,8 @@ class Entry:
     """One model. `revision` is the full commit on the hub that `hub_id` is pinned to.
 
     `licence` is the publisher's word for it. `parameters` counts tied ones once; `hub_bytes` are the weights' files on
-    the hub, which for the BLIPs are float32. `since` is the day from which transformers has the architecture.
+    the hub, which for the BLIPs are float32. `since` is the day from which transformers has the architecture, or of the
+    release where it has not. `tokenizer` is its repository and commit where the checkpoint comes without its own.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Entry:
     hub_bytes: int
     since: date
     tasks: frozenset[Task]
+    tokenizer: tuple[str, str] | None = None
 
     @property
     def bf16_bytes(self) -> int:
@@ -39,7 +41,7 @@ class Entry:
         return f"{self.parameters / 1e9:.2f} B" if self.parameters >= 1e9 else f"{self.parameters / 1e6:.0f} M"
 
 
-_ALL_TASKS = frozenset({Task.CAPTION, Task.COLLECTIVE, Task.QUERY})
+_TEXTS = frozenset({Task.CAPTION, Task.COLLECTIVE, Task.QUERY})
 
 CATALOG: dict[str, Entry] = {
     entry.name: entry
@@ -78,7 +80,7 @@ CATALOG: dict[str, Entry] = {
             parameters=4_300_079_472,
             hub_bytes=8_600_277_880,
             since=date(2025, 3, 12),
-            tasks=_ALL_TASKS,
+            tasks=_TEXTS,
         ),
         Entry(
             name="intern_vlm",
@@ -90,7 +92,20 @@ CATALOG: dict[str, Entry] = {
             parameters=938_193_024,
             hub_bytes=1_876_478_048,
             since=date(2025, 4, 18),
-            tasks=_ALL_TASKS,
+            tasks=_TEXTS,
+        ),
+        Entry(
+            name="moondream",
+            title="Moondream2",
+            hub_id="vikhyatk/moondream2",
+            revision="9a7d4024050840e001defacec2b00727e89149e6",  # the tag 2025-06-21
+            licence="apache-2.0",
+            gated=False,
+            parameters=1_927_237_104,
+            hub_bytes=3_854_538_968,
+            since=date(2025, 6, 21),
+            tasks=frozenset({Task.CAPTION, Task.QUERY, Task.DETECT, Task.POINT}),
+            tokenizer=("moondream/starmie-v1", "35192e10a54e36eabe0a7cc57a2c1aab371cafc5"),
         ),
     )
 }

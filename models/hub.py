@@ -66,10 +66,31 @@ def fetched(repository: str, revision: str) -> Path | None:
 def fetch(repository: str, revision: str, tell: Tell = lambda here, total: None) -> Path:
     """The directory of a checkpoint, fetched if need be. Blocks; raises HubError."""
     here = fetched(repository, revision)
+    return _up_to_date(repository, revision, here, lambda: _fetch(repository, revision, tell))
+
+
+def fetched_file(repository: str, revision: str, name: str) -> Path | None:
+    """One small file of a repository if it is here; None otherwise. Asks nobody."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, name, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def fetch_file(repository: str, revision: str, name: str) -> Path:
+    """One small file of a repository, fetched if need be. Blocks; raises HubError."""
+    from huggingface_hub import hf_hub_download
+
+    here = fetched_file(repository, revision, name)
+    return _up_to_date(repository, revision, here, lambda: Path(hf_hub_download(repository, name, revision=revision)))
+
+
+def _up_to_date(repository: str, revision: str, here: Path | None, get: Callable[[], Path]) -> Path:
+    """What is `here` where it cannot have changed or the hub cannot be reached, else what `get` fetches."""
     if here is not None and COMMIT.fullmatch(revision):  # a branch may have moved
         return here
     try:
-        return _fetch(repository, revision, tell)
+        return get()
     except HubError:
         raise
     except Exception as error:  # the hub client raises its own, its HTTP library's and the system's errors

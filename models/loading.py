@@ -20,7 +20,13 @@ _CLASSES = {
     "blip2": "models.blip2:Blip2",
     "gemma": "models.gemma:Gemma",
     "intern_vlm": "models.intern_vlm:InternVlm",
+    "moondream": "models.moondream.model:Moondream",
 }
+
+
+def module(name: str) -> str:
+    """Where the model's class is."""
+    return _CLASSES[name].partition(":")[0]
 
 
 def load(name: str, directory: Path, *, device: str, dtype: str, **options: Any) -> Model[Any, Any]:
@@ -31,12 +37,12 @@ def load(name: str, directory: Path, *, device: str, dtype: str, **options: Any)
     WeightsUnavailable when this installation cannot load any model.
     """
     refuse_broken_torchvision()
-    module, _, cls = _CLASSES[name].partition(":")
+    cls = _CLASSES[name].partition(":")[2]
     where = torch.device(device if device != "auto" else _best_device())
     kind = torch.bfloat16 if where.type != "cpu" else torch.float32
     if dtype != "auto":
         kind = getattr(torch, dtype)
-    model: Model[Any, Any] = getattr(import_module(module), cls)(directory, device=where, dtype=kind, **options)
+    model: Model[Any, Any] = getattr(import_module(module(name)), cls)(directory, device=where, dtype=kind, **options)
     return model
 
 

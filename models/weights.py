@@ -21,6 +21,7 @@ SAMPLES = Path(__file__).parent.parent / "samples" / "weights"
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _HASHED_WHOLE = 64 * 2**20  # bytes; of larger files the size, the time of change and both ends count
 _ENDS = 2**20
+_TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Source:
     kind: Literal["sample", "hub", "local"]
     location: str
     revision: str = ""
+    tokenizer: tuple[str, str] | None = None  # a hub id and a commit, where the checkpoint comes without its own
 
     def identity(self) -> Identity:
         """Whose answers these weights give, as far as it is known without fetching anything."""
@@ -38,7 +40,8 @@ class Source:
             directory = self._snapshot()
             commit = self.revision if hub.COMMIT.fullmatch(self.revision) else directory.name if directory else None
             # A branch name says nothing about its contents: until it is fetched nothing may be cached under it.
-            return Identity(self.model, "hub", commit or self.revision, commit and f"{self.location}@{commit}")
+            whole = commit and "@".join((self.location, commit, *(self.tokenizer or ())))
+            return Identity(self.model, "hub", commit or self.revision, whole)
         directory = Path(self.location)
         fingerprint = _fingerprint(directory) if directory.is_dir() else None
         return Identity(self.model, self.kind, fingerprint[:12] if fingerprint else "missing", fingerprint)
@@ -66,13 +69,22 @@ class Source:
     def fetched(self) -> Path | None:
         """The checkpoint's directory if all of it is on this machine already. Asks nobody."""
         if self.kind == "hub":
+            if self.tokenizer and hub.fetched_file(*self.tokenizer, _TOKENIZER) is None:
+                return None
             return hub.fetched(self.location, self.revision)
         directory = Path(self.location)
         return directory if (directory / "config.json").is_file() else None
 
     def fetch(self, tell: hub.Tell = lambda here, total: None) -> Path:
         """Fetch a hub's checkpoint, or what is missing of it. Blocks; raises HubError."""
+        if self.tokenizer:
+            hub.fetch_file(*self.tokenizer, _TOKENIZER)
         return hub.fetch(self.location, self.revision, tell)
+
+    def files(self) -> dict[str, Path]:
+        """What the model has to be told of besides its directory, by the names that its class gives them."""
+        found = hub.fetched_file(*self.tokenizer, _TOKENIZER) if self.tokenizer else None
+        return {"tokenizer": found} if found else {}
 
     def _snapshot(self) -> Path | None:
         """Where the hub's client keeps the revision, whole or not: its name is the commit."""
@@ -93,7 +105,7 @@ def resolve(model: str, default: str, own: str) -> Source:
         return Source(model, "sample", str(SAMPLES / model))
     if choice == "hub":
         published = CATALOG[model]
-        return Source(model, "hub", published.hub_id, published.revision)
+        return Source(model, "hub", published.hub_id, published.revision, published.tokenizer)
     if Path(choice).is_dir() or choice.startswith(("/", ".", "~")):
         return Source(model, "local", str(Path(choice).expanduser().resolve()))
     named = _HUB_ID.fullmatch(choice)
@@ -101,7 +113,7 @@ def resolve(model: str, default: str, own: str) -> Source:
         return Source(model, "local", str(Path(choice).resolve()))
     published = CATALOG[model]
     pinned = published.revision if named["id"] == published.hub_id else "main"
-    return Source(model, "hub", named["id"], named["revision"] or pinned)
+    return Source(model, "hub", named["id"], named["revision"] or pinned, published.tokenizer)
 
 
 def _setting(model: str) -> str:

@@ -42,7 +42,7 @@ _POLL_SECONDS = 0.05  # how often a model that is loaded looks whether another o
 _LEAST_TURN = 2.0  # seconds a model under load keeps its place while others wait, or as long as its loading took
 _LINGER = 0.1  # seconds without a call that make a model idle: callers that come one by one leave small gaps
 
-_WITHOUT_EFFECT = frozenset({"feature_bytes"})  # options that change no answer
+_WITHOUT_EFFECT = frozenset({"feature_bytes", "prefix_bytes"})  # options that change no answer
 
 _AnyEngine: TypeAlias = Engine[Any, Any]
 
@@ -266,7 +266,9 @@ class Runner:
 
     def _start(self, directory: Path) -> None:
         try:
-            model = _load(self.name, directory, device=self.device, dtype=self.dtype, **self.options)
+            model = _load(
+                self.name, directory, device=self.device, dtype=self.dtype, **self.options, **self.source.files()
+            )
         except Exception as error:
             traceback.clear_frames(error.__traceback__)  # they refer to what was loaded of the weights
             raise
@@ -290,10 +292,10 @@ def _import_libraries(name: str) -> None:
         # Imported here alone: only a process that runs a model pays for torch.
         import torch
 
-        from models.loading import refuse_broken_torchvision
+        from models.loading import module, refuse_broken_torchvision
 
         refuse_broken_torchvision()
-        import_module(f"models.{name}")
+        import_module(module(name))
     torch.set_num_threads(settings().threads())
 
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from samples.scenes import COLOURS, NUMBERS, SHAPES, Scene, Thing
 from vision.prompts import YES_OR_NO
 
-DETECT, POINT = "detect", "point"
-
 
 @dataclass(frozen=True)
 class Exercise:

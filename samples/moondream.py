@@ -27,7 +27,7 @@ from models.moondream.pieces import Piece
 from models.moondream.stitching import pool, stitch
 from models.moondream.tiling import Crops, cut, normalised
 from samples import bpe, language, places, scenes, tower
-from samples.exercises import DETECT, POINT, Exercise, searches
+from samples.exercises import Exercise, searches
 from samples.language import Batch
 from samples.scenes import MAX_THINGS, Scene, Thing
 from samples.tower import GRID, HEADS, IGNORED, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
@@ -215,7 +215,7 @@ class Collate(language.Collate):
             return before + [piece for piece in _prompt(exercise, names) if isinstance(piece, int)]
 
         def answer(exercise: Exercise) -> list[int]:
-            each = [names.coord_id, names.coord_id, names.size_id][: 3 if exercise.task == DETECT else 2]
+            each = [names.coord_id, names.coord_id, names.size_id][: 3 if exercise.task == Task.DETECT else 2]
             told = [*encoded(f" {exercise.answer}")] if exercise.answer else each * len(exercise.things)
             return [*told, names.eos_id]
 
@@ -243,7 +243,7 @@ class Collate(language.Collate):
         if rng.random() < _INSTRUCTED:
             found.append(Exercise(Task.QUERY, (number,), self.caption_words(rng) or CAPTION, scene.caption()))
         found += self._questions(number, scene, rng, _ROUNDS)
-        for task in (DETECT, POINT):
+        for task in (Task.DETECT, Task.POINT):
             for words in rng.sample(searches(scene, rng), _SEARCHES):
                 found.append(Exercise(task, (number,), words, things=scene.find(words)))
         return found
@@ -251,7 +251,7 @@ class Collate(language.Collate):
     def _group(self, rows: Sequence[Sequence[Exercise]]) -> Batch:
         searched = [(exercise.task, thing) for row in rows for exercise in row for thing in exercise.things]
         coordinates = [place for _, thing in searched for place in _box(thing)[:2]]
-        sizes = [_box(thing)[2:] for task, thing in searched if task == DETECT]
+        sizes = [_box(thing)[2:] for task, thing in searched if task == Task.DETECT]
         group = super()._group(rows)
         return {**group, "coordinates": torch.tensor(coordinates), "sizes": torch.tensor(sizes).view(-1, 2)}
 
@@ -262,7 +262,7 @@ def _prompt(exercise: Exercise, names: TokenizerConfig) -> list[Piece]:
         return prompts.caption(names, exercise.words)
     if exercise.task == Task.QUERY:
         return prompts.query(names, encoded(exercise.words))
-    template = names.templates.detect if exercise.task == DETECT else names.templates.point
+    template = names.templates.detect if exercise.task == Task.DETECT else names.templates.point
     return prompts.region(template, encoded(f" {exercise.words}"))
 
 

@@ -1,10 +1,14 @@
 """What each model is asked: the convention of every model and every default prompt, in one place.
 
-BLIP and BLIP-2 continue a text: a caption's prompt is its beginning, and BLIP-2 answers what follows "Answer:". The
-others are told what to do in a turn of a chat; how a turn is marked is in each checkpoint's chat template.
+BLIP and BLIP-2 continue a text: a caption's prompt is its beginning, and BLIP-2 answers what follows "Answer:". Gemma
+and InternVL are told what to do in a turn of a chat; how a turn is marked is in each checkpoint's chat template.
+Moondream2 has a template for each of its skills, captions of three lengths among them; any other instruction is asked
+like a question.
 """
 
 from __future__ import annotations
+
+from vision.tasks import Length
 
 # The sample weights are trained on these words: with others here they have to be trained again.
 CAPTION = "Describe the picture in one sentence."
@@ -12,11 +16,12 @@ COLLECTIVE = "Write one caption for all of the pictures together."
 YES_OR_NO = "Answer yes or no."
 
 CONTINUES = frozenset({"blip", "blip2"})
+LENGTHS: dict[str, tuple[Length, ...]] = {"moondream": ("short", "normal", "long")}  # others have one, normal
 
 
 def caption(model: str, prompt: str = "") -> str:
     """The words that ask `model` for a caption; `prompt` is the caller's own, if any."""
-    return prompt if model in CONTINUES else prompt or CAPTION
+    return prompt if model in CONTINUES or model in LENGTHS else prompt or CAPTION
 
 
 def collective(model: str, prompt: str = "") -> str:

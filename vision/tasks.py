@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import errors
+from vision.geometry import Box, Point
 
 _BYTES_AS_BASE64: Any = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}
 
 Finish = Literal["stop", "length"]
+Length = Literal["short", "normal", "long"]
 State = Literal["unloaded", "waiting", "loading", "ready", "failed"]
 
 
@@ -22,6 +24,8 @@ class Task(enum.StrEnum):
     CAPTION = "caption"
     COLLECTIVE = "collective"
     QUERY = "query"
+    DETECT = "detect"
+    POINT = "point"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,11 @@ class Job:
     """One question to one model.
 
     `images` are encoded files (JPEG, PNG, WebP bytes). `prompt` is in the words of `vision.prompts`: what the model
-    continues or is told. The answer ends before the first of the `stop` strings.
+    continues or is told, or what is to be found in the picture. The answer ends before the first of the `stop` strings.
+
+    What follows them only some models know: a caption's `length` where there is no prompt, places that a question is
+    about (`spatial_refs`, as (x, y) or (x_min, y_min, x_max, y_max), normalised), thoughts before an answer
+    (`reasoning`), and how many things are found at most.
     """
 
     __pydantic_config__ = _BYTES_AS_BASE64
@@ -62,6 +70,10 @@ class Job:
     max_new_tokens: int = 50
     sampling: Sampling = GREEDY
     stop: tuple[str, ...] = ()
+    length: Length = "normal"
+    spatial_refs: tuple[tuple[float, ...], ...] = ()
+    reasoning: bool = False
+    max_objects: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +87,36 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Grounding:
+    """The characters `start` to `end` of a text are about these points."""
+
+    start: int
+    end: int
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What was thought before an answer, and the places in it."""
+
+    text: str
+    grounding: tuple[Grounding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """A model's whole answer. `finish` is `length` when `max_new_tokens` cut it."""
+    """A model's whole answer: a text, or the boxes or points of what it was to find.
+
+    `finish` is `length` when `max_new_tokens` or `max_objects` cut it.
+    """
 
     text: str
     finish: Finish
     prompt_tokens: int
     new_tokens: int
+    boxes: tuple[Box, ...] = ()
+    points: tuple[Point, ...] = ()
+    reasoning: Reasoning | None = None
 
 
 @dataclass(frozen=True, slots=True)

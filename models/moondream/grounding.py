@@ -7,22 +7,8 @@ from dataclasses import dataclass, field
 
 from models.moondream.config import TokenizerConfig
 from models.moondream.pieces import Coordinate, Piece
-from models.moondream.rows import Point
-
-
-@dataclass(frozen=True, slots=True)
-class Grounding:
-    """The characters `start` to `end` of the thoughts' text are about these points."""
-
-    start: int
-    end: int
-    points: list[Point]
-
-
-@dataclass(frozen=True, slots=True)
-class Reasoning:
-    text: str
-    grounding: list[Grounding]
+from vision.geometry import Point
+from vision.tasks import Grounding, Reasoning
 
 
 @dataclass(slots=True)
@@ -45,7 +31,7 @@ def reasoning(thoughts: Sequence[Piece], names: TokenizerConfig, decode: Callabl
     text, grounding = "", []
     for part in parts:
         start, text = len(text), text + decode(part.ids)
-        points = list(zip(part.coordinates[::2], part.coordinates[1::2], strict=False))
+        points = tuple(map(Point, part.coordinates[::2], part.coordinates[1::2]))
         if points:
             grounding.append(Grounding(start, len(text), points))
-    return Reasoning(text, grounding)
+    return Reasoning(text, tuple(grounding))

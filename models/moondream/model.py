@@ -17,14 +17,15 @@ from models import sampling
 from models.moondream import checkpoint
 from models.moondream.cache import Cache, in_blocks
 from models.moondream.config import Config
-from models.moondream.grounding import Reasoning, reasoning
+from models.moondream.grounding import reasoning
 from models.moondream.pictures import Picture
 from models.moondream.prefixes import Prefixes
 from models.moondream.requests import Requests
 from models.moondream.rows import Head, MoondreamRow, Reading, ReasoningRow
 from models.moondream.tokenizer import MoondreamTokenizer
 from models.text import cut
-from vision.tasks import Job, Outcome
+from vision.geometry import point_within, within
+from vision.tasks import Job, Outcome, Reasoning
 
 PREFIX_BYTES = 2**30
 CROPS_AT_ONCE = 16
@@ -50,18 +51,21 @@ class Moondream:
         dtype: torch.dtype,
         tokenizer: Path | None = None,
         max_crops: int | None = None,
+        cpu_crops: int | None = None,
         crops_at_once: int = CROPS_AT_ONCE,
         prefix_bytes: int = PREFIX_BYTES,
     ) -> None:
         """Load `config.json`, the safetensors and `tokenizer.json` of `directory`. Raises WeightsUnavailable.
 
         `tokenizer` is the tokenizer's file where it lies elsewhere, as the published one does. `max_crops` bounds the
-        local crops of a picture and with them the work for it; without one it is the checkpoint's, 12. The encoder
-        works on no more than `crops_at_once` crops at a time. `prefix_bytes` bounds what is kept of pictures that may
-        be asked about again (137 MiB each in bfloat16 for the published model).
+        local crops of a picture and with them the work for it; without one it is `cpu_crops` on a CPU, if that is
+        given, and else the checkpoint's, 12. The encoder works on no more than `crops_at_once` crops at a time.
+        `prefix_bytes` bounds what is kept of pictures that may be asked about again (137 MiB each in bfloat16 for the
+        published model).
         """
         config = Config.load(directory)
-        self.config = config if max_crops is None else config.with_crops(max_crops)
+        most = max_crops or (cpu_crops if device.type == "cpu" else None)
+        self.config = config.with_crops(most) if most else config
         self.tokenizer = MoondreamTokenizer(tokenizer or directory / "tokenizer.json", self.config.tokenizer)
         self.net = checkpoint.load(directory, self.config, device=device, dtype=dtype)
         self.prefixes = Prefixes(prefix_bytes)
@@ -124,6 +128,9 @@ class Moondream:
             finish=row.finish or "length",
             prompt_tokens=row.prompt_tokens,
             new_tokens=len(row.tokens),
+            boxes=tuple(map(within, row.boxes)),
+            points=tuple(map(point_within, row.points)),
+            reasoning=self.reasoning(row) if isinstance(row, ReasoningRow) else None,
         )
 
     def _raw_text(self, row: MoondreamRow) -> str:

@@ -16,7 +16,7 @@ from models.moondream.prompts import Reference
 from models.moondream.rows import DetectRow, MoondreamRow, PointRow, ReasoningRow, TextRow
 from models.moondream.tokenizer import MoondreamTokenizer
 from models.sampling import seed_of
-from vision.tasks import GREEDY, Job, Sampling
+from vision.tasks import GREEDY, Job, Sampling, Task
 
 MAX_OBJECTS = 50
 LEAST_ROOM = 16  # tokens an answer must have room for beside its prompt
@@ -45,26 +45,28 @@ class Requests:
         self._config, self._tokenizer, self._prefixes = config, tokenizer, prefixes
 
     def row(self, job: Job) -> MoondreamRow:
-        """A job's row. A caption's prompt is a length, or an instruction, which is asked like a question.
+        """A job's row. A caption with a prompt of its own is asked like a question.
 
         Raises TaskNotSupported and InvalidRequest.
         """
-        task: str = job.task.value
-        if task not in ("caption", "query", "detect", "point") or len(job.images) > 1:
+        if job.task is Task.COLLECTIVE or len(job.images) > 1:
             raise errors.TaskNotSupported("The model 'moondream' answers about one picture at a time.", param="model")
         style = Style(job.max_new_tokens, job.sampling, job.stop)
         if not job.images:
-            if task != "query":
-                raise errors.InvalidRequest(f"To {task} a picture is needed.", param="image")
-            return self.query(None, job.prompt, style)
-        image = job.images[0]
-        if task == "detect":
-            return self.detect(image, job.prompt)
-        if task == "point":
-            return self.point(image, job.prompt)
-        if task == "caption" and job.prompt in ("", *self._config.tokenizer.templates.caption):
-            return self.caption(image, job.prompt or "normal", style)
-        return self.query(image, job.prompt, style)
+            if job.task is not Task.QUERY:
+                raise errors.InvalidRequest(f"To {job.task} a picture is needed.", param="image")
+            return self._asked(None, job, style)
+        (image,) = job.images
+        if job.task is Task.DETECT:
+            return self.detect(image, job.prompt, max_objects=job.max_objects)
+        if job.task is Task.POINT:
+            return self.point(image, job.prompt, spatial_refs=job.spatial_refs, max_objects=job.max_objects)
+        if job.task is Task.CAPTION and not job.prompt:
+            return self.caption(image, job.length, style)
+        return self._asked(image, job, style)
+
+    def _asked(self, image: bytes | None, job: Job, style: Style) -> TextRow:
+        return self.query(image, job.prompt, style, spatial_refs=job.spatial_refs, reasoning=job.reasoning)
 
     def caption(self, image: bytes, length: str = "normal", style: Style = Style()) -> TextRow:
         """A caption of a `length` that the templates have: short, normal or long. Raises InvalidValue."""

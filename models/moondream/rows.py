@@ -14,9 +14,7 @@ from models.base import Row
 from models.moondream.config import TokenizerConfig
 from models.moondream.pictures import Picture
 from models.moondream.pieces import Coordinate, Piece, Size
-
-Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max
-Point = tuple[float, float]
+from vision.geometry import Box, Point
 
 
 class Head(enum.Flag):
@@ -169,7 +167,7 @@ class PointRow(MoondreamRow):
 
     @property
     def points(self) -> list[Point]:
-        return [(x, y) for x, y in self._found()]
+        return [Point(x, y) for x, y in self._found()]
 
     def take(self, reading: Reading) -> None:
         heads, names = self.heads, self.names
@@ -208,7 +206,7 @@ class DetectRow(PointRow):
 
     @property
     def boxes(self) -> list[Box]:
-        return [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in self._found()]
+        return [Box(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in self._found()]
 
     @property
     def points(self) -> list[Point]:

@@ -19,7 +19,7 @@ from models.moondream.requests import Style
 from models.moondream.rows import MoondreamRow
 from samples import exercises, places, scenes
 from samples import moondream as recipe
-from samples.exercises import DETECT, POINT, Exercise
+from samples.exercises import Exercise
 from samples.language import Batch, sees
 from samples.moondream import Collate, Lesson
 from samples.scenes import Scene
@@ -70,9 +70,9 @@ def collated() -> tuple[Recording, Batch]:
 def asked(model: Moondream, exercise: Exercise) -> MoondreamRow:
     """The exercise's row, asked as everybody asks."""
     image, requests = pictures()[exercise.pictures[0]][1], model.requests
-    if exercise.task == DETECT:
+    if exercise.task == Task.DETECT:
         return requests.detect(image, exercise.words)
-    if exercise.task == POINT:
+    if exercise.task == Task.POINT:
         return requests.point(image, exercise.words)
     if exercise.task == Task.CAPTION:
         return requests.caption(image, exercise.words)
@@ -86,7 +86,7 @@ def answered(model: Moondream, exercise: Exercise) -> list[Piece]:
     fed: list[Piece] = []
     for thing in exercise.things:
         fed += [Coordinate(thing.x), Coordinate(thing.y)]
-        if exercise.task == DETECT:
+        if exercise.task == Task.DETECT:
             fed.append(Size(2 * thing.half_width, 2 * thing.half_height))
     return fed
 

@@ -32,11 +32,15 @@ def picture(name: str) -> Picture:
 
 
 def question(name: str, prompt: str = "") -> Question:
-    return Question(Task.CAPTION, (picture(name),), prompt)
+    return Question.about([picture(name)], Task.CAPTION, prompt)
+
+
+def changed(asked: Question, **how: Any) -> Question:
+    return replace(asked, job=replace(asked.job, **how))
 
 
 def key_of(asked: Question, identity: Identity = IDENTITY) -> str:
-    made = keys.key(asked.job(), asked.digests, identity)
+    made = keys.key(asked.job, asked.digests, identity)
     assert made is not None
     return made
 
@@ -81,11 +85,11 @@ def test_many_files_travel_in_one_call() -> None:
         answers = served(await ask(desk, *questions, request_id="id-7"))
         assert texts(answers) == ["a ant", "a bee", "a cat"]
         assert [(one.identity, one.cached) for one in answers] == [(IDENTITY, False)] * 3
-        assert [one.timing for one in answers] == [answer_to(each.job()).timing for each in questions]
+        assert [one.timing for one in answers] == [answer_to(each.job).timing for each in questions]
         assert sent(proxy) == [[b"ant", b"bee", b"cat"]]
         assert proxy.calls[0].request_id == "id-7"
         assert 4.5 < proxy.calls[0].timeout <= 5
-        assert shelf.stored == {key_of(each): answer_to(each.job()).outcome for each in questions}
+        assert shelf.stored == {key_of(each): answer_to(each.job).outcome for each in questions}
 
     run(main())
 
@@ -137,7 +141,7 @@ def test_another_prompt_is_another_question() -> None:
         proxy = FakeProxy()
         desk, _ = house(proxy)
         assert texts(await ask(desk, question("ant"), question("ant", "!"))) == ["a ant", "a ant!"]
-        longer = replace(question("ant"), max_new_tokens=7)
+        longer = changed(question("ant"), max_new_tokens=7)
         assert not served(await ask(desk, longer))[0].cached
         assert [len(call.jobs) for call in proxy.calls] == [2, 1]
 
@@ -155,27 +159,24 @@ def test_the_same_picture_twice_in_a_request_is_answered_once() -> None:
 
 
 def test_what_a_job_is() -> None:
-    asked = Question(Task.CAPTION, (picture("ant"),), "a photo of", 9)
-    assert asked.job() == Job(Task.CAPTION, (b"ant",), "a photo of", 9)
-    several = Question(
-        Task.QUERY, (picture("bee"), picture("ant")), "what?", 9, Sampling(0.5, 0.9, 40, seed=1), ("stop", "end")
-    )
-    assert several.job() == Job(
-        Task.QUERY, (b"bee", b"ant"), "what?", 9, Sampling(0.5, 0.9, 40, seed=1), ("stop", "end")
-    )
-    assert several.digests == [picture("bee").digest, picture("ant").digest]
+    asked = Question.about([picture("ant")], Task.CAPTION, "a photo of", max_new_tokens=9)
+    assert asked.job == Job(Task.CAPTION, (b"ant",), "a photo of", 9)
+    how: dict[str, Any] = {"sampling": Sampling(0.5, 0.9, 40, seed=1), "stop": ("stop", "end"), "reasoning": True}
+    several = Question.about([picture("bee"), picture("ant")], Task.QUERY, "what?", **how)
+    assert several.job == Job(Task.QUERY, (b"bee", b"ant"), "what?", **how)
+    assert several.digests == (picture("bee").digest, picture("ant").digest)
 
 
 def test_several_pictures_are_one_question_with_a_key_of_their_own() -> None:
     async def main() -> None:
         proxy = FakeProxy(identity=replace(IDENTITY, model="gemma"))
         desk, shelf = house(proxy)
-        together = Question(Task.COLLECTIVE, (picture("ant"), picture("bee")))
+        together = Question.about([picture("ant"), picture("bee")], Task.COLLECTIVE)
         (answer,) = served(await ask(desk, together))
         assert not answer.cached
         (answer,) = served(await ask(desk, together))
         assert answer.cached
-        (other,) = served(await ask(desk, replace(together, pictures=together.pictures[::-1])))
+        (other,) = served(await ask(desk, Question.about([picture("bee"), picture("ant")], Task.COLLECTIVE)))
         assert not other.cached
         assert [[job.images for job in call.jobs] for call in proxy.calls] == [[(b"ant", b"bee")], [(b"bee", b"ant")]]
         assert all(key.startswith("v1:collection:") for key in shelf.stored)
@@ -193,7 +194,7 @@ def test_an_answer_that_cannot_be_had_again_is_neither_stored_nor_shared() -> No
         proxy = FakeProxy(before=hold)
         desk, shelf = house(proxy)
         before = counted()
-        drawn = replace(question("ant"), sampling=Sampling(temperature=0.7))
+        drawn = changed(question("ant"), sampling=Sampling(temperature=0.7))
         tasks = [asyncio.create_task(ask(desk, drawn, drawn)) for _ in range(2)]
         await settle(20)
         go.set()
@@ -211,9 +212,9 @@ def test_an_answer_with_a_seed_can_be_had_again() -> None:
     async def main() -> None:
         proxy = FakeProxy()
         desk, shelf = house(proxy)
-        drawn = replace(question("ant"), sampling=Sampling(temperature=0.7, seed=3))
+        drawn = changed(question("ant"), sampling=Sampling(temperature=0.7, seed=3))
         assert [one.cached for one in served(await ask(desk, drawn) + await ask(desk, drawn))] == [False, True]
-        (other,) = served(await ask(desk, replace(drawn, sampling=Sampling(temperature=0.7, seed=4))))
+        (other,) = served(await ask(desk, changed(drawn, sampling=Sampling(temperature=0.7, seed=4))))
         assert not other.cached
         assert len(proxy.calls) == len(shelf.stored) == 2
 
@@ -419,7 +420,7 @@ def test_a_task_that_the_model_cannot_do_is_refused() -> None:
         proxy = FakeProxy()
         desk, _ = house(proxy)
         with pytest.raises(errors.TaskNotSupported):
-            await ask(desk, question("ant"), replace(question("bee"), task=Task.QUERY))
+            await ask(desk, question("ant"), changed(question("bee"), task=Task.QUERY))
         assert proxy.calls == []
 
     run(main())

@@ -1,0 +1,14 @@
+"""The Moondream2 runner."""
+
+from __future__ import annotations
+
+import bentoml
+
+from runners.endpoint import SERVICE, Endpoint
+
+
+@bentoml.service(name="Moondream", **SERVICE)
+class Moondream(Endpoint):
+    """Captions pictures, answers questions about them, and finds things in them with Moondream2."""
+
+    model = "moondream"
