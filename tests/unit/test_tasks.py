@@ -10,7 +10,22 @@ import pytest
 from pydantic import TypeAdapter
 
 import errors
-from vision.tasks import Answer, Call, Failure, Identity, Job, Outcome, Reply, Status, Task, Timing
+from vision.geometry import Box, Point
+from vision.tasks import (
+    Answer,
+    Call,
+    Failure,
+    Grounding,
+    Identity,
+    Job,
+    Outcome,
+    Reasoning,
+    Reply,
+    Sampling,
+    Status,
+    Task,
+    Timing,
+)
 
 EVERY_BYTE = bytes(range(256))
 JPEG_START = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\xfb\xef\xbe"  # no UTF-8; its base64 has characters of both alphabets
@@ -19,10 +34,23 @@ IDENTITY = Identity("blip", "local", "0123456789ab", "0123456789abcdef")
 RECORDS: list[Any] = [
     Call([Job(Task.CAPTION, (EVERY_BYTE,), "a photo of", 20), Job(Task.CAPTION, (JPEG_START, b""))], 12.5, "id-1"),
     Call([], 0.0),
+    Call(
+        [
+            Job(Task.CAPTION, (EVERY_BYTE,), length="long", stop=("a", "\u4e2d"), sampling=Sampling(0.5, 0.9, 40, 7)),
+            Job(Task.QUERY, (), "why?", reasoning=True),
+            Job(Task.POINT, (JPEG_START,), "it", spatial_refs=((0.1, 1 / 3), (0.0, 0.2, 1.0, 0.9)), max_objects=1),
+        ],
+        1.0,
+    ),
     Reply(
         [
             Answer(Outcome("a red \u00e9\u4e2d\U0001f600 'circle'", "stop", 3, 7), None, Timing(0.1, 0.2, 0.3, 4.5)),
             Answer(Outcome("", "length", 0, 0)),
+            Answer(Outcome("", "length", 4, 6, (Box(0.0, 0.1, 1 / 3, 1.0), Box(0.5, 0.5, 0.6, 0.7)))),
+            Answer(Outcome("", "stop", 4, 6, points=(Point(0.1, 0.2 + 0.1),))),
+            Answer(
+                Outcome("b", "stop", 4, 6, reasoning=Reasoning("so", (Grounding(0, 2, (Point(0.5, 1.0),)),))),
+            ),
             Answer(failure=Failure("overloaded", "busy", "images", 5)),
             Answer(failure=Failure.of(errors.CorruptImage("damaged"))),
         ],
@@ -68,6 +96,17 @@ def test_types_survive_json() -> None:
     assert type(again.jobs[0].task) is Task
     assert type(again.jobs[0].images) is tuple
     assert again.jobs[0].images == (EVERY_BYTE,)
+
+
+def test_places_survive_json_as_such() -> None:
+    adapter = TypeAdapter(Reply)
+    outcomes = [answer.outcome for answer in adapter.validate_json(adapter.dump_json(RECORDS[3])).answers]
+    _, _, detected, pointed, thought = [outcome for outcome in outcomes if outcome]
+    assert type(detected.boxes[0]) is Box
+    assert detected.boxes[0].x_max == 1 / 3
+    assert type(pointed.points[0]) is Point
+    assert thought.reasoning is not None
+    assert type(thought.reasoning.grounding[0].points[0]) is Point
 
 
 @pytest.mark.parametrize("record", RECORDS)
