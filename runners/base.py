@@ -15,6 +15,7 @@ import functools
 import logging
 import time
 import traceback
+from contextvars import Context
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any, TypeAlias
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 import errors
+from logs import REQUEST_ID
 from models import weights
 from models.base import Model
 from runners import memory
@@ -80,6 +82,7 @@ class Runner:
 
     async def infer(self, call: Call) -> Reply:
         """Answer a call's jobs. Cancelling it (the caller left) drops their rows at the next step."""
+        REQUEST_ID.set(call.request_id)  # for the log
         deadline = time.monotonic() + call.timeout
         try:
             if self._failure is not None and time.monotonic() < self._failed + _RETRY_LOAD_AFTER:
@@ -169,7 +172,8 @@ class Runner:
         if not self._calls.is_open:
             self._changed.set()
             if self._keeper is None:
-                self._keeper = asyncio.create_task(self._keep())
+                # Without the context of the call that happens to be first: its id is not that of the weights.
+                self._keeper = asyncio.create_task(self._keep(), context=Context())
 
     # -- the life of the weights
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable
 from typing import Any, ClassVar
 
@@ -10,9 +9,11 @@ import bentoml
 from pydantic import BaseModel
 
 import errors
+import logs
 from departure import unless_gone
 from framework import LeanService
 from runners.base import Runner
+from settings import settings
 from vision.tasks import Call, Failure, Reply, Status
 
 # Options of every runner's BentoML service. Left alone, BentoML 1.4.39 closes the gateway's session to a runner every
@@ -47,7 +48,7 @@ class Endpoint:
     model: ClassVar[str]
 
     def __init__(self) -> None:
-        logging.getLogger("looksee").setLevel(logging.INFO)  # says when weights come and go; BentoML begins at WARNING
+        logs.configure(settings().log_format)
         self.runner = Runner(self.model)
 
     @bentoml.api
