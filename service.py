@@ -25,7 +25,7 @@ from api.keys import Keys
 from api.ratelimit import RateLimit
 from cache.guarded import GuardedRedis
 from cache.lookaside import Lookaside
-from framework import LeanService, watch_closely
+from framework import LeanService, watch_closely, without_limits
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
 from models.catalog import CATALOG
@@ -38,11 +38,13 @@ from settings import settings
 from vision.tasks import Task
 
 watch_closely()
+without_limits()
 
 _SETTINGS = settings()
 _REDIS = GuardedRedis(_SETTINGS.redis(), timeout=_SETTINGS.cache_timeout_ms / 1000)
 _DESK = Desk({}, Lookaside(_REDIS, ttl=_SETTINGS.cache_ttl_seconds))
 _HTTP = build(_DESK, _SETTINGS)
+_MODEL = moondream.MODEL  # in the class below the name is a model's
 _UPLOAD_SECONDS = 20  # what a slow upload may take beyond the time to answer
 _LEFT_OUT = ("index", "openapi-spec", "static_content")
 
@@ -98,7 +100,7 @@ class Looksee:
         image: str,
         ctx: bentoml.Context,
         length: str = "normal",
-        model: str = moondream.MODEL[Task.CAPTION],
+        model: str = _MODEL[Task.CAPTION],
         prompt: str = "",
         max_new_tokens: int | None = None,
     ) -> Any:
@@ -123,7 +125,7 @@ class Looksee:
         image: str,
         question: str,
         ctx: bentoml.Context,
-        model: str = moondream.MODEL[Task.QUERY],
+        model: str = _MODEL[Task.QUERY],
         max_new_tokens: int | None = None,
     ) -> Any:
         """Ask a question about one picture, given as base64 or a data URI."""

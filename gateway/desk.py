@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,13 +80,19 @@ class Desk:
             """Have the missing questions with these numbers answered, and store what is whole."""
             wanted = [missing[number] for number in own]
             rest = deadline - time.monotonic()
-            try:
-                reply = await runner.infer([jobs[index] for index in wanted], timeout=rest, request_id=request_id)
-            except errors.LookseeError as error:
-                return [error] * len(wanted)
-            if reply.identity == identity:  # else the runner came back with other weights: these keys are not theirs
-                await self._store([cache_keys[index] for index in wanted], reply.answers)
-            return [_result(answer, reply.identity) for answer in reply.answers]
+
+            async def ask(index: int) -> Result:
+                try:
+                    answer, whose = await runner.ask(jobs[index], timeout=rest, request_id=request_id)
+                except errors.LookseeError as error:
+                    return error
+                return _result(answer, whose)
+
+            results = await asyncio.gather(*map(ask, wanted))
+            await self._store(
+                {cache_keys[index]: result for index, result in zip(wanted, results, strict=True)}, identity
+            )
+            return results
 
         # A question without a key (its answer could not be had again, or nobody knows whose it is) shares nothing.
         flights = [cache_keys[index] or object() for index in missing]
@@ -101,13 +108,18 @@ class Desk:
                     answered[index] = Served(stored[key], identity, cached=True)
         return [answered[index] for index in range(len(questions))]
 
-    async def _store(self, cache_keys: Sequence[str | None], answers: Sequence[Answer]) -> None:
+    async def _store(self, results: Mapping[str | None, Result], identity: Identity | None) -> None:
+        """Store the answers of `identity`: keys are not those of another's, who may have come while they were asked."""
         await self.cache.put(
-            {key: answer.outcome for key, answer in zip(cache_keys, answers, strict=True) if key and answer.outcome}
+            {
+                key: result.outcome
+                for key, result in results.items()
+                if key is not None and isinstance(result, Served) and result.identity == identity
+            }
         )
 
 
-def _result(answer: Answer, identity: Identity) -> Result:
-    if answer.outcome is not None:
+def _result(answer: Answer, identity: Identity | None) -> Result:
+    if answer.outcome is not None and identity is not None:
         return Served(answer.outcome, identity, timing=answer.timing)
     return answer.failure.error() if answer.failure else errors.RunnerFailed("The model gave no answer.")
