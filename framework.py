@@ -11,6 +11,7 @@ from _bentoml_impl.client.proxy2 import SessionManager
 from _bentoml_sdk import Service
 from aiohttp import ClientSession
 from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.server.http.access import AccessLogMiddleware
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml._internal.utils import circus
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
@@ -24,12 +25,12 @@ class LeanService(Service[Any]):
 
     The timeout middleware keeps a timer, and with it the whole request, for every request of the last two minutes, and
     the garbage collector walks them all; deadlines are kept by the engine, the desk and the door. The tracing
-    middleware makes spans also where nobody traces.
+    middleware makes spans also where nobody traces. The access log is the door's own: one line a request.
     """
 
     def to_asgi(self, is_main: bool = True) -> Any:
         app: Starlette = super().to_asgi(is_main=is_main)
-        left_out: list[object] = [TimeoutMiddleware]
+        left_out: list[object] = [TimeoutMiddleware, AccessLogMiddleware]
         if not BentoMLContainer.tracing.sample_rate.get():
             left_out.append(OpenTelemetryMiddleware)
         app.user_middleware = [layer for layer in app.user_middleware if layer.cls not in left_out]

@@ -16,6 +16,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any, TypeAlias
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 import errors
+from logs import REQUEST_ID
 from models import weights
 from models.base import Model
 from runners import memory
@@ -84,6 +86,7 @@ class Runner:
 
         Never raises for the job's own troubles. Cancelling it (the caller left) drops its row at the next step.
         """
+        REQUEST_ID.set(ask.request_id)  # for the log
         deadline = time.monotonic() + ask.timeout
         try:
             if self._failure is not None and time.monotonic() < self._failed + _RETRY_LOAD_AFTER:
@@ -171,7 +174,8 @@ class Runner:
         if not self._calls.is_open:
             self._changed.set()
             if self._keeper is None:
-                self._keeper = asyncio.create_task(self._keep())
+                # Without the context of the call that happens to be first: its id is not that of the weights.
+                self._keeper = asyncio.create_task(self._keep(), context=Context())
 
     # -- the life of the weights
 

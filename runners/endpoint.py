@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from typing import Any, ClassVar
@@ -11,9 +10,11 @@ import bentoml
 from pydantic import BaseModel
 
 import errors
+import logs
 from framework import LeanService
 from runners.base import Runner
 from runners.calls import Calls, Place
+from settings import settings
 from vision.tasks import Call, Failure, Status
 
 # Options of every runner's BentoML service. Left alone, BentoML 1.4.39 closes the gateway's session to a runner every
@@ -46,7 +47,7 @@ class Endpoint:
     model: ClassVar[str]
 
     def __init__(self) -> None:
-        logging.getLogger("looksee").setLevel(logging.INFO)  # says when weights come and go; BentoML begins at WARNING
+        logs.configure(settings().log_format)
         self.runner = Runner(self.model)
         self._calls = Calls(self.runner)
 

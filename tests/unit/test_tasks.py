@@ -109,8 +109,9 @@ def test_types_survive_json() -> None:
 
 
 def test_places_survive_json_as_such() -> None:
-    adapter = TypeAdapter(Reply)
-    outcomes = [answer.outcome for answer in adapter.validate_json(adapter.dump_json(RECORDS[3])).answers]
+    adapter = TypeAdapter(Event)
+    events = [adapter.validate_json(adapter.dump_json(record)) for record in RECORDS if isinstance(record, Event)]
+    outcomes = [event.answer.outcome for event in events if event.answer is not None]
     _, _, detected, pointed, thought = [outcome for outcome in outcomes if outcome]
     assert type(detected.boxes[0]) is Box
     assert detected.boxes[0].x_max == 1 / 3

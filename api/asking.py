@@ -1,0 +1,33 @@
+"""The doors' way to the desk: every request asks here, with its id and its deadline, and is cancelled when its caller
+leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from api.context import DEADLINE, FACTS, REQUEST_ID
+from departure import Receive, unless_gone
+from gateway.desk import Desk, Question, Result, Served
+from settings import Settings
+
+
+async def answers(
+    desk: Desk, settings: Settings, receive: Receive, model: str, questions: Sequence[Question]
+) -> list[Result]:
+    """A result for each question, in order. Raises what `Desk.answer` raises, and Cancelled when the caller left."""
+    facts = FACTS.get()
+    if facts is not None:
+        facts.model = model
+    work = desk.answer(model, questions, timeout=time_left(settings), request_id=REQUEST_ID.get())
+    results = await unless_gone(receive, work)
+    if facts is not None:
+        facts.answers += len(results)
+        facts.cached += sum(isinstance(result, Served) and result.cached for result in results)
+    return results
+
+
+def time_left(settings: Settings) -> float:
+    """Seconds until the request at hand is overdue; those of the settings where no door counts them."""
+    deadline = DEADLINE.get()
+    return settings.request_timeout_seconds if deadline is None else deadline.left()
