@@ -42,13 +42,8 @@ class Lookaside:
         return {key: outcome for key, outcome in found.items() if outcome is not None}
 
     async def put(self, outcomes: Mapping[str, Outcome]) -> None:
-<<<<<<< HEAD
         """Store whole answers. Too large ones, and a text that is not Unicode, are not stored."""
-        redis = self._redis
-=======
-        """Store whole answers. Too large ones are not stored."""
         redis = self._redis.client
->>>>>>> helper-d
         if redis is None:
             return
         written = {key: _written(outcome) for key, outcome in outcomes.items()}
