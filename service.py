@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+from collections.abc import Awaitable
 from typing import Any
 
 # BentoML reports usage to its vendor unless told not to, before it first looks.
@@ -15,10 +16,13 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from api import moondream, native
+from api import moondream as moondream_api
+from api import native, uploads
 from api.app import build
 from api.document import document
 from api.door import Door
+from api.moondream import MODEL
+from api.places import BoxView, PointView
 from cache.lookaside import Lookaside
 from framework import LeanService, watch_closely
 from gateway.desk import Desk
@@ -86,24 +90,22 @@ class Looksee:
         image: str,
         ctx: bentoml.Context,
         length: str = "normal",
-        model: str = moondream.MODEL[Task.CAPTION],
+        model: str = MODEL,
         prompt: str = "",
         max_new_tokens: int | None = None,
     ) -> Any:
         """Caption one picture, given as base64 or a data URI."""
-        return _sent(
-            ctx,
-            await moondream.caption(
-                _DESK,
-                _SETTINGS,
-                ctx.request.receive,
-                image=image,
-                length=length,
-                model=model,
-                prompt=prompt,
-                max_new_tokens=max_new_tokens,
-            ),
+        answer = moondream_api.caption(
+            _DESK,
+            _SETTINGS,
+            ctx.request.receive,
+            uploads.encoded(image, _SETTINGS),
+            length=length,
+            model=model,
+            prompt=prompt,
+            max_new_tokens=max_new_tokens,
         )
+        return await _sent(ctx, answer)
 
     @bentoml.api(route="/query")
     async def query(
@@ -111,22 +113,66 @@ class Looksee:
         image: str,
         question: str,
         ctx: bentoml.Context,
-        model: str = moondream.MODEL[Task.QUERY],
+        model: str = MODEL,
         max_new_tokens: int | None = None,
     ) -> Any:
         """Ask a question about one picture, given as base64 or a data URI."""
-        return _sent(
-            ctx,
-            await moondream.query(
-                _DESK,
-                _SETTINGS,
-                ctx.request.receive,
-                image=image,
-                question=question,
-                model=model,
-                max_new_tokens=max_new_tokens,
-            ),
+        answer = moondream_api.query(
+            _DESK,
+            _SETTINGS,
+            ctx.request.receive,
+            uploads.encoded(image, _SETTINGS),
+            question=question,
+            model=model,
+            max_new_tokens=max_new_tokens,
         )
+        return await _sent(ctx, answer)
+
+    @bentoml.api(route="/detect")
+    async def detect(
+        self,
+        image: str,
+        object: str,
+        ctx: bentoml.Context,
+        model: str = MODEL,
+        max_objects: int | None = None,
+    ) -> Any:
+        """Find the boxes of what is asked for in one picture, given as base64 or a data URI."""
+        answer = native.found(
+            moondream_api.detect,
+            BoxView,
+            _DESK,
+            _SETTINGS,
+            ctx.request,
+            image=image,
+            object=object,
+            model=model,
+            max_objects=max_objects,
+        )
+        return await _sent(ctx, answer)
+
+    @bentoml.api(route="/point")
+    async def point(
+        self,
+        image: str,
+        object: str,
+        ctx: bentoml.Context,
+        model: str = MODEL,
+        max_objects: int | None = None,
+    ) -> Any:
+        """Find a point on each of what is asked for in one picture, given as base64 or a data URI."""
+        answer = native.found(
+            moondream_api.point,
+            PointView,
+            _DESK,
+            _SETTINGS,
+            ctx.request,
+            image=image,
+            object=object,
+            model=model,
+            max_objects=max_objects,
+        )
+        return await _sent(ctx, answer)
 
     @bentoml.api(route="/caption_images")
     async def caption_images(
@@ -138,19 +184,17 @@ class Looksee:
         flag_caption_prompt: str = "",
     ) -> Any:
         """Caption each picture of a list of base64 texts or data URIs."""
-        return _sent(
-            ctx,
-            await native.answer(
-                Task.CAPTION,
-                _DESK,
-                _SETTINGS,
-                ctx.request.receive,
-                images=images,
-                model=model,
-                caption_prompt=caption_prompt,
-                flag_caption_prompt=flag_caption_prompt,
-            ),
+        answer = native.answer(
+            Task.CAPTION,
+            _DESK,
+            _SETTINGS,
+            ctx.request.receive,
+            images=images,
+            model=model,
+            caption_prompt=caption_prompt,
+            flag_caption_prompt=flag_caption_prompt,
         )
+        return await _sent(ctx, answer)
 
     @bentoml.api(route="/collective")
     async def collective(
@@ -162,26 +206,25 @@ class Looksee:
         flag_caption_prompt: str = "",
     ) -> Any:
         """Write one caption for all pictures of a list of base64 texts or data URIs."""
-        return _sent(
-            ctx,
-            await native.answer(
-                Task.COLLECTIVE,
-                _DESK,
-                _SETTINGS,
-                ctx.request.receive,
-                images=images,
-                model=model,
-                caption_prompt=caption_prompt,
-                flag_caption_prompt=flag_caption_prompt,
-            ),
+        answer = native.answer(
+            Task.COLLECTIVE,
+            _DESK,
+            _SETTINGS,
+            ctx.request.receive,
+            images=images,
+            model=model,
+            caption_prompt=caption_prompt,
+            flag_caption_prompt=flag_caption_prompt,
         )
+        return await _sent(ctx, answer)
 
     @bentoml.on_shutdown
     async def close(self) -> None:
         await _DESK.cache.close()
 
 
-def _sent(ctx: bentoml.Context, answer: Response) -> Response:
+async def _sent(ctx: bentoml.Context, work: Awaitable[Response]) -> Response:
+    answer = await native.told(work)
     ctx.response.status_code = answer.status_code  # BentoML puts the context's status on every answer
     return answer
 
