@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 from redis.asyncio import Redis
 
 from cache.guarded import GuardedRedis
@@ -41,12 +42,12 @@ class Lookaside:
         return {key: outcome for key, outcome in found.items() if outcome is not None}
 
     async def put(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Store whole answers. Too large ones are not stored."""
+        """Store whole answers. Too large ones, and a text that is not Unicode, are not stored."""
         redis = self._redis.client
         if redis is None:
             return
-        values = {key: _written(outcome) for key, outcome in outcomes.items()}
-        values = {key: value for key, value in values.items() if len(value) <= _LARGEST_VALUE}
+        written = {key: _written(outcome) for key, outcome in outcomes.items()}
+        values = {key: value for key, value in written.items() if value is not None and len(value) <= _LARGEST_VALUE}
         if not values:
             return
 
@@ -119,8 +120,11 @@ async def _keys(redis: Redis) -> AsyncIterator[list[bytes]]:
             yield batch
 
 
-def _written(outcome: Outcome) -> bytes:
-    return _OUTCOME.dump_json(outcome)
+def _written(outcome: Outcome) -> bytes | None:
+    try:
+        return _OUTCOME.dump_json(outcome)
+    except PydanticSerializationError:  # half of a surrogate pair
+        return None
 
 
 def _read(value: Any) -> Outcome | None:

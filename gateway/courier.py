@@ -11,7 +11,6 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +19,11 @@ from bentoml.exceptions import BentoMLException
 from pydantic import TypeAdapter
 
 import errors
+from gateway.telling import Listener
 from vision.tasks import Answer, Ask, Call, Event, Identity, Job
 
 logger = logging.getLogger("looksee.gateway")
 
-Listener = Callable[[str], None]
 Came = tuple[Answer, Identity | None]
 
 _EVENT = TypeAdapter(Event)

@@ -11,7 +11,8 @@ import aiohttp
 from bentoml.exceptions import BentoMLException
 
 import errors
-from gateway.courier import LOST, Courier, Listener, failed
+from gateway.courier import LOST, Courier, failed
+from gateway.telling import Listener
 from vision.tasks import Answer, Failure, Identity, Job, Status
 
 T = TypeVar("T")

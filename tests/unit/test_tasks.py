@@ -10,7 +10,23 @@ import pytest
 from pydantic import TypeAdapter
 
 import errors
-from vision.tasks import Answer, Ask, Call, Event, Failure, Identity, Job, Outcome, Status, Task, Timing
+from vision.geometry import Box, Point
+from vision.tasks import (
+    Answer,
+    Ask,
+    Call,
+    Event,
+    Failure,
+    Grounding,
+    Identity,
+    Job,
+    Outcome,
+    Reasoning,
+    Sampling,
+    Status,
+    Task,
+    Timing,
+)
 
 EVERY_BYTE = bytes(range(256))
 JPEG_START = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\xfb\xef\xbe"  # no UTF-8; its base64 has characters of both alphabets
@@ -22,6 +38,17 @@ RECORDS: list[Any] = [
         [
             Ask(Job(Task.CAPTION, (EVERY_BYTE,), "a photo of", 20), 12.5, "id-1"),
             Ask(Job(Task.CAPTION, (JPEG_START, b"")), 0.0, followed=True),
+            Ask(
+                Job(
+                    Task.CAPTION, (EVERY_BYTE,), length="long", stop=("a", "\u4e2d"), sampling=Sampling(0.5, 0.9, 40, 7)
+                ),
+                1.0,
+            ),
+            Ask(Job(Task.QUERY, (), "why?", reasoning=True), 1.0),
+            Ask(
+                Job(Task.POINT, (JPEG_START,), "it", spatial_refs=((0.1, 1 / 3), (0.0, 0.2, 1.0, 0.9)), max_objects=1),
+                1.0,
+            ),
         ],
     ),
     Call("", []),
@@ -32,6 +59,12 @@ RECORDS: list[Any] = [
         identity=IDENTITY,
     ),
     Event(2, answer=Answer(Outcome("", "length", 0, 0)), identity=Identity("blip", "hub", "main", None)),
+    Event(2, answer=Answer(Outcome("", "length", 4, 6, (Box(0.0, 0.1, 1 / 3, 1.0), Box(0.5, 0.5, 0.6, 0.7))))),
+    Event(2, answer=Answer(Outcome("", "stop", 4, 6, points=(Point(0.1, 0.2 + 0.1),)))),
+    Event(
+        2,
+        answer=Answer(Outcome("b", "stop", 4, 6, reasoning=Reasoning("so", (Grounding(0, 2, (Point(0.5, 1.0),)),)))),
+    ),
     Event(3, answer=Answer(failure=Failure("overloaded", "busy", "images", 5))),
     Event(4, answer=Answer(failure=Failure.of(errors.CorruptImage("damaged")))),
     Status(IDENTITY, "ready", "cuda:0"),
@@ -73,6 +106,18 @@ def test_types_survive_json() -> None:
     assert type(again.asks[0].job.task) is Task
     assert type(again.asks[0].job.images) is tuple
     assert again.asks[0].job.images == (EVERY_BYTE,)
+
+
+def test_places_survive_json_as_such() -> None:
+    adapter = TypeAdapter(Event)
+    events = [adapter.validate_json(adapter.dump_json(record)) for record in RECORDS if isinstance(record, Event)]
+    outcomes = [event.answer.outcome for event in events if event.answer is not None]
+    _, _, detected, pointed, thought = [outcome for outcome in outcomes if outcome]
+    assert type(detected.boxes[0]) is Box
+    assert detected.boxes[0].x_max == 1 / 3
+    assert type(pointed.points[0]) is Point
+    assert thought.reasoning is not None
+    assert type(thought.reasoning.grounding[0].points[0]) is Point
 
 
 @pytest.mark.parametrize("record", RECORDS)
