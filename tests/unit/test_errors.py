@@ -38,6 +38,7 @@ PROMISED: dict[str, tuple[type[errors.LookseeError], int]] = {
     "weights_unavailable": (errors.WeightsUnavailable, 503),
     "out_of_memory": (errors.OutOfMemory, 503),
     "cache_unavailable": (errors.CacheUnavailable, 503),
+    "rate_limited": (errors.RateLimited, 429),
     "deadline_exceeded": (errors.DeadlineExceeded, 504),
 }
 
