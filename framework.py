@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from _bentoml_impl.client.proxy2 import SessionManager
 from _bentoml_sdk import Service
+from aiohttp import ClientSession
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml._internal.utils import circus
@@ -42,6 +44,22 @@ class _Watchful(circus.Arbiter):
 class _WatchfulThread(circus.ThreadedArbiter):
     def __init__(self, *args: Any, check_delay: float, **kwargs: Any) -> None:
         super().__init__(*args, check_delay=min(check_delay, _LOOK_EVERY), **kwargs)
+
+
+def without_limits() -> None:
+    """Let a gateway have as many calls under way to a runner as it wants to: BentoML's session waits beyond a hundred.
+
+    Rows are counted by the engine, which answers at once when they are too many.
+    """
+    make = SessionManager._make_client
+
+    def made(manager: SessionManager) -> ClientSession:
+        session: ClientSession = make(manager)
+        assert session.connector is not None
+        session.connector._limit = session.connector._limit_per_host = 0
+        return session
+
+    SessionManager._make_client = made
 
 
 def watch_closely() -> None:

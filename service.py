@@ -20,7 +20,7 @@ from api.app import build
 from api.document import document
 from api.door import Door
 from cache.lookaside import Lookaside
-from framework import LeanService, watch_closely
+from framework import LeanService, watch_closely, without_limits
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
 from models.catalog import CATALOG
@@ -33,12 +33,14 @@ from settings import settings
 from vision.tasks import Task
 
 watch_closely()
+without_limits()
 
 _SETTINGS = settings()
 _DESK = Desk(
     {}, Lookaside(_SETTINGS.redis(), ttl=_SETTINGS.cache_ttl_seconds, timeout=_SETTINGS.cache_timeout_ms / 1000)
 )
 _HTTP = build(_DESK, _SETTINGS)
+_MODEL = moondream.MODEL  # in the class below the name is a model's
 _UPLOAD_SECONDS = 20  # what a slow upload may take beyond the time to answer
 _LEFT_OUT = ("index", "openapi-spec", "static_content")
 
@@ -86,7 +88,7 @@ class Looksee:
         image: str,
         ctx: bentoml.Context,
         length: str = "normal",
-        model: str = moondream.MODEL[Task.CAPTION],
+        model: str = _MODEL[Task.CAPTION],
         prompt: str = "",
         max_new_tokens: int | None = None,
     ) -> Any:
@@ -111,7 +113,7 @@ class Looksee:
         image: str,
         question: str,
         ctx: bentoml.Context,
-        model: str = moondream.MODEL[Task.QUERY],
+        model: str = _MODEL[Task.QUERY],
         max_new_tokens: int | None = None,
     ) -> Any:
         """Ask a question about one picture, given as base64 or a data URI."""

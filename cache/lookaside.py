@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from prometheus_client import Gauge
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -62,12 +63,12 @@ class Lookaside:
         return {key: outcome for key, outcome in found.items() if outcome is not None}
 
     async def put(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Store whole answers. Too large ones are not stored."""
+        """Store whole answers. Too large ones, and a text that is not Unicode, are not stored."""
         redis = self._redis
         if redis is None:
             return
-        values = {key: _written(outcome) for key, outcome in outcomes.items()}
-        values = {key: value for key, value in values.items() if len(value) <= _LARGEST_VALUE}
+        written = {key: _written(outcome) for key, outcome in outcomes.items()}
+        values = {key: value for key, value in written.items() if value is not None and len(value) <= _LARGEST_VALUE}
         if not values:
             return
 
@@ -173,8 +174,11 @@ async def _keys(redis: Redis) -> AsyncIterator[list[bytes]]:
             yield batch
 
 
-def _written(outcome: Outcome) -> bytes:
-    return _OUTCOME.dump_json(outcome)
+def _written(outcome: Outcome) -> bytes | None:
+    try:
+        return _OUTCOME.dump_json(outcome)
+    except PydanticSerializationError:  # half of a surrogate pair
+        return None
 
 
 def _read(value: Any) -> Outcome | None:

@@ -15,6 +15,7 @@ import functools
 import logging
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -31,7 +32,7 @@ from runners.metrics import LOAD_SECONDS, MetricsObserver, forget_the_dead
 from runners.residency import Residency, Slot
 from runners.turnstile import Turnstile
 from settings import settings
-from vision.tasks import Answer, Call, Failure, Identity, Reply, State, Status
+from vision.tasks import Answer, Ask, Failure, Identity, State, Status
 
 logger = logging.getLogger("looksee.runner")
 
@@ -78,19 +79,20 @@ class Runner:
         self._gone.set()
         self._closing = False
 
-    async def infer(self, call: Call) -> Reply:
-        """Answer a call's jobs. Cancelling it (the caller left) drops their rows at the next step."""
-        deadline = time.monotonic() + call.timeout
+    async def infer(self, ask: Ask, listener: Callable[[str], None] | None = None) -> Answer:
+        """Answer a job; a `listener` hears its text as it comes.
+
+        Never raises for the job's own troubles. Cancelling it (the caller left) drops its row at the next step.
+        """
+        deadline = time.monotonic() + ask.timeout
         try:
             if self._failure is not None and time.monotonic() < self._failed + _RETRY_LOAD_AFTER:
                 raise self._failure.error()
-            engine = await self._enter(call.timeout)
+            engine = await self._enter(ask.timeout)
         except errors.LookseeError as error:
-            return Reply([Answer(failure=Failure.of(error))] * len(call.jobs), await self.identity())
+            return Answer(failure=Failure.of(error))
         try:
-            rest = deadline - time.monotonic()
-            answers = await asyncio.gather(*(engine.submit(job, timeout=rest) for job in call.jobs))
-            return Reply(answers, await self.identity())
+            return await engine.submit(ask.job, timeout=deadline - time.monotonic(), listener=listener)
         finally:
             self._calls.leave()
 
