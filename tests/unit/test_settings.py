@@ -69,6 +69,7 @@ OWN: list[tuple[str, str, str, object]] = [
     ("moondream", "MAX_BATCH_IMAGE_TOKENS", "729", 729),
     ("moondream", "MAX_CROPS", "3", 3),
     ("moondream", "PREFIX_CACHE_BYTES", "0", 0),
+    ("moondream", "CUDA_GRAPHS", "true", True),
 ]
 NESTED = [*((model, *shared) for model in MODELS for shared in SHARED), *OWN]
 
@@ -350,5 +351,10 @@ def test_what_a_model_is_loaded_with_depends_on_its_weights() -> None:
     assert found.gemma.options(sample=False) == {"feature_bytes": 64 * 2**20}
     assert found.intern_vlm.options(sample=True)["max_tiles"] == 1
     assert found.intern_vlm.options(sample=False)["max_tiles"] == 6
-    assert found.moondream.options(sample=True) == {"max_crops": None, "cpu_crops": None, "prefix_bytes": 2**30}
+    assert found.moondream.options(sample=True) == {
+        "max_crops": None,
+        "cpu_crops": None,
+        "prefix_bytes": 2**30,
+        "cuda_graphs": False,
+    }
     assert found.moondream.options(sample=False)["cpu_crops"] == 2
