@@ -15,12 +15,17 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+import logs
 from api import moondream, native
 from api.app import build
 from api.document import document
 from api.door import Door
+from api.gate import Gate
+from api.keys import Keys
+from api.ratelimit import RateLimit
+from cache.guarded import GuardedRedis
 from cache.lookaside import Lookaside
-from framework import LeanService, watch_closely
+from framework import LeanService, watch_closely, without_limits
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
 from models.catalog import CATALOG
@@ -33,12 +38,13 @@ from settings import settings
 from vision.tasks import Task
 
 watch_closely()
+without_limits()
 
 _SETTINGS = settings()
-_DESK = Desk(
-    {}, Lookaside(_SETTINGS.redis(), ttl=_SETTINGS.cache_ttl_seconds, timeout=_SETTINGS.cache_timeout_ms / 1000)
-)
+_REDIS = GuardedRedis(_SETTINGS.redis(), timeout=_SETTINGS.cache_timeout_ms / 1000)
+_DESK = Desk({}, Lookaside(_REDIS, ttl=_SETTINGS.cache_ttl_seconds))
 _HTTP = build(_DESK, _SETTINGS)
+_MODEL = moondream.MODEL  # in the class below the name is a model's
 _UPLOAD_SECONDS = 20  # what a slow upload may take beyond the time to answer
 _LEFT_OUT = ("index", "openapi-spec", "static_content")
 
@@ -52,8 +58,15 @@ class Gateway(LeanService):
         # document (it loads badges) and its directory of static files (it would match any path) are left out.
         routes = [route for route in app.router.routes if _name(route) not in _LEFT_OUT]
         app.router.routes[:] = sorted(routes, key=lambda route: _name(route) != "http")
-        longest = _SETTINGS.request_timeout_seconds + _UPLOAD_SECONDS
-        return Door(app, max_body=_SETTINGS.max_request_bytes, longest=longest)
+        timeout = _SETTINGS.request_timeout_seconds
+        longest = timeout + _UPLOAD_SECONDS
+        return Door(app, _gate(), max_body=_SETTINGS.max_request_bytes, timeout=timeout, longest=longest)
+
+
+def _gate() -> Gate:
+    per_minute = _SETTINGS.requests_per_minute
+    rate = RateLimit(per_minute, _REDIS) if per_minute else None
+    return Gate(Keys(_SETTINGS.clients()), Keys([_SETTINGS.metrics_key]), rate)
 
 
 def _name(route: BaseRoute) -> str:
@@ -77,6 +90,7 @@ class Looksee:
     moondream = bentoml.depends(Moondream, url=_SETTINGS.moondream.url or None)
 
     def __init__(self) -> None:
+        logs.configure(_SETTINGS.log_format)
         gc.freeze()  # what is imported stays: the collector need not walk it again and again
         _DESK.runners = {name: RunnerClient(name, getattr(self, name)) for name in CATALOG}
 
@@ -86,7 +100,7 @@ class Looksee:
         image: str,
         ctx: bentoml.Context,
         length: str = "normal",
-        model: str = moondream.MODEL[Task.CAPTION],
+        model: str = _MODEL[Task.CAPTION],
         prompt: str = "",
         max_new_tokens: int | None = None,
     ) -> Any:
@@ -111,7 +125,7 @@ class Looksee:
         image: str,
         question: str,
         ctx: bentoml.Context,
-        model: str = moondream.MODEL[Task.QUERY],
+        model: str = _MODEL[Task.QUERY],
         max_new_tokens: int | None = None,
     ) -> Any:
         """Ask a question about one picture, given as base64 or a data URI."""
@@ -178,7 +192,7 @@ class Looksee:
 
     @bentoml.on_shutdown
     async def close(self) -> None:
-        await _DESK.cache.close()
+        await _REDIS.close()
 
 
 def _sent(ctx: bentoml.Context, answer: Response) -> Response:

@@ -11,11 +11,10 @@ import asyncio
 from starlette.responses import JSONResponse
 
 import errors
-from api import questions, shape
-from api.context import REQUEST_ID
+from api import asking, questions, shape
 from api.timing import server_timing
 from api.uploads import image_limits
-from departure import Receive, unless_gone
+from departure import Receive
 from gateway.desk import Desk, Question, Served
 from models.catalog import entry_for
 from settings import Settings
@@ -84,8 +83,7 @@ async def _answer(
     desk: Desk, settings: Settings, receive: Receive, model: str, asked: Question, *, called: str, prompt_param: str
 ) -> JSONResponse:
     """The whole answer, its text as the member `called`. Raises the question's error."""
-    work = desk.answer(model, [asked], timeout=settings.request_timeout_seconds, request_id=REQUEST_ID.get())
-    (result,) = await unless_gone(receive, work)
+    (result,) = await asking.answers(desk, settings, receive, model, [asked])
     result = questions.called(result, prompt_param)
     if not isinstance(result, Served):
         raise result

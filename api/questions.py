@@ -99,9 +99,12 @@ def check_new_tokens(count: int | None, settings: Settings, *, param: str = "max
 
 def called(result: Result, param: str) -> Result:
     """The result; a prompt that is too long for the model gets the name that the caller knows it by."""
-    if isinstance(result, errors.PromptTooLong):
-        return replace(Failure.of(result), param=param).error()  # a new one: the old one may be others' too
-    return result
+    return named(result, param) if isinstance(result, errors.PromptTooLong) else result
+
+
+def named(error: errors.LookseeError, param: str) -> errors.LookseeError:
+    """The error about what the caller knows as `param`. A new one: the old one may be others' too."""
+    return replace(Failure.of(error), param=param).error()
 
 
 def _question(

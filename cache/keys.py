@@ -18,6 +18,9 @@ from vision.tasks import Identity, Job, Task
 
 PATTERNS = ("v1:img:*:*", "v1:collection:*:*")  # every key this service ever writes
 
+_RARE = ("length", "spatial_refs", "reasoning", "max_objects")  # what few jobs have is in the keys of those few
+_PLAIN = Job(Task.CAPTION, ())
+
 
 def key(job: Job, digests: Sequence[str], identity: Identity) -> str | None:
     """The job's key. `digests` are its pictures' sha256s in hex, in their order.
@@ -36,15 +39,7 @@ def key(job: Job, digests: Sequence[str], identity: Identity) -> str | None:
     }
     if job.sampling.temperature > 0:  # a greedy answer depends on nothing else of the sampling
         variant["sampling"] = asdict(job.sampling)
-    plain = Job(job.task, job.images)
-    for name in (
-        "length",
-        "spatial_refs",
-        "reasoning",
-        "max_objects",
-    ):  # what few jobs have is in the keys of those few
-        if getattr(job, name) != getattr(plain, name):
-            variant[name] = getattr(job, name)
+    variant |= {name: getattr(job, name) for name in _RARE if getattr(job, name) != getattr(_PLAIN, name)}
     if job.stop:  # the first of them to appear ends the answer, in whatever order they were given
         variant["stop"] = sorted(set(job.stop))
     canonical = json.dumps(variant, sort_keys=True, separators=(",", ":"))

@@ -11,7 +11,7 @@ import errors
 from models.moondream.model import Moondream
 from models.moondream.pieces import Coordinate, Size
 from models.moondream.requests import Style
-from models.moondream.rows import MoondreamRow, ReasoningRow
+from models.moondream.rows import DetectRow, MoondreamRow, PointRow, ReasoningRow
 from tests.moondream import vectors
 from vision.tasks import Job, Sampling, Task
 
@@ -105,11 +105,40 @@ def test_jobs(model: Moondream) -> None:
         4,
         ("x",),
     )
-    assert model.prepare(Job(Task.CAPTION, (PICTURE,), "short")).prompt == [1, 40, 2, 41, 3]
+    assert model.prepare(Job(Task.CAPTION, (PICTURE,), length="short")).prompt == [1, 40, 2, 41, 3]
+    assert model.prepare(Job(Task.CAPTION, (PICTURE,), length="long")).prompt == [1, 40, 2, 43, 3]
+    named = model.prepare(Job(Task.CAPTION, (PICTURE,), "short"))
+    assert named.prompt == model.requests.query(PICTURE, "short").prompt, "a prompt is no length"
     told = model.prepare(Job(Task.CAPTION, (PICTURE,), "Name it."))
     assert told.prompt == model.requests.query(PICTURE, "Name it.").prompt
     assert model.prepare(Job(Task.QUERY, (PICTURE,), "why?")).prompt == model.requests.query(PICTURE, "why?").prompt
     assert model.prepare(Job(Task.QUERY, (), "why?")).prompt == model.requests.query(None, "why?").prompt
+
+
+def test_jobs_that_find_things(model: Moondream) -> None:
+    asked = model.requests
+    boxes = model.prepare(Job(Task.DETECT, (PICTURE,), "cat", max_objects=3))
+    assert type(boxes) is DetectRow
+    assert (boxes.prompt, boxes.max_new_tokens) == (asked.detect(PICTURE, "cat").prompt, 3 * DetectRow.period)
+    points = model.prepare(Job(Task.POINT, (PICTURE,), "cat", max_objects=4))
+    assert type(points) is PointRow
+    assert (points.prompt, points.max_new_tokens) == (asked.point(PICTURE, "cat").prompt, 4 * PointRow.period)
+    refs = ((0.25, 0.5),)
+    gaze = model.prepare(Job(Task.POINT, (PICTURE,), "gaze", spatial_refs=refs))
+    assert gaze.prompt == asked.point(PICTURE, "gaze", spatial_refs=refs).prompt
+
+
+def test_jobs_about_places_and_with_thoughts(model: Moondream) -> None:
+    asked, box = model.requests, ((0.25, 0.0, 0.75, 1.0),)
+    placed = model.prepare(Job(Task.QUERY, (PICTURE,), "what?", spatial_refs=box))
+    assert placed.prompt == asked.query(PICTURE, "what?", spatial_refs=box).prompt
+    for images in ((PICTURE,), ()):
+        thinking = model.prepare(Job(Task.QUERY, images, "what?", reasoning=True))
+        assert type(thinking) is ReasoningRow
+        assert thinking.prompt == asked.query(images[0] if images else None, "what?", reasoning=True).prompt
+    with pytest.raises(errors.InvalidValue) as caught:
+        model.prepare(Job(Task.QUERY, (PICTURE,), "what?", spatial_refs=((2.0, 0.0),)))
+    assert caught.value.param == "spatial_refs"
 
 
 def test_jobs_that_it_cannot_do(model: Moondream) -> None:
@@ -117,8 +146,10 @@ def test_jobs_that_it_cannot_do(model: Moondream) -> None:
         model.prepare(Job(Task.COLLECTIVE, (PICTURE, PICTURE)))
     with pytest.raises(errors.TaskNotSupported):
         model.prepare(Job(Task.QUERY, (PICTURE, PICTURE), "which?"))
-    with pytest.raises(errors.InvalidRequest):
-        model.prepare(Job(Task.CAPTION, ()))
+    for task in (Task.CAPTION, Task.DETECT, Task.POINT):
+        with pytest.raises(errors.InvalidRequest) as caught:
+            model.prepare(Job(task, (), "cat"))
+        assert caught.value.param == "image"
     with pytest.raises(errors.CorruptImage):
         model.prepare(Job(Task.CAPTION, (PICTURE[:200],)))
 

@@ -19,7 +19,11 @@ def test_an_entry_says_what_is_needed(found: Entry) -> None:
     assert re.fullmatch(r"[\w.-]+/[\w.-]+", found.hub_id)
     assert re.fullmatch(r"[0-9a-f]{40}", found.revision), "pinned to a commit, not to a branch"
     assert found.tasks
-    assert all(getattr(found, field.name) for field in fields(found) if field.name != "gated")
+    assert all(getattr(found, field.name) for field in fields(found) if field.name not in ("gated", "tokenizer"))
+    if found.tokenizer:
+        repository, commit = found.tokenizer
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+", repository)
+        assert re.fullmatch(r"[0-9a-f]{40}", commit)
 
 
 @pytest.mark.parametrize("name", CATALOG)
@@ -47,7 +51,10 @@ def test_an_unknown_name_is_told_the_choices(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "task", "able"),
     [
-        ("blip", Task.QUERY, "blip2, gemma, intern_vlm"),
+        ("blip", Task.QUERY, "blip2, gemma, intern_vlm, moondream"),
+        ("gemma", Task.DETECT, "moondream"),
+        ("blip2", Task.POINT, "moondream"),
+        ("moondream", Task.COLLECTIVE, "gemma, intern_vlm"),
         ("blip", Task.COLLECTIVE, "gemma, intern_vlm"),
         ("blip2", Task.COLLECTIVE, "gemma, intern_vlm"),
     ],
@@ -65,4 +72,5 @@ def test_what_each_model_can_do() -> None:
         "blip2": ["caption", "query"],
         "gemma": ["caption", "collective", "query"],
         "intern_vlm": ["caption", "collective", "query"],
+        "moondream": ["caption", "detect", "point", "query"],
     }

@@ -275,6 +275,9 @@ def test_samples_do_not_stand_in_for_what_is_pulled(hub: Hub, looksee: Program) 
 def test_all_of_them_and_one_that_fails(hub: Hub, looksee: Program) -> None:
     for entry in CATALOG.values():
         hub.repositories[entry.hub_id] = Repository(SMALL | {"model.safetensors": b"x"}, entry.revision)
+        if entry.tokenizer:
+            repository, commit = entry.tokenizer
+            hub.repositories[repository] = Repository({"tokenizer.json": b"{}"}, commit)
     missing = CATALOG["gemma"]
     gemma = hub.repositories.pop(missing.hub_id)
     done = looksee("pull", "--all")
@@ -285,6 +288,38 @@ def test_all_of_them_and_one_that_fails(hub: Hub, looksee: Program) -> None:
     assert done.stdout.count("MB in /") == len(CATALOG) - 1
     hub.repositories[missing.hub_id] = gemma
     assert looksee("pull", "--all").returncode == 0
+
+
+def test_a_tokenizer_of_another_repository_comes_with_its_model(hub: Hub, looksee: Program) -> None:
+    entry = CATALOG["moondream"]
+    assert entry.tokenizer is not None
+    repository, commit = entry.tokenizer
+    hub.repositories[entry.hub_id] = Repository(SMALL | {"model.safetensors": b"x"}, entry.revision)
+    code = "from models.weights import resolve; source = resolve('moondream', 'hub', '')"
+    code += "; print(source.fetched(), source.files())"
+
+    def here() -> str:
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=looksee.env, capture_output=True, text=True, check=True).stdout.strip()
+
+    done = looksee("pull", "moondream")
+    assert done.returncode == 1
+    assert done.stderr == f"moondream: There is no {repository} on the hub, or HF_TOKEN does not open it.\n"
+    assert here() == "None {}"
+    tokenizer = {"tokenizer.json": b'{"version": "1.0"}', "more.json": b"{}"}
+    hub.repositories[repository] = Repository(tokenizer, commit)
+    done = looksee("pull", "moondream")
+    assert (done.returncode, done.stderr) == (0, "")
+    directory = directory_of(done.stdout)
+    (file,) = looksee.home.rglob("snapshots/*/tokenizer.json")
+    assert file.read_bytes() == tokenizer["tokenizer.json"]
+    assert not list(looksee.home.rglob("more.json")), "one file of it is enough"
+    assert here() == f"{directory} { ({'tokenizer': file}) }"
+    asked = len(hub.requests)
+    assert looksee("pull", "moondream").returncode == 0
+    assert len(hub.requests) == asked
+    file.unlink()
+    assert here() == "None {}", "a checkpoint that nobody can read words with is not whole"
 
 
 def test_a_pull_needs_a_model_that_there_is(looksee: Program) -> None:

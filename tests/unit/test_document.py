@@ -47,7 +47,7 @@ def test_uploads_name_the_models_that_can() -> None:
         parameters = made()[path]["post"]["parameters"]
         return str(next(one["description"] for one in parameters if one["name"] == "model"))
 
-    assert models("/api/caption-images") == "one of: blip, blip2, gemma, intern_vlm"
+    assert models("/api/caption-images") == "one of: blip, blip2, gemma, intern_vlm, moondream"
     assert models("/api/caption-collective-images") == "one of: gemma, intern_vlm"
 
 

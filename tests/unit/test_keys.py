@@ -46,6 +46,10 @@ def test_equal_questions_have_equal_keys() -> None:
         (dataclasses.replace(JOB, task=Task.QUERY), DIGEST, IDENTITY),
         (dataclasses.replace(JOB, stop=("a",)), DIGEST, IDENTITY),
         (dataclasses.replace(JOB, sampling=DRAWN), DIGEST, IDENTITY),
+        (dataclasses.replace(JOB, length="short"), DIGEST, IDENTITY),
+        (dataclasses.replace(JOB, spatial_refs=((0.5, 0.5),)), DIGEST, IDENTITY),
+        (dataclasses.replace(JOB, reasoning=True), DIGEST, IDENTITY),
+        (dataclasses.replace(JOB, max_objects=49), DIGEST, IDENTITY),
         (JOB, "ac" + "ab" * 31, IDENTITY),
         (JOB, DIGEST, dataclasses.replace(IDENTITY, model="blip2")),
         (JOB, DIGEST, dataclasses.replace(IDENTITY, fingerprint="0123456789abcdee")),
@@ -58,6 +62,10 @@ def test_equal_questions_have_equal_keys() -> None:
         "task",
         "stop",
         "sampling",
+        "length",
+        "spatial_refs",
+        "reasoning",
+        "max_objects",
         "digest",
         "model",
         "fingerprint",
@@ -101,6 +109,21 @@ def test_a_greedy_answer_depends_on_nothing_else_of_the_sampling(sampling: Sampl
 def test_a_drawn_answer_depends_on_all_of_the_sampling(change: dict[str, float]) -> None:
     drawn = dataclasses.replace(JOB, sampling=DRAWN)
     assert of(dataclasses.replace(drawn, sampling=dataclasses.replace(DRAWN, **change))) != of(drawn)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "default", [{"length": "normal"}, {"spatial_refs": ()}, {"reasoning": False}, {"max_objects": 50}], ids=str
+)
+def test_a_default_that_is_said_changes_no_key(default: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "PREPROCESSING", "1")
+    assert of(dataclasses.replace(JOB, **default)) == f"v1:img:{DIGEST}:75bc0cecbf4fc1f929382229327fc241"  # type: ignore[arg-type]
+
+
+def test_places_have_an_order() -> None:
+    one, other = (
+        dataclasses.replace(JOB, spatial_refs=refs) for refs in (((0.1, 0.2), (0.3, 0.4)), ((0.3, 0.4), (0.1, 0.2)))
+    )
+    assert of(one) != of(other)
 
 
 def test_stop_strings_have_no_order() -> None:

@@ -61,6 +61,9 @@ OWN: list[tuple[str, str, str, object]] = [
     ("intern_vlm", "FEATURE_CACHE_BYTES", "5", 5),
     ("intern_vlm", "MAX_BATCH_TILES", "9", 9),
     ("intern_vlm", "MAX_TILES", "12", 12),
+    ("moondream", "MAX_BATCH_IMAGE_TOKENS", "729", 729),
+    ("moondream", "MAX_CROPS", "3", 3),
+    ("moondream", "PREFIX_CACHE_BYTES", "0", 0),
 ]
 NESTED = [*((model, *shared) for model in MODELS for shared in SHARED), *OWN]
 
@@ -126,6 +129,7 @@ def test_a_models_variable_sets_that_models_setting_alone(model: str, name: str,
         ("blip2", {"LOOKSEE_BLIP2_MAX_BATCH_IMAGE_TOKENS": "64"}, 64),
         ("gemma", {"LOOKSEE_GEMMA_MAX_BATCH_IMAGE_TOKENS": "512"}, 512),
         ("intern_vlm", {"LOOKSEE_INTERN_VLM_MAX_BATCH_TILES": "9", "LOOKSEE_INTERN_VLM_MAX_TILES": "2"}, 9),
+        ("moondream", {}, 32 * 729),
     ],
 )
 def test_what_a_batch_may_cost_is_said_in_the_models_unit(model: str, variables: dict[str, str], cost: int) -> None:
@@ -325,3 +329,5 @@ def test_what_a_model_is_loaded_with_depends_on_its_weights() -> None:
     assert found.gemma.options(sample=False) == {"feature_bytes": 64 * 2**20}
     assert found.intern_vlm.options(sample=True)["max_tiles"] == 1
     assert found.intern_vlm.options(sample=False)["max_tiles"] == 6
+    assert found.moondream.options(sample=True) == {"max_crops": None, "cpu_crops": None, "prefix_bytes": 2**30}
+    assert found.moondream.options(sample=False)["cpu_crops"] == 2
