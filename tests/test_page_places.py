@@ -310,7 +310,7 @@ def test_caption_lengths_are_offered_where_there_are_some(page: Page) -> None:
     assert [(one["length"], one["model"]) for one in asked] == [("short", "moondream")]
     assert json.loads(saved(page, "JSON"))[0]["length"] == "short"
     page.get_by_label("Instruction").fill("In French.")
-    expect(lengths).to_be_disabled()  # an instruction says itself how long
+    expect(page.get_by_label("Long")).to_be_disabled()  # an instruction says itself how long
     expect(page.get_by_label("Flag question")).to_be_enabled()
     press_run(page)
     expect(text).to_have_text("as usual")
