@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+from collections.abc import Awaitable
 from typing import Any
 
 # BentoML reports usage to its vendor unless told not to, before it first looks.
@@ -16,12 +17,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 import logs
-from api import moondream, native
+from api import moondream as moondream_api
+from api import native, uploads
 from api.app import build
 from api.document import document
 from api.door import Door
 from api.gate import Gate
 from api.keys import Keys
+from api.moondream import MODEL
+from api.places import BoxView, PointView
 from api.ratelimit import RateLimit
 from cache.guarded import GuardedRedis
 from cache.lookaside import Lookaside
@@ -44,7 +48,6 @@ _SETTINGS = settings()
 _REDIS = GuardedRedis(_SETTINGS.redis(), timeout=_SETTINGS.cache_timeout_ms / 1000)
 _DESK = Desk({}, Lookaside(_REDIS, ttl=_SETTINGS.cache_ttl_seconds))
 _HTTP = build(_DESK, _SETTINGS)
-_MODEL = moondream.MODEL  # in the class below the name is a model's
 _UPLOAD_SECONDS = 20  # what a slow upload may take beyond the time to answer
 _LEFT_OUT = ("index", "openapi-spec", "static_content")
 
@@ -100,24 +103,22 @@ class Looksee:
         image: str,
         ctx: bentoml.Context,
         length: str = "normal",
-        model: str = _MODEL[Task.CAPTION],
+        model: str = MODEL,
         prompt: str = "",
         max_new_tokens: int | None = None,
     ) -> Any:
         """Caption one picture, given as base64 or a data URI."""
-        return _sent(
-            ctx,
-            await moondream.caption(
-                _DESK,
-                _SETTINGS,
-                ctx.request.receive,
-                image=image,
-                length=length,
-                model=model,
-                prompt=prompt,
-                max_new_tokens=max_new_tokens,
-            ),
+        answer = moondream_api.caption(
+            _DESK,
+            _SETTINGS,
+            ctx.request.receive,
+            uploads.encoded(image, _SETTINGS),
+            length=length,
+            model=model,
+            prompt=prompt,
+            max_new_tokens=max_new_tokens,
         )
+        return await _sent(ctx, answer)
 
     @bentoml.api(route="/query")
     async def query(
@@ -125,22 +126,66 @@ class Looksee:
         image: str,
         question: str,
         ctx: bentoml.Context,
-        model: str = _MODEL[Task.QUERY],
+        model: str = MODEL,
         max_new_tokens: int | None = None,
     ) -> Any:
         """Ask a question about one picture, given as base64 or a data URI."""
-        return _sent(
-            ctx,
-            await moondream.query(
-                _DESK,
-                _SETTINGS,
-                ctx.request.receive,
-                image=image,
-                question=question,
-                model=model,
-                max_new_tokens=max_new_tokens,
-            ),
+        answer = moondream_api.query(
+            _DESK,
+            _SETTINGS,
+            ctx.request.receive,
+            uploads.encoded(image, _SETTINGS),
+            question=question,
+            model=model,
+            max_new_tokens=max_new_tokens,
         )
+        return await _sent(ctx, answer)
+
+    @bentoml.api(route="/detect")
+    async def detect(
+        self,
+        image: str,
+        object: str,
+        ctx: bentoml.Context,
+        model: str = MODEL,
+        max_objects: int | None = None,
+    ) -> Any:
+        """Find the boxes of what is asked for in one picture, given as base64 or a data URI."""
+        answer = native.found(
+            moondream_api.detect,
+            BoxView,
+            _DESK,
+            _SETTINGS,
+            ctx.request,
+            image=image,
+            object=object,
+            model=model,
+            max_objects=max_objects,
+        )
+        return await _sent(ctx, answer)
+
+    @bentoml.api(route="/point")
+    async def point(
+        self,
+        image: str,
+        object: str,
+        ctx: bentoml.Context,
+        model: str = MODEL,
+        max_objects: int | None = None,
+    ) -> Any:
+        """Find a point on each of what is asked for in one picture, given as base64 or a data URI."""
+        answer = native.found(
+            moondream_api.point,
+            PointView,
+            _DESK,
+            _SETTINGS,
+            ctx.request,
+            image=image,
+            object=object,
+            model=model,
+            max_objects=max_objects,
+        )
+        return await _sent(ctx, answer)
 
     @bentoml.api(route="/caption_images")
     async def caption_images(
@@ -152,19 +197,17 @@ class Looksee:
         flag_caption_prompt: str = "",
     ) -> Any:
         """Caption each picture of a list of base64 texts or data URIs."""
-        return _sent(
-            ctx,
-            await native.answer(
-                Task.CAPTION,
-                _DESK,
-                _SETTINGS,
-                ctx.request.receive,
-                images=images,
-                model=model,
-                caption_prompt=caption_prompt,
-                flag_caption_prompt=flag_caption_prompt,
-            ),
+        answer = native.answer(
+            Task.CAPTION,
+            _DESK,
+            _SETTINGS,
+            ctx.request.receive,
+            images=images,
+            model=model,
+            caption_prompt=caption_prompt,
+            flag_caption_prompt=flag_caption_prompt,
         )
+        return await _sent(ctx, answer)
 
     @bentoml.api(route="/collective")
     async def collective(
@@ -176,26 +219,25 @@ class Looksee:
         flag_caption_prompt: str = "",
     ) -> Any:
         """Write one caption for all pictures of a list of base64 texts or data URIs."""
-        return _sent(
-            ctx,
-            await native.answer(
-                Task.COLLECTIVE,
-                _DESK,
-                _SETTINGS,
-                ctx.request.receive,
-                images=images,
-                model=model,
-                caption_prompt=caption_prompt,
-                flag_caption_prompt=flag_caption_prompt,
-            ),
+        answer = native.answer(
+            Task.COLLECTIVE,
+            _DESK,
+            _SETTINGS,
+            ctx.request.receive,
+            images=images,
+            model=model,
+            caption_prompt=caption_prompt,
+            flag_caption_prompt=flag_caption_prompt,
         )
+        return await _sent(ctx, answer)
 
     @bentoml.on_shutdown
     async def close(self) -> None:
         await _REDIS.close()
 
 
-def _sent(ctx: bentoml.Context, answer: Response) -> Response:
+async def _sent(ctx: bentoml.Context, work: Awaitable[Response]) -> Response:
+    answer = await native.told(work)
     ctx.response.status_code = answer.status_code  # BentoML puts the context's status on every answer
     return answer
 

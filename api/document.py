@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI
@@ -35,7 +36,7 @@ _DEFAULT = {
 def document(app: FastAPI, native: dict[str, Any]) -> dict[str, Any]:
     """OpenAPI 3.1 of `app`'s routes and of `native`, the paths that BentoML describes."""
     found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-    paths = {**found["paths"], **{path: _native(item) for path, item in native.items()}}
+    paths = {**found["paths"], **{path: _native(path, item, found["paths"]) for path, item in native.items()}}
     for path, item in paths.items():
         for operation in item.values():
             succeeded = {
@@ -55,8 +56,11 @@ def document(app: FastAPI, native: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _native(item: dict[str, Any]) -> dict[str, Any]:
+def _native(path: str, item: dict[str, Any], mounted: dict[str, Any]) -> dict[str, Any]:
+    """BentoML sees neither a method's query parameters nor its answer: they are those of the form at `/upload`."""
+    twin = mounted.get(f"/upload{path}", {}).get("post", {})
+    shared = {name: deepcopy(twin[name]) for name in ("parameters", "responses") if name in twin}
     return {
-        method: {**operation, "tags": ["native"], "summary": operation.get("description", "")}
+        method: {**operation, **shared, "tags": ["native"], "summary": operation.get("description", "")}
         for method, operation in item.items()
     }

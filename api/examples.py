@@ -31,15 +31,40 @@ _COLLECTIVE = {
 }
 _SEVERAL = {"images": [PICTURE, PICTURE], "model": "gemma", "flag_caption_prompt": "Is there a square?"}
 
+_MOONDREAM = {**_WHOSE, "model": "moondream", "revision": "9a7d40240508"}
+_CAPTION = {"status": "success", "caption": "a red square", **_MOONDREAM}
+_ANSWER = {"status": "success", "answer": "red", **_MOONDREAM}
+_DETECTIONS = {
+    "status": "success",
+    "detections": [{"label": "square", "x_min": 0.25, "y_min": 0.25, "x_max": 0.75, "y_max": 0.75}],
+    "count": 1,
+    "image": {"width": 16, "height": 16},
+    **_MOONDREAM,
+}
+_POINTS = {
+    "status": "success",
+    "coordinates": {"points": [{"x": 0.5, "y": 0.5}], "count": 1},
+    "image": {"width": 16, "height": 16},
+    **_MOONDREAM,
+}
+
 REQUESTS: dict[str, dict[str, Any]] = {
-    "/caption": {"image": PICTURE, "model": "blip", "prompt": "a photo of"},
-    "/query": {"image": PICTURE, "question": "What color is the square?", "model": "gemma"},
+    "/caption": {"image": PICTURE, "length": "normal"},
+    "/query": {"image": PICTURE, "question": "What color is the square?"},
+    "/detect": {"image": PICTURE, "object": "square"},
+    "/point": {"image": PICTURE, "object": "square"},
     "/caption_images": _SEVERAL,
     "/collective": _SEVERAL,
 }
 ANSWERS: dict[str, dict[str, Any]] = {
-    "/caption": {"status": "success", "caption": "a red square", **_WHOSE, "model": "blip"},
-    "/query": {"status": "success", "answer": "red", **_WHOSE},
+    "/caption": _CAPTION,
+    "/query": _ANSWER,
+    "/detect": _DETECTIONS,
+    "/point": _POINTS,
+    "/upload/caption": _CAPTION,
+    "/upload/query": _ANSWER,
+    "/upload/detect": _DETECTIONS,
+    "/upload/point": _POINTS,
     "/caption_images": {"results": [{**_CAPTIONED, "filename": "images.0"}, {**_CAPTIONED, "filename": "images.1"}]},
     "/collective": _COLLECTIVE,
     "/api/caption-images": {"results": [_CAPTIONED, _FAILED]},

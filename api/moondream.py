@@ -1,98 +1,139 @@
-"""The Moondream container API: a picture as base64 in JSON, an answer with `"status": "success"`.
+"""The Moondream container API: what is asked about one picture, and an answer with `"status": "success"`.
 
-These functions are the bodies of BentoML-native methods, so that BentoML's Python clients call them by name. They
-answer errors themselves: BentoML would hide them.
+The same bodies serve the native methods, which read a picture from JSON, and the forms. A picture is read when all
+else has been checked. All raise the errors that the caller is told.
 """
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
-import errors
-from api import asking, questions, shape
+from api import places, questions
+from api.asking import ask
+from api.places import BoxView, PointView
 from api.timing import server_timing
-from api.uploads import image_limits
 from departure import Receive
-from gateway.desk import Desk, Question, Served
+from gateway.desk import Desk, Served
 from models.catalog import entry_for
 from settings import Settings
-from vision.images import Picture, from_base64
+from vision.images import Picture
 from vision.tasks import Task
 
-LENGTHS = ("short", "normal", "long")
-# Who answers when a request names no model: Moondream, by this API's contract, as soon as it is on offer.
-MODEL = {Task.CAPTION: "blip", Task.QUERY: "gemma"}
+MODEL = "moondream"  # who answers when a request names nobody
+
+Read = Callable[[], Awaitable[Picture]]
 
 
 async def caption(
     desk: Desk,
     settings: Settings,
     receive: Receive,
+    read: Read,
     *,
-    image: str,
     length: str,
     model: str,
     prompt: str,
     max_new_tokens: int | None,
-) -> JSONResponse:
+) -> Response:
     """Caption one picture."""
-    try:
-        entry_for(model, Task.CAPTION)
-        if length not in LENGTHS:
-            raise errors.InvalidValue(f"'length' must be one of: {', '.join(LENGTHS)}.", param="length")
-        if length != "normal":
-            raise errors.TaskNotSupported(f"The model '{model}' has one length of caption: normal.", param="length")
-        questions.check_prompt(prompt, settings, param="prompt")
-        questions.check_new_tokens(max_new_tokens, settings)
-        picture = await _picture(image, settings)
-        asked = questions.caption(model, picture, settings, prompt=prompt, max_new_tokens=max_new_tokens)
-        return await _answer(desk, settings, receive, model, asked, called="caption", prompt_param="prompt")
-    except errors.LookseeError as error:
-        return shape.response(error)
+    entry_for(model, Task.CAPTION)
+    wanted = questions.checked_length(length, model, prompt=prompt)
+    questions.check_prompt(prompt, settings, param="prompt")
+    questions.check_new_tokens(max_new_tokens, settings)
+    picture = await read()
+    asked = questions.caption(model, picture, settings, prompt=prompt, length=wanted, max_new_tokens=max_new_tokens)
+    served = await ask(desk, settings, receive, model, asked, param="prompt")
+    return _answer(served, caption=served.outcome.text)
 
 
 async def query(
     desk: Desk,
     settings: Settings,
     receive: Receive,
+    read: Read,
     *,
-    image: str,
     question: str,
     model: str,
     max_new_tokens: int | None,
-) -> JSONResponse:
+) -> Response:
     """Answer a question about one picture."""
-    try:
-        entry_for(model, Task.QUERY)
-        questions.check_question(question, settings, param="question")
-        questions.check_new_tokens(max_new_tokens, settings)
-        picture = await _picture(image, settings)
-        asked = questions.query(model, picture, question, settings, max_new_tokens=max_new_tokens)
-        return await _answer(desk, settings, receive, model, asked, called="answer", prompt_param="question")
-    except errors.LookseeError as error:
-        return shape.response(error)
+    entry_for(model, Task.QUERY)
+    questions.check_question(question, settings, param="question")
+    questions.check_new_tokens(max_new_tokens, settings)
+    picture = await read()
+    asked = questions.query(model, picture, question, settings, max_new_tokens=max_new_tokens)
+    served = await ask(desk, settings, receive, model, asked, param="question")
+    return _answer(served, answer=served.outcome.text)
 
 
-async def _picture(image: str, settings: Settings) -> Picture:
-    return await asyncio.to_thread(from_base64, image, image_limits(settings))
+async def detect(
+    desk: Desk,
+    settings: Settings,
+    receive: Receive,
+    read: Read,
+    *,
+    object: str,
+    model: str,
+    max_objects: int | None,
+    view: BoxView,
+) -> Response:
+    """Find the boxes of things in one picture; an annotated picture instead of JSON where `view` says so."""
+    entry_for(model, Task.DETECT)
+    questions.check_question(object, settings, param="object")
+    questions.check_objects(max_objects)
+    picture = await read()
+    asked = questions.detect(picture, object, max_objects=max_objects)
+    served = await ask(desk, settings, receive, model, asked, param="object")
+    found, label = served.outcome.boxes, object.strip()
+    if view.annotate:
+        return _drawing(served, await places.drawn_boxes(picture, found, label))
+    shown = places.detections(found, label, picture, view)
+    return _answer(served, detections=shown, count=len(shown), image=_size(picture))
 
 
-async def _answer(
-    desk: Desk, settings: Settings, receive: Receive, model: str, asked: Question, *, called: str, prompt_param: str
-) -> JSONResponse:
-    """The whole answer, its text as the member `called`. Raises the question's error."""
-    (result,) = await asking.answers(desk, settings, receive, model, [asked])
-    result = questions.called(result, prompt_param)
-    if not isinstance(result, Served):
-        raise result
+async def point(
+    desk: Desk,
+    settings: Settings,
+    receive: Receive,
+    read: Read,
+    *,
+    object: str,
+    model: str,
+    max_objects: int | None,
+    view: PointView,
+) -> Response:
+    """Find a point on each of the things in one picture; as `detect`."""
+    entry_for(model, Task.POINT)
+    questions.check_question(object, settings, param="object")
+    questions.check_objects(max_objects)
+    picture = await read()
+    asked = questions.point(picture, object, max_objects=max_objects)
+    served = await ask(desk, settings, receive, model, asked, param="object")
+    found = served.outcome.points
+    if view.annotate:
+        return _drawing(served, await places.drawn_points(picture, found, object.strip()))
+    shown = places.coordinates(found, picture, view)
+    return _answer(served, coordinates={"points": shown, "count": len(shown)}, image=_size(picture))
+
+
+def _size(picture: Picture) -> dict[str, int]:
+    return {"width": picture.width, "height": picture.height}
+
+
+def _answer(served: Served, **own: Any) -> Response:
     content = {
         "status": "success",
-        called: result.outcome.text,
-        "cache": result.cached,
-        "model": result.identity.model,
-        "revision": result.identity.revision,
-        "weights": result.identity.weights,
+        **own,
+        "cache": served.cached,
+        "model": served.identity.model,
+        "revision": served.identity.revision,
+        "weights": served.identity.weights,
     }
-    return JSONResponse(content, headers=server_timing([result]))
+    return JSONResponse(content, headers=server_timing([served]))
+
+
+def _drawing(served: Served, png: bytes) -> Response:
+    return Response(png, media_type="image/png", headers=server_timing([served]))

@@ -1,18 +1,21 @@
-"""The captioning API for BentoML's Python clients: pictures as a list of base64 texts or data URIs, called by name.
+"""What BentoML's native methods need beside the dialects' bodies: its Python clients call these methods by name.
 
-A picture's name in the answers is its place in the list: `images.0` and so on.
+The captioning API has its pictures there as a list of base64 texts or data URIs; a picture's name in the answers is its
+place in the list: `images.0` and so on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
 from pydantic import FailFast
+from starlette.requests import Request
 from starlette.responses import Response
 
 import errors
-from api import captions, collective, order, shape, uploads
+from api import captions, collective, order, places, shape, uploads
+from api.places import BoxView, PointView
 from departure import Receive
 from gateway.desk import Desk
 from settings import Settings
@@ -35,12 +38,37 @@ async def answer(
     caption_prompt: str,
     flag_caption_prompt: str,
 ) -> Response:
-    """Caption each picture, or all together, as `task` says. Errors become answers here: BentoML would hide them."""
+    """Caption each picture, or all together, as `task` says. Raises what a caller is told."""
+    wanted = order.checked(
+        task, settings, model=model, caption_prompt=caption_prompt, flag_caption_prompt=flag_caption_prompt
+    )
+    pictures = await uploads.decode(images, "images", settings)
+    return await _ANSWERS[task](desk, settings, receive, pictures, wanted)
+
+
+async def found(
+    answer: Callable[..., Awaitable[Response]],
+    view: type[BoxView | PointView],
+    desk: Desk,
+    settings: Settings,
+    request: Request,
+    *,
+    image: str,
+    object: str,
+    model: str,
+    max_objects: int | None,
+) -> Response:
+    """The boxes or points of `answer`, told as the query parameters say, which BentoML gives no method."""
+    wanted = places.view(view, request.query_params)
+    read = uploads.encoded(image, settings)
+    return await answer(
+        desk, settings, request.receive, read, object=object, model=model, max_objects=max_objects, view=wanted
+    )
+
+
+async def told(work: Awaitable[Response]) -> Response:
+    """The answer of a method's body; its error becomes an answer here, since BentoML would hide it."""
     try:
-        wanted = order.checked(
-            task, settings, model=model, caption_prompt=caption_prompt, flag_caption_prompt=flag_caption_prompt
-        )
-        pictures = await uploads.decode(images, "images", settings)
-        return await _ANSWERS[task](desk, settings, receive, pictures, wanted)
+        return await work
     except errors.LookseeError as error:
         return shape.response(error)

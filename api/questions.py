@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import errors
 from gateway.desk import Question, Result
@@ -13,12 +13,16 @@ from vision import prompts
 from vision.images import Picture
 from vision.tasks import Failure, Length, Task
 
+LENGTHS: tuple[Length, ...] = get_args(Length)
+MAX_OBJECTS = 50  # found at most when the caller does not say
+MOST_OBJECTS = 150
+
 # New tokens of an answer when the caller does not say; the models end nearly all of theirs well before.
 _CAPTION_TOKENS = 100
+_TOKENS_BY_LENGTH: dict[Length, int] = {"short": 100, "normal": 200, "long": 500}  # of those who have lengths
 _COLLECTIVE_TOKENS = 300
 _ANSWER_TOKENS = 200
 _FLAG_TOKENS = 30
-MAX_OBJECTS = 50
 
 
 def caption(
@@ -32,7 +36,8 @@ def caption(
 ) -> Question:
     """What one picture shows."""
     words = prompts.caption(model, prompt)
-    return _question(settings, [picture], Task.CAPTION, words, max_new_tokens or _CAPTION_TOKENS, length=length)
+    tokens = max_new_tokens or (_TOKENS_BY_LENGTH[length] if model in prompts.LENGTHS else _CAPTION_TOKENS)
+    return _question(settings, [picture], Task.CAPTION, words, tokens, length=length)
 
 
 def collective(model: str, pictures: Sequence[Picture], settings: Settings, *, prompt: str = "") -> Question:
@@ -61,14 +66,14 @@ def flag(model: str, pictures: Sequence[Picture], question: str, settings: Setti
     return _question(settings, pictures, Task.QUERY, prompts.flag(model, question), _FLAG_TOKENS)
 
 
-def detect(picture: Picture, thing: str, *, max_objects: int = MAX_OBJECTS) -> Question:
+def detect(picture: Picture, thing: str, *, max_objects: int | None = None) -> Question:
     """A box around each `thing`, a word or a few."""
-    return Question.about([picture], Task.DETECT, thing.strip(), max_objects=max_objects)
+    return Question.about([picture], Task.DETECT, thing.strip(), max_objects=max_objects or MAX_OBJECTS)
 
 
-def point(picture: Picture, thing: str, *, max_objects: int = MAX_OBJECTS, **how: Any) -> Question:
+def point(picture: Picture, thing: str, *, max_objects: int | None = None, **how: Any) -> Question:
     """A point on each `thing`; `how` as in a Job."""
-    return Question.about([picture], Task.POINT, thing.strip(), max_objects=max_objects, **how)
+    return Question.about([picture], Task.POINT, thing.strip(), max_objects=max_objects or MAX_OBJECTS, **how)
 
 
 def check_prompt(prompt: str, settings: Settings, *, param: str) -> None:
@@ -95,6 +100,31 @@ def check_new_tokens(count: int | None, settings: Settings, *, param: str = "max
     """Raises InvalidValue for a number of new tokens outside of 1 to LOOKSEE_MAX_NEW_TOKENS."""
     if count is not None and not 1 <= count <= settings.max_new_tokens:
         raise errors.InvalidValue(f"'{param}' must be from 1 to {settings.max_new_tokens}.", param=param)
+
+
+def checked_length(length: str, model: str, *, prompt: str = "", param: str = "length") -> Length:
+    """The length of a caption that `model` can write.
+
+    Raises InvalidValue for one that there is not, or beside a prompt, which says by itself what to write; and
+    TaskNotSupported where the model has not got it.
+    """
+    found = next((known for known in LENGTHS if known == length), None)
+    if found is None:
+        raise errors.InvalidValue(f"'{param}' must be one of: {', '.join(LENGTHS)}.", param=param)
+    if found not in prompts.LENGTHS.get(model, ("normal",)):
+        able = ", ".join(name for name, lengths in prompts.LENGTHS.items() if found in lengths)
+        raise errors.TaskNotSupported(
+            f"The model '{model}' has one length of caption: normal. These have '{found}': {able}.", param=param
+        )
+    if found != "normal" and prompt:
+        raise errors.InvalidValue(f"'{param}' is for captions without a prompt; say it in the prompt.", param=param)
+    return found
+
+
+def check_objects(count: int | None, *, param: str = "max_objects") -> None:
+    """Raises InvalidValue for a number of things outside of 1 to MOST_OBJECTS."""
+    if count is not None and not 1 <= count <= MOST_OBJECTS:
+        raise errors.InvalidValue(f"'{param}' must be from 1 to {MOST_OBJECTS}.", param=param)
 
 
 def called(result: Result, param: str) -> Result:

@@ -1,10 +1,12 @@
-"""Several pictures out of a form or a list of base64: read, examined in a thread, each with its own result."""
+"""Pictures out of a form or of base64: read, and examined in a thread; of several each has its own result."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -35,21 +37,9 @@ async def read(request: Request, field: str, settings: Settings) -> list[Upload]
     Raises UnsupportedMediaType, InvalidValue (no file there) or TooManyFiles; what is wrong with one file is in its
     Upload.
     """
-    content_type = request.headers.get("content-type", "")
-    if content_type and not content_type.lower().startswith("multipart/form-data"):
-        raise errors.UnsupportedMediaType("Send the pictures as multipart/form-data.")
-    form = await _form(request)
-    try:
-        files = [part for part in form.getlist(field) if isinstance(part, UploadFile)]
-        if not files:
-            raise errors.InvalidValue(f"Send at least one file in the form field '{field}'.", param=field)
-        _check_count(len(files), field, settings)
-        # A file over the limit is not read: its size alone refuses it.
-        contents = [
-            await file.read() if (file.size or 0) <= settings.max_file_bytes else file.size or 0 for file in files
-        ]
-    finally:
-        await form.close()
+    async with _form(request) as form:
+        files = _files(form, field, settings.max_files)
+        contents = [await _content(file, settings) for file in files]
     limits = image_limits(settings)
 
     def examine_all() -> list[Upload]:
@@ -59,6 +49,37 @@ async def read(request: Request, field: str, settings: Settings) -> list[Upload]
     return await asyncio.to_thread(examine_all)
 
 
+async def read_one(
+    request: Request, field: str, settings: Settings
+) -> tuple[Callable[[], Awaitable[Picture]], dict[str, Any]]:
+    """What examines the one picture in the form field `field`, and the other fields: texts, or files where none belong.
+
+    Raises UnsupportedMediaType, InvalidValue (no file there) or TooManyFiles; what is wrong with the picture is raised
+    when it is examined.
+    """
+    async with _form(request) as form:
+        (file,) = _files(form, field, 1)
+        content = await _content(file, settings)
+        fields = {name: value for name, value in form.items() if name != field}
+
+    async def examined() -> Picture:
+        found = await asyncio.to_thread(_examined, file.filename or "", content, image_limits(settings), field)
+        if isinstance(found.picture, errors.LookseeError):
+            raise found.picture
+        return found.picture
+
+    return examined, fields
+
+
+def encoded(text: str, settings: Settings) -> Callable[[], Awaitable[Picture]]:
+    """What examines a picture in base64, bare or as a data URI, the parameter `image`."""
+
+    async def examined() -> Picture:
+        return await asyncio.to_thread(from_base64, text, image_limits(settings))
+
+    return examined
+
+
 async def decode(images: Sequence[str], field: str, settings: Settings) -> list[Upload]:
     """The pictures in a list of base64 texts or data URIs; their names are their places, `images.0` and so on.
 
@@ -66,7 +87,7 @@ async def decode(images: Sequence[str], field: str, settings: Settings) -> list[
     """
     if not images:
         raise errors.InvalidValue(f"Send at least one picture in '{field}'.", param=field)
-    _check_count(len(images), field, settings)
+    _check_count(len(images), field, settings.max_files)
     limits = image_limits(settings)
 
     def decode_all() -> list[Upload]:
@@ -75,14 +96,41 @@ async def decode(images: Sequence[str], field: str, settings: Settings) -> list[
     return await asyncio.to_thread(decode_all)
 
 
-def _check_count(count: int, field: str, settings: Settings) -> None:
-    if count > settings.max_files:
-        raise errors.TooManyFiles(
-            f"The request has {count} pictures; at most {settings.max_files} are accepted.", param=field
-        )
+def _check_count(count: int, field: str, most: int) -> None:
+    if count > most:
+        verb = "is" if most == 1 else "are"
+        raise errors.TooManyFiles(f"The request has {count} pictures; at most {most} {verb} accepted.", param=field)
 
 
-async def _form(request: Request) -> FormData:
+def _files(form: FormData, field: str, most: int) -> list[UploadFile]:
+    files = [part for part in form.getlist(field) if isinstance(part, UploadFile)]
+    if not files:
+        number = "one file" if most == 1 else "at least one file"
+        raise errors.InvalidValue(f"Send {number} in the form field '{field}'.", param=field)
+    _check_count(len(files), field, most)
+    return files
+
+
+async def _content(file: UploadFile, settings: Settings) -> bytes | int:
+    """The file's bytes, or its size alone where that refuses it."""
+    size = file.size or 0
+    return await file.read() if size <= settings.max_file_bytes else size
+
+
+@asynccontextmanager
+async def _form(request: Request) -> AsyncIterator[FormData]:
+    """The request's form. Raises UnsupportedMediaType or InvalidRequest."""
+    content_type = request.headers.get("content-type", "")
+    if content_type and not content_type.lower().startswith("multipart/form-data"):
+        raise errors.UnsupportedMediaType("Send pictures as multipart/form-data.")
+    form = await _parsed(request)
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+async def _parsed(request: Request) -> FormData:
     try:
         return await request.form()
     except (HTTPException, ClientDisconnect):

@@ -9,10 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+from starlette.requests import Request
 from starlette.responses import Response
 
 import errors
-from api import app, moondream, native
+from api import app, moondream, native, uploads
+from api.places import BoxView, PointView
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
 from models.catalog import CATALOG
@@ -20,13 +22,24 @@ from settings import Settings
 from tests.unit.loops import run
 from tests.unit.proxy import IDENTITY, FakeProxy
 from tests.unit.shelf import Shelf
+from vision.geometry import Box, Point
 from vision.tasks import Answer, Failure, Job, Outcome, Task, Timing
 
-Said = str | errors.LookseeError
+Said = str | Outcome | errors.LookseeError
+
+BOXES = (Box(0.25, 0.5, 0.75, 1.0), Box(0.0, 0.0, 1 / 3, 0.1))
+POINTS = (Point(0.5, 0.75), Point(1 / 3, 0.05))
+_PLAIN: dict[Task, Said] = {
+    Task.CAPTION: "a red circle",
+    Task.COLLECTIVE: "a red circle; a blue square",
+    Task.QUERY: "yes",
+    Task.DETECT: Outcome("", "stop", 1, 7, boxes=BOXES),
+    Task.POINT: Outcome("", "stop", 1, 5, points=POINTS),
+}
 
 
 def _plainly(job: Job) -> Said:
-    return {Task.CAPTION: "a red circle", Task.COLLECTIVE: "a red circle; a blue square", Task.QUERY: "yes"}[job.task]
+    return _PLAIN[job.task]
 
 
 class Doors:
@@ -47,12 +60,22 @@ class Doors:
         return [call.jobs for call in self.proxies[model].calls]
 
     def post(self, path: str, *files: tuple[str, bytes], **params: Any) -> httpx.Response:
-        """A multipart request."""
+        """A multipart request with several pictures."""
+        return self.send(path, params=params, files=[("images", file) for file in files])
+
+    def upload(
+        self, task: Task | str, data: bytes, /, *, params: Mapping[str, Any] = {}, **fields: Any
+    ) -> httpx.Response:
+        """A multipart request with one picture and other fields."""
+        return self.send(f"/upload/{task}", params=params, files={"file": ("a.png", data)}, data=fields)
+
+    def send(self, path: str, **options: Any) -> httpx.Response:
+        """Any POST."""
 
         async def main() -> httpx.Response:
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://looksee") as client:
-                return await client.post(path, params=params, files=[("images", file) for file in files])
+                return await client.post(path, **options)
 
         return run(main())
 
@@ -65,15 +88,44 @@ class Doors:
     def native(self, task: Task, **body: Any) -> Response:
         """The native API for several pictures."""
         options: dict[str, Any] = {"caption_prompt": "", "flag_caption_prompt": "", **body}
-        return run(native.answer(task, self.desk, self.settings, _stay, **options))
+        return _told(native.answer(task, self.desk, self.settings, _stay, **options))
 
-    def caption(self, **body: Any) -> Response:
-        options: dict[str, Any] = {"length": "normal", "model": "blip", "prompt": "", "max_new_tokens": None, **body}
-        return run(moondream.caption(self.desk, self.settings, _stay, **options))
+    def caption(self, *, image: str, **body: Any) -> Response:
+        options: dict[str, Any] = {
+            "length": "normal",
+            "model": "moondream",
+            "prompt": "",
+            "max_new_tokens": None,
+            **body,
+        }
+        read = uploads.encoded(image, self.settings)
+        return _told(moondream.caption(self.desk, self.settings, _stay, read, **options))
 
-    def query(self, **body: Any) -> Response:
-        options: dict[str, Any] = {"model": "gemma", "max_new_tokens": None, **body}
-        return run(moondream.query(self.desk, self.settings, _stay, **options))
+    def query(self, *, image: str, **body: Any) -> Response:
+        options: dict[str, Any] = {"model": "moondream", "max_new_tokens": None, **body}
+        read = uploads.encoded(image, self.settings)
+        return _told(moondream.query(self.desk, self.settings, _stay, read, **options))
+
+    def detect(self, query: str = "", **body: Any) -> Response:
+        return self._found(moondream.detect, BoxView, query, body)
+
+    def point(self, query: str = "", **body: Any) -> Response:
+        return self._found(moondream.point, PointView, query, body)
+
+    def _found(
+        self,
+        answer: Callable[..., Awaitable[Response]],
+        view: type[BoxView | PointView],
+        query: str,
+        body: Mapping[str, Any],
+    ) -> Response:
+        options: dict[str, Any] = {"model": "moondream", "max_objects": None, **body}
+        request = Request({"type": "http", "query_string": query.encode()}, _stay)
+        return _told(native.found(answer, view, self.desk, self.settings, request, **options))
+
+
+def _told(work: Awaitable[Response]) -> Response:
+    return run(native.told(work))
 
 
 def content(answer: Response | httpx.Response) -> Any:
@@ -91,7 +143,8 @@ def error(answer: Response | httpx.Response) -> tuple[int, str, str | None]:
 def _answer(said: Said) -> Answer:
     if isinstance(said, errors.LookseeError):
         return Answer(failure=Failure.of(said))
-    return Answer(Outcome(said, "stop", 1, 2), None, Timing(0.1, 0.2, 0.3, 4.0))
+    outcome = said if isinstance(said, Outcome) else Outcome(said, "stop", 1, 2)
+    return Answer(outcome, None, Timing(0.1, 0.2, 0.3, 4.0))
 
 
 async def _stay() -> dict[str, Any]:

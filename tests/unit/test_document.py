@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from api import examples
+from api.answers import Answer, Caption, Detections, Points
 from api.captions import Captions
 from api.collective import Collective
 from api.document import document
@@ -18,7 +19,9 @@ from vision.images import ImageLimits, from_base64
 from vision.tags import tags
 from vision.tasks import Task
 
-NATIVE = ("/caption", "/query", "/caption_images", "/collective")
+MOONDREAM = ("/caption", "/query", "/detect", "/point")
+NATIVE = (*MOONDREAM, "/caption_images", "/collective")
+UPLOADS = tuple(f"/upload{path}" for path in MOONDREAM)
 
 
 def made() -> dict[str, Any]:
@@ -31,7 +34,7 @@ def made() -> dict[str, Any]:
     return paths
 
 
-@pytest.mark.parametrize("path", [*NATIVE, "/api/caption-images", "/api/caption-collective-images"])
+@pytest.mark.parametrize("path", [*NATIVE, *UPLOADS, "/api/caption-images", "/api/caption-collective-images"])
 def test_a_route_shows_what_it_takes_and_what_it_answers(path: str) -> None:
     operation = made()[path]["post"]
     assert operation["responses"]["200"]["content"]["application/json"]["example"] == examples.ANSWERS[path]
@@ -39,7 +42,8 @@ def test_a_route_shows_what_it_takes_and_what_it_answers(path: str) -> None:
     if path in NATIVE:
         assert operation["requestBody"]["content"]["application/json"]["example"] == examples.REQUESTS[path]
     else:
-        assert "images" in str(operation["requestBody"]["content"]["multipart/form-data"]["schema"])
+        schema = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
+        assert schema["required"][0] == ("file" if path in UPLOADS else "images")
 
 
 def test_uploads_name_the_models_that_can() -> None:
@@ -63,6 +67,8 @@ def test_the_examples_are_accepted_and_answered_as_shown() -> None:
     for path, answer in (
         ("/caption", doors.caption(**examples.REQUESTS["/caption"])),
         ("/query", doors.query(**examples.REQUESTS["/query"])),
+        ("/detect", doors.detect(**examples.REQUESTS["/detect"])),
+        ("/point", doors.point(**examples.REQUESTS["/point"])),
         ("/caption_images", doors.native(Task.CAPTION, **examples.REQUESTS["/caption_images"])),
         ("/collective", doors.native(Task.COLLECTIVE, **examples.REQUESTS["/collective"])),
     ):
@@ -72,7 +78,34 @@ def test_the_examples_are_accepted_and_answered_as_shown() -> None:
         assert shown.get("model", "gemma") in CATALOG
 
 
+@pytest.mark.parametrize(
+    ("path", "formats"), [("/detect", ["normalized", "pixel", "coco"]), ("/point", ["normalized", "pixel"])]
+)
+def test_json_and_form_are_described_alike(path: str, formats: list[str]) -> None:
+    paths = made()
+    native, form = paths[path]["post"], paths[f"/upload{path}"]["post"]
+    assert native["parameters"] == form["parameters"]
+    assert native["responses"] == form["responses"]
+    parameters = {one["name"]: one for one in native["parameters"]}
+    assert set(parameters) == {"format", "annotate"}
+    assert {one["in"] for one in parameters.values()} == {"query"}
+    assert parameters["format"]["schema"]["enum"] == formats
+    assert set(native["responses"]["200"]["content"]) == {"application/json", "image/png"}
+
+
+@pytest.mark.parametrize("path", MOONDREAM)
+def test_a_form_asks_for_what_json_asks_for(path: str) -> None:
+    schema = made()[f"/upload{path}"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert set(examples.REQUESTS[path]) - {"image"} <= set(schema["properties"])
+    assert set(schema["required"]) - {"file"} <= set(examples.REQUESTS[path])
+    assert schema["properties"]["model"]["default"] == "moondream"
+    assert schema["properties"]["model"]["description"].endswith("moondream")
+
+
 def test_the_answers_shown_are_of_their_schema() -> None:
+    for path, kind in zip(MOONDREAM, (Caption, Answer, Detections, Points), strict=True):
+        shown = examples.ANSWERS[path]
+        assert kind(**shown).model_dump() == shown == examples.ANSWERS[f"/upload{path}"]
     for path in ("/api/caption-images", "/caption_images"):
         assert Captions(**examples.ANSWERS[path]).model_dump() == examples.ANSWERS[path]
     shown = examples.ANSWERS["/collective"]

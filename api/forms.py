@@ -1,0 +1,130 @@
+"""The Moondream container API for forms: a picture as the file of a form, and beside it what JSON has as members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field, ValidationError
+from starlette.responses import Response
+
+from api import answers, moondream, shape, uploads
+from api.places import BoxView, PointView
+from api.questions import LENGTHS, MAX_OBJECTS, MOST_OBJECTS
+from gateway.desk import Desk
+from models.catalog import CATALOG
+from settings import Settings
+from vision.tasks import Task
+
+FormT = TypeVar("FormT", bound=BaseModel)
+
+_FILE = {"type": "string", "format": "binary", "description": "a JPEG, PNG or WebP file"}
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+def _model(task: Task) -> Any:
+    able = ", ".join(entry.name for entry in CATALOG.values() if task in entry.tasks)
+    return Field(moondream.MODEL, description=f"one of: {able}")
+
+
+_NEW_TOKENS = Field(None, description="new tokens of the answer at most")
+
+
+class CaptionForm(BaseModel):
+    """The fields beside the file."""
+
+    length: str = Field("normal", description=f"one of: {', '.join(LENGTHS)}; models but moondream have one, normal")
+    model: str = _model(Task.CAPTION)
+    prompt: str = Field("", description="blip, blip2: text that the caption continues; the others: an instruction")
+    max_new_tokens: int | None = _NEW_TOKENS
+
+
+class QueryForm(BaseModel):
+    """The fields beside the file."""
+
+    question: str = Field(examples=["What color is the square?"])
+    model: str = _model(Task.QUERY)
+    max_new_tokens: int | None = _NEW_TOKENS
+
+
+class FindForm(BaseModel):
+    """The fields beside the file."""
+
+    object: str = Field(description="what is to be found, in a word or a few", examples=["square"])
+    model: str = _model(Task.DETECT)
+    max_objects: int | None = Field(None, description=f"at most as many, 1 to {MOST_OBJECTS}; else {MAX_OBJECTS}")
+
+
+def router(desk: Desk, settings: Settings) -> APIRouter:
+    """The routes, bound to a desk."""
+    routes = APIRouter(prefix="/upload", tags=["moondream"])
+
+    @routes.post(
+        "/caption",
+        summary="A caption for an uploaded picture",
+        response_model=answers.Caption,
+        openapi_extra=_described(CaptionForm),
+    )
+    async def caption(request: Request) -> Response:
+        """As `/caption`."""
+        read, fields = await uploads.read_one(request, "file", settings)
+        return await moondream.caption(desk, settings, request.receive, read, **_filled(CaptionForm, fields))
+
+    @routes.post(
+        "/query",
+        summary="An answer about an uploaded picture",
+        response_model=answers.Answer,
+        openapi_extra=_described(QueryForm),
+    )
+    async def query(request: Request) -> Response:
+        """As `/query`."""
+        read, fields = await uploads.read_one(request, "file", settings)
+        return await moondream.query(desk, settings, request.receive, read, **_filled(QueryForm, fields))
+
+    @routes.post(
+        "/detect",
+        summary="Boxes of things in an uploaded picture",
+        response_model=answers.Detections,
+        responses=_PICTURE,
+        openapi_extra=_described(FindForm),
+    )
+    async def detect(request: Request, view: Annotated[BoxView, Query()]) -> Response:
+        """As `/detect`."""
+        read, fields = await uploads.read_one(request, "file", settings)
+        return await moondream.detect(desk, settings, request.receive, read, view=view, **_filled(FindForm, fields))
+
+    @routes.post(
+        "/point",
+        summary="Points on things in an uploaded picture",
+        response_model=answers.Points,
+        responses=_PICTURE,
+        openapi_extra=_described(FindForm),
+    )
+    async def point(request: Request, view: Annotated[PointView, Query()]) -> Response:
+        """As `/point`."""
+        read, fields = await uploads.read_one(request, "file", settings)
+        return await moondream.point(desk, settings, request.receive, read, view=view, **_filled(FindForm, fields))
+
+    return routes
+
+
+def _filled(form: type[FormT], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The form's fields, checked. Raises InvalidValue."""
+    try:
+        return form.model_validate(fields).model_dump()
+    except ValidationError as error:
+        raise shape.of_validation(error.errors()) from error
+
+
+def _described(form: type[BaseModel]) -> dict[str, Any]:
+    """A form with its file, for the document."""
+    schema = form.model_json_schema()
+    described = {
+        "type": "object",
+        "required": ["file", *schema.get("required", ())],
+        "properties": {"file": _FILE, **schema["properties"]},
+    }
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": described}}}}
