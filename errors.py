@@ -108,6 +108,10 @@ class Overloaded(LookseeError):
     status, code = 429, "overloaded"
 
 
+class RateLimited(LookseeError):
+    status, code = 429, "rate_limited"
+
+
 class RunnerFailed(LookseeError):
     status, code = 502, "runner_failed"
 

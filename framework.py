@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from _bentoml_impl.client.proxy2 import SessionManager
 from _bentoml_sdk import Service
+from aiohttp import ClientSession
 from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.server.http.access import AccessLogMiddleware
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml._internal.utils import circus
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
@@ -22,12 +25,12 @@ class LeanService(Service[Any]):
 
     The timeout middleware keeps a timer, and with it the whole request, for every request of the last two minutes, and
     the garbage collector walks them all; deadlines are kept by the engine, the desk and the door. The tracing
-    middleware makes spans also where nobody traces.
+    middleware makes spans also where nobody traces. The access log is the door's own: one line a request.
     """
 
     def to_asgi(self, is_main: bool = True) -> Any:
         app: Starlette = super().to_asgi(is_main=is_main)
-        left_out: list[object] = [TimeoutMiddleware]
+        left_out: list[object] = [TimeoutMiddleware, AccessLogMiddleware]
         if not BentoMLContainer.tracing.sample_rate.get():
             left_out.append(OpenTelemetryMiddleware)
         app.user_middleware = [layer for layer in app.user_middleware if layer.cls not in left_out]
@@ -42,6 +45,22 @@ class _Watchful(circus.Arbiter):
 class _WatchfulThread(circus.ThreadedArbiter):
     def __init__(self, *args: Any, check_delay: float, **kwargs: Any) -> None:
         super().__init__(*args, check_delay=min(check_delay, _LOOK_EVERY), **kwargs)
+
+
+def without_limits() -> None:
+    """Let a gateway have as many calls under way to a runner as it wants to: BentoML's session waits beyond a hundred.
+
+    Rows are counted by the engine, which answers at once when they are too many.
+    """
+    make = SessionManager._make_client
+
+    def made(manager: SessionManager) -> ClientSession:
+        session: ClientSession = make(manager)
+        assert session.connector is not None
+        session.connector._limit = session.connector._limit_per_host = 0
+        return session
+
+    SessionManager._make_client = made
 
 
 def watch_closely() -> None:

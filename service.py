@@ -16,15 +16,20 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+import logs
 from api import moondream as moondream_api
 from api import native, uploads
 from api.app import build
 from api.document import document
 from api.door import Door
+from api.gate import Gate
+from api.keys import Keys
 from api.moondream import MODEL
 from api.places import BoxView, PointView
+from api.ratelimit import RateLimit
+from cache.guarded import GuardedRedis
 from cache.lookaside import Lookaside
-from framework import LeanService, watch_closely
+from framework import LeanService, watch_closely, without_limits
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
 from models.catalog import CATALOG
@@ -37,11 +42,11 @@ from settings import settings
 from vision.tasks import Task
 
 watch_closely()
+without_limits()
 
 _SETTINGS = settings()
-_DESK = Desk(
-    {}, Lookaside(_SETTINGS.redis(), ttl=_SETTINGS.cache_ttl_seconds, timeout=_SETTINGS.cache_timeout_ms / 1000)
-)
+_REDIS = GuardedRedis(_SETTINGS.redis(), timeout=_SETTINGS.cache_timeout_ms / 1000)
+_DESK = Desk({}, Lookaside(_REDIS, ttl=_SETTINGS.cache_ttl_seconds))
 _HTTP = build(_DESK, _SETTINGS)
 _UPLOAD_SECONDS = 20  # what a slow upload may take beyond the time to answer
 _LEFT_OUT = ("index", "openapi-spec", "static_content")
@@ -56,8 +61,15 @@ class Gateway(LeanService):
         # document (it loads badges) and its directory of static files (it would match any path) are left out.
         routes = [route for route in app.router.routes if _name(route) not in _LEFT_OUT]
         app.router.routes[:] = sorted(routes, key=lambda route: _name(route) != "http")
-        longest = _SETTINGS.request_timeout_seconds + _UPLOAD_SECONDS
-        return Door(app, max_body=_SETTINGS.max_request_bytes, longest=longest)
+        timeout = _SETTINGS.request_timeout_seconds
+        longest = timeout + _UPLOAD_SECONDS
+        return Door(app, _gate(), max_body=_SETTINGS.max_request_bytes, timeout=timeout, longest=longest)
+
+
+def _gate() -> Gate:
+    per_minute = _SETTINGS.requests_per_minute
+    rate = RateLimit(per_minute, _REDIS) if per_minute else None
+    return Gate(Keys(_SETTINGS.clients()), Keys([_SETTINGS.metrics_key]), rate)
 
 
 def _name(route: BaseRoute) -> str:
@@ -81,6 +93,7 @@ class Looksee:
     moondream = bentoml.depends(Moondream, url=_SETTINGS.moondream.url or None)
 
     def __init__(self) -> None:
+        logs.configure(_SETTINGS.log_format)
         gc.freeze()  # what is imported stays: the collector need not walk it again and again
         _DESK.runners = {name: RunnerClient(name, getattr(self, name)) for name in CATALOG}
 
@@ -220,7 +233,7 @@ class Looksee:
 
     @bentoml.on_shutdown
     async def close(self) -> None:
-        await _DESK.cache.close()
+        await _REDIS.close()
 
 
 async def _sent(ctx: bentoml.Context, work: Awaitable[Response]) -> Response:

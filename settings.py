@@ -144,6 +144,15 @@ class Settings(BaseSettings):
     debug: bool = Field(False, validation_alias="DEBUG", description="admin routes ask for no key")
     port: PositiveInt = Field(3000, le=65535, validation_alias="PORT", description="port to serve on")
     api_key: str = Field("", validation_alias="API_KEY", description="key of the admin routes (X-API-Key)")
+    client_keys: str = Field("", description="keys of clients, comma separated; empty: whoever reaches it may use it")
+    moondream_api_key: str = Field(
+        "", validation_alias="MOONDREAM_API_KEY", description="one more client key, as X-Moondream-Auth"
+    )
+    metrics_key: str = Field("", description="key that /metrics asks for; empty: open")
+    requests_per_minute: NonNegativeInt = Field(
+        0, description="requests to models a minute of each client key, or address without keys; 0: no limit"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="text for people, json: one object a line")
 
     redis_url: str = Field("", validation_alias="REDIS_URL", description="Redis as a URL; wins over REDIS_HOST")
     redis_host: str = Field("", validation_alias="REDIS_HOST", description="Redis host; empty: no cache")
@@ -187,6 +196,10 @@ class Settings(BaseSettings):
     min_side: PositiveInt = Field(3, description="pixels of a picture's smallest side")
     max_prompt_chars: PositiveInt = Field(4000, description="characters of a prompt")
     max_new_tokens: PositiveInt = Field(512, description="new tokens of one answer")
+
+    def clients(self) -> list[str]:
+        """The keys of clients; none: the service is open."""
+        return [key for key in (*map(str.strip, self.client_keys.split(",")), self.moondream_api_key) if key]
 
     def redis(self) -> str:
         """The Redis to use as a URL; empty when none is configured."""

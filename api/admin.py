@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import os
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -14,6 +13,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 import errors
 from api import paths
+from api.asking import time_left
+from api.keys import Keys
 from gateway.desk import Desk
 from settings import Settings
 from vision.tasks import Status
@@ -21,15 +22,16 @@ from vision.tasks import Status
 
 def router(desk: Desk, settings: Settings) -> APIRouter:
     """The routes, bound to a desk and guarded by `API_KEY`."""
+    keys = Keys([settings.api_key])
 
     def guard(x_api_key: Annotated[str | None, Header(description="the API_KEY of the service")] = None) -> None:
         if settings.debug:
             return
-        if not settings.api_key:
+        if not keys:
             raise errors.AdminClosed("Admin routes are closed: set API_KEY (or DEBUG=true) and start again.")
         if x_api_key is None:
             raise errors.MissingKey("Send the service's API key in the header X-API-Key.", param="X-API-Key")
-        if not hmac.compare_digest(x_api_key.encode(), settings.api_key.encode()):
+        if keys.holder([x_api_key.encode("latin-1")]) is None:
             raise errors.WrongKey("The key in X-API-Key is not the service's.", param="X-API-Key")
 
     routes = APIRouter(prefix="/api/admin", tags=["admin"], dependencies=[Depends(guard)])
@@ -62,12 +64,12 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
     @routes.post(f"/models/{paths.MODEL}/load", summary="Load a model's weights")
     async def load(name: str) -> dict[str, Any]:
         """Answers when they are loaded; 503 when that takes too long. Other models may be released for it."""
-        return _described(await desk.runners[name].load(timeout=settings.request_timeout_seconds))
+        return _described(await desk.runners[name].load(timeout=time_left(settings)))
 
     @routes.post(f"/models/{paths.MODEL}/unload", summary="Release a model's weights")
     async def unload(name: str) -> dict[str, Any]:
         """Waits for the requests it is at work on; 503 when they take too long. The next request loads it again."""
-        return _described(await desk.runners[name].unload(timeout=settings.request_timeout_seconds))
+        return _described(await desk.runners[name].unload(timeout=time_left(settings)))
 
     return routes
 

@@ -1,18 +1,42 @@
-"""One question of a caller who waits: its whole answer, or its error in the caller's words."""
+"""The doors' way to the desk: every request asks here, with its id and its deadline, and is cancelled when its caller
+leaves.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from api import questions
-from api.context import REQUEST_ID
+from api.context import DEADLINE, FACTS, REQUEST_ID
 from departure import Receive, unless_gone
-from gateway.desk import Desk, Question, Served
+from gateway.desk import Desk, Question, Result, Served
 from settings import Settings
 
 
+async def answers(
+    desk: Desk, settings: Settings, receive: Receive, model: str, asked: Sequence[Question]
+) -> list[Result]:
+    """A result for each question, in order. Raises what `Desk.answer` raises, and Cancelled when the caller left."""
+    facts = FACTS.get()
+    if facts is not None:
+        facts.model = model
+    work = desk.answer(model, asked, timeout=time_left(settings), request_id=REQUEST_ID.get())
+    results = await unless_gone(receive, work)
+    if facts is not None:
+        facts.answers += len(results)
+        facts.cached += sum(isinstance(result, Served) and result.cached for result in results)
+    return results
+
+
+def time_left(settings: Settings) -> float:
+    """Seconds until the request at hand is overdue; those of the settings where no door counts them."""
+    deadline = DEADLINE.get()
+    return settings.request_timeout_seconds if deadline is None else deadline.left()
+
+
 async def ask(desk: Desk, settings: Settings, receive: Receive, model: str, asked: Question, *, param: str) -> Served:
-    """The model's whole answer. Raises the question's error; `param` is what the caller calls the prompt."""
-    work = desk.answer(model, [asked], timeout=settings.request_timeout_seconds, request_id=REQUEST_ID.get())
-    (result,) = await unless_gone(receive, work)
+    """The whole answer to one question. Raises its error; `param` is what the caller calls the prompt."""
+    (result,) = await answers(desk, settings, receive, model, [asked])
     result = questions.called(result, param)
     if not isinstance(result, Served):
         raise result

@@ -10,12 +10,11 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 import errors
-from api import questions, shape
-from api.context import REQUEST_ID
+from api import asking, questions, shape
 from api.order import Order
 from api.timing import server_timing
 from api.uploads import Upload
-from departure import Receive, unless_gone
+from departure import Receive
 from gateway.desk import Desk, Result, Served
 from settings import Settings
 from vision.flags import verdict
@@ -73,8 +72,7 @@ async def answer(desk: Desk, settings: Settings, receive: Receive, files: Sequen
     asked = [questions.caption(order.model, picture, settings, prompt=order.caption_prompt) for picture in good]
     if order.flag_prompt:
         asked += [questions.flag(order.model, [picture], order.flag_prompt, settings) for picture in good]
-    work = desk.answer(order.model, asked, timeout=settings.request_timeout_seconds, request_id=REQUEST_ID.get())
-    results = await unless_gone(receive, work)
+    results = await asking.answers(desk, settings, receive, order.model, asked)
     captions = iter([questions.called(result, "caption_prompt") for result in results[: len(good)]])
     flags = iter([questions.called(result, "flag_caption_prompt") for result in results[len(good) :]])
     shown: list[Captioned | Failed] = []

@@ -13,13 +13,12 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 import errors
-from api import questions
+from api import asking, questions
 from api.captions import EVALUATED, FLAGGED, Weights, read_flag
-from api.context import REQUEST_ID
 from api.order import Order
 from api.timing import server_timing
 from api.uploads import Upload
-from departure import Receive, unless_gone
+from departure import Receive
 from gateway.desk import Desk, Served
 from settings import Settings
 from vision.images import Picture
@@ -56,8 +55,7 @@ async def answer(desk: Desk, settings: Settings, receive: Receive, files: Sequen
     asked = [questions.collective(order.model, pictures, settings, prompt=order.caption_prompt)]
     if order.flag_prompt:
         asked.append(questions.flag(order.model, pictures, order.flag_prompt, settings))
-    work = desk.answer(order.model, asked, timeout=settings.request_timeout_seconds, request_id=REQUEST_ID.get())
-    results = await unless_gone(receive, work)
+    results = await asking.answers(desk, settings, receive, order.model, asked)
     # Without a prompt of the caller's it is the pictures that are too many.
     caption = questions.called(results[0], "caption_prompt" if order.caption_prompt else "images")
     flag = questions.called(results[1], "flag_caption_prompt") if order.flag_prompt else None

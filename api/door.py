@@ -1,13 +1,16 @@
-"""The outermost layer: request ids, the body limit, unknown addresses, and the one error shape on every answer.
+"""The outermost layer: request ids, keys, limits, deadlines, unknown addresses, the access log, and the one error shape
+on every answer.
 
-It stands outside everything BentoML and FastAPI do, so that whatever they answer leaves in our shape, and nothing ever
-raises through BentoML's timeout middleware, which would leave the caller without an answer.
+It stands outside everything BentoML and FastAPI do, so that whatever they answer leaves in our shape, and a request
+that is refused has cost nothing: its body is not read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,8 +19,9 @@ from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 import errors
-from api import paths, shape
-from api.context import REQUEST_ID, request_id_from
+from api import access, paths, shape
+from api.context import DEADLINE, Deadline, begun, deadline_from, request_id_from
+from api.gate import Gate
 from vision.images import mib
 
 logger = logging.getLogger("looksee.door")
@@ -25,48 +29,64 @@ logger = logging.getLogger("looksee.door")
 
 _OF_THE_BODY = (b"content-length", b"content-type", b"content-encoding", b"retry-after")
 _LONGEST_LENGTH = 15  # digits: whatever has more is over any limit
+_GRACE = 2.0  # seconds after its deadline in which those at work on a request may still answer: they know more
 
 
 class Door:
     """ASGI middleware around the whole gateway."""
 
-    def __init__(self, app: Starlette, *, max_body: int, longest: float) -> None:
-        """`max_body`: bytes of a body, counted while they arrive. `longest`: seconds of a request, its upload too."""
-        self.app = app
-        self._max_body, self._longest = max_body, longest
+    def __init__(self, app: Starlette, gate: Gate, *, max_body: int, timeout: float, longest: float) -> None:
+        """`max_body`: bytes of a body, counted while they arrive. `timeout`: seconds from its arrival to the answer.
+        `longest`: seconds of a request, its upload too.
+        """
+        self.app, self._gate = app, gate
+        self._max_body, self._timeout, self._longest = max_body, timeout, longest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        started = time.perf_counter()
         headers = Headers(scope=scope)
         request_id = request_id_from(headers.get("x-request-id"))
-        token = REQUEST_ID.set(request_id)
-        try:
-            exchange = _Exchange(receive, send, self._max_body, request_id)
-            refusal = self._refusal(scope, headers)
-            if refusal is not None:
+        known = any(route.matches(scope)[0] is not Match.NONE for route in self.app.router.routes)
+        exchange = _Exchange(receive, send, self._max_body, request_id)
+        with begun(request_id) as facts:
+            try:
+                if not known:  # before it is counted: BentoML keeps metrics for every path it ever saw
+                    raise paths.unknown(scope["path"])
+                await self._gate.admit(scope, headers, exchange.headers)
+                await self._serve(scope, exchange, self._checked(headers))
+            except errors.LookseeError as refusal:
                 await exchange.answer(scope, refusal)
-            else:
-                await self._serve(scope, exchange)
-        finally:
-            REQUEST_ID.reset(token)
+            finally:
+                path = scope["path"] if known else None
+                access.write(scope["method"], path, exchange.traffic, facts, time.perf_counter() - started)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> errors.LookseeError | None:
-        """What can be refused before anything is read or counted: BentoML keeps metrics for every path it ever saw."""
-        if all(route.matches(scope)[0] is Match.NONE for route in self.app.router.routes):
-            return paths.unknown(scope["path"])
+    def _checked(self, headers: Headers) -> Deadline:
+        """The deadline of a request. Raises InvalidValue, InvalidRequest or RequestTooLarge for its headers."""
+        deadline = deadline_from(headers.get("x-request-timeout"), self._timeout)
         if not headers.get("content-type", "").isascii():
-            return errors.InvalidRequest("The Content-Type header is malformed.")  # BentoML's access log fails on it
+            raise errors.InvalidRequest("The Content-Type header is malformed.")
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and (len(length) > _LONGEST_LENGTH or int(length) > self._max_body):
-            return _too_large(self._max_body)
-        return None
+            raise _too_large(self._max_body)
+        return deadline
 
-    async def _serve(self, scope: Scope, exchange: _Exchange) -> None:
+    async def _serve(self, scope: Scope, exchange: _Exchange, deadline: Deadline) -> None:
+        DEADLINE.set(deadline)
         error: errors.LookseeError | None = None
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._longest) as clock:
+                end = loop.time() + self._longest
+
+                def arrived() -> None:
+                    deadline.start()
+                    if not clock.expired():
+                        clock.reschedule(min(end, loop.time() + deadline.seconds + _GRACE))
+
+                exchange.arrived = arrived
                 await self.app(scope, exchange.receive, exchange.send)
         except Exception:
             if clock.expired():
@@ -74,6 +94,8 @@ class Door:
             elif not exchange.overflowed:
                 logger.exception("a request failed outside its handler")
                 error = shape.of_status(500)
+        finally:
+            exchange.arrived = None
         if exchange.overflowed:
             error = _too_large(self._max_body)
         if error is not None and not exchange.started:
@@ -86,19 +108,27 @@ class _Exchange:
     def __init__(self, receive: Receive, send: Send, max_body: int, request_id: str) -> None:
         self._receive, self._send = receive, send
         self._max_body, self._request_id = max_body, request_id
-        self._received = 0
         self._held: Message | None = None  # the start of an error answer
         self._payload = bytearray()
+        self.traffic = access.Traffic()
+        self.headers: dict[str, str] = {}  # further ones of the answer
+        self.arrived: Callable[[], None] | None = None  # told when the body is here
         self.overflowed = False  # the body was longer than it may be
-        self.started = False  # whether anything has been sent
+
+    @property
+    def started(self) -> bool:
+        """Whether anything has been sent."""
+        return self.traffic.status != 0
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
-            self._received += len(message.get("body", b""))
-            if self._received > self._max_body:
+            self.traffic.bytes_in += len(message.get("body", b""))
+            if self.traffic.bytes_in > self._max_body:
                 self.overflowed = True
                 return {"type": "http.disconnect"}  # what the app does with it reaches nobody
+            if not message.get("more_body") and self.arrived is not None:
+                self.arrived()
         return message
 
     async def send(self, message: Message) -> None:
@@ -110,7 +140,7 @@ class _Exchange:
                 return
             await self._start(message)
         elif self._held is None:
-            await self._send(message)
+            await self._continue(message)
         else:
             self._payload += message.get("body", b"")
             if not message.get("more_body"):
@@ -123,7 +153,7 @@ class _Exchange:
             return {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:
-            await (self._start(message) if message["type"] == "http.response.start" else self._send(message))
+            await (self._start(message) if message["type"] == "http.response.start" else self._continue(message))
 
         await shape.response(error)(scope, nothing, send)
 
@@ -135,12 +165,16 @@ class _Exchange:
             payload = bytes(replaced.body)
             start = {**start, "status": error.status, "headers": [*_kept(start), *replaced.raw_headers]}
         await self._start(start)
-        await self._send({"type": "http.response.body", "body": payload})
+        await self._continue({"type": "http.response.body", "body": payload})
 
     async def _start(self, message: Message) -> None:
-        self.started = True
+        self.traffic.status = message["status"]
         message.setdefault("headers", [])
-        MutableHeaders(scope=message)["X-Request-ID"] = self._request_id
+        MutableHeaders(scope=message).update({**self.headers, "X-Request-ID": self._request_id})
+        await self._send(message)
+
+    async def _continue(self, message: Message) -> None:
+        self.traffic.bytes_out += len(message.get("body", b""))
         await self._send(message)
 
 

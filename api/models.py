@@ -13,6 +13,8 @@ from gateway.desk import Desk
 from models.catalog import CATALOG, Entry
 from models.weights import resolve
 from settings import Settings
+from vision import prompts
+from vision.tasks import Length
 
 
 class Model(BaseModel):
@@ -30,6 +32,8 @@ class Model(BaseModel):
     parameters: int
     bf16_bytes: int = Field(description="memory of the weights as bfloat16")
     tasks: list[str]
+    continues_prompt: bool = Field(description="whether a caption's prompt is its beginning; else it is an instruction")
+    lengths: list[Length] = Field(description="the lengths of captions that can be asked for")
     weights: Literal["sample", "hub", "local"] = Field(description="where the weights come from that answer here")
 
 
@@ -68,5 +72,7 @@ def _model(entry: Entry, settings: Settings) -> Model:
         parameters=entry.parameters,
         bf16_bytes=entry.bf16_bytes,
         tasks=sorted(entry.tasks),
+        continues_prompt=entry.name in prompts.CONTINUES,
+        lengths=list(prompts.LENGTHS.get(entry.name, ("normal",))),
         weights=resolve(entry.name, settings.weights, settings.model(entry.name).weights).kind,
     )

@@ -29,6 +29,11 @@ _DOCS_ASSETS = {
     "/docs/swagger-ui.css": "text/css",
     "/docs/redoc.standalone.js": "text/javascript",
 }
+_PAGES = ("/", "/docs", "/redoc", _DOCUMENT)
+_HEALTH = ("/health", "/healthz", "/livez", "/readyz")
+_FOR_CLIENTS = ("/schema.json",)  # BentoML's clients learn from it what they may call
+# What anybody may have, also where clients need keys.
+OPEN = frozenset({*_PAGES, *_HEALTH, *_FOR_CLIENTS, *_PAGE_ASSETS, *_DOCS_ASSETS})
 # ReDoc's footer fetches its maker's logo from a CDN and has no option against it.
 _FOREIGN_LOGO, _OWN_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"/ui/icon.svg"
 

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 import errors
-from api.context import REQUEST_ID
+from api.context import FACTS, REQUEST_ID
 
 _BY_STATUS: dict[int, tuple[type[errors.LookseeError], str]] = {
     400: (errors.InvalidRequest, "The request could not be understood."),
@@ -47,6 +47,9 @@ def body(error: errors.LookseeError) -> dict[str, Any]:
 
 def response(error: errors.LookseeError, extra: Mapping[str, Any] | None = None) -> JSONResponse:
     """The whole HTTP answer; `extra` members are put beside the error."""
+    facts = FACTS.get()
+    if facts is not None:
+        facts.error = error.code
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
     return JSONResponse({**body(error), **(extra or {})}, error.status, headers)
 

@@ -1,62 +1,41 @@
-"""Answers in Redis. Nothing here ever fails a request: a Redis that is down, hung or wrong is a miss, soon no call.
-
-redis-py's defaults would wait 5 to 30 s for a Redis that is gone; here each call has one short timeout and no retry,
-and a breaker leaves a failing Redis alone.
-"""
+"""Answers in Redis. Nothing here ever fails a request: a Redis that is down, hung or wrong is a miss, soon no call."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Literal
 
-from prometheus_client import Gauge
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
-from cache.breaker import Breaker
+from cache.guarded import GuardedRedis
 from cache.keys import PATTERNS
 from vision.tasks import Outcome
-
-logger = logging.getLogger("looksee.cache")
-
-T = TypeVar("T")
 
 _LARGEST_VALUE = 64 * 1024  # bytes
 _SCAN_COUNT = 1000
 _OUTCOME = TypeAdapter(Outcome)
 _ADMIN_TIMEOUT = 10.0  # seconds: emptying a large cache takes a while
-_UP = Gauge("looksee_redis_up", "Whether the last calls to Redis worked", multiprocess_mode="livemin")
 
 
 class Lookaside:
-    """The cache of one gateway process. Without a `url` it is off: every lookup misses, nothing is stored."""
+    """The cache of one gateway process. Where there is no Redis it is off: every lookup misses, nothing is stored."""
 
-    def __init__(self, url: str, *, ttl: int, timeout: float, breaker: Breaker | None = None) -> None:
-        """`ttl` in seconds, `timeout` of one call in seconds."""
-        self._ttl, self._timeout = ttl, timeout
-        self._breaker = breaker or Breaker()
-        self._redis: Redis | None = None
-        self._url = url
-        if url:
-            self._redis = _client(url, timeout)
+    def __init__(self, redis: GuardedRedis, *, ttl: int) -> None:
+        """`ttl` in seconds."""
+        self._redis, self._ttl = redis, ttl
 
     @property
     def state(self) -> Literal["up", "down", "off"]:
-        if self._redis is None:
-            return "off"
-        return "down" if self._breaker.tripped else "up"
+        return self._redis.state
 
     async def get(self, keys: Sequence[str]) -> dict[str, Outcome]:
         """The outcomes stored under `keys`; a value that is not one of ours is left out."""
-        redis = self._redis
+        redis = self._redis.client
         if redis is None or not keys:
             return {}
-        values = await self._call(lambda: redis.mget(keys), self._timeout)
+        values = await self._redis.call(lambda: redis.mget(keys))
         if not isinstance(values, list) or len(values) != len(keys):
             return {}
         found = {key: _read(value) for key, value in zip(keys, values, strict=True) if value is not None}
@@ -64,7 +43,7 @@ class Lookaside:
 
     async def put(self, outcomes: Mapping[str, Outcome]) -> None:
         """Store whole answers. Too large ones, and a text that is not Unicode, are not stored."""
-        redis = self._redis
+        redis = self._redis.client
         if redis is None:
             return
         written = {key: _written(outcome) for key, outcome in outcomes.items()}
@@ -82,61 +61,28 @@ class Lookaside:
                     pipeline.set(key, value, ex=self._ttl)
                 await pipeline.execute()
 
-        await self._call(store, self._timeout)
+        await self._redis.call(store)
 
     async def ping(self) -> Literal["up", "down", "off"]:
         """Ask Redis itself."""
-        redis = self._redis
+        redis = self._redis.client
         if redis is None:
             return "off"
-        return "up" if await self._call(redis.ping, self._timeout) else "down"
+        return "up" if await self._redis.call(redis.ping) else "down"
 
     async def clear(self, *, whole_database: bool) -> int | None:
         """Delete this service's entries, or all there is in the database; how many, or None if Redis did not answer."""
-        if self._redis is None:
+        if self._redis.client is None:
             return 0
-        async with _client(self._url, _ADMIN_TIMEOUT) as redis:
-            return await self._call(lambda: _clear(redis, whole_database), _ADMIN_TIMEOUT)
+        async with self._redis.patient_client(_ADMIN_TIMEOUT) as redis:
+            return await self._redis.call(lambda: _clear(redis, whole_database), timeout=_ADMIN_TIMEOUT)
 
     async def size(self) -> tuple[int, int] | None:
         """How many entries of this service there are, and the bytes they take; None if Redis did not answer."""
-        if self._redis is None:
+        if self._redis.client is None:
             return 0, 0
-        async with _client(self._url, _ADMIN_TIMEOUT) as redis:
-            return await self._call(lambda: _size(redis), _ADMIN_TIMEOUT)
-
-    async def close(self) -> None:
-        if self._redis is not None:
-            await self._redis.aclose()
-
-    async def _call(self, call: Callable[[], Awaitable[T]], timeout: float) -> T | None:
-        """The call's result; None when it failed, took too long or was not made."""
-        if not self._breaker.allow():
-            return None
-        try:
-            async with asyncio.timeout(timeout):
-                result = await call()
-        except Exception as error:  # whatever a broken Redis, or something else on its port, makes the client raise
-            if not self._breaker.tripped:
-                logger.warning("redis: %s: %s", type(error).__name__, error)
-            self._breaker.failed()
-            _UP.set(0)
-            return None
-        self._breaker.succeeded()
-        _UP.set(1)
-        return result
-
-
-def _client(url: str, timeout: float) -> Redis:
-    """A client that gives up after `timeout` seconds and, to be there in time, greets a new connection briefly."""
-    return Redis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-        driver_info=None,
-    )
+        async with self._redis.patient_client(_ADMIN_TIMEOUT) as redis:
+            return await self._redis.call(lambda: _size(redis), timeout=_ADMIN_TIMEOUT)
 
 
 async def _clear(redis: Redis, whole_database: bool) -> int:

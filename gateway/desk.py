@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +16,7 @@ from cache import keys
 from cache.lookaside import Lookaside
 from gateway.flight import Flight
 from gateway.runners import RunnerClient
+from gateway.telling import Listener, Telling
 from models.catalog import entry_for
 from vision.images import Picture
 from vision.tasks import Answer, Identity, Job, Outcome, Task, Timing
@@ -54,11 +57,48 @@ class Desk:
     def __init__(self, runners: Mapping[str, RunnerClient], cache: Lookaside) -> None:
         self.runners, self.cache = runners, cache
         self._flight: Flight[Result] = Flight()
+        self._tellings: dict[Hashable, Telling] = {}
+
+    async def follow(
+        self, model: str, question: Question, *, timeout: float, request_id: str = ""
+    ) -> AsyncGenerator[str | Served, None]:
+        """The text of an answer in pieces, as it comes, and then the answer, whose text they are together.
+
+        Raises the question's error beside those of `answer`. Closing it is leaving.
+        """
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        work = self.answer(model, [question], timeout=timeout, request_id=request_id, listener=heard.put_nowait)
+        answering = asyncio.ensure_future(work)
+        answering.add_done_callback(lambda _: heard.put_nowait(""))  # wakes who waits
+        told = 0
+        try:
+            while not (answering.done() and heard.empty()):
+                if piece := await heard.get():
+                    told += len(piece)
+                    yield piece
+            (result,) = answering.result()
+            if not isinstance(result, Served):
+                raise result
+            if rest := result.outcome.text[told:]:  # the cache had it, or somebody asked for it who did not listen
+                yield rest
+            yield result
+        finally:
+            answering.cancel()
+            if answering.done() and not answering.cancelled():
+                answering.exception()  # seen: whoever closes this wants to know nothing more
 
     async def answer(
-        self, model: str, questions: Sequence[Question], *, timeout: float, request_id: str = ""
+        self,
+        model: str,
+        questions: Sequence[Question],
+        *,
+        timeout: float,
+        request_id: str = "",
+        listener: Listener | None = None,
     ) -> list[Result]:
         """A result for each question, in order; those the cache lacks travel to the runner in one call.
+
+        A `listener` hears the text of a single question as it comes, as far as there is anything to hear.
 
         Raises UnknownModel or TaskNotSupported; whatever concerns single questions is in their results.
         """
@@ -75,21 +115,29 @@ class Desk:
         stored = await self.cache.get([key for key in dict.fromkeys(cache_keys) if key])
         missing = [index for index, key in enumerate(cache_keys) if key not in stored]
 
-        async def run(own: list[int]) -> list[Result]:
-            """Have the missing questions with these numbers answered, and store what is whole."""
-            wanted = [missing[number] for number in own]
-            rest = deadline - time.monotonic()
-            try:
-                reply = await runner.infer([jobs[index] for index in wanted], timeout=rest, request_id=request_id)
-            except errors.LookseeError as error:
-                return [error] * len(wanted)
-            if reply.identity == identity:  # else the runner came back with other weights: these keys are not theirs
-                await self._store([cache_keys[index] for index in wanted], reply.answers)
-            return [_result(answer, reply.identity) for answer in reply.answers]
-
         # A question without a key (its answer could not be had again, or nobody knows whose it is) shares nothing.
         flights = [cache_keys[index] or object() for index in missing]
-        results, joined = await self._flight.run(flights, run)
+
+        async def run(own: list[int]) -> list[Result]:
+            """Have the missing questions with these numbers answered, and store what is whole."""
+            rest = deadline - time.monotonic()
+
+            async def ask(number: int) -> Result:
+                telling = self._tellings.get(flights[number])
+                tell, job = telling.tell if telling else None, jobs[missing[number]]
+                try:
+                    answer, whose = await runner.ask(job, timeout=rest, request_id=request_id, listener=tell)
+                except errors.LookseeError as error:
+                    return error
+                return _result(answer, whose)
+
+            results = await asyncio.gather(*map(ask, own))
+            own_keys = [cache_keys[missing[number]] for number in own]
+            await self._store(dict(zip(own_keys, results, strict=True)), identity)
+            return results
+
+        async with self._listening(flights, listener):
+            results, joined = await self._flight.run(flights, run)
         for index, shared in zip(missing, joined, strict=True):
             _LOOKUPS.labels("bypass" if cache_keys[index] is None else "coalesced" if shared else "miss").inc()
         _LOOKUPS.labels("hit").inc(len(questions) - len(missing))
@@ -101,13 +149,34 @@ class Desk:
                     answered[index] = Served(stored[key], identity, cached=True)
         return [answered[index] for index in range(len(questions))]
 
-    async def _store(self, cache_keys: Sequence[str | None], answers: Sequence[Answer]) -> None:
+    @asynccontextmanager
+    async def _listening(self, flights: Sequence[Hashable], listener: Listener | None) -> AsyncIterator[None]:
+        """Let a `listener` hear of the only one of `flights`, if there is one that is told of."""
+        if listener is None or not flights:
+            yield
+            return
+        (flight,) = flights
+        telling = self._tellings.setdefault(flight, Telling())
+        telling.follow(listener)
+        try:
+            yield
+        finally:
+            telling.leave(listener)
+            if not telling.is_followed and self._tellings.get(flight) is telling:
+                del self._tellings[flight]
+
+    async def _store(self, results: Mapping[str | None, Result], identity: Identity | None) -> None:
+        """Store the answers of `identity`: keys are not those of another's, who may have come while they were asked."""
         await self.cache.put(
-            {key: answer.outcome for key, answer in zip(cache_keys, answers, strict=True) if key and answer.outcome}
+            {
+                key: result.outcome
+                for key, result in results.items()
+                if key is not None and isinstance(result, Served) and result.identity == identity
+            }
         )
 
 
-def _result(answer: Answer, identity: Identity) -> Result:
-    if answer.outcome is not None:
+def _result(answer: Answer, identity: Identity | None) -> Result:
+    if answer.outcome is not None and identity is not None:
         return Served(answer.outcome, identity, timing=answer.timing)
     return answer.failure.error() if answer.failure else errors.RunnerFailed("The model gave no answer.")

@@ -1,9 +1,8 @@
-"""The gateway's side of a runner: one call, one retry when the connection was lost, and honest errors."""
+"""The gateway's side of a runner: whose weights it has, what state it is in, and the way for jobs to it."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -12,15 +11,15 @@ import aiohttp
 from bentoml.exceptions import BentoMLException
 
 import errors
-from vision.tasks import Call, Failure, Identity, Job, Reply, Status
-
-logger = logging.getLogger("looksee.gateway")
+from gateway.courier import LOST, Courier, failed
+from gateway.telling import Listener
+from vision.tasks import Answer, Failure, Identity, Job, Status
 
 T = TypeVar("T")
 
 _IDENTITY_FRESH = 10.0  # seconds after which a runner is asked again whose weights it has
 _STATUS_TIMEOUT = 2.0
-_GRACE = 5.0  # seconds a runner gets beyond the deadline to say itself that it was missed
+_GRACE = 5.0  # seconds an order may take beyond the time that it was given
 
 
 class RunnerClient:
@@ -29,6 +28,7 @@ class RunnerClient:
     def __init__(self, model: str, proxy: Any) -> None:
         self.model = model
         self._proxy = proxy
+        self._courier = Courier(model, proxy)
         self._identity: Identity | None = None
         self._asked = 0.0
         self._refreshing: asyncio.Task[None] | None = None
@@ -42,18 +42,14 @@ class RunnerClient:
             self._refreshing.add_done_callback(lambda _: setattr(self, "_refreshing", None))
         return self._identity
 
-    async def infer(self, jobs: list[Job], *, timeout: float, request_id: str) -> Reply:
-        """Have the jobs answered in one call. Raises RunnerFailed or DeadlineExceeded when there is no reply at all."""
-        deadline = time.monotonic() + timeout
-
-        async def infer() -> Reply:
-            call = Call(jobs, timeout=max(0.0, deadline - time.monotonic()), request_id=request_id)
-            reply: Reply = (await self._proxy.to_async.infer(call=call)).reply
-            return reply
-
-        reply = await self._ask(infer, timeout)
-        self._identity, self._asked = reply.identity, time.monotonic()
-        return reply
+    async def ask(
+        self, job: Job, *, timeout: float, request_id: str, listener: Listener | None = None
+    ) -> tuple[Answer, Identity | None]:
+        """As `Courier.ask`."""
+        answer, identity = await self._courier.ask(job, timeout=timeout, request_id=request_id, listener=listener)
+        if identity is not None:
+            self._identity, self._asked = identity, time.monotonic()
+        return answer, identity
 
     async def load(self, *, timeout: float) -> Status:
         """Have the weights loaded. Raises what `infer` raises, ModelNotReady and WeightsUnavailable."""
@@ -87,17 +83,12 @@ class RunnerClient:
             async with asyncio.timeout(timeout + _GRACE):
                 try:
                     return await ask()
-                except (aiohttp.ClientConnectionError, ConnectionError):
-                    # Either the kept-alive connection was closed in the moment of use, or the runner died. Nothing
-                    # that is asked of it does harm twice; a runner that is coming back answers from its backlog.
+                except LOST:
                     return await ask()
         except TimeoutError:
             raise errors.DeadlineExceeded(f"The model '{self.model}' did not answer in time.") from None
         except (aiohttp.ClientError, BentoMLException, OSError) as error:
-            logger.error("the runner of %s failed: %s: %s", self.model, type(error).__name__, error)
-            raise errors.RunnerFailed(
-                f"The runner of '{self.model}' failed or cannot be reached; try again.", retry_after=5
-            ) from error
+            raise failed(self.model, error) from error
 
     async def _refresh(self) -> None:
         status = await self.status()

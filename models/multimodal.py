@@ -20,11 +20,21 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer, DynamicCach
 
 from models import kv
 from models.decoding import Batch, Decoding, PromptRow
-from models.features import Features, Seen
+from models.lru import LRU
 from models.pixels import Pixels
 from models.sampling import seed_of
 from vision import images
 from vision.tasks import Job
+
+
+@dataclass(slots=True)
+class Seen:
+    """A picture of a row: first `pixel_values` (crops, 3, height, width), then `features` (crops, tokens, width)."""
+
+    key: bytes
+    crops: int
+    pixel_values: Tensor | None
+    features: Tensor | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,7 +52,7 @@ class Multimodal(Decoding[PictureRow]):
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
         self.device, self.dtype = device, dtype
-        self.kept = Features(feature_bytes)
+        self.kept: LRU[Tensor] = LRU(feature_bytes, lambda features: features.nbytes)
         self.tokenizer = AutoTokenizer.from_pretrained(directory)
         self.pixels = Pixels(self.processor_class.from_pretrained(directory))
         self.net = AutoModelForImageTextToText.from_pretrained(directory, dtype=dtype).to(device)

@@ -15,6 +15,8 @@ import functools
 import logging
 import time
 import traceback
+from collections.abc import Callable
+from contextvars import Context
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import Any, TypeAlias
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 import errors
+from logs import REQUEST_ID
 from models import weights
 from models.base import Model
 from runners import memory
@@ -31,7 +34,7 @@ from runners.metrics import LOAD_SECONDS, MetricsObserver, forget_the_dead
 from runners.residency import Residency, Slot
 from runners.turnstile import Turnstile
 from settings import settings
-from vision.tasks import Answer, Call, Failure, Identity, Reply, State, Status
+from vision.tasks import Answer, Ask, Failure, Identity, State, Status
 
 logger = logging.getLogger("looksee.runner")
 
@@ -78,19 +81,21 @@ class Runner:
         self._gone.set()
         self._closing = False
 
-    async def infer(self, call: Call) -> Reply:
-        """Answer a call's jobs. Cancelling it (the caller left) drops their rows at the next step."""
-        deadline = time.monotonic() + call.timeout
+    async def infer(self, ask: Ask, listener: Callable[[str], None] | None = None) -> Answer:
+        """Answer a job; a `listener` hears its text as it comes.
+
+        Never raises for the job's own troubles. Cancelling it (the caller left) drops its row at the next step.
+        """
+        REQUEST_ID.set(ask.request_id)  # for the log
+        deadline = time.monotonic() + ask.timeout
         try:
             if self._failure is not None and time.monotonic() < self._failed + _RETRY_LOAD_AFTER:
                 raise self._failure.error()
-            engine = await self._enter(call.timeout)
+            engine = await self._enter(ask.timeout)
         except errors.LookseeError as error:
-            return Reply([Answer(failure=Failure.of(error))] * len(call.jobs), await self.identity())
+            return Answer(failure=Failure.of(error))
         try:
-            rest = deadline - time.monotonic()
-            answers = await asyncio.gather(*(engine.submit(job, timeout=rest) for job in call.jobs))
-            return Reply(answers, await self.identity())
+            return await engine.submit(ask.job, timeout=deadline - time.monotonic(), listener=listener)
         finally:
             self._calls.leave()
 
@@ -169,7 +174,8 @@ class Runner:
         if not self._calls.is_open:
             self._changed.set()
             if self._keeper is None:
-                self._keeper = asyncio.create_task(self._keep())
+                # Without the context of the call that happens to be first: its id is not that of the weights.
+                self._keeper = asyncio.create_task(self._keep(), context=Context())
 
     # -- the life of the weights
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
 from typing import Any, ClassVar
 
 import bentoml
 from pydantic import BaseModel
 
 import errors
-from departure import unless_gone
+import logs
 from framework import LeanService
 from runners.base import Runner
-from vision.tasks import Call, Failure, Reply, Status
+from runners.calls import Calls, Place
+from settings import settings
+from vision.tasks import Call, Failure, Status
 
 # Options of every runner's BentoML service. Left alone, BentoML 1.4.39 closes the gateway's session to a runner every
 # 100 requests with the calls in flight on it, which fail (28 % of them at concurrency 32).
@@ -24,21 +26,19 @@ SERVICE: dict[str, Any] = {
 }
 
 
-class Replied(BaseModel):
-    """A reply on its way back.
+class Reported(BaseModel):
+    """A status on its way back, and why what was asked for was not done.
 
     For a method that returns anything but a pydantic model BentoML 1.4.39 makes a JSON schema at each answer, which
     took two thirds of a busy runner's event loop.
     """
 
-    reply: Reply
-
-
-class Reported(BaseModel):
-    """A status on its way back, and why what was asked for was not done."""
-
     status: Status
     failure: Failure | None = None
+
+
+class Cancelled(BaseModel):
+    """That is all there is to say."""
 
 
 class Endpoint:
@@ -47,12 +47,22 @@ class Endpoint:
     model: ClassVar[str]
 
     def __init__(self) -> None:
-        logging.getLogger("looksee").setLevel(logging.INFO)  # says when weights come and go; BentoML begins at WARNING
+        logs.configure(settings().log_format)
         self.runner = Runner(self.model)
+        self._calls = Calls(self.runner)
 
     @bentoml.api
-    async def infer(self, call: Call, ctx: bentoml.Context) -> Replied:
-        return Replied(reply=await unless_gone(ctx.request.receive, self.runner.infer(call)))
+    async def infer(self, call: Call) -> AsyncGenerator[bytes, None]:
+        """Events of the call's jobs (`runners.calls`). A gateway that goes takes its jobs with it."""
+        async with aclosing(self._calls.answer(call)) as events:
+            async for lines in events:
+                yield lines
+
+    @bentoml.api
+    async def cancel(self, places: list[Place]) -> Cancelled:
+        """Drop jobs whose callers left."""
+        self._calls.cancel(places)
+        return Cancelled()
 
     @bentoml.api
     async def status(self) -> Reported:

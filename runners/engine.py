@@ -256,7 +256,7 @@ class Engine(Generic[RowT, BatchT]):
 
     def _fail(self, entry: Entry[RowT], error: Exception) -> None:
         if not isinstance(error, errors.LookseeError):
-            logger.error("a row failed", exc_info=error)
+            entry.context.run(logger.error, "a row failed", exc_info=error)
             error = errors.RunnerFailed("The model failed on this request.")
         self.observer.dropped(error.code)
         entry.answer(Answer(failure=Failure.of(error), timing=entry.timing()))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from typing import Generic
 
 from models.base import RowT
@@ -30,6 +31,7 @@ class Entry(Generic[RowT]):
     queued: float = 0.0
     started: float = 0.0
     cancelled: bool = False
+    context: Context = field(default_factory=copy_context)  # the caller's, for what is logged of this row
     told: int = 0  # characters of its text that the listener has
     _steps: int = 0
     _rows: int = 0  # of the batches it was in, summed over its steps

@@ -178,17 +178,28 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """All of one request's jobs for one model: a hop between processes is paid once."""
+class Ask:
+    """A job that a runner has `timeout` seconds for. Of one that is `followed` the text is told as it comes."""
 
-    jobs: list[Job]
+    job: Job
     timeout: float
     request_id: str = ""
+    followed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """The answers in the order of the call's jobs, and whose they are."""
+class Call:
+    """Jobs that travel to a runner together, of one request or of several. Each is answered as soon as it ends."""
 
-    answers: list[Answer]
-    identity: Identity
+    id: str
+    asks: list[Ask]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What is told of the ask with the number `ask`: a further piece of its text, or its answer and whose that is."""
+
+    ask: int
+    text: str = ""
+    answer: Answer | None = None
+    identity: Identity | None = None

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from models import sampling
+from models.lru import LRU
 from models.moondream import checkpoint
 from models.moondream.cache import Cache, in_blocks
 from models.moondream.config import Config
 from models.moondream.grounding import reasoning
 from models.moondream.pictures import Picture
-from models.moondream.prefixes import Prefixes
 from models.moondream.requests import Requests
 from models.moondream.rows import Head, MoondreamRow, Reading, ReasoningRow
 from models.moondream.tokenizer import MoondreamTokenizer
@@ -68,7 +68,7 @@ class Moondream:
         self.config = config.with_crops(most) if most else config
         self.tokenizer = MoondreamTokenizer(tokenizer or directory / "tokenizer.json", self.config.tokenizer)
         self.net = checkpoint.load(directory, self.config, device=device, dtype=dtype)
-        self.prefixes = Prefixes(prefix_bytes)
+        self.prefixes: LRU[list[Tensor]] = LRU(prefix_bytes, lambda layers: sum(layer.nbytes for layer in layers))
         self.requests = Requests(self.config, self.tokenizer, self.prefixes)
         self._crops_at_once = crops_at_once
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,7 +11,6 @@ from models.moondream import prompts
 from models.moondream.config import Config, Template
 from models.moondream.pictures import Picture
 from models.moondream.pieces import Piece
-from models.moondream.prefixes import Prefixes
 from models.moondream.prompts import Reference
 from models.moondream.rows import DetectRow, MoondreamRow, PointRow, ReasoningRow, TextRow
 from models.moondream.tokenizer import MoondreamTokenizer
@@ -35,13 +34,13 @@ class Style:
 
 
 class Requests:
-    """Makes rows; any thread may. Pictures are files (JPEG, PNG, WebP bytes).
+    """Makes rows; any thread may. Pictures are files (JPEG, PNG, WebP bytes); `prefixes` has those that need no crops.
 
     All raise PromptTooLong where the prompt leaves next to no room for an answer; less room than was asked for only
     shortens the answer. Those with a picture raise CorruptImage.
     """
 
-    def __init__(self, config: Config, tokenizer: MoondreamTokenizer, prefixes: Prefixes) -> None:
+    def __init__(self, config: Config, tokenizer: MoondreamTokenizer, prefixes: Container[bytes]) -> None:
         self._config, self._tokenizer, self._prefixes = config, tokenizer, prefixes
 
     def row(self, job: Job) -> MoondreamRow:

@@ -6,10 +6,8 @@ import random
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor
 
-from models.features import Features
 from models.loading import load
 from tests.models.checkpoints import write_random
 from tests.models.mixing import decode_mixed
@@ -63,23 +61,3 @@ def test_a_row_that_is_prefilled_again_needs_no_second_look(model: Any, monkeypa
     model.kept.clear()
     monkeypatch.setattr(model, "features", None)
     model.prefill([row])
-
-
-def test_what_was_not_asked_for_the_longest_makes_room() -> None:
-    kept = Features(most=3 * 400)
-    for name in (b"a", b"b", b"c"):
-        kept.put(name, torch.zeros(100))
-    assert kept.get(b"a") is not None
-    kept.put(b"d", torch.zeros(100))
-    assert kept.get(b"b") is None
-    assert kept.get(b"a") is not None
-    assert kept.size == 1200
-    kept.put(b"big", torch.zeros(1000))
-    assert kept.get(b"big") is None
-    assert (kept.hits, kept.misses) == (2, 2)
-
-
-def test_nothing_is_kept_without_room() -> None:
-    kept = Features(most=0)
-    kept.put(b"a", torch.zeros(1))
-    assert kept.get(b"a") is None

@@ -9,7 +9,6 @@ import torch
 
 from models.moondream import pictures
 from models.moondream.model import Moondream
-from models.moondream.prefixes import Prefixes
 from models.moondream.requests import Style
 from tests.models.mixing import decode_mixed
 from tests.moondream import vectors
@@ -82,22 +81,6 @@ def test_decoding_does_not_change_what_is_kept() -> None:
     before = [layer.clone() for layer in kept]
     ask(model, "im-200x100.png", "im-50x40.png", "im-200x100.png")
     assert all(torch.equal(one, other) for one, other in zip(kept, before, strict=True))
-
-
-def test_bytes_are_counted_as_they_come_and_go() -> None:
-    prefixes = Prefixes(100)
-    prefixes.put(b"a", [torch.zeros(10)])
-    prefixes.put(b"b", [torch.zeros(5), torch.zeros(5)])
-    assert (prefixes.bytes, len(prefixes)) == (80, 2)
-    assert prefixes.get(b"a") is not None
-    prefixes.put(b"c", [torch.zeros(10)])
-    assert b"b" not in prefixes
-    assert b"a" in prefixes
-    prefixes.put(b"d", [torch.zeros(26)])
-    assert b"d" not in prefixes
-    assert prefixes.bytes == 80
-    assert prefixes.get(b"d") is None
-    assert (prefixes.hits, prefixes.misses) == (1, 1)
 
 
 def test_memory_can_be_given_back() -> None:

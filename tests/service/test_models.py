@@ -25,6 +25,8 @@ def test_the_list_is_the_catalogue(service: Service) -> None:
             assert model[member] == getattr(entry, member), member
         assert model["tasks"] == sorted(entry.tasks)
         assert model["weights"] == "sample"
+        assert model["continues_prompt"] is (model["id"] in ("blip", "blip2"))
+        assert model["lengths"] == (["short", "normal", "long"] if model["id"] == "moondream" else ["normal"])
 
 
 @pytest.mark.parametrize("name", CATALOG)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from cache.guarded import GuardedRedis
 from cache.lookaside import Lookaside
 from vision.tasks import Outcome
 
@@ -13,7 +14,7 @@ class Shelf(Lookaside):
     """Remembers what it was asked for; never fails, never forgets."""
 
     def __init__(self) -> None:
-        super().__init__("", ttl=1, timeout=1)
+        super().__init__(GuardedRedis("", timeout=1), ttl=1)
         self.stored: dict[str, Outcome] = {}
         self.asked: list[list[str]] = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from tests.unit.loops import run, settle
 from tests.unit.proxy import IDENTITY, NEWER, FakeProxy, answer_to
 from tests.unit.shelf import Shelf
 from vision.images import Picture
-from vision.tasks import Answer, Failure, Identity, Job, Outcome, Sampling, Task
+from vision.tasks import Answer, Call, Event, Failure, Identity, Job, Outcome, Sampling, Task
 
 RESULTS: tuple[Literal["hit", "miss", "coalesced", "bypass"], ...] = ("hit", "miss", "coalesced", "bypass")
 
@@ -200,8 +200,8 @@ def test_an_answer_that_cannot_be_had_again_is_neither_stored_nor_shared() -> No
         go.set()
         for task in tasks:
             assert [one.cached for one in served(await task)] == [False, False]
-        assert sent(proxy) == [[b"ant", b"ant"]] * 2
-        assert [job.sampling for job in proxy.calls[0].jobs] == [Sampling(temperature=0.7)] * 2
+        assert sent(proxy) == [[b"ant"] * 4]
+        assert [job.sampling for job in proxy.calls[0].jobs] == [Sampling(temperature=0.7)] * 4
         assert shelf.stored == {}
         assert counted()["bypass"] - before["bypass"] == 4
 
@@ -329,7 +329,7 @@ def test_two_identical_requests_at_once_are_one_call() -> None:
         await settle(20)
         go.set()
         assert [texts(await task) for task in tasks] == [["a ant", "a bee"]] * 3 + [["a bee", "a cat"]]
-        assert sent(proxy) == [[b"ant", b"bee"], [b"cat"]]
+        assert sent(proxy) == [[b"ant", b"bee", b"cat"]]
         after = counted()
         assert {name: after[name] - before[name] for name in RESULTS} == {
             "hit": 0, "miss": 3, "coalesced": 5, "bypass": 0,
@@ -361,17 +361,20 @@ def test_a_caller_who_leaves_does_not_take_the_answer_of_another_with_him() -> N
     run(main())
 
 
-def test_the_last_caller_to_leave_cancels_the_call_and_nothing_is_stored() -> None:
+def test_the_last_caller_to_leave_calls_the_job_off_and_nothing_is_stored() -> None:
     async def main() -> None:
-        left: list[str] = []
+        over = asyncio.Event()
 
-        async def hold(_: Any) -> None:
-            try:
-                await asyncio.Event().wait()
-            finally:
-                left.append("cancelled")
+        async def until_cancelled(_: Call) -> AsyncIterator[Event]:
+            await over.wait()
+            for event in list[Event]():
+                yield event
 
-        proxy = FakeProxy(before=hold)
+        async def cancel() -> None:
+            over.set()
+
+        proxy = FakeProxy(after=until_cancelled)
+        proxy.on_cancel = cancel
         desk, shelf = house(proxy)
         leaver = asyncio.create_task(ask(desk, question("ant")))
         await settle(20)
@@ -379,9 +382,9 @@ def test_the_last_caller_to_leave_cancels_the_call_and_nothing_is_stored() -> No
         with pytest.raises(asyncio.CancelledError):
             await leaver
         await settle()
-        assert left == ["cancelled"]
+        assert proxy.cancelled == [(proxy.calls[0].call.id, 0)]
         assert shelf.stored == {}
-        proxy.before = None
+        proxy.after = None
         assert texts(await ask(desk, question("ant"))) == ["a ant"]
 
     run(main())
@@ -438,17 +441,16 @@ def test_an_answer_that_is_none_at_all_is_the_runners_fault() -> None:
 
 def test_a_runner_that_comes_back_with_too_few_answers_hangs_nobody() -> None:
     async def main() -> None:
-        proxy = FakeProxy()
+        async def first_alone(call: Call) -> AsyncIterator[Event]:
+            yield Event(0, answer=answer_to(call.asks[0].job), identity=IDENTITY)
+
+        proxy = FakeProxy(after=first_alone)
         desk, shelf = house(proxy)
-
-        async def shorten(call: Any) -> None:
-            call.jobs.pop()
-
-        proxy.before = shorten
-        (answers,) = await asyncio.gather(ask(desk, question("ant"), question("bee")), return_exceptions=True)
-        assert isinstance(answers, BaseException) or any(isinstance(one, errors.LookseeError) for one in answers)
-        assert shelf.stored == {}
-        proxy.before = None
-        assert texts(await ask(desk, question("ant"))) == ["a ant"]
+        ant, bee = await ask(desk, question("ant"), question("bee"))
+        assert texts([ant]) == ["a ant"]
+        assert isinstance(bee, errors.RunnerFailed)
+        assert set(shelf.stored) == {key_of(question("ant"))}
+        proxy.after = None
+        assert texts(await ask(desk, question("bee"))) == ["a bee"]
 
     run(main())

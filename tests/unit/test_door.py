@@ -23,6 +23,8 @@ import errors
 from api import shape
 from api.context import REQUEST_ID
 from api.door import Door
+from api.gate import Gate
+from api.keys import Keys
 from tests.unit.loops import run, settle
 from vision.images import mib
 
@@ -143,9 +145,13 @@ class Raw:
             await asyncio.Event().wait()
 
 
+def door(app: Starlette, *, gate: Gate | None = None, timeout: float = 5, longest: float = 5) -> Door:
+    return Door(app, gate or Gate(Keys([]), Keys([])), max_body=LIMIT, timeout=timeout, longest=longest)
+
+
 @asynccontextmanager
 async def client(app: App | None = None) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(Door(app or App(), max_body=LIMIT, longest=5))
+    transport = httpx.ASGITransport(door(app or App()))
     async with httpx.AsyncClient(transport=transport, base_url="http://looksee") as inside:
         yield inside
 
@@ -195,7 +201,7 @@ async def exchange(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await Door(app, max_body=LIMIT, longest=5)(scope, receive, send)
+    await door(app)(scope, receive, send)
     return sent
 
 
@@ -492,7 +498,7 @@ def test_a_websocket_passes() -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await Door(app, max_body=LIMIT, longest=5)(scope, receive, send)
+        await door(app)(scope, receive, send)
         assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send", "websocket.close"]
 
     run(main())
@@ -509,7 +515,7 @@ def test_the_apps_life_passes() -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await Door(App(), max_body=LIMIT, longest=5)({"type": "lifespan", "state": {}}, receive, send)
+        await door(App())({"type": "lifespan", "state": {}}, receive, send)
         assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
     run(main())
@@ -574,7 +580,7 @@ def test_a_request_that_never_ends_is_answered_in_the_end() -> None:
     async def main() -> None:
         app = Starlette(routes=[Route("/never", never)])
         app.router.routes[0].app = never  # type: ignore[attr-defined]
-        transport = httpx.ASGITransport(Door(app, max_body=LIMIT, longest=0.05))
+        transport = httpx.ASGITransport(door(app, longest=0.05))
         async with httpx.AsyncClient(transport=transport, base_url="http://looksee") as client:
             check(await client.get("/never"), 504, "deadline_exceeded")
         await asyncio.sleep(0)

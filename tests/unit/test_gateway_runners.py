@@ -1,24 +1,21 @@
-"""The gateway's client of a runner: retry, honest errors, and whose answers they are."""
+"""The gateway's client of a runner: orders, and whose answers it gives."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
 
 import aiohttp
 import pytest
-from bentoml.exceptions import BentoMLException, ServiceUnavailable
+from bentoml.exceptions import BentoMLException
 
 import errors
 from gateway import runners
 from gateway.runners import RunnerClient
 from tests.unit.loops import run, settle
 from tests.unit.proxy import IDENTITY, NEWER, FakeProxy, answer_to
-from vision.tasks import Answer, Failure, Identity, Job, Reply, Status, Task
+from vision.tasks import Answer, Failure, Identity, Job, Status, Task
 
 JOBS = [Job(Task.CAPTION, (b"one",)), Job(Task.CAPTION, (b"two",))]
 LOST: list[Callable[[], Exception]] = [
@@ -26,133 +23,6 @@ LOST: list[Callable[[], Exception]] = [
     lambda: aiohttp.ClientConnectionError("closed"),
     lambda: aiohttp.ClientOSError(104, "Connection reset by peer"),
 ]
-
-
-def test_one_call_with_everything_in_it() -> None:
-    async def main() -> None:
-        proxy = FakeProxy()
-        reply = await RunnerClient("blip", proxy).infer(JOBS, timeout=5, request_id="id-1")
-        assert reply == Reply([answer_to(job) for job in JOBS], IDENTITY)
-        (call,) = proxy.calls
-        assert (call.jobs, call.request_id) == (JOBS, "id-1")
-        assert 4.5 < call.timeout <= 5
-
-    run(main())
-
-
-@pytest.mark.parametrize("lost", LOST)
-def test_a_lost_connection_is_tried_once_more(lost: Callable[[], Exception]) -> None:
-    async def main() -> None:
-        proxy = FakeProxy(troubles=[lost()])
-        reply = await RunnerClient("blip", proxy).infer(JOBS, timeout=5, request_id="id-1")
-        assert len(reply.answers) == 2
-        assert [(call.jobs, call.request_id) for call in proxy.calls] == [(JOBS, "id-1")] * 2
-
-    run(main())
-
-
-@pytest.mark.parametrize("lost", LOST)
-def test_and_once_only(lost: Callable[[], Exception]) -> None:
-    async def main() -> None:
-        proxy = FakeProxy(troubles=[lost(), lost(), lost()])
-        with pytest.raises(errors.RunnerFailed) as caught:
-            await RunnerClient("blip", proxy).infer(JOBS, timeout=5, request_id="")
-        assert len(proxy.calls) == 2
-        assert "'blip'" in caught.value.message
-        assert caught.value.retry_after
-
-    run(main())
-
-
-def test_the_second_try_has_what_is_left_of_the_time() -> None:
-    async def main() -> None:
-        async def lose(_: Any) -> None:
-            await asyncio.sleep(0.05)
-
-        proxy = FakeProxy(troubles=[aiohttp.ServerDisconnectedError()], before=lose)
-        await RunnerClient("blip", proxy).infer(JOBS, timeout=5, request_id="")
-        first, second = (call.timeout for call in proxy.calls)
-        assert first - 0.5 < second <= first - 0.05
-
-    run(main())
-
-
-def test_no_time_left_is_not_negative() -> None:
-    async def main() -> None:
-        proxy = FakeProxy()
-        await RunnerClient("blip", proxy).infer(JOBS, timeout=-3, request_id="")
-        assert proxy.calls[0].timeout == 0
-
-    run(main())
-
-
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        BentoMLException("/srv/secret/path failed"),
-        ServiceUnavailable("no"),
-        aiohttp.ClientPayloadError("cut off"),
-        aiohttp.InvalidURL("http://secret"),
-    ],
-)
-def test_a_runner_that_fails_is_not_asked_again(trouble: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        proxy = FakeProxy(troubles=[trouble])
-        with pytest.raises(errors.RunnerFailed) as caught:
-            await RunnerClient("blip", proxy).infer(JOBS, timeout=5, request_id="")
-        assert len(proxy.calls) == 1
-        assert caught.value.__cause__ is trouble
-        assert "secret" not in caught.value.message
-
-    with caplog.at_level(logging.ERROR, logger="looksee.gateway"):
-        run(main())
-    assert type(trouble).__name__ in caplog.text
-
-
-@pytest.mark.parametrize("trouble", [TimeoutError(), aiohttp.ServerTimeoutError(), aiohttp.ConnectionTimeoutError()])
-def test_a_timeout_is_a_missed_deadline(trouble: Exception) -> None:
-    async def main() -> None:
-        proxy = FakeProxy(troubles=[trouble, trouble])
-        with pytest.raises(errors.DeadlineExceeded, match="'blip'"):
-            await RunnerClient("blip", proxy).infer(JOBS, timeout=5, request_id="")
-
-    run(main())
-
-
-def test_a_silent_runner_is_given_up_a_little_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runners, "_GRACE", 0.05)
-
-    async def main() -> None:
-        async def hang(_: Any) -> None:
-            await asyncio.Event().wait()
-
-        start = time.monotonic()
-        with pytest.raises(errors.DeadlineExceeded):
-            await RunnerClient("blip", FakeProxy(before=hang)).infer(JOBS, timeout=0.05, request_id="")
-        assert 0.09 < time.monotonic() - start < 1
-
-    run(main())
-
-
-def test_a_caller_who_leaves_cancels_the_call() -> None:
-    async def main() -> None:
-        left: list[str] = []
-
-        async def hang(_: Any) -> None:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                left.append("cancelled")
-                raise
-
-        task = asyncio.create_task(RunnerClient("blip", FakeProxy(before=hang)).infer(JOBS, timeout=5, request_id=""))
-        await settle()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert left == ["cancelled"]
-
-    run(main())
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------------
@@ -247,14 +117,14 @@ def test_an_unknown_fingerprint_is_asked_for_again() -> None:
     run(main())
 
 
-def test_a_reply_tells_the_identity_too() -> None:
+def test_an_answer_tells_the_identity_too() -> None:
     async def main() -> None:
         proxy = FakeProxy()
         client = RunnerClient("blip", proxy)
         assert await client.identity() == IDENTITY
         proxy.identity = NEWER
         assert await client.identity() == IDENTITY  # not asked yet
-        await client.infer(JOBS, timeout=5, request_id="")
+        await client.ask(JOBS[0], timeout=5, request_id="")
         assert await client.identity() == NEWER
 
     run(main())
@@ -301,7 +171,7 @@ def test_the_last_known_identity_outlives_a_runner(monkeypatch: pytest.MonkeyPat
     run(main())
 
 
-@pytest.mark.parametrize("ask", ["status", "identity", "infer"])
+@pytest.mark.parametrize("ask", ["status", "identity", "ask"])
 def test_any_other_trouble_of_the_connection_is_the_runners_too(ask: str) -> None:
     async def main() -> None:
         trouble = ConnectionResetError("Cannot write to closing transport")
@@ -309,9 +179,9 @@ def test_any_other_trouble_of_the_connection_is_the_runners_too(ask: str) -> Non
         asks: dict[str, Callable[[], Awaitable[object]]] = {
             "status": client.status,
             "identity": client.identity,
-            "infer": lambda: client.infer(JOBS, timeout=5, request_id=""),
+            "ask": lambda: client.ask(JOBS[0], timeout=5, request_id=""),
         }
-        if ask == "infer":
+        if ask == "ask":
             with pytest.raises(errors.RunnerFailed):
                 await asks[ask]()
         else:

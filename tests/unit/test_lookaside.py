@@ -13,6 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from cache.breaker import Breaker
+from cache.guarded import GuardedRedis
 from cache.lookaside import Lookaside
 from tests.unit.loops import run
 from tests.unit.redis_server import RedisServer, impostor, unused_url
@@ -49,11 +50,11 @@ def server() -> Iterator[RedisServer]:
 async def cache_at(
     url: str, *, ttl: int = 60, timeout: float = 0.05, breaker: Breaker | None = None
 ) -> AsyncIterator[Lookaside]:
-    cache = Lookaside(url, ttl=ttl, timeout=timeout, breaker=breaker)
+    redis = GuardedRedis(url, timeout=timeout, breaker=breaker)
     try:
-        yield cache
+        yield Lookaside(redis, ttl=ttl)
     finally:
-        await cache.close()
+        await redis.close()
 
 
 def against(server: RedisServer, scenario: Scenario, *, ttl: int = 60) -> None:

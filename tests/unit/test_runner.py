@@ -23,7 +23,7 @@ from runners.base import Runner
 from runners.residency import Residency, Slot
 from tests.unit.loops import run, settle
 from tests.unit.toy import ToyModel, job
-from vision.tasks import Call, Failure, Reply
+from vision.tasks import Answer, Ask, Failure
 
 
 class Shelf:
@@ -84,10 +84,9 @@ async def running(*names: str) -> AsyncIterator[list[Runner]]:
 
 async def asked(runner: Runner, *words: str, timeout: float = 5) -> list[str]:
     """What the model says, or the codes of the failures."""
-    reply = await runner.infer(Call([job(word) for word in words], timeout=timeout))
+    answers = await asyncio.gather(*(runner.infer(Ask(job(word), timeout)) for word in words))
     return [
-        answer.outcome.text if answer.outcome else answer.failure.code if answer.failure else ""
-        for answer in reply.answers
+        answer.outcome.text if answer.outcome else answer.failure.code if answer.failure else "" for answer in answers
     ]
 
 
@@ -189,8 +188,8 @@ def test_who_waits_too_long_is_told_to_come_again(shelf: Shelf, home: Path, monk
     async def main() -> None:
         async with running() as (runner,):
             slot = await other(home)
-            reply = await runner.infer(Call([job("one"), job("two")], timeout=5))
-            first, second = (answer.failure for answer in reply.answers)
+            answers = await asyncio.gather(*(runner.infer(Ask(job(word), 5)) for word in ("one", "two")))
+            first, second = (answer.failure for answer in answers)
             assert first == second
             assert isinstance(first, Failure)
             assert (first.code, first.retry_after) == ("model_not_ready", 5)
@@ -233,10 +232,8 @@ def test_weights_that_cannot_be_loaded_are_everybodys_failure_and_tried_again_la
 
     async def main() -> None:
         async with running() as (runner,):
-            replies: list[Reply] = await asyncio.gather(
-                *(runner.infer(Call([job("word")], timeout=5)) for _ in range(3))
-            )
-            failures = [reply.answers[0].failure for reply in replies]
+            answers: list[Answer] = await asyncio.gather(*(runner.infer(Ask(job("word"), 5)) for _ in range(3)))
+            failures = [answer.failure for answer in answers]
             assert {failure.code for failure in failures if failure} == {"weights_unavailable"}
             assert "secret" not in str(failures)
             status = await runner.status()

@@ -13,14 +13,15 @@ import errors
 from vision.geometry import Box, Point
 from vision.tasks import (
     Answer,
+    Ask,
     Call,
+    Event,
     Failure,
     Grounding,
     Identity,
     Job,
     Outcome,
     Reasoning,
-    Reply,
     Sampling,
     Status,
     Task,
@@ -32,31 +33,40 @@ JPEG_START = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\xfb\xef\xbe"  # no UTF-8; its ba
 
 IDENTITY = Identity("blip", "local", "0123456789ab", "0123456789abcdef")
 RECORDS: list[Any] = [
-    Call([Job(Task.CAPTION, (EVERY_BYTE,), "a photo of", 20), Job(Task.CAPTION, (JPEG_START, b""))], 12.5, "id-1"),
-    Call([], 0.0),
     Call(
+        "c0ffee",
         [
-            Job(Task.CAPTION, (EVERY_BYTE,), length="long", stop=("a", "\u4e2d"), sampling=Sampling(0.5, 0.9, 40, 7)),
-            Job(Task.QUERY, (), "why?", reasoning=True),
-            Job(Task.POINT, (JPEG_START,), "it", spatial_refs=((0.1, 1 / 3), (0.0, 0.2, 1.0, 0.9)), max_objects=1),
-        ],
-        1.0,
-    ),
-    Reply(
-        [
-            Answer(Outcome("a red \u00e9\u4e2d\U0001f600 'circle'", "stop", 3, 7), None, Timing(0.1, 0.2, 0.3, 4.5)),
-            Answer(Outcome("", "length", 0, 0)),
-            Answer(Outcome("", "length", 4, 6, (Box(0.0, 0.1, 1 / 3, 1.0), Box(0.5, 0.5, 0.6, 0.7)))),
-            Answer(Outcome("", "stop", 4, 6, points=(Point(0.1, 0.2 + 0.1),))),
-            Answer(
-                Outcome("b", "stop", 4, 6, reasoning=Reasoning("so", (Grounding(0, 2, (Point(0.5, 1.0),)),))),
+            Ask(Job(Task.CAPTION, (EVERY_BYTE,), "a photo of", 20), 12.5, "id-1"),
+            Ask(Job(Task.CAPTION, (JPEG_START, b"")), 0.0, followed=True),
+            Ask(
+                Job(
+                    Task.CAPTION, (EVERY_BYTE,), length="long", stop=("a", "\u4e2d"), sampling=Sampling(0.5, 0.9, 40, 7)
+                ),
+                1.0,
             ),
-            Answer(failure=Failure("overloaded", "busy", "images", 5)),
-            Answer(failure=Failure.of(errors.CorruptImage("damaged"))),
+            Ask(Job(Task.QUERY, (), "why?", reasoning=True), 1.0),
+            Ask(
+                Job(Task.POINT, (JPEG_START,), "it", spatial_refs=((0.1, 1 / 3), (0.0, 0.2, 1.0, 0.9)), max_objects=1),
+                1.0,
+            ),
         ],
-        IDENTITY,
     ),
-    Reply([], Identity("blip", "hub", "main", None)),
+    Call("", []),
+    Event(0, "a red \u00e9"),
+    Event(
+        1,
+        answer=Answer(Outcome("a red \u00e9\u4e2d\U0001f600 'circle'", "stop", 3, 7), None, Timing(0.1, 0.2, 0.3, 4.5)),
+        identity=IDENTITY,
+    ),
+    Event(2, answer=Answer(Outcome("", "length", 0, 0)), identity=Identity("blip", "hub", "main", None)),
+    Event(2, answer=Answer(Outcome("", "length", 4, 6, (Box(0.0, 0.1, 1 / 3, 1.0), Box(0.5, 0.5, 0.6, 0.7))))),
+    Event(2, answer=Answer(Outcome("", "stop", 4, 6, points=(Point(0.1, 0.2 + 0.1),)))),
+    Event(
+        2,
+        answer=Answer(Outcome("b", "stop", 4, 6, reasoning=Reasoning("so", (Grounding(0, 2, (Point(0.5, 1.0),)),)))),
+    ),
+    Event(3, answer=Answer(failure=Failure("overloaded", "busy", "images", 5))),
+    Event(4, answer=Answer(failure=Failure.of(errors.CorruptImage("damaged")))),
     Status(IDENTITY, "ready", "cuda:0"),
     Status(Identity("blip", "sample", "missing", None), "failed", "cpu"),
 ]
@@ -92,15 +102,16 @@ def test_by_pydantic_in_json(record: Any) -> None:
 def test_types_survive_json() -> None:
     adapter = TypeAdapter(Call)
     again = adapter.validate_json(adapter.dump_json(RECORDS[0]))
-    assert type(again.jobs[0]) is Job
-    assert type(again.jobs[0].task) is Task
-    assert type(again.jobs[0].images) is tuple
-    assert again.jobs[0].images == (EVERY_BYTE,)
+    assert type(again.asks[0].job) is Job
+    assert type(again.asks[0].job.task) is Task
+    assert type(again.asks[0].job.images) is tuple
+    assert again.asks[0].job.images == (EVERY_BYTE,)
 
 
 def test_places_survive_json_as_such() -> None:
-    adapter = TypeAdapter(Reply)
-    outcomes = [answer.outcome for answer in adapter.validate_json(adapter.dump_json(RECORDS[3])).answers]
+    adapter = TypeAdapter(Event)
+    events = [adapter.validate_json(adapter.dump_json(record)) for record in RECORDS if isinstance(record, Event)]
+    outcomes = [event.answer.outcome for event in events if event.answer is not None]
     _, _, detected, pointed, thought = [outcome for outcome in outcomes if outcome]
     assert type(detected.boxes[0]) is Box
     assert detected.boxes[0].x_max == 1 / 3

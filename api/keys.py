@@ -1,0 +1,43 @@
+"""The keys of the service's clients and operators: where a request carries one, and whether it is right."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Sequence
+
+from starlette.datastructures import Headers
+
+_PLAIN = ("X-API-Key", "X-Moondream-Auth")
+_BEARER = "bearer "
+
+
+def presented(headers: Headers) -> list[bytes]:
+    """Every key that a request carries, in whichever header. An empty header carries none."""
+    found = [value for name in _PLAIN for value in headers.getlist(name)]
+    authorized = headers.getlist("Authorization")
+    found += [value[len(_BEARER) :] for value in authorized if value[: len(_BEARER)].lower() == _BEARER]
+    return [key.strip().encode("latin-1") for key in found if key.strip()]  # as the bytes that came
+
+
+class Keys:
+    """Some keys, any of which will do. Falsy where there is none."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._digests = [_digest(key.encode()) for key in keys if key]
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def holder(self, given: Sequence[bytes]) -> str | None:
+        """Who it is, by a name that does not tell the key; None when none of the keys given is right.
+
+        Takes the same time whichever key is right, and however much of a wrong one.
+        """
+        digests = [_digest(key) for key in given]
+        right = [known for known in self._digests for digest in digests if hmac.compare_digest(known, digest)]
+        return right[0].hex()[:16] if right else None
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
