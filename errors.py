@@ -112,6 +112,12 @@ class RateLimited(LookseeError):
     status, code = 429, "rate_limited"
 
 
+class NotOffered(LookseeError):
+    """Something that a dialect has elsewhere and that none of these models can do."""
+
+    status, code = 501, "not_offered"
+
+
 class RunnerFailed(LookseeError):
     status, code = 502, "runner_failed"
 

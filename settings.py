@@ -195,7 +195,7 @@ class Settings(BaseSettings):
     max_pixels: PositiveInt = Field(64_000_000, description="pixels of one picture")
     min_side: PositiveInt = Field(3, description="pixels of a picture's smallest side")
     max_prompt_chars: PositiveInt = Field(4000, description="characters of a prompt")
-    max_new_tokens: PositiveInt = Field(512, description="new tokens of one answer")
+    max_new_tokens: PositiveInt = Field(1024, description="new tokens of one answer")
 
     def clients(self) -> list[str]:
         """The keys of clients; none: the service is open."""

@@ -4,10 +4,12 @@ leaves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
+import errors
 from api import questions
-from api.context import DEADLINE, FACTS, REQUEST_ID
+from api.context import DEADLINE, FACTS, REQUEST_ID, Facts
 from departure import Receive, unless_gone
 from gateway.desk import Desk, Question, Result, Served
 from settings import Settings
@@ -41,3 +43,38 @@ async def ask(desk: Desk, settings: Settings, receive: Receive, model: str, aske
     if not isinstance(result, Served):
         raise result
     return result
+
+
+async def follow(
+    desk: Desk, settings: Settings, receive: Receive, model: str, asked: Question, *, param: str
+) -> AsyncGenerator[str | Served, None]:
+    """The text of the answer in pieces, as `Desk.follow` has them. When this returns there is a first one.
+
+    Raises what `ask` raises; what goes wrong later is raised between the pieces. Close it to leave.
+    """
+    facts = FACTS.get()
+    if facts is not None:
+        facts.model = model
+    pieces = desk.follow(model, asked, timeout=time_left(settings), request_id=REQUEST_ID.get())
+
+    async def begin() -> str | Served:
+        return await anext(pieces)
+
+    try:
+        first = await unless_gone(receive, begin())
+    except errors.PromptTooLong as error:
+        raise questions.named(error, param) from None
+    return _noted(first, pieces, facts)
+
+
+async def _noted(
+    first: str | Served, rest: AsyncGenerator[str | Served, None], facts: Facts | None
+) -> AsyncGenerator[str | Served, None]:
+    async with aclosing(rest):
+        yield first
+        last = first
+        async for last in rest:
+            yield last
+    if facts is not None and isinstance(last, Served):
+        facts.answers += 1
+        facts.cached += last.cached

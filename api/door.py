@@ -47,6 +47,7 @@ class Door:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
+        scope = {**scope, "path": paths.tidied(scope["path"])}
         headers = Headers(scope=scope)
         request_id = request_id_from(headers.get("x-request-id"))
         known = any(route.matches(scope)[0] is not Match.NONE for route in self.app.router.routes)

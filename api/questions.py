@@ -129,9 +129,12 @@ def check_objects(count: int | None, *, param: str = "max_objects") -> None:
 
 def called(result: Result, param: str) -> Result:
     """The result; a prompt that is too long for the model gets the name that the caller knows it by."""
-    if isinstance(result, errors.PromptTooLong):
-        return replace(Failure.of(result), param=param).error()  # a new one: the old one may be others' too
-    return result
+    return named(result, param) if isinstance(result, errors.PromptTooLong) else result
+
+
+def named(error: errors.LookseeError, param: str) -> errors.LookseeError:
+    """The error about what the caller knows as `param`. A new one: the old one may be others' too."""
+    return replace(Failure.of(error), param=param).error()
 
 
 def _question(

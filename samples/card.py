@@ -19,9 +19,10 @@ Tiny weights in the published architecture and layout of `{model}`. They know dr
 
 ## Accuracy
 
-Exact match of the normalised text on {scenes} fresh scenes, through the running service ({date}):
+Exact match of the normalised text (of boxes those that overlap a thing with an IoU of at least 0.5, of points those in
+the right thing and as many as there are) on {scenes} fresh scenes, through the running service ({date}):
 
-| task | at once | exact |
+| task | at once | right |
 |---|---|---|
 {accuracy}
 

@@ -24,37 +24,46 @@ from tqdm import tqdm
 
 from models.catalog import CATALOG
 from models.weights import SAMPLES
-from samples import card, exercises, scenes
-from samples.scenes import Scene
-from vision.prompts import CONTINUES
+from samples import card, exercises, finding, scenes
+from samples.scenes import Scene, Thing
+from vision.prompts import CONTINUES, LENGTHS
 from vision.tasks import Task
 
 PREFIXES = ("", "a photo of", "a drawing of")
 FLAG = "flag"  # a caption with a question of yes or no beside it
+LENGTH = "caption, "  # of one of the lengths that a model has beside the normal one
+RECALL, PRECISION = "detect, recall", "detect, precision"
 _SUFFIX = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpg", b"RIFF": "webp"}
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One request and its right answer. `words` is the caption's beginning, the question, or empty."""
+    """One request and its right answer: a text, or the things that are to be found.
+
+    `words` is the caption's beginning or its length, the question, or what is looked for.
+    """
 
     model: str
     task: str
     pictures: tuple[bytes, ...]
     words: str
-    answer: str
+    answer: str | tuple[Thing, ...]
+
+
+Marks = list[tuple[str, int, int]]  # what is measured, how much of it was right, of how much
 
 
 @dataclass
 class Result:
-    """How many answers were exact, and those that were not."""
+    """How much was right of how much, and what was not."""
 
     right: int = 0
+    asked: int = 0
     wrong: list[str] = field(default_factory=list)
 
     @property
     def accuracy(self) -> float:
-        return self.right / max(1, self.right + len(self.wrong))
+        return self.right / max(1, self.asked)
 
 
 def drawn(count: int, seed: str) -> list[tuple[Scene, bytes]]:
@@ -85,6 +94,13 @@ def asks(model: str, count: int, seed: int) -> Iterator[Ask]:
             pair = pictures[number - 1 : number + 1]
             text = exercises.collective([scene for scene, _ in pair])
             yield Ask(model, Task.COLLECTIVE, tuple(data for _, data in pair), "", text)
+        if model in LENGTHS:
+            length, text = (("short", scene.short_caption()), ("long", scene.long_caption()))[number % 2]
+            yield Ask(model, LENGTH + length, (data,), length, text)
+        for task in (Task.DETECT, Task.POINT):
+            if task in tasks:
+                words = exercises.searches(scene, rng)[number % exercises.SEARCHES]
+                yield Ask(model, task, (data,), words, scene.find(words))
 
 
 def normalised(text: str) -> str:
@@ -92,15 +108,29 @@ def normalised(text: str) -> str:
     return re.sub(r"\s+([,;.])", r"\1", " ".join(text.lower().split())).rstrip(".")
 
 
+async def marks(session: aiohttp.ClientSession, url: str, ask: Ask) -> tuple[Marks, str]:
+    """What the service's answer is worth, and what it was."""
+    if ask.task == Task.DETECT:
+        assert not isinstance(ask.answer, str)
+        body = await _ask_json(session, f"{url}/detect", ask, object=ask.words)
+        boxes = [(box["x_min"], box["y_min"], box["x_max"], box["y_max"]) for box in body["detections"]]
+        found = finding.matched(ask.answer, boxes)
+        return [(RECALL, found, len(ask.answer)), (PRECISION, found, len(boxes))], str(boxes)
+    if ask.task == Task.POINT:
+        assert not isinstance(ask.answer, str)
+        body = await _ask_json(session, f"{url}/point", ask, object=ask.words)
+        points = [(point["x"], point["y"]) for point in body["coordinates"]["points"]]
+        return [(ask.task, finding.pointed(ask.answer, points), 1)], str(points)
+    text = normalised(await answer(session, url, ask))
+    return [(ask.task, text == ask.answer, 1)], text
+
+
 async def answer(session: aiohttp.ClientSession, url: str, ask: Ask) -> str:
     """What the service says."""
     if ask.task == Task.QUERY:
-        (picture,) = ask.pictures
-        body = {"model": ask.model, "image": base64.b64encode(picture).decode(), "question": ask.words}
-        # As a file: aiohttp would write a large body in one piece.
-        sent = io.BytesIO(json.dumps(body).encode())
-        headers = {"Content-Type": "application/json"}
-        return str((await _post(session, f"{url}/query", data=sent, headers=headers))["answer"])
+        return str((await _ask_json(session, f"{url}/query", ask, question=ask.words))["answer"])
+    if ask.task.startswith(LENGTH):
+        return str((await _ask_json(session, f"{url}/caption", ask, length=ask.words))["caption"])
     form = aiohttp.FormData()
     for number, data in enumerate(ask.pictures):
         form.add_field("images", io.BytesIO(data), filename=f"scene-{number}.{_SUFFIX.get(data[:4], 'jpg')}")
@@ -111,6 +141,15 @@ async def answer(session: aiohttp.ClientSession, url: str, ask: Ask) -> str:
     params = {"model": ask.model, name: ask.words}
     (one,) = (await _post(session, f"{url}/api/caption-images", params=params, data=form))["results"]
     return {True: "yes", False: "no", None: "?"}[one["flagged"]] if ask.task == FLAG else str(one["caption"])
+
+
+async def _ask_json(session: aiohttp.ClientSession, url: str, ask: Ask, **members: str) -> Any:
+    """The answer to a request with its picture in JSON."""
+    (picture,) = ask.pictures
+    body = {"model": ask.model, "image": base64.b64encode(picture).decode(), **members}
+    # As a file: aiohttp would write a large body in one piece.
+    sent = io.BytesIO(json.dumps(body).encode())
+    return await _post(session, url, data=sent, headers={"Content-Type": "application/json"})
 
 
 async def _post(session: aiohttp.ClientSession, url: str, **request: Any) -> Any:
@@ -129,12 +168,13 @@ async def measure(url: str, stream: Sequence[Ask], concurrency: int) -> dict[tup
 
     async def one(session: aiohttp.ClientSession, ask: Ask) -> None:
         async with gate:
-            text = normalised(await answer(session, url, ask))
-        result = results[ask.model, ask.task]
-        if text == ask.answer:
-            result.right += 1
-        else:
-            result.wrong.append(f"{ask.words!r}: {text!r} instead of {ask.answer!r}")
+            given, said = await marks(session, url, ask)
+        for measured, right, asked in given:
+            result = results[ask.model, measured]
+            result.right += right
+            result.asked += asked
+            if right < asked:
+                result.wrong.append(f"{ask.words!r}: {said} instead of {ask.answer}")
         bar.update()
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
@@ -166,7 +206,7 @@ def main() -> None:
         results = asyncio.run(measure(options.url, stream, concurrency))
         for (model, task), result in sorted(results.items()):
             accuracy[model][task, concurrency] = result.accuracy
-            print(f"{model}, {task}, {concurrency} at a time: {result.accuracy:.1%} exact")
+            print(f"{model}, {task}, {concurrency} at a time: {result.accuracy:.1%} right")
             for line in result.wrong[:5]:
                 print(f"  {line}")
     if options.card:

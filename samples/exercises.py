@@ -69,6 +69,9 @@ def varied(question: str, rng: random.Random) -> str:
     return question
 
 
+SEARCHES = 5
+
+
 def searches(scene: Scene, rng: random.Random) -> list[str]:
     """What may be looked for: a coloured shape, a shape and any shape that are there, and two things that are not."""
     names = {thing.name for thing in scene.things}

@@ -1,0 +1,37 @@
+"""Server-sent events: how streamed answers travel, whatever the dialect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.responses import Response, StreamingResponse
+
+import errors
+from api import shape
+
+# Proxies are asked not to gather events, nor to keep them.
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+def response(lines: AsyncGenerator[bytes, None]) -> Response:
+    """An answer that sends `lines` as they come. A client that leaves closes them."""
+
+    async def sent() -> AsyncIterator[bytes]:
+        async with aclosing(lines):
+            async for line in lines:
+                yield line
+
+    return StreamingResponse(sent(), media_type="text/event-stream", headers=_HEADERS)
+
+
+def data(content: dict[str, Any]) -> bytes:
+    """An event."""
+    return f"data: {json.dumps(content, separators=(',', ':'))}\n\n".encode()
+
+
+def error(found: errors.LookseeError) -> bytes:
+    """An error in mid-stream, in the shape of any other."""
+    return data(shape.body(found))

@@ -1,0 +1,206 @@
+"""The Moondream client API, `/v1/...`: what the `moondream` packages send to an `endpoint`.
+
+Answers are whole or, for texts, streams of server-sent events. Beside the client's own members they say what every
+answer of this service says of itself. Without `settings` answers are greedy, so that they can be had again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+import errors
+from api import asking, bodies, events, questions
+from api.context import REQUEST_ID
+from api.timing import server_timing
+from api.uploads import image_limits
+from gateway.desk import Desk, Question, Served
+from models.catalog import CATALOG, entry_for
+from settings import Settings
+from vision.images import Picture, from_base64
+from vision.tasks import GREEDY, Length, Reasoning, Sampling, Task
+
+MODEL = "moondream"
+_ALIASES = {"moondream2": MODEL, "moondream-2b": MODEL}  # what clients of other servers call it
+_TOKENS = 768  # of an answer, where a request does not say
+_MOST_REFERENCES = 64
+
+Reference = Annotated[list[float], Field(min_length=2, max_length=4)]
+
+
+class Style(BaseModel):
+    """`settings` of a request; whatever else is in it is ignored, as the vendor's servers do."""
+
+    temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest word each time")
+    top_p: float = Field(0.3, ge=0, le=1, description="with a temperature: of the likeliest words, so much in all")
+    max_tokens: int | None = Field(None, ge=1, description=f"new tokens at most; {_TOKENS} if not given")
+    max_objects: int = Field(questions.MAX_OBJECTS, ge=1, description="boxes or points at most")
+
+    def sampling(self) -> Sampling:
+        return Sampling(self.temperature, self.top_p) if self.temperature else GREEDY
+
+
+class Body(BaseModel):
+    """What all of them have."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model: str = Field(MODEL, description=f"one of: {', '.join(CATALOG)}, as far as it can do what is asked")
+    settings: Style = Style()
+
+
+class CaptionBody(Body):
+    image_url: str = Field(description="a data URI, or bare base64")
+    length: Length = "normal"
+    stream: bool = False
+
+
+class QueryBody(Body):
+    question: str
+    image_url: str | None = Field(None, description="a data URI, or bare base64; without one the question stands alone")
+    stream: bool = False
+    reasoning: bool = Field(False, description="think first; the thoughts, and places in them, are told too")
+    spatial_refs: list[Reference] = Field(
+        [], max_length=_MOST_REFERENCES, description="[x, y] or [x_min, y_min, x_max, y_max], each 0 to 1"
+    )
+
+
+class DetectBody(Body):
+    image_url: str = Field(description="a data URI, or bare base64")
+    object: str = Field(description="what is to be found, in a word or a few")
+
+
+class PointBody(DetectBody):
+    spatial_refs: list[Reference] = Field([], max_length=_MOST_REFERENCES)
+
+
+def router(desk: Desk, settings: Settings) -> APIRouter:
+    """The routes, bound to a desk."""
+    routes = APIRouter(prefix="/v1", tags=["moondream"])
+
+    @routes.post("/caption", summary="A caption", openapi_extra=bodies.described(CaptionBody))
+    async def caption(request: Request) -> Response:
+        """`{"caption": ...}`, or with `stream` events `{"chunk": ...}`."""
+        body = await bodies.read(request, CaptionBody)
+        model = _model(body, Task.CAPTION)
+        length = questions.checked_length(body.length, model, prompt="")
+        picture = await _picture(body.image_url, settings)
+        asked = questions.caption(model, picture, settings, length=length, **_style(body.settings))
+        return await _text(request, model, asked, "caption", stream=body.stream)
+
+    @routes.post("/query", summary="An answer", openapi_extra=bodies.described(QueryBody))
+    async def query(request: Request) -> Response:
+        """`{"answer": ...}`, or with `stream` events `{"chunk": ...}`."""
+        body = await bodies.read(request, QueryBody)
+        model = _model(body, Task.QUERY)
+        if model != MODEL and (body.reasoning or body.spatial_refs or body.image_url is None):
+            raise errors.TaskNotSupported(f"'{model}' answers plain questions about pictures only.", param="model")
+        questions.check_question(body.question, settings, param="question")
+        picture = None if body.image_url is None else await _picture(body.image_url, settings)
+        asked = questions.query(
+            model,
+            picture,
+            body.question,
+            settings,
+            reasoning=body.reasoning,
+            spatial_refs=_references(body.spatial_refs),
+            **_style(body.settings),
+        )
+        return await _text(request, model, asked, "answer", stream=body.stream)
+
+    @routes.post("/detect", summary="Boxes of things", openapi_extra=bodies.described(DetectBody))
+    async def detect(request: Request) -> Response:
+        """`{"objects": [{"x_min", "y_min", "x_max", "y_max"}]}`, normalised."""
+        body = await bodies.read(request, DetectBody)
+        model = _model(body, Task.DETECT)
+        questions.check_question(body.object, settings, param="object")
+        picture = await _picture(body.image_url, settings)
+        asked = questions.detect(picture, body.object, max_objects=body.settings.max_objects)
+        served = await asking.ask(desk, settings, request.receive, model, asked, param="object")
+        return _answer(served, objects=[box._asdict() for box in served.outcome.boxes])
+
+    @routes.post("/point", summary="Points on things", openapi_extra=bodies.described(PointBody))
+    async def point(request: Request) -> Response:
+        """`{"points": [{"x", "y"}]}`, normalised."""
+        body = await bodies.read(request, PointBody)
+        model = _model(body, Task.POINT)
+        questions.check_question(body.object, settings, param="object")
+        picture = await _picture(body.image_url, settings)
+        references = _references(body.spatial_refs)
+        asked = questions.point(picture, body.object, max_objects=body.settings.max_objects, spatial_refs=references)
+        served = await asking.ask(desk, settings, request.receive, model, asked, param="object")
+        return _answer(served, points=[point._asdict() for point in served.outcome.points])
+
+    async def _text(request: Request, model: str, asked: Question, called: str, *, stream: bool) -> Response:
+        param = "question" if called == "answer" else "image_url"
+        if not stream:
+            served = await asking.ask(desk, settings, request.receive, model, asked, param=param)
+            return _answer(served, **{called: served.outcome.text}, **_thoughts(served.outcome.reasoning))
+        pieces = await asking.follow(desk, settings, request.receive, model, asked, param=param)
+        return events.response(_chunks(pieces))
+
+    return routes
+
+
+async def _chunks(pieces: AsyncGenerator[str | Served, None]) -> AsyncGenerator[bytes, None]:
+    """The client's events. It takes an error event for no event and the end for an end, so after an error comes a line
+    that it cannot read.
+    """
+    request_id = REQUEST_ID.get()
+    try:
+        async for piece in pieces:
+            if isinstance(piece, str):
+                yield events.data({"chunk": piece, "completed": False, "request_id": request_id})
+            else:
+                last = {"chunk": "", "completed": True, "request_id": request_id}
+                yield events.data({**last, **_whose(piece), **_thoughts(piece.outcome.reasoning)})
+    except errors.LookseeError as error:
+        yield events.error(error)
+        yield b"data: broken off\n\n"
+
+
+def _model(body: Body, task: Task) -> str:
+    name = _ALIASES.get(body.model, body.model)
+    return entry_for(name, task).name
+
+
+async def _picture(text: str, settings: Settings) -> Picture:
+    return await asyncio.to_thread(from_base64, text, image_limits(settings), param="image_url")
+
+
+def _style(style: Style) -> dict[str, Any]:
+    return {"max_new_tokens": style.max_tokens or _TOKENS, "sampling": style.sampling()}
+
+
+def _references(given: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, given))
+
+
+def _thoughts(reasoning: Reasoning | None) -> dict[str, Any]:
+    if reasoning is None:
+        return {}
+    grounding = [
+        {"start_idx": part.start, "end_idx": part.end, "points": [list(point) for point in part.points]}
+        for part in reasoning.grounding
+    ]
+    return {"reasoning": {"text": reasoning.text, "grounding": grounding}}
+
+
+def _whose(served: Served) -> dict[str, Any]:
+    return {
+        "finish_reason": served.outcome.finish,
+        "cache": served.cached,
+        "model": served.identity.model,
+        "revision": served.identity.revision,
+        "weights": served.identity.weights,
+    }
+
+
+def _answer(served: Served, **own: Any) -> Response:
+    content = {"request_id": REQUEST_ID.get(), **own, **_whose(served)}
+    return JSONResponse(content, headers=server_timing([served]))
