@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import threading
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import errors
 from api import answers
 from tests.unit.doors import BOXES, POINTS, Doors, content, error
 from tests.unit.files import encoded, plain
-from vision import prompts
+from vision import annotate, prompts
 from vision.geometry import Box
 from vision.tasks import Outcome, Task
 
@@ -184,6 +185,22 @@ def test_an_annotated_picture_is_an_answer_too() -> None:
     assert content(doors.detect("annotate=false", image=IMAGE, object="red circle"))["cache"] is True
 
 
+def test_drawing_leaves_the_loop_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def draw(*_: object) -> bytes:
+        threads.append(threading.get_ident())
+        return b"drawn"
+
+    monkeypatch.setattr(annotate, "boxes", draw)
+    monkeypatch.setattr(annotate, "points", draw)
+    doors = Doors()
+    assert bytes(doors.detect("annotate=true", image=IMAGE, object="it").body) == b"drawn"
+    assert bytes(doors.point("annotate=true", image=IMAGE, object="it").body) == b"drawn"
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
+
+
 @pytest.mark.parametrize(
     ("query", "param"),
     [
@@ -261,7 +278,7 @@ def test_an_answer_has_as_many_new_tokens_as_asked_for_and_never_more_than_the_l
         assert job.max_new_tokens == asked if asked else 20 < job.max_new_tokens <= limit
 
 
-@pytest.mark.parametrize("count", [0, -1, 513, 10**30])
+@pytest.mark.parametrize("count", [0, -1, 1025, 10**30])
 def test_a_number_of_new_tokens_out_of_bounds_is_named(count: int) -> None:
     doors = Doors()
     for answer in (
@@ -269,7 +286,7 @@ def test_a_number_of_new_tokens_out_of_bounds_is_named(count: int) -> None:
         doors.caption(image=IMAGE, max_new_tokens=count),
     ):
         assert error(answer) == (422, "invalid_value", "max_new_tokens")
-        assert content(answer)["detail"] == "'max_new_tokens' must be from 1 to 512."
+        assert content(answer)["detail"] == "'max_new_tokens' must be from 1 to 1024."
 
 
 BAD: list[tuple[dict[str, Any], tuple[int, str, str | None]]] = [
