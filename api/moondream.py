@@ -11,7 +11,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from api import asking, places, questions
+from api import places, questions
+from api.asking import ask
 from api.places import BoxView, PointView
 from api.timing import server_timing
 from departure import Receive
@@ -44,7 +45,7 @@ async def caption(
     questions.check_new_tokens(max_new_tokens, settings)
     picture = await read()
     asked = questions.caption(model, picture, settings, prompt=prompt, length=wanted, max_new_tokens=max_new_tokens)
-    served = await asking.ask(desk, settings, receive, model, asked, param="prompt")
+    served = await ask(desk, settings, receive, model, asked, param="prompt")
     return _answer(served, caption=served.outcome.text)
 
 
@@ -64,7 +65,7 @@ async def query(
     questions.check_new_tokens(max_new_tokens, settings)
     picture = await read()
     asked = questions.query(model, picture, question, settings, max_new_tokens=max_new_tokens)
-    served = await asking.ask(desk, settings, receive, model, asked, param="question")
+    served = await ask(desk, settings, receive, model, asked, param="question")
     return _answer(served, answer=served.outcome.text)
 
 
@@ -85,7 +86,7 @@ async def detect(
     questions.check_objects(max_objects)
     picture = await read()
     asked = questions.detect(picture, object, max_objects=max_objects)
-    served = await asking.ask(desk, settings, receive, model, asked, param="object")
+    served = await ask(desk, settings, receive, model, asked, param="object")
     found, label = served.outcome.boxes, object.strip()
     if view.annotate:
         return _drawing(served, await places.drawn_boxes(picture, found, label))
@@ -110,7 +111,7 @@ async def point(
     questions.check_objects(max_objects)
     picture = await read()
     asked = questions.point(picture, object, max_objects=max_objects)
-    served = await asking.ask(desk, settings, receive, model, asked, param="object")
+    served = await ask(desk, settings, receive, model, asked, param="object")
     found = served.outcome.points
     if view.annotate:
         return _drawing(served, await places.drawn_points(picture, found, object.strip()))

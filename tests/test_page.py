@@ -2,142 +2,39 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Dialog, FilePayload, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from models.catalog import CATALOG
-from models.weights import SAMPLES
+from tests.browsing import (
+    able,
+    answered,
+    card_of,
+    choose,
+    drop,
+    mode_of,
+    model_of,
+    press_run,
+    saved,
+    tile_of,
+    transfer,
+)
 from tests.pictures import TEXT, scene
 from tests.serving import Service
 from vision.tasks import Task
 
-_SWITCHES = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-_PATIENCE_MS = 60_000  # the first caption waits for the weights
 _ASK = "**/api/caption-images*"
 SAMPLE = "a red circle, a blue square and a green triangle"  # what ui/sample.png shows
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    # For this module alone: while Playwright's own event loop lives, no other test could run one.
-    path = shutil.which("chromium")
-    if path is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("no chromium on this machine")
-    expect.set_options(timeout=_PATIENCE_MS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_SWITCHES)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser, service: Service) -> Iterator[Page]:
-    """The page, open. Fails the test if a script of the page raised anything."""
-    context = browser.new_context(base_url=service.url)
-    page = context.new_page()
-    raised: list[str] = []
-    page.on("pageerror", lambda error: raised.append(str(error)))
-    page.goto("/")
-    yield page
-    context.close()
-    assert raised == []
-
-
-def _file(name: str, content: bytes) -> FilePayload:
-    return {"name": name, "mimeType": "image/png", "buffer": content}
-
-
-def _transfer(page: Page, event: str, carrier: str, *files: tuple[str, bytes]) -> None:
-    """Dispatch a drop or paste of `files` on the page's body, as the browser itself does it."""
-    page.evaluate(
-        """([event, kind, carrier, files]) => {
-            const transfer = new DataTransfer();
-            for (const [name, content] of files) {
-                const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
-                transfer.items.add(new File([bytes], name, { type: "image/png" }));
-            }
-            const Kind = window[kind];
-            document.body.dispatchEvent(
-                new Kind(event, { bubbles: true, cancelable: true, [carrier]: transfer })
-            );
-        }""",
-        [
-            event,
-            "DragEvent" if event == "drop" else "ClipboardEvent",
-            carrier,
-            [[name, base64.b64encode(content).decode()] for name, content in files],
-        ],
-    )
-
-
-def _drop(page: Page, *files: tuple[str, bytes]) -> None:
-    _transfer(page, "drop", "dataTransfer", *files)
-
-
-def _choose(page: Page, *files: tuple[str, bytes]) -> None:
-    page.locator("#files").set_input_files([_file(name, content) for name, content in files])
-
-
-def _card(page: Page, name: str) -> Locator:
-    return page.get_by_role("article", name=name, exact=True)
-
-
-def _able(task: Task) -> list[str]:
-    """The models that have a task and whose sample weights are here."""
-    return [
-        name
-        for name, entry in CATALOG.items()
-        if task in entry.tasks and (SAMPLES / name / "model.safetensors").is_file()
-    ]
-
-
-def _model(page: Page, name: str) -> Locator:
-    return page.locator(f"#models input[value={name}]")
-
-
-def _tile(page: Page, name: str) -> Locator:
-    return page.locator(".tile").filter(has=page.locator(f"input[value={name}]"))
-
-
-def _mode(page: Page, title: str) -> Locator:
-    return page.get_by_role("radio", name=title, exact=True)
-
-
-def _run(page: Page) -> None:
-    page.locator("#run").click()
-
-
-def _saved(page: Page, kind: str) -> str:
-    with page.expect_download() as download:
-        page.get_by_role("button", name=f"Download results as {kind}").click()
-    return Path(download.value.path()).read_text(encoding="utf-8-sig")
-
-
-def _answered(page: Page, path: str, content: object, *, status: int = 200, times: int | None = None) -> None:
-    """Let `path` answer `content` in the service's place."""
-    page.route(f"**{path}*", lambda route: route.fulfill(status=status, json=content), times=times)
 
 
 def _states(**changed: str) -> dict[str, object]:
@@ -154,17 +51,17 @@ def _expected_tags(caption: str) -> list[str]:
 
 def test_dropped_pictures_get_captions_and_tags(page: Page) -> None:
     pictures = {f"{seed}.png": scene(f"page dropped {seed}") for seed in ("one", "two")}
-    _drop(page, *((name, content) for name, (content, _) in pictures.items()))
+    drop(page, *((name, content) for name, (content, _) in pictures.items()))
     for name, (_, caption) in pictures.items():
-        card = _card(page, name)
+        card = card_of(page, name)
         expect(card.locator(".text")).to_have_text(caption)
         expect(card.get_by_role("listitem")).to_have_text(_expected_tags(caption))
         expect(card.locator(".cached")).to_be_hidden()
         expect(card.locator(".seconds")).to_contain_text("s")
     expect(page.locator("#live")).to_have_text("2 captions")
     expect(page.locator("#sample-weights")).to_be_visible()
-    expect(_model(page, "blip")).to_be_checked()
-    expect(_tile(page, "blip").locator(".word")).to_have_text("ready")
+    expect(model_of(page, "blip")).to_be_checked()
+    expect(tile_of(page, "blip").locator(".word")).to_have_text("ready")
     expect(page.locator("#facts")).to_contain_text(
         "Sample weights: it knows drawn scenes of coloured shapes, nothing else"
     )
@@ -175,8 +72,8 @@ def test_dropped_pictures_get_captions_and_tags(page: Page) -> None:
 
 def test_asking_again_is_answered_from_the_cache(page: Page) -> None:
     content, caption = scene("page again")
-    _choose(page, ("again.png", content))
-    card = _card(page, "again.png")
+    choose(page, ("again.png", content))
+    card = card_of(page, "again.png")
     expect(card.locator(".text")).to_have_text(caption)
     page.get_by_role("button", name="Caption again").click()
     expect(card.get_by_text("cached")).to_be_visible()
@@ -186,8 +83,8 @@ def test_asking_again_is_answered_from_the_cache(page: Page) -> None:
 
 def test_a_new_prompt_is_asked_with_enter(page: Page) -> None:
     content, caption = scene("page prompt")
-    _choose(page, ("prompt.png", content))
-    card = _card(page, "prompt.png")
+    choose(page, ("prompt.png", content))
+    card = card_of(page, "prompt.png")
     expect(card.locator(".text")).to_have_text(caption)
     page.get_by_label("Caption prompt").fill("a photo of")
     expect(page.locator("#run")).to_contain_class("due")
@@ -198,22 +95,22 @@ def test_a_new_prompt_is_asked_with_enter(page: Page) -> None:
 
 def test_a_pasted_picture_is_captioned(page: Page) -> None:
     content, caption = scene("page pasted")
-    _transfer(page, "paste", "clipboardData", ("image.png", content))
-    expect(_card(page, "pasted-1.png").locator(".text")).to_have_text(caption)
+    transfer(page, "paste", "clipboardData", ("image.png", content))
+    expect(card_of(page, "pasted-1.png").locator(".text")).to_have_text(caption)
 
 
 def test_the_sample_picture_is_captioned(page: Page) -> None:
     page.get_by_role("button", name="Try a sample picture").click()
-    expect(_card(page, "sample.png")).to_have_attribute("aria-busy", "false")
-    expect(_card(page, "sample.png").locator(".text")).to_have_text(SAMPLE)
+    expect(card_of(page, "sample.png")).to_have_attribute("aria-busy", "false")
+    expect(card_of(page, "sample.png").locator(".text")).to_have_text(SAMPLE)
     expect(page.locator("img[src='/ui/sample.png'], .blank")).to_have_count(0)
 
 
 def test_a_text_file_fails_alone(page: Page) -> None:
     content, caption = scene("page neighbour")
-    _drop(page, ("notes.jpg", TEXT), ("neighbour.png", content))
-    expect(_card(page, "neighbour.png").locator(".text")).to_have_text(caption)
-    failed = _card(page, "notes.jpg")
+    drop(page, ("notes.jpg", TEXT), ("neighbour.png", content))
+    expect(card_of(page, "neighbour.png").locator(".text")).to_have_text(caption)
+    failed = card_of(page, "notes.jpg")
     expect(failed.locator(".message")).to_have_text("The file is not a JPEG, PNG or WebP picture.")
     expect(failed.locator(".code")).to_have_text("unsupported_image_type")
     expect(failed.get_by_role("button", name="Try notes.jpg again")).to_be_visible()
@@ -227,8 +124,8 @@ def test_a_busy_service_is_asked_again(page: Page) -> None:
 
     content, caption = scene("page busy")
     page.route(_ASK, busy, times=1)
-    _choose(page, ("busy.png", content))
-    card = _card(page, "busy.png")
+    choose(page, ("busy.png", content))
+    card = card_of(page, "busy.png")
     expect(card.get_by_text("Trying again in 1 s")).to_be_visible()
     expect(card.locator(".message")).to_have_text("Too many are waiting.")
     expect(card.locator(".text")).to_have_text(caption)
@@ -238,8 +135,8 @@ def test_a_busy_service_is_asked_again(page: Page) -> None:
 def test_a_lost_network_is_told_and_failed_pictures_are_retried(page: Page) -> None:
     content, caption = scene("page offline")
     page.context.set_offline(True)
-    _choose(page, ("offline.png", content))
-    card = _card(page, "offline.png")
+    choose(page, ("offline.png", content))
+    card = card_of(page, "offline.png")
     expect(card.locator(".code")).to_have_text("network")
     expect(page.get_by_role("alert")).to_be_visible()
     page.context.set_offline(False)
@@ -250,7 +147,7 @@ def test_a_lost_network_is_told_and_failed_pictures_are_retried(page: Page) -> N
 
 def test_a_few_pictures_are_asked_about_at_a_time(page: Page) -> None:
     page.route(_ASK, lambda route: None)  # never answered
-    _choose(page, *((f"{number}.png", scene(f"page queue {number}")[0]) for number in range(6)))
+    choose(page, *((f"{number}.png", scene(f"page queue {number}")[0]) for number in range(6)))
     expect(page.locator(".card[data-state=working]")).to_have_count(4)
     expect(page.locator(".card[data-state=waiting]")).to_have_count(2)
     expect(page.get_by_role("progressbar", name="Pictures done")).to_be_visible()
@@ -265,12 +162,12 @@ def test_a_few_pictures_are_asked_about_at_a_time(page: Page) -> None:
 def test_results_are_saved_as_json_and_csv(page: Page) -> None:
     content, caption = scene("page saved")
     name = '=cmd("x").png'
-    _choose(page, (name, content), ("notes.png", TEXT))
+    choose(page, (name, content), ("notes.png", TEXT))
     expect(page.locator("#line")).to_have_text("1 caption, 1 failed")
-    good, bad = json.loads(_saved(page, "JSON"))
+    good, bad = json.loads(saved(page, "JSON"))
     assert (good["filename"], good["caption"], good["model"]) == (name, caption, "blip")
     assert bad["error"]["code"] == "unsupported_image_type"
-    text = _saved(page, "CSV")
+    text = saved(page, "CSV")
     good, bad = csv.DictReader(io.StringIO(text))
     # The quote in front keeps a spreadsheet from running the name as a formula.
     assert (good["filename"], good["caption"]) == ("'" + name, caption)
@@ -287,8 +184,8 @@ def test_a_hostile_name_is_only_text(page: Page) -> None:
         dialog.dismiss()
 
     page.on("dialog", refuse)
-    _drop(page, (name, content))
-    card = _card(page, name)
+    drop(page, (name, content))
+    card = card_of(page, name)
     expect(card.locator(".text")).to_have_text(caption)
     expect(card.locator(".name")).to_have_text(name)
     expect(card.locator("img")).to_have_count(1)
@@ -305,7 +202,7 @@ def test_object_urls_are_given_back(browser: Browser, service: Service) -> None:
         URL.revokeObjectURL = (url) => { living.delete(url); revokeObjectURL(url); };"""
     )
     page.goto("/")
-    _choose(page, ("good.png", scene("page urls")[0]), ("bad.png", TEXT))
+    choose(page, ("good.png", scene("page urls")[0]), ("bad.png", TEXT))
     expect(page.locator("#line")).to_have_text("1 caption, 1 failed")
     expect(page.locator(".blank")).to_have_count(1)
     assert page.evaluate("living.size") == 0
@@ -323,18 +220,26 @@ def test_nothing_leaves_the_origin(browser: Browser, service: Service, path: str
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(path)
     if path == "/":
-        _choose(page, ("origin.png", scene("page origin")[0]))
+        choose(page, ("origin.png", scene("page origin")[0]))
         expect(page.locator("#line")).to_contain_text("1 caption")
-        _answered(page, "/api/caption-collective-images", {"collective_caption": "together", "tags": []})
-        _answered(page, "/query", {"answer": "alone"})
-        _model(page, "gemma").check()
-        _mode(page, "One caption for all").check()
-        _run(page)
+        answered(page, "/api/caption-collective-images", {"collective_caption": "together", "tags": []})
+        answered(page, "/query", {"answer": "alone"})
+        model_of(page, "gemma").check()
+        mode_of(page, "One caption for all").check()
+        press_run(page)
         expect(page.locator("#together .text")).to_have_text("together")
-        _mode(page, "Ask").check()
+        mode_of(page, "Ask").check()
         page.locator("#words").fill("What?")
-        _run(page)
+        press_run(page)
         expect(page.locator(".thread .text")).to_have_text("alone")
+        boxes = [{"label": "circle", "x_min": 0.2, "y_min": 0.2, "x_max": 0.8, "y_max": 0.8}]
+        answered(page, "/detect", {"detections": boxes, "count": 1, "image": {"width": 100, "height": 100}})
+        model_of(page, "moondream").check()
+        mode_of(page, "Find boxes").check()
+        page.locator("#words").fill("circle")
+        press_run(page)
+        with page.expect_download():  # it is drawn in the page: the page's own rules allow that
+            page.locator(".png").first.click()
         page.get_by_role("button", name="Code", exact=True).click()
     else:
         expect(page.get_by_text("/api/caption-images").first).to_be_visible()
@@ -354,96 +259,104 @@ def test_a_phone_never_scrolls_sideways(page: Page, scheme: str) -> None:
     long = "Donaudampfschifffahrt" * 9
     both = {"cache": True, "model": "gemma", "revision": "0", "weights": "sample", "tags": [long, "red"]}
     flags = {"flagged": True, "flag_evaluated": True}
-    _answered(page, "/api/caption-collective-images", {"collective_caption": long, "count": 2, **both, **flags})
-    _answered(page, "/query", {"answer": long, **both})
+    answered(page, "/api/caption-collective-images", {"collective_caption": long, "count": 2, **both, **flags})
+    answered(page, "/query", {"answer": long, **both})
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": 360, "height": 640})
-    expect(_model(page, "blip")).to_be_checked()
+    expect(model_of(page, "blip")).to_be_checked()
     assert overhang() == 0
     assert page.evaluate("document.querySelector('#choose').getBoundingClientRect().bottom < innerHeight")
-    _choose(page, (f"{'long' * 40}.png", scene("page phone")[0]), ("notes.png", TEXT))
+    choose(page, (f"{'long' * 40}.png", scene("page phone")[0]), ("notes.png", TEXT))
     expect(page.locator("#line")).to_contain_text("1 failed")
     expect(page.locator("#results")).to_be_in_viewport()  # though it lies below the panel
     assert overhang() == 0
-    _model(page, "gemma").check()
+    model_of(page, "gemma").check()
     page.get_by_label("Flag question").fill(long)
-    _mode(page, "One caption for all").check()
-    _run(page)
+    mode_of(page, "One caption for all").check()
+    press_run(page)
     expect(page.locator("#together .text")).to_have_text(long)
     expect(page.locator("#together .verdict")).to_have_text("yes")
     assert overhang() == 0
-    _mode(page, "Ask").check()
+    mode_of(page, "Ask").check()
     page.locator("#words").fill(long)
-    _run(page)
+    press_run(page)
     expect(page.locator("#line")).to_have_text("2 answers, 2 from cache")
     assert overhang() == 0
     page.get_by_role("button", name="Code", exact=True).click()
     expect(page.get_by_role("dialog")).to_be_visible()
     assert overhang() == 0
+    page.keyboard.press("Escape")
+    box = {"label": long, "x_min": 0.5, "y_min": 0.5, "x_max": 1, "y_max": 1}
+    answered(page, "/detect", {"detections": [box] * 3, "count": 3, "image": {"width": 90, "height": 100}, **both})
+    model_of(page, "moondream").check()
+    mode_of(page, "Find boxes").check()
+    page.locator("#words").fill(long)
+    press_run(page)
+    expect(page.locator("#line")).to_have_text("6 boxes in 2 pictures, 2 from cache")
+    assert overhang() == 0
 
 
 def test_what_a_model_cannot_do_is_said_with_one_that_can(page: Page) -> None:
-    _answered(page, "/health", _states(blip="ready"))
+    answered(page, "/health", _states(blip="ready"))
     page.reload()
-    expect(_mode(page, "Caption each picture")).to_be_checked()
-    for title, reason in (
-        ("One caption for all", "BLIP base sees one picture at a time."),
-        ("Ask", "BLIP base answers no questions."),
-    ):
-        expect(_mode(page, title)).to_be_disabled()
-        expect(page.get_by_text(reason)).to_be_visible()
+    expect(mode_of(page, "Caption each picture")).to_be_checked()
+    reasons = "BLIP base sees one picture at a time, answers no questions and finds no places."
+    expect(page.get_by_text(reasons)).to_be_visible()
+    for title in ("One caption for all", "Ask", "Find boxes", "Point"):
+        expect(mode_of(page, title)).to_be_disabled()
+        expect(mode_of(page, title)).to_have_accessible_description(reasons)
     expect(page.get_by_label("Flag question")).to_be_disabled()
     page.locator(".choice[data-kind=ask]").get_by_role("button", name="Use InternVL3 1B").click()
-    expect(_model(page, "intern_vlm")).to_be_checked()
-    expect(_mode(page, "Ask")).to_be_checked()
-    expect(_mode(page, "Ask")).to_be_focused()
+    expect(model_of(page, "intern_vlm")).to_be_checked()
+    expect(mode_of(page, "Ask")).to_be_checked()
+    expect(mode_of(page, "Ask")).to_be_focused()
     page.reload()
-    expect(_mode(page, "Ask")).to_be_checked()  # the address has it
-    _model(page, "blip2").check()
-    expect(_mode(page, "Ask")).to_be_checked()
-    expect(_mode(page, "One caption for all")).to_be_disabled()
-    _model(page, "blip").check()
-    expect(_mode(page, "Caption each picture")).to_be_checked()
+    expect(mode_of(page, "Ask")).to_be_checked()  # the address has it
+    model_of(page, "blip2").check()
+    expect(mode_of(page, "Ask")).to_be_checked()
+    expect(mode_of(page, "One caption for all")).to_be_disabled()
+    model_of(page, "blip").check()
+    expect(mode_of(page, "Caption each picture")).to_be_checked()
     expect(page.locator("#live")).to_have_text("BLIP base cannot do that; back to captions")
-    _answered(page, "/health", _states(blip="ready", gemma="ready"))
+    answered(page, "/health", _states(blip="ready", gemma="ready"))
     page.reload()
     expect(page.get_by_role("button", name="Use Gemma 3 4B")).to_have_count(2)  # it is there already
     page.evaluate("location.hash = 'blip/ask'")
-    expect(_mode(page, "Caption each picture")).to_be_checked()
+    expect(mode_of(page, "Caption each picture")).to_be_checked()
     page.evaluate("location.hash = 'intern_vlm/all'")
-    expect(_model(page, "intern_vlm")).to_be_checked()
-    expect(_mode(page, "One caption for all")).to_be_checked()
+    expect(model_of(page, "intern_vlm")).to_be_checked()
+    expect(mode_of(page, "One caption for all")).to_be_checked()
 
 
 def test_a_slow_load_is_told_as_it_is(page: Page) -> None:
     held: list[Route] = []
-    _answered(page, "/health", _states(blip="ready"))
+    answered(page, "/health", _states(blip="ready"))
     page.reload()
-    expect(_tile(page, "gemma").locator(".word")).to_have_text("on first use")
+    expect(tile_of(page, "gemma").locator(".word")).to_have_text("on first use")
     page.route(_ASK, lambda route: held.append(route))
-    _model(page, "gemma").check()
+    model_of(page, "gemma").check()
     expect(page.locator("#facts")).to_contain_text("It is not loaded: the first answer waits for that.")
-    _choose(page, ("slow.png", scene("page slow")[0]))
-    status = _card(page, "slow.png").locator(".status")
+    choose(page, ("slow.png", scene("page slow")[0]))
+    status = card_of(page, "slow.png").locator(".status")
     expect(status).to_contain_text("Loading Gemma 3 4B…")
-    _answered(page, "/health", _states(blip="ready", gemma="waiting"))
+    answered(page, "/health", _states(blip="ready", gemma="waiting"))
     expect(status).to_contain_text("Gemma 3 4B waits for its place in memory…")
-    _answered(page, "/health", _states(gemma="loading"))
+    answered(page, "/health", _states(gemma="loading"))
     expect(status).to_have_text(re.compile(r"Loading Gemma 3 4B… \d+ s"))
-    expect(_tile(page, "gemma").locator(".word")).to_have_text("loading…")
-    expect(_tile(page, "blip").locator(".word")).to_have_text("on first use")
-    _answered(page, "/health", _states(gemma="ready"))
+    expect(tile_of(page, "gemma").locator(".word")).to_have_text("loading…")
+    expect(tile_of(page, "blip").locator(".word")).to_have_text("on first use")
+    answered(page, "/health", _states(gemma="ready"))
     expect(status).to_contain_text("Looking…")
     found = {"filename": "slow.png", "caption": "there", "tags": [], "flagged": False, "flag_evaluated": False}
     found |= {"cache": False, "model": "gemma", "revision": "0", "weights": "hub"}
     held[0].fulfill(json={"results": [found]})
-    expect(_card(page, "slow.png").locator(".text")).to_have_text("there")
+    expect(card_of(page, "slow.png").locator(".text")).to_have_text("there")
     expect(page.locator("#sample-weights")).to_be_hidden()
 
 
 def test_weights_that_are_missing_are_not_waited_for(page: Page) -> None:
     error = {"code": "weights_unavailable", "message": "They could not be fetched.", "param": None, "request_id": "1"}
-    _answered(page, "/health", _states(gemma="failed"))
+    answered(page, "/health", _states(gemma="failed"))
     page.route(
         _ASK,
         lambda route: route.fulfill(
@@ -451,16 +364,16 @@ def test_weights_that_are_missing_are_not_waited_for(page: Page) -> None:
         ),
     )
     page.reload()
-    _model(page, "gemma").check()
-    _choose(page, ("missing.png", scene("page missing")[0]))
-    card = _card(page, "missing.png")
+    model_of(page, "gemma").check()
+    choose(page, ("missing.png", scene("page missing")[0]))
+    card = card_of(page, "missing.png")
     expect(card.locator(".message")).to_have_text("They could not be fetched.")
     expect(page.locator("#line")).to_have_text("0 captions, 1 failed")
     expect(page.locator("#facts")).to_contain_text("It could not be loaded. The next question tries again.")
 
 
 def test_a_flag_says_what_the_model_said(page: Page) -> None:
-    _model(page, "gemma").check()
+    model_of(page, "gemma").check()
     page.get_by_label("Flag question").fill("Is there a cat?")
     for flagged, evaluated, verdict in (
         (True, True, "yes"),
@@ -471,10 +384,10 @@ def test_a_flag_says_what_the_model_said(page: Page) -> None:
         name = f"{verdict}.png"
         found = {"filename": name, "caption": "a cat", "tags": ["cat"], "flagged": flagged, "flag_evaluated": evaluated}
         found |= {"cache": False, "model": "gemma", "revision": "0", "weights": "hub"}
-        _answered(page, "/api/caption-images", {"results": [found]})
-        _choose(page, (name, scene("page flag")[0]))
-        expect(_card(page, name).locator(".flag-question")).to_have_text("Is there a cat?")
-        expect(_card(page, name).locator(".verdict")).to_have_text(verdict)
+        answered(page, "/api/caption-images", {"results": [found]})
+        choose(page, (name, scene("page flag")[0]))
+        expect(card_of(page, name).locator(".flag-question")).to_have_text("Is there a cat?")
+        expect(card_of(page, name).locator(".verdict")).to_have_text(verdict)
 
 
 def test_no_mouse_is_needed(page: Page) -> None:
@@ -485,27 +398,27 @@ def test_no_mouse_is_needed(page: Page) -> None:
         route.fulfill(json={"answer": "two", "cache": False, "model": "gemma", "revision": "0", "weights": "hub"})
 
     page.route("**/query", answer)
-    _model(page, "blip").focus()
+    model_of(page, "blip").focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
-    expect(_model(page, "gemma")).to_be_checked()
+    expect(model_of(page, "gemma")).to_be_checked()
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
-    expect(_mode(page, "One caption for all")).to_be_checked()
-    _choose(page, *((f"{number}.png", scene(f"page keys {number}")[0]) for number in range(3)))
+    expect(mode_of(page, "One caption for all")).to_be_checked()
+    choose(page, *((f"{number}.png", scene(f"page keys {number}")[0]) for number in range(3)))
     expect(page.get_by_role("button", name="Move 0.png earlier")).to_be_disabled()
     page.get_by_role("button", name="Move 0.png later").press("Enter")
     expect(page.get_by_role("button", name="Move 0.png later")).to_be_focused()
     expect(page.locator("#live")).to_have_text("0.png is now 2 of 3")
     page.keyboard.press("Enter")
-    expect(_card(page, "0.png")).to_be_focused()  # its button is disabled now, and nothing else would have the focus
+    expect(card_of(page, "0.png")).to_be_focused()  # its button is disabled now, and nothing else would have the focus
     expect(page.locator(".name")).to_have_text(["1.png", "2.png", "0.png"])
-    _mode(page, "One caption for all").press("ArrowDown")
-    expect(_mode(page, "Ask")).to_be_checked()
+    mode_of(page, "One caption for all").press("ArrowDown")
+    expect(mode_of(page, "Ask")).to_be_checked()
     page.get_by_label("Ask about 2.png").fill("How many?")
     page.get_by_label("Ask about 2.png").press("Enter")
     expect(page.locator("#live")).to_have_text("two")
-    expect(_card(page, "2.png").locator(".thread .words")).to_have_text(["How many?"])
+    expect(card_of(page, "2.png").locator(".thread .words")).to_have_text(["How many?"])
     page.locator("#words").fill("What is it?")
     page.locator("#words").press("Enter")
     expect(page.locator("#live")).to_have_text("4 answers")  # and not each of them
@@ -517,15 +430,15 @@ def test_no_mouse_is_needed(page: Page) -> None:
 
 
 def test_pictures_are_dragged_to_another_place(page: Page) -> None:
-    _model(page, "gemma").check()
-    _mode(page, "One caption for all").check()
-    _choose(page, *((f"{number}.png", scene(f"page drag {number}")[0]) for number in range(3)))
+    model_of(page, "gemma").check()
+    mode_of(page, "One caption for all").check()
+    choose(page, *((f"{number}.png", scene(f"page drag {number}")[0]) for number in range(3)))
     expect(page.locator("#order-hint")).to_contain_text("Move them with the arrows or by dragging.")
     page.evaluate("new MutationObserver(() => { window.veiled ||= !veil.hidden; }).observe(veil, { attributes: true })")
-    _card(page, "2.png").locator(".frame").hover()
+    card_of(page, "2.png").locator(".frame").hover()
     page.mouse.down()
-    _card(page, "0.png").locator(".frame").hover()
-    _card(page, "0.png").locator(".frame").hover(position={"x": 20, "y": 20})
+    card_of(page, "0.png").locator(".frame").hover()
+    card_of(page, "0.png").locator(".frame").hover(position={"x": 20, "y": 20})
     expect(page.locator(".held")).to_have_count(1)
     page.mouse.up()
     expect(page.locator(".held")).to_have_count(0)
@@ -536,34 +449,34 @@ def test_pictures_are_dragged_to_another_place(page: Page) -> None:
 
 @pytest.mark.parametrize("model", list(CATALOG))
 def test_a_model_does_all_that_it_can(page: Page, model: str) -> None:
-    if model not in _able(Task.CAPTION):
+    if model not in able(Task.CAPTION):
         pytest.skip("its sample weights are not here")
     tasks = CATALOG[model].tasks
     pictures = [scene(f"page tasks {number}", count=number) for number in (1, 2)]
     (_, first), (_, second) = pictures
-    _model(page, model).check()
+    model_of(page, model).check()
     if Task.QUERY in tasks:
         page.get_by_label("Flag question").fill(f"Is there {first}?")
-    _choose(page, *((f"{number}.png", data) for number, (data, _) in enumerate(pictures, 1)))
+    choose(page, *((f"{number}.png", data) for number, (data, _) in enumerate(pictures, 1)))
     for name, caption in (("1.png", first), ("2.png", second)):
-        expect(_card(page, name).locator(".captioned .text")).to_have_text(caption)
-    flags = page.locator(".captioned .verdict")
+        expect(card_of(page, name).locator(".newest .text")).to_have_text(caption)
+    flags = page.locator(".newest .verdict")
     if Task.QUERY not in tasks:
         expect(flags.and_(page.locator(":visible"))).to_have_count(0)
         return
     expect(flags).to_have_text(["yes", "no"])
-    rows = json.loads(_saved(page, "JSON"))
+    rows = json.loads(saved(page, "JSON"))
     assert [(row["flagged"], row["flag_evaluated"]) for row in rows] == [(True, True), (False, True)]
 
-    _mode(page, "Ask").check()
+    mode_of(page, "Ask").check()
     page.get_by_role("button", name="How many shapes are there?").click()
-    expect(_card(page, "1.png").locator(".thread .text")).to_have_text("one")
-    expect(_card(page, "2.png").locator(".thread .text")).to_have_text("two")
+    expect(card_of(page, "1.png").locator(".thread .text")).to_have_text("one")
+    expect(card_of(page, "2.png").locator(".thread .text")).to_have_text("two")
     page.get_by_label("Ask about 1.png").fill(f"What shape is {first.split()[1]}?")
     page.get_by_label("Ask about 1.png").press("Enter")
-    expect(_card(page, "1.png").locator(".thread .text")).to_have_text(["one", first.split()[2]])
-    expect(_card(page, "2.png").locator(".thread .text")).to_have_text(["two"])
-    rows = list(csv.DictReader(io.StringIO(_saved(page, "CSV"))))
+    expect(card_of(page, "1.png").locator(".thread .text")).to_have_text(["one", first.split()[2]])
+    expect(card_of(page, "2.png").locator(".thread .text")).to_have_text(["two"])
+    rows = list(csv.DictReader(io.StringIO(saved(page, "CSV"))))
     assert [(row["filename"], row["question"], row["answer"]) for row in rows] == [
         ("1.png", "How many shapes are there?", "one"),
         ("1.png", f"What shape is {first.split()[1]}?", first.split()[2]),
@@ -572,7 +485,7 @@ def test_a_model_does_all_that_it_can(page: Page, model: str) -> None:
     if Task.COLLECTIVE not in tasks:
         return
 
-    _mode(page, "One caption for all").check()
+    mode_of(page, "One caption for all").check()
     page.get_by_label("Flag question").fill("")
     page.get_by_role("button", name="Write caption").click()
     expect(page.locator("#together .text")).to_have_text(f"{first}; {second}")
@@ -582,19 +495,19 @@ def test_a_model_does_all_that_it_can(page: Page, model: str) -> None:
     expect(page.locator("#run")).to_contain_class("due")
     page.get_by_role("button", name="Write caption").click()
     expect(page.locator("#together .text")).to_have_text(f"{second}; {first}")
-    (row,) = json.loads(_saved(page, "JSON"))
+    (row,) = json.loads(saved(page, "JSON"))
     assert (row["filenames"], row["count"]) == (["2.png", "1.png"], 2)
     assert row["collective_caption"] == f"{second}; {first}"
 
-    _mode(page, "Caption each picture").check()  # what was there stays
-    expect(_card(page, "1.png").locator(".captioned .text")).to_have_text(first)
+    mode_of(page, "Caption each picture").check()  # what was there stays
+    expect(card_of(page, "1.png").locator(".newest .text")).to_have_text(first)
 
 
 def test_a_file_that_one_caption_cannot_be_about_is_named(page: Page) -> None:
-    _model(page, _able(Task.COLLECTIVE)[-1]).check()
-    _mode(page, "One caption for all").check()
-    _choose(page, ("good.png", scene("page blamed")[0]), ("notes.jpg", TEXT))
-    _run(page)
+    model_of(page, able(Task.COLLECTIVE)[-1]).check()
+    mode_of(page, "One caption for all").check()
+    choose(page, ("good.png", scene("page blamed")[0]), ("notes.jpg", TEXT))
+    press_run(page)
     together = page.locator("#together")
     expect(together.locator(".message")).to_have_text("'notes.jpg': The file is not a JPEG, PNG or WebP picture.")
     expect(page.locator("#line")).to_have_text("0 captions, 1 failed")
@@ -605,13 +518,14 @@ def test_a_file_that_one_caption_cannot_be_about_is_named(page: Page) -> None:
 
 
 def test_the_sample_picture_is_asked_about(page: Page) -> None:
-    _model(page, _able(Task.QUERY)[-1]).check()
-    _mode(page, "Ask").check()
+    model_of(page, able(Task.QUERY)[-1]).check()
+    mode_of(page, "Ask").check()
     page.get_by_role("button", name="Try a sample picture").click()
-    expect(_card(page, "sample.png").locator(".thread .words")).to_have_text(["What color is the circle?"])
-    expect(_card(page, "sample.png").locator(".thread .text")).to_have_text(["red"])
-    _card(page, "sample.png").get_by_role("button", name="Remove sample.png").click()
-    _mode(page, "One caption for all").check()
+    expect(card_of(page, "sample.png").locator(".thread .words")).to_have_text(["What color is the circle?"])
+    expect(card_of(page, "sample.png").locator(".thread .text")).to_have_text(["red"])
+    card_of(page, "sample.png").get_by_role("button", name="Remove sample.png").click()
+    model_of(page, able(Task.COLLECTIVE)[-1]).check()
+    mode_of(page, "One caption for all").check()
     page.get_by_role("button", name="Try two sample pictures").click()
     expect(page.locator("#together .text")).to_have_text(f"{SAMPLE}; a yellow cross and a purple circle")
 
@@ -638,14 +552,14 @@ def test_the_code_asks_the_same(page: Page, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    _model(page, _able(Task.COLLECTIVE)[-1]).check()
-    _mode(page, "One caption for all").check()
-    _choose(page, (name, content), ("2.png", other))
+    model_of(page, able(Task.COLLECTIVE)[-1]).check()
+    mode_of(page, "One caption for all").check()
+    choose(page, (name, content), ("2.png", other))
     body = json.loads(run("bash"))
     assert body["collective_caption"] == f"{caption}; {second}"
     assert run("python") == f"{caption}; {second}\n"
 
-    _mode(page, "Ask").check()
+    mode_of(page, "Ask").check()
     page.locator("#words").fill(f"Is there {caption}?")
     answers = json.loads(f"[{run('bash').strip().replace(chr(10), ',')}]")
     assert [answer["answer"] for answer in answers] == ["yes", "no"]
@@ -655,14 +569,30 @@ def test_the_code_asks_the_same(page: Page, tmp_path: Path) -> None:
     assert json.loads(run("bash"))["status"] == "success"
     assert run("python").startswith("2.png ")
 
-    _mode(page, "Caption each picture").check()
+    mode_of(page, "Caption each picture").check()
     page.get_by_label("Flag question").fill(f"Is there {second}?")
     (result,) = json.loads(run("bash"))["results"]
     assert (result["caption"], result["flagged"]) == (second, True)
     assert run("python") == f"2.png {second}\n"
-    _run(page)
-    expect(_card(page, "2.png").locator(".captioned .cached")).to_be_visible()
+    press_run(page)
+    expect(card_of(page, "2.png").locator(".newest .cached")).to_be_visible()
     page.get_by_role("button", name="Copy as curl: 2.png").click()
     expect(page.locator("#live")).to_have_text("Copied")
     (again,) = json.loads(ran("bash", page.evaluate("navigator.clipboard.readText()")))["results"]
     assert again == {**result, "cache": True}
+
+    if not able(Task.DETECT):
+        return
+    model_of(page, able(Task.DETECT)[0]).check()
+    page.get_by_label("Long").check()
+    assert json.loads(run("bash"))["caption"].startswith(second)
+    assert run("python").startswith(f"2.png {second} ")
+    mode_of(page, "Find boxes").check()
+    page.locator("#words").fill(second.removeprefix("a "))
+    found = json.loads(run("bash"))
+    assert [box["label"] for box in found["detections"]] == [second.removeprefix("a ")]
+    assert run("python") == f"2.png {found['detections']}\n"
+    mode_of(page, "Point").check()
+    found = json.loads(run("bash"))
+    assert found["coordinates"]["count"] == 1
+    assert run("python") == f"2.png {found['coordinates']['points']}\n"

@@ -4,6 +4,7 @@ import * as address from "./address.js";
 import { Asking } from "./asking.js";
 import { Cards } from "./cards.js";
 import { Composer } from "./composer.js";
+import { EACH, KINDS, WORDED } from "./contract.js";
 import { onChoose, onDrop, onPaste } from "./intake.js";
 import { invite, samples } from "./invitation.js";
 import { Models } from "./models.js";
@@ -13,7 +14,7 @@ import { Progress } from "./progress.js";
 import { watch } from "./pulse.js";
 import { Queue } from "./queue.js";
 import { onReorder } from "./reorder.js";
-import { saveCsv, saveJson } from "./results.js";
+import { saveCoco, saveCsv, saveJson } from "./results.js";
 import { catalogue } from "./service.js";
 import { Snippet } from "./snippet.js";
 import { Together } from "./together.js";
@@ -23,8 +24,16 @@ const TICK_MS = 1000;
 const REDIS = { up: "Redis up, answers are cached", down: "Redis down, nothing is cached", off: "no cache" };
 
 const at = (id) => document.getElementById(id);
-const ACTS = { retry, remove, move, status, ask: askOne, say: (text) => progress.say(text) };
-const templates = { card: at("card"), outcome: at("outcome"), entry: at("entry") };
+const ACTS = {
+  retry,
+  remove,
+  move,
+  status,
+  ask: askOne,
+  say: (text) => progress.say(text),
+  continues: (model) => models.continues(model),
+};
+const templates = { card: at("card"), outcome: at("outcome"), entry: at("entry"), thing: at("thing") };
 const progress = new Progress({ bar: at("bar"), line: at("line"), live: at("live") });
 const queue = new Queue(AT_A_TIME, (asking, signal) => asking.run(signal, () => changed(asking)));
 const spoken = new WeakSet(); // questions about one picture, whose answers are read out
@@ -37,14 +46,18 @@ const composer = new Composer(
     promptHint: at("prompt-hint"),
     flag: at("flag"),
     flagHint: at("flag-hint"),
+    lengths: at("lengths"),
+    lengthHint: at("length-hint"),
     words: at("words"),
+    wordsLabel: at("words-label"),
+    wordsHint: at("words-hint"),
     suggestions: at("suggestions"),
   },
   refresh,
   run,
 );
 const models = new Models({ list: at("models"), template: at("tile"), facts: at("facts") }, modelChanged);
-const modes = new Modes(at("modes"), modeChanged, useFor);
+const modes = new Modes({ list: at("modes"), reasons: at("reasons") }, modeChanged, useFor);
 const snippet = new Snippet(at("snippet"), ACTS.say);
 const look = watch(showHealth, () => queue.busy && models.isAway(models.chosen?.id));
 
@@ -65,6 +78,7 @@ at("retry-failed").addEventListener("click", () => {
 });
 at("save-json").addEventListener("click", () => saveJson(askings(), modes.chosen));
 at("save-csv").addEventListener("click", () => saveCsv(askings(), modes.chosen));
+at("save-coco").addEventListener("click", () => saveCoco(askings()));
 at("show-code").addEventListener("click", showCode);
 at("clear").addEventListener("click", clear);
 at("try").addEventListener("click", trySample);
@@ -89,23 +103,28 @@ function add(files) {
   const added = files.map((file) => new Picture(file));
   added.forEach((picture) => cards.add(picture));
   cards.update(modes.chosen);
-  if (modes.chosen === "caption") caption(added);
+  if (EACH.includes(modes.chosen) && isSaid(modes.chosen)) askEach(modes.chosen, added);
   else refresh();
   if (added.length > 0) reveal(at("results"));
+}
+
+/** Whether a kind of question has all that it needs beside the pictures. */
+function isSaid(kind) {
+  return !WORDED.includes(kind) || question(kind).words !== "";
 }
 
 /** Ask what the page's fields say, about all pictures. */
 function run() {
   const { pictures } = cards;
   const kind = modes.chosen;
-  if (kind === "ask" && !question().words) {
+  if (!isSaid(kind)) {
     composer.focusWords();
   } else if (pictures.length === 0) {
     progress.say("Choose a picture first");
     at("choose").focus();
-  } else if (kind === "caption") {
+  } else if (EACH.includes(kind)) {
     const due = pictures.filter(isDue);
-    caption(due.length > 0 ? due : pictures);
+    askEach(kind, due.length > 0 ? due : pictures);
   } else if (kind === "all") {
     captionTogether();
   } else {
@@ -115,10 +134,11 @@ function run() {
   }
 }
 
-function caption(pictures) {
-  queue.drop(pictures.map((picture) => picture.caption));
-  for (const picture of pictures) picture.caption = new Asking(question("caption"), [picture]);
-  send(pictures.map((picture) => picture.caption));
+/** Ask about each picture, in the place of what was asked of this kind. */
+function askEach(kind, pictures, asked = question(kind)) {
+  queue.drop(pictures.map((picture) => picture.newest[kind]));
+  for (const picture of pictures) picture.newest[kind] = new Asking(asked, [picture]);
+  send(pictures.map((picture) => picture.newest[kind]));
 }
 
 function captionTogether() {
@@ -138,9 +158,10 @@ function askOne(picture, words) {
 /** Ask again what failed; questions stay, the rest is as the page has it now. */
 function retry(asking) {
   const [picture] = asking.pictures;
-  if (asking.question.kind === "caption") return caption([picture]);
-  if (asking.question.kind === "all") return captionTogether();
-  const again = new Asking({ ...question("ask"), words: asking.question.words }, [picture]);
+  const { kind, words } = asking.question;
+  if (kind === "all") return captionTogether();
+  if (kind !== "ask") return askEach(kind, [picture], { ...question(kind), words });
+  const again = new Asking({ ...question("ask"), words }, [picture]);
   picture.thread.splice(picture.thread.indexOf(asking), 1, again);
   return send([again]);
 }
@@ -175,7 +196,7 @@ function status({ state, problem, question: { model } }) {
 }
 
 function remove(picture) {
-  queue.drop([picture.caption, ...picture.thread]);
+  queue.drop(picture.asked);
   if (together.asking?.pictures.includes(picture) && !together.asking.settled) {
     queue.drop(together.askings);
     together.asking = null;
@@ -193,7 +214,7 @@ function move(picture, by) {
 }
 
 function clear() {
-  for (const kind of ["caption", "all", "ask"]) queue.drop(askings(kind));
+  for (const kind of Object.keys(KINDS)) queue.drop(askings(kind));
   together.asking = null;
   cards.clear();
   refresh();
@@ -202,24 +223,22 @@ function clear() {
 }
 
 async function trySample() {
+  const kind = modes.chosen;
+  if (WORDED.includes(kind)) composer.suggestOne();
   try {
-    add(await samples(modes.chosen));
+    add(await samples(kind));
   } catch {
     progress.say("The sample picture could not be fetched.");
     showHealth(null);
     return;
   }
-  if (modes.chosen === "ask") composer.suggestOne();
-  if (modes.chosen !== "caption") run();
+  if (!EACH.includes(kind)) run();
 }
 
 function showCode() {
   const names = cards.pictures.map((picture) => picture.name);
-  const asked = question();
-  snippet.open(
-    asked.kind === "ask" && !asked.words ? { ...asked, words: at("words").placeholder } : asked,
-    names.length > 0 ? names : ["picture.jpg"],
-  );
+  const words = isSaid(modes.chosen) ? question().words : at("words").placeholder;
+  snippet.open({ ...question(), words }, names.length > 0 ? names : ["picture.jpg"]);
 }
 
 function modelChanged() {
@@ -262,7 +281,7 @@ function refresh() {
   progress.show(asked, kind, all.length);
   at("retry-failed").hidden = failed().length === 0;
   at("retry-failed").textContent = `Retry ${failed().length} failed`;
-  for (const id of ["save-json", "save-csv"]) at(id).disabled = !asked.some((asking) => asking.settled);
+  for (const id of ["save-json", "save-csv", "save-coco"]) at(id).disabled = !asked.some((asking) => asking.settled);
   at("sample-weights").hidden = !asked.some((asking) => asking.answer?.weights === "sample");
   showRun(all, kind);
   if (models.chosen) address.choose(models.chosen.id, kind);
@@ -270,27 +289,27 @@ function refresh() {
 
 function showRun(all, kind) {
   const number = all.length > 1 ? `all ${all.length}` : "";
-  const fresh = !all.some((picture) => picture.caption);
+  const fresh = !all.some((picture) => picture.newest[kind]);
   const texts = {
     caption: fresh ? `Caption ${number}` : "Caption again",
     all: together.asking?.about(all) ? "Write again" : "Write caption",
     ask: number ? `Ask about ${number}` : "Ask",
+    detect: number ? `Find in ${number}` : "Find",
+    point: number ? `Point in ${number}` : "Point",
   };
   at("run").textContent = texts[kind];
-  const due = {
-    caption: () => all.some(isDue),
-    all: () => !together.asking?.is(question(), all),
-    ask: () => question().words !== "",
-  };
-  at("run").classList.toggle("due", due[kind]());
+  const due = kind === "ask" || (kind === "all" ? !together.asking?.is(question(), all) : all.some(isDue));
+  at("run").classList.toggle("due", due && isSaid(kind));
 }
 
-/** Whether a picture's caption is missing, or answers another question than the one on the page. */
-function isDue({ caption: asking }) {
+/** Whether a picture lacks an answer of the chosen kind, or has one to another question than the one on the page. */
+function isDue(picture) {
+  const now = question();
+  const asking = picture.newest[now.kind];
   if (!asking) return true;
-  const { model, prompt, flag } = question("caption");
-  const its = asking.question;
-  return its.prompt !== prompt || its.flag !== flag || (its.model !== "" && its.model !== model);
+  // Asked before the models were known, it went to the service's own choice, which is the page's first.
+  const model = asking.question.model && now.model;
+  return !asking.is({ ...now, model }, [picture]);
 }
 
 function tick() {

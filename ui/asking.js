@@ -13,7 +13,7 @@ export class Asking {
   seconds = null;
   began = null; // when the attempt under way began, in milliseconds of the page's clock
 
-  /** `question`: `{kind, model, prompt, flag, words}`. */
+  /** `question`: `{kind, model, prompt, flag, length, words}`. */
   constructor(question, pictures) {
     this.question = question;
     this.pictures = pictures;
@@ -29,7 +29,8 @@ export class Asking {
 
   /** Whether this is `question` about exactly `pictures`, in their order. */
   is(question, pictures) {
-    const same = ["kind", "model", "prompt", "flag", "words"].every((part) => this.question[part] === question[part]);
+    const parts = ["kind", "model", "prompt", "flag", "length", "words"];
+    const same = parts.every((part) => this.question[part] === question[part]);
     return same && this.about(pictures);
   }
 

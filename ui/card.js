@@ -1,18 +1,23 @@
 /** A picture's card in the grid. Names, captions and messages are only ever set as text. */
 
+import { EACH } from "./contract.js";
+import { Found } from "./found.js";
 import { Outcome } from "./outcome.js";
 import { Thread } from "./thread.js";
+
+const UNASKED = { caption: "No caption yet", detect: "Nothing looked for yet", point: "Nothing looked for yet" };
 
 export class Card {
   /**
    * `acts`: those of an Outcome and a Thread, and `{remove(picture), move(picture, by)}`.
-   * `templates`: `{card, outcome, entry}`.
+   * `templates`: `{card, outcome, entry, thing}`.
    */
   constructor(templates, picture, acts) {
     this.picture = picture;
     this.element = templates.card.content.firstElementChild.cloneNode(true);
-    this.caption = new Outcome(templates.outcome, acts);
-    this.#part(".captioned").append(this.caption.element);
+    this.newest = new Outcome(templates.outcome, acts);
+    this.#part(".newest").append(this.newest.element);
+    this.found = new Found(this.#part(".newest .things"), this.#part(".overlay"), templates.thing);
     this.thread = new Thread(this.#part(".thread"), picture, templates, acts);
     this.#part("article").setAttribute("aria-label", picture.name);
     this.#part(".name").textContent = picture.name;
@@ -25,20 +30,23 @@ export class Card {
 
   /** Show the picture as it is now, on a page that is in the mode `kind`. */
   update(kind) {
-    const { caption, name } = this.picture;
+    const { name } = this.picture;
     const newest = this.picture.askings(kind).at(-1);
+    const shown = EACH.includes(kind) ? newest : null;
     this.element.dataset.state = newest?.state ?? "idle";
     this.element.draggable = kind === "all";
     this.#part("article").setAttribute("aria-busy", String(Boolean(newest && !newest.settled)));
-    this.#part(".captioned").hidden = !caption;
-    this.#part(".unasked").hidden = Boolean(caption);
-    if (caption) this.caption.show(caption, name);
+    this.#part(".newest").hidden = !shown;
+    this.#part(".unasked").hidden = Boolean(shown) || !EACH.includes(kind);
+    this.#part(".unasked").textContent = UNASKED[kind] ?? "";
+    if (shown) this.newest.show(shown, name);
+    this.found.show(shown?.answer ?? null, name);
     this.thread.update();
   }
 
   /** Renew what changes while one waits. */
   tick() {
-    if (this.picture.caption) this.caption.tick();
+    if (this.newest.asking) this.newest.tick();
     this.thread.tick();
   }
 

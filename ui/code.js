@@ -1,20 +1,21 @@
 /** A question as a program asks it: the same request that the page sends, as a shell command and as Python. */
 
-import { KINDS, members, params, target } from "./contract.js";
+import { members, params, route, target } from "./contract.js";
 
 const PATIENCE_SECONDS = 150; // the first answer of a model that is not loaded takes its time
 
 /** `names`: the files' names, taken to lie in the current directory. */
 export function curl(question, names, origin) {
   const url = shell(origin + target(question));
-  if (question.kind === "ask") return curlJson(question, names, url);
+  if (!route(question).form) return curlJson(question, names, url);
   const files = names.map((name) => `  -F ${shell(`images=@${formFile(name)}`)} \\\n`);
   return `curl \\\n${files.join("")}  ${url}`;
 }
 
 export function python(question, names, origin) {
-  const url = JSON.stringify(origin + KINDS[question.kind].path);
-  return question.kind === "ask" ? pythonJson(question, names, url) : pythonForm(question, names, url);
+  const { path, form } = route(question);
+  const url = JSON.stringify(origin + path);
+  return form ? pythonForm(question, names, url) : pythonJson(question, names, url);
 }
 
 function curlJson(question, names, url) {
@@ -50,6 +51,7 @@ ${print}`;
 }
 
 function pythonJson(question, names, url) {
+  const said = `["${route(question).said}"]${question.kind === "point" ? '["points"]' : ""}`;
   return `import base64
 from pathlib import Path
 
@@ -66,7 +68,7 @@ for name in ${literal(names)}:
         timeout=${PATIENCE_SECONDS},
     )
     answer.raise_for_status()
-    print(name, answer.json()["answer"])`;
+    print(name, answer.json()${said})`;
 }
 
 /** JSON of texts alone reads as Python too; only the spacing is Python's. */

@@ -1,14 +1,20 @@
-/** The words that go with a question: the fields that fit the mode and the model, and suggestions. */
+/** What goes with a question beside the pictures: the fields that fit the mode and the model, and suggestions. */
 
-import { continues } from "./contract.js";
+import { FINDS, WORDED } from "./contract.js";
+import { Draft } from "./draft.js";
 
-const SCENE_QUESTIONS = [
-  "What color is the circle?",
-  "How many shapes are there?",
-  "What shape is red?",
-  "Is there a blue square?",
-];
-const QUESTIONS = ["What is in this picture?", "How many people are there?", "What does the text say?"];
+const QUESTIONS = {
+  scenes: ["What color is the circle?", "How many shapes are there?", "What shape is red?", "Is there a blue square?"],
+  world: ["What is in this picture?", "How many people are there?", "What does the text say?"],
+};
+const OBJECTS = {
+  scenes: ["shape", "circle", "red circle", "blue square"],
+  world: ["person", "face", "car", "text"],
+};
+const WORDS = {
+  ask: { label: "Question", hint: "about each picture", suggestions: QUESTIONS },
+  find: { label: "What to find", hint: "in each picture", suggestions: OBJECTS },
+};
 const PROMPTS = {
   begin: { label: "Caption prompt", hint: "how the caption begins", placeholder: "a photo of" },
   caption: { label: "Instruction", hint: "optional", placeholder: "Describe the picture in one sentence." },
@@ -18,17 +24,24 @@ const PROMPTS = {
     placeholder: "Write one caption for all of the pictures together.",
   },
 };
+const USUAL = "normal"; // the length that goes without saying
 
 export class Composer {
   #parts;
-  #drafts = {}; // the prompt's texts: what suits one use of it is nonsense for another
-  #use = "begin";
-  #suggested = "";
+  #model = null;
+  #prompt;
+  #words;
+  #suggested = null;
 
-  /** `parts`: the elements `prompt`, `promptLabel`, `promptHint`, `flag`, `flagHint`, `words`, `suggestions`. */
+  /**
+   * `parts`: the elements `prompt`, `promptLabel`, `promptHint`, `flag`, `flagHint`, `lengths`, `lengthHint`, `words`,
+   * `wordsLabel`, `wordsHint`, `suggestions`.
+   */
   constructor(parts, changed, suggest) {
     this.#parts = parts;
-    for (const field of [parts.prompt, parts.flag, parts.words]) field.addEventListener("input", changed);
+    this.#prompt = new Draft(parts.prompt, "begin");
+    this.#words = new Draft(parts.words, "ask");
+    for (const field of [parts.prompt, parts.flag, parts.words, parts.lengths]) field.addEventListener("input", changed);
     parts.suggestions.addEventListener("click", (event) => {
       const button = event.target.closest("button");
       if (!button) return;
@@ -37,16 +50,17 @@ export class Composer {
     });
   }
 
-  /** `{prompt, flag, words}` as they count for `kind`; a flag is nothing to a model that is not asked one. */
+  /** `{prompt, flag, length, words}` as they count for `kind`, which is the mode shown. */
   question(kind) {
     const { prompt, flag, words } = this.#parts;
-    if (kind === "ask") return { prompt: "", flag: "", words: words.value.trim() };
-    return { prompt: prompt.value.trim(), flag: flag.disabled ? "" : flag.value.trim(), words: "" };
+    if (WORDED.includes(kind)) return { prompt: "", flag: "", length: "", words: words.value.trim() };
+    const length = kind === "caption" ? this.#length() : "";
+    return { prompt: prompt.value.trim(), flag: this.#asksFlags(length) ? flag.value.trim() : "", length, words: "" };
   }
 
-  /** What a person sees who tries the sample picture without a question of his own. */
+  /** For a person who tries the sample pictures in a mode that needs words, and has none of his own. */
   suggestOne() {
-    this.#parts.words.value ||= SCENE_QUESTIONS[0];
+    this.#parts.words.value ||= this.#parts.suggestions.querySelector("button").textContent;
   }
 
   /** Ready for other words in the place of these. */
@@ -57,36 +71,75 @@ export class Composer {
 
   /** Fit the fields to the mode and to `model` (null while it is not known). */
   show(kind, model) {
-    if (kind !== "ask") this.#showPrompt(kind === "caption" && continues(model?.id ?? "blip") ? "begin" : kind);
-    this.#showFlag(model);
-    this.#showSuggestions(model?.weights === "hub" || model?.weights === "local" ? QUESTIONS : SCENE_QUESTIONS);
+    this.#model = model;
+    this.#showLengths(kind);
+    if (WORDED.includes(kind)) {
+      this.#showWords(FINDS.includes(kind) ? "find" : "ask");
+    } else {
+      const begins = kind === "caption" && (model?.continues_prompt ?? true);
+      this.#showPrompt(begins ? "begin" : kind);
+      this.#showFlag(kind);
+    }
+  }
+
+  /** The length asked for, where there is a choice and it makes a difference. */
+  #length() {
+    const { lengths, prompt } = this.#parts;
+    if (!this.#hasLengths() || prompt.value.trim()) return "";
+    const { value } = lengths.querySelector("input:checked");
+    return value === USUAL ? "" : value;
+  }
+
+  #hasLengths() {
+    return (this.#model?.lengths.length ?? 0) > 1;
+  }
+
+  /** A flag is nothing to a model that answers no questions, nor to the route that knows lengths. */
+  #asksFlags(length) {
+    return (this.#model?.tasks.includes("query") ?? true) && !length;
   }
 
   #showPrompt(use) {
     const { prompt, promptLabel, promptHint } = this.#parts;
-    if (use !== this.#use) {
-      this.#drafts[this.#use] = prompt.value;
-      prompt.value = this.#drafts[use] ?? "";
-      this.#use = use;
-    }
+    this.#prompt.turn(use);
     promptLabel.textContent = PROMPTS[use].label;
     promptHint.textContent = PROMPTS[use].hint;
     prompt.placeholder = PROMPTS[use].placeholder;
   }
 
-  #showFlag(model) {
-    const { flag, flagHint } = this.#parts;
-    const able = !model || model.tasks.includes("query");
-    flag.disabled = !able;
-    flag.placeholder = !able ? "" : model?.weights === "hub" ? "Is there a person?" : "Is there a triangle?";
-    flagHint.textContent = able ? "yes or no; optional" : `not with ${model.title}`;
+  #showLengths(kind) {
+    const { lengths, lengthHint, prompt } = this.#parts;
+    const told = prompt.value.trim() !== "";
+    lengths.hidden = kind !== "caption" || !this.#hasLengths();
+    lengths.disabled = told;
+    lengthHint.textContent = told ? "the instruction decides" : "";
   }
 
-  #showSuggestions(questions) {
-    if (this.#suggested === questions[0]) return;
-    this.#suggested = questions[0];
+  #showFlag(kind) {
+    const { flag, flagHint } = this.#parts;
+    const able = this.#asksFlags("");
+    const length = kind === "caption" ? this.#length() : "";
+    flag.disabled = !this.#asksFlags(length);
+    flag.placeholder = flag.disabled ? "" : this.#model?.weights === "hub" ? "Is there a person?" : "Is there a triangle?";
+    flagHint.textContent = !able ? `not with ${this.#model.title}` : length ? "with the normal length" : "yes or no; optional";
+  }
+
+  #showWords(use) {
+    const { words, wordsLabel, wordsHint } = this.#parts;
+    const { label, hint, suggestions } = WORDS[use];
+    const known = this.#model?.weights === "hub" || this.#model?.weights === "local" ? suggestions.world : suggestions.scenes;
+    this.#words.turn(use);
+    wordsLabel.textContent = label;
+    wordsHint.textContent = hint;
+    words.placeholder = known[0];
+    this.#showSuggestions(known);
+  }
+
+  #showSuggestions(texts) {
+    if (this.#suggested === texts) return;
+    this.#suggested = texts;
     this.#parts.suggestions.replaceChildren(
-      ...questions.map((text) => {
+      ...texts.map((text) => {
         const item = document.createElement("li");
         const button = document.createElement("button");
         button.type = "button";

@@ -16,8 +16,20 @@ const TEXTS = {
     text: "Drop pictures here, paste one, or choose as many as you like. Then ask about one of them or about each.",
     sample: "Try a sample picture",
   },
+  detect: {
+    title: "Where is it in your pictures?",
+    text: "Say what to find, then drop pictures here, paste one, or choose as many as you like. Each thing gets a box.",
+    sample: "Try two sample pictures",
+  },
+  point: {
+    title: "Where is it in your pictures?",
+    text: "Say what to find, then drop pictures here, paste one, or choose as many as you like. Each thing gets a point.",
+    sample: "Try two sample pictures",
+  },
 };
-const FILES = { caption: ["sample.png"], all: ["sample.png", "sample-2.png"], ask: ["sample.png"] };
+const ONE = ["sample.png"];
+const TWO = ["sample.png", "sample-2.png"];
+const FILES = { caption: ONE, all: TWO, ask: ONE, detect: TWO, point: TWO };
 
 export function invite({ title, text, sample }, kind) {
   title.textContent = TEXTS[kind].title;

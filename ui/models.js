@@ -22,7 +22,13 @@ const WEIGHTS = {
   sample: "Sample weights: it knows drawn scenes of coloured shapes, nothing else.",
   local: "Weights from a directory of this machine.",
 };
-const ABILITIES = { caption: "captions", collective: "one for all", query: "questions" };
+const ABILITIES = {
+  caption: "captions",
+  collective: "one for all",
+  query: "questions",
+  detect: "boxes",
+  point: "points",
+};
 const NOT_THERE_YET = ["unloaded", "waiting", "loading"];
 
 export class Models {
@@ -56,6 +62,11 @@ export class Models {
 
   title(id) {
     return this.#catalogue.get(id)?.title ?? id;
+  }
+
+  /** Whether the model's prompt is the beginning of its caption; others are told what to do. */
+  continues(id) {
+    return this.#catalogue.get(id)?.continues_prompt ?? false;
   }
 
   state(id) {
@@ -109,7 +120,7 @@ export class Models {
     tile.querySelector(".title").textContent = entry.title;
     // A sample is far smaller than the model that it stands for: to give it that one's size would be a lie.
     const size = entry.weights === "sample" ? "sample" : large(entry.parameters);
-    tile.querySelector(".sub").textContent = [size, ...entry.tasks.map((task) => ABILITIES[task] ?? task)].join(" · ");
+    tile.querySelector(".sub").textContent = [size, ...abilities(entry)].join(" · ");
     return tile;
   }
 
@@ -120,6 +131,11 @@ export class Models {
     if (sentences.join() === [...this.#facts.children].map((line) => line.textContent).join()) return;
     this.#facts.replaceChildren(...sentences.map(line));
   }
+}
+
+function abilities({ tasks }) {
+  const known = Object.keys(ABILITIES).filter((task) => tasks.includes(task));
+  return known.map((task) => ABILITIES[task]);
 }
 
 /** Size and licence are the published model's; samples are the project's own. */

@@ -1,19 +1,24 @@
-/** The choice of what to do. What the chosen model cannot do is disabled, with the reason and a model that can. */
+/** The choice of what to do. What the chosen model cannot do is disabled, with a model that can, and the reasons. */
 
 import { KINDS } from "./contract.js";
 
-const REASONS = {
-  caption: (title) => `${title} writes no captions.`,
-  all: (title) => `${title} sees one picture at a time.`,
-  ask: (title) => `${title} answers no questions.`,
+const LACKS = {
+  caption: "writes no captions",
+  all: "sees one picture at a time",
+  ask: "answers no questions",
+  detect: "finds no places",
+  point: "finds no places",
 };
+const LIST = new Intl.ListFormat("en-GB");
 
 export class Modes {
   #options = new Map(); // kind -> its element
+  #reasons;
   #changed;
 
-  /** `use(kind)`: called when a person wants a disabled mode, with a model that can do it. */
-  constructor(list, changed, use) {
+  /** `reasons`: an element for them. `use(kind)`: called when a person wants a disabled mode, with a model that can. */
+  constructor({ list, reasons }, changed, use) {
+    this.#reasons = reasons;
     this.#changed = changed;
     for (const option of list.querySelectorAll("[data-kind]")) {
       const { kind } = option.dataset;
@@ -39,16 +44,18 @@ export class Modes {
 
   /** Show what `model` can do. `helper(kind)`: a model for a mode that it cannot. Returns whether the choice changed. */
   show(model, helper) {
+    const lacks = new Set();
     for (const [kind, option] of this.#options) {
       const able = !model || model.tasks.includes(KINDS[kind].task);
       const other = able ? null : helper(kind);
       this.#radio(kind).disabled = !able;
+      if (!able) lacks.add(LACKS[kind]);
       option.classList.toggle("unable", !able);
-      option.querySelector(".reason").hidden = able;
-      option.querySelector(".reason").textContent = able ? "" : REASONS[kind](model.title);
       option.querySelector(".use").hidden = !other;
       option.querySelector(".use").textContent = other ? `Use ${other.title}` : "";
     }
+    this.#reasons.hidden = lacks.size === 0;
+    this.#reasons.textContent = lacks.size === 0 ? "" : `${model.title} ${LIST.format(lacks)}.`;
     const lost = this.#radio(this.chosen).disabled;
     if (lost) this.#radio("caption").checked = true;
     return lost;

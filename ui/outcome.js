@@ -1,10 +1,13 @@
-/** What became of one question: its answer with tags and flag, or its problem, or how far it is. Text is only text. */
+/** What became of one question: its answer with all that belongs to it, or its problem, or how far it is. */
 
 import { copy } from "./clipboard.js";
+import { coco } from "./coco.js";
 import { curl } from "./code.js";
-import { continues } from "./contract.js";
+import { drawn } from "./drawing.js";
+import { records } from "./results.js";
+import { save } from "./save.js";
 import { showTags } from "./tags.js";
-import { duration } from "./words.js";
+import { counted, duration } from "./words.js";
 
 const COPIED_MS = 1600;
 const LONG = 120; // characters from which an answer is text to read, not a line to look at
@@ -13,7 +16,10 @@ const PATIENT_SECONDS = 2; // a wait that is longer is told in seconds
 export class Outcome {
   asking = null;
 
-  /** `acts`: `{retry(asking), say(text), status(asking)}`, the last a word for what a question at work waits for. */
+  /**
+   * `acts`: `{retry(asking), say(text), status(asking), continues(model)}`: `status` is a word for what a question at
+   * work waits for, `continues` whether the model's captions go on where the prompt ends.
+   */
   constructor(template, acts) {
     this.acts = acts;
     this.element = template.content.firstElementChild.cloneNode(true);
@@ -21,10 +27,11 @@ export class Outcome {
       this.element.closest("[tabindex]").focus(); // the button vanishes; the focus must not go to the top of the page
       acts.retry(this.asking);
     });
-    this.#part(".copy").addEventListener("click", () => this.#copy(".copy", this.#part(".text").textContent.trim()));
-    this.#part(".curl").addEventListener("click", () => {
-      this.#copy(".curl", curl(this.asking.question, this.asking.names, location.origin));
-    });
+    this.#onCopy(".copy", () => this.#part(".text").textContent.trim());
+    this.#onCopy(".curl", () => curl(this.asking.question, this.asking.names, location.origin));
+    this.#onCopy(".json", () => JSON.stringify(records([this.asking])[0], null, 2));
+    this.#onCopy(".coco", () => JSON.stringify(coco([this.asking]), null, 2));
+    this.#part(".png").addEventListener("click", () => this.#saveDrawing());
   }
 
   /** Show `asking`, called `name` for those who hear the page. */
@@ -33,9 +40,14 @@ export class Outcome {
     const { state, answer, problem, seconds, question } = asking;
     this.element.dataset.state = state;
     this.tick();
-    this.#part(".lead").textContent = answer && continues(answer.model) ? question.prompt : "";
-    this.#part(".said").textContent = answer?.text || "(no words)";
-    this.#part(".text").classList.toggle("long", (answer?.text.length ?? 0) > LONG);
+    const text = answer ? said(answer, question) : "";
+    this.#part(".lead").textContent = answer && this.acts.continues(answer.model) ? question.prompt : "";
+    this.#part(".said").textContent = text || "(no words)";
+    this.#part(".text").classList.toggle("long", text.length > LONG);
+    this.#part(".copy").hidden = Boolean(answer?.things);
+    this.#part(".json").hidden = !answer?.things;
+    this.#part(".coco").hidden = question.kind !== "detect" || !answer;
+    this.#part(".png").hidden = !answer?.things?.length;
     this.#part(".message").textContent = problem?.message ?? "";
     this.#part(".code").textContent = problem?.code ?? "";
     this.#part(".cached").hidden = !answer?.cache;
@@ -43,6 +55,9 @@ export class Outcome {
     this.#label(".retry", `Try ${name} again`);
     this.#label(".copy", `Copy the answer about ${name}`);
     this.#label(".curl", `Copy as curl: ${name}`);
+    this.#label(".json", `Copy as JSON: ${name}`);
+    this.#label(".coco", `Copy as COCO: ${name}`);
+    this.#label(".png", `Download as PNG with what was found: ${name}`);
     showTags(this.#part(".tags"), answer?.tags ?? [], name);
     this.#showFlag(answer, question.flag);
   }
@@ -71,13 +86,33 @@ export class Outcome {
     this.#part(".verdict").textContent = verdict.text;
   }
 
-  async #copy(selector, text) {
+  #onCopy(selector, text) {
     const button = this.#part(selector);
-    button.dataset.word ??= button.textContent;
-    button.textContent = (await copy(text)) ? "Copied" : "Not copied";
-    this.acts.say(button.textContent);
-    setTimeout(() => (button.textContent = button.dataset.word), COPIED_MS);
+    const word = button.textContent;
+    button.addEventListener("click", async () => {
+      button.textContent = (await copy(text())) ? "Copied" : "Not copied";
+      this.acts.say(button.textContent);
+      setTimeout(() => (button.textContent = word), COPIED_MS);
+    });
   }
+
+  async #saveDrawing() {
+    const { answer, question, pictures } = this.asking;
+    const [{ file, name }] = pictures;
+    const stem = name.replace(/\.\w+$/, "");
+    try {
+      save(`${stem}-${question.kind === "detect" ? "boxes" : "points"}.png`, "image/png", await drawn(file, answer));
+    } catch {
+      this.acts.say("This browser cannot draw the picture.");
+    }
+  }
+}
+
+/** An answer in words. */
+function said({ text, things }, { kind, words }) {
+  if (!things) return text;
+  if (things.length === 0) return `Nothing found for “${words}”`;
+  return `${counted(things.length, kind === "detect" ? "box" : "point")} for “${words}”`;
 }
 
 function flagOf({ flagged, flag_evaluated: evaluated }) {

@@ -1,7 +1,7 @@
-/** A picture on the page, with what was asked about it: its caption, and a thread of questions. */
+/** A picture on the page, with what was asked about it: the newest of each kind, and a thread of questions. */
 
 export class Picture {
-  caption = null; // the Asking for its caption, the newest one
+  newest = {}; // kind -> Asking
   thread = []; // Askings, the oldest first
 
   constructor(file) {
@@ -12,9 +12,14 @@ export class Picture {
     return this.file.name;
   }
 
+  /** All that was asked about it alone. */
+  get asked() {
+    return [...Object.values(this.newest), ...this.thread];
+  }
+
   /** Its Askings of a kind. */
   askings(kind) {
     if (kind === "ask") return this.thread;
-    return kind === "caption" && this.caption ? [this.caption] : [];
+    return this.newest[kind] ? [this.newest[kind]] : [];
   }
 }

@@ -1,9 +1,10 @@
 /** The progress of the work under way: a bar, a line of words, and now and then a word for screen readers. */
 
+import { FINDS } from "./contract.js";
 import { counted } from "./words.js";
 
 const ANNOUNCE_MS = 2500; // apart: a count for each picture would drown everything else
-const NOUNS = { caption: "caption", all: "caption", ask: "answer" };
+const NOUNS = { caption: "caption", all: "caption", ask: "answer", detect: "box", point: "point" };
 
 export class Progress {
   #bar;
@@ -31,7 +32,7 @@ export class Progress {
     this.#bar.hidden = !working || this.#round.size === 1; // of one thing there is no part
     this.#bar.max = Math.max(1, this.#round.size);
     this.#bar.value = done;
-    const rest = summary(askings, NOUNS[kind]) || counted(pictures, "picture");
+    const rest = summary(askings, kind) || counted(pictures, "picture");
     const text = !working ? rest : this.#round.size === 1 ? "1 under way" : `${done} of ${this.#round.size} done`;
     if (this.#line.textContent !== text) this.#line.textContent = text;
     if (kind === this.#kind) this.#announce(text, working);
@@ -57,13 +58,19 @@ export class Progress {
   }
 }
 
-/** "12 captions, 3 from cache, 1 failed"; empty when nothing was asked. */
-function summary(askings, noun) {
+/** "12 captions, 3 from cache, 1 failed" or "5 boxes in 2 pictures"; empty when nothing was asked. */
+function summary(askings, kind) {
   if (askings.length === 0) return "";
   const answered = askings.filter((asking) => asking.state === "done");
   const cached = answered.filter((asking) => asking.answer.cache).length;
   const failed = askings.filter((asking) => asking.state === "failed").length;
-  return [counted(answered.length, noun), cached > 0 && `${cached} from cache`, failed > 0 && `${failed} failed`]
+  return [harvest(answered, kind), cached > 0 && `${cached} from cache`, failed > 0 && `${failed} failed`]
     .filter(Boolean)
     .join(", ");
+}
+
+function harvest(answered, kind) {
+  if (!FINDS.includes(kind)) return counted(answered.length, NOUNS[kind]);
+  const things = answered.reduce((sum, { answer }) => sum + answer.things.length, 0);
+  return `${counted(things, NOUNS[kind])} in ${counted(answered.length, "picture")}`;
 }

@@ -1,28 +1,46 @@
-/** The results as files to keep: JSON with everything, CSV for spreadsheets. */
+/** The results as files to keep: JSON with everything, CSV for spreadsheets, boxes also as COCO. */
+
+import { coco } from "./coco.js";
+import { FINDS } from "./contract.js";
+import { save } from "./save.js";
 
 const OUTCOME = ["cache", "seconds", "model", "revision", "weights", "error_code", "error_message"];
 const CAPTION = ["tags", "caption_prompt", "flag_caption_prompt", "flagged", "flag_evaluated"];
+const PLACE = ["image_width", "image_height", "count", "number"];
 const COLUMNS = {
-  caption: ["filename", "caption", ...CAPTION, ...OUTCOME],
+  caption: ["filename", "caption", "length", ...CAPTION, ...OUTCOME],
   all: ["filenames", "collective_caption", "count", ...CAPTION, ...OUTCOME],
   ask: ["filename", "question", "answer", ...OUTCOME],
+  detect: ["filename", "object", ...PLACE, "label", "x_min", "y_min", "x_max", "y_max", ...OUTCOME],
+  point: ["filename", "object", ...PLACE, "x", "y", ...OUTCOME],
 };
-const NAMES = { caption: "looksee-captions", all: "looksee-one-caption", ask: "looksee-answers" };
-const RELEASE_MS = 10_000; // by then every browser has begun to save
+const NAMES = {
+  caption: "looksee-captions",
+  all: "looksee-one-caption",
+  ask: "looksee-answers",
+  detect: "looksee-boxes",
+  point: "looksee-points",
+};
 
 /** Save what became of `askings`, all of one kind. */
 export function saveJson(askings, kind) {
   save(`${NAMES[kind]}.json`, "application/json", `${JSON.stringify(records(askings), null, 2)}\n`);
 }
 
+export function saveCoco(askings) {
+  save(`${NAMES.detect}-coco.json`, "application/json", `${JSON.stringify(coco(askings), null, 2)}\n`);
+}
+
 export function saveCsv(askings, kind) {
   const columns = COLUMNS[kind];
-  const rows = records(askings).map((record) => columns.map((column) => cell(flat(record)[column])));
+  const lines = records(askings).flatMap((record) => (FINDS.includes(kind) ? spread(record) : [flat(record)]));
+  const rows = lines.map((line) => columns.map((column) => cell(line[column])));
   // The mark in front tells spreadsheets that this is UTF-8.
   save(`${NAMES[kind]}.csv`, "text/csv", `\ufeff${[columns, ...rows].map((row) => row.join(",")).join("\r\n")}\r\n`);
 }
 
-function records(askings) {
+/** What became of `askings`, as the members of JSON. */
+export function records(askings) {
   return askings
     .filter((asking) => asking.settled)
     .map(({ names, question, answer, problem, seconds }) => ({
@@ -32,10 +50,11 @@ function records(askings) {
     }));
 }
 
-function asked({ kind, prompt, flag, words }, names) {
+function asked({ kind, prompt, flag, length, words }, names) {
   if (kind === "ask") return { filename: names[0], question: words };
-  const files = kind === "all" ? { filenames: names } : { filename: names[0] };
-  return { ...files, caption_prompt: prompt, flag_caption_prompt: flag };
+  if (FINDS.includes(kind)) return { filename: names[0], object: words };
+  const prompts = { caption_prompt: prompt, flag_caption_prompt: flag };
+  return kind === "all" ? { filenames: names, ...prompts } : { filename: names[0], length: length || "normal", ...prompts };
 }
 
 /** The answer under the names that the service's own API gives its parts. */
@@ -43,6 +62,8 @@ function outcome({ cache, model, revision, weights, ...answer }, { kind }) {
   const { tags, flagged, flag_evaluated, count } = answer;
   const rest = { cache, model, revision, weights };
   if (kind === "ask") return { answer: answer.text, ...rest };
+  if (kind === "detect") return { detections: answer.detections, count, image: answer.image, ...rest };
+  if (kind === "point") return { coordinates: answer.coordinates, image: answer.image, ...rest };
   const caption = kind === "all" ? { collective_caption: answer.text, count } : { caption: answer.text };
   return { ...caption, tags, flagged, flag_evaluated, ...rest };
 }
@@ -53,17 +74,17 @@ function flat(record) {
   return { ...rest, ...lists, error_code: error?.code, error_message: error?.message };
 }
 
+/** A line for each thing that was found, and one for a picture in which there was nothing. */
+function spread({ detections, coordinates, image, ...record }) {
+  const things = detections ?? coordinates?.points ?? [];
+  const line = { image_width: image?.width, image_height: image?.height, ...flat(record) };
+  if (image) line.count = things.length;
+  return things.length > 0 ? things.map((thing, place) => ({ ...line, number: place + 1, ...thing })) : [line];
+}
+
 function cell(value) {
   const text = String(value ?? "");
   // Spreadsheets run what begins like a formula, and a file may be named like one.
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
-
-function save(name, type, text) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), RELEASE_MS);
 }

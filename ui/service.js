@@ -1,6 +1,7 @@
 /** The service's HTTP contract, as far as this page needs it: answers about pictures, the models, and its health. */
 
-import { KINDS, members, target } from "./contract.js";
+import { FINDS, members, route, target } from "./contract.js";
+import { placed } from "./places.js";
 
 // The service gives up on its own well before this; only a connection that died silently takes so long.
 const PATIENCE_MS = 150_000;
@@ -18,17 +19,24 @@ export class ServiceError extends Error {
 }
 
 /**
- * The service's answer to `question` about `files`: `{text, cache, model, revision, weights}`, of captions also
- * `{tags, flagged, flag_evaluated}`. A question of the kinds `caption` and `ask` is about one file. Throws ServiceError.
+ * The service's answer to `question` about `files`: `{text, cache, model, revision, weights}`, of captions in forms also
+ * `{tags, flagged, flag_evaluated}`; of boxes and points `{things, size}` in the place of the text. Only a question of
+ * the kind `all` is about several files. Throws ServiceError.
  */
 export async function ask(question, files, signal) {
-  const sent = question.kind === "ask" ? await asJson(question, files[0]) : asForm(files);
+  const { form } = route(question);
+  const sent = form ? asForm(files) : await asJson(question, files[0]);
   const { response, body } = await reach(target(question), { method: "POST", ...sent }, signal);
-  const found = question.kind === "caption" ? body?.results?.[0] : body;
+  const found = form && question.kind === "caption" ? body?.results?.[0] : body;
   const problem = found?.error ?? body?.error;
-  const text = found?.[KINDS[question.kind].said];
-  if (!response.ok || problem || typeof text !== "string") throw refusal(response, problem);
-  return { ...found, text };
+  const said = FINDS.includes(question.kind) ? placed(found, question.words) : worded(found, question);
+  if (!response.ok || problem || !said) throw refusal(response, problem);
+  return { ...found, ...said };
+}
+
+function worded(found, question) {
+  const text = found?.[route(question).said];
+  return typeof text === "string" ? { text } : null;
 }
 
 /** The catalogue: a list of `{id, title, licence, parameters, tasks, weights, ...}`. Throws ServiceError. */

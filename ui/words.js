@@ -6,7 +6,8 @@ export function duration(seconds) {
 
 /** "3 pictures" */
 export function counted(count, noun) {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+  const ending = noun.endsWith("x") ? "es" : "s";
+  return `${count} ${noun}${count === 1 ? "" : ending}`;
 }
 
 /** "224 M" or "3.74 B", as one speaks of parameters. */
