@@ -31,7 +31,7 @@ def client(service: Service) -> Any:
 
 
 def drawn(count: int) -> list[tuple[Scene, Image.Image]]:
-    found = []
+    found: list[tuple[Scene, Image.Image]] = []
     for number in range(count):
         rng = random.Random(f"package:{number}")
         scene = scenes.compose(rng, sides=(160, 480))
