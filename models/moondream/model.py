@@ -129,6 +129,9 @@ class Moondream:
         if self.net.device.type == "cuda":
             torch.cuda.empty_cache()
 
+    def reuse(self) -> tuple[int, int]:
+        return self.prefixes.hits, self.prefixes.misses
+
     def text(self, row: MoondreamRow) -> str:
         return cut(self._raw_text(row), row.stop)[0].lstrip()
 
