@@ -33,6 +33,7 @@ PROMISED: dict[str, tuple[type[errors.LookseeError], int]] = {
     "prompt_too_long": (errors.PromptTooLong, 422),
     "overloaded": (errors.Overloaded, 429),
     "cancelled": (errors.Cancelled, 499),
+    "not_offered": (errors.NotOffered, 501),
     "runner_failed": (errors.RunnerFailed, 502),
     "model_not_ready": (errors.ModelNotReady, 503),
     "weights_unavailable": (errors.WeightsUnavailable, 503),
