@@ -5,16 +5,21 @@ BentoML is pinned; look here first when that changes.
 
 from __future__ import annotations
 
+import logging
+from http import HTTPStatus
 from typing import Any
 
 from _bentoml_impl.client.proxy2 import SessionManager
 from _bentoml_sdk import Service
 from aiohttp import ClientSession
 from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.server import http_app
 from bentoml._internal.server.http.access import AccessLogMiddleware
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml._internal.utils import circus
+from bentoml.exceptions import BentoMLException
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from pydantic import ValidationError
 from starlette.applications import Starlette
 
 _LOOK_EVERY = 2.0  # seconds
@@ -33,8 +38,16 @@ class LeanService(Service[Any]):
         left_out: list[object] = [TimeoutMiddleware, AccessLogMiddleware]
         if not BentoMLContainer.tracing.sample_rate.get():
             left_out.append(OpenTelemetryMiddleware)
+        logging.getLogger(http_app.__name__).addFilter(_is_no_callers_mistake)
         app.user_middleware = [layer for layer in app.user_middleware if layer.cls not in left_out]
         return app
+
+
+def _is_no_callers_mistake(record: logging.LogRecord) -> bool:
+    """BentoML logs each input that it refuses as a failure, with a traceback that quotes what was sent."""
+    error = record.exc_info[1] if record.exc_info else None
+    refused = isinstance(error, BentoMLException) and error.error_code < HTTPStatus.INTERNAL_SERVER_ERROR
+    return not (refused or isinstance(error, ValidationError))
 
 
 class _Watchful(circus.Arbiter):

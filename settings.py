@@ -17,6 +17,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
+Keys = Annotated[str, Field(pattern=r"^[ -~]*$")]  # characters that any client can send in a header
+
 
 class ModelSettings(BaseModel):
     """The settings that every model has: LOOKSEE_<MODEL>_WEIGHTS and so on. Each model's class adds its own."""
@@ -148,11 +150,11 @@ class Settings(BaseSettings):
     debug: bool = Field(False, validation_alias="DEBUG", description="admin routes ask for no key")
     port: PositiveInt = Field(3000, le=65535, validation_alias="PORT", description="port to serve on")
     api_key: str = Field("", validation_alias="API_KEY", description="key of the admin routes (X-API-Key)")
-    client_keys: str = Field("", description="keys of clients, comma separated; empty: whoever reaches it may use it")
-    moondream_api_key: str = Field(
+    client_keys: Keys = Field("", description="keys of clients, comma separated; empty: whoever reaches it may use it")
+    moondream_api_key: Keys = Field(
         "", validation_alias="MOONDREAM_API_KEY", description="one more client key, as X-Moondream-Auth"
     )
-    metrics_key: str = Field("", description="key that /metrics asks for; empty: open")
+    metrics_key: Keys = Field("", description="key that /metrics asks for; empty: open")
     requests_per_minute: NonNegativeInt = Field(
         0, description="requests to models a minute of each client key, or address without keys; 0: no limit"
     )

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.examples import ANSWERS, REQUESTS
+from api.gate import takes_client_keys
 
 _ERROR = {
     "type": "object",
@@ -33,6 +34,10 @@ _DEFAULT = {
 }
 
 
+# Of the three headers that take a client's key the documents' pages fill in this one.
+_KEY = {"type": "http", "scheme": "bearer", "description": "a client key, where LOOKSEE_CLIENT_KEYS is set"}
+
+
 def document(app: FastAPI, native: dict[str, Any]) -> dict[str, Any]:
     """OpenAPI 3.1 of `app`'s routes and of `native`, the paths that BentoML describes."""
     found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
@@ -43,6 +48,8 @@ def document(app: FastAPI, native: dict[str, Any]) -> dict[str, Any]:
                 str(code): answer for code, answer in operation["responses"].items() if str(code).startswith("2")
             }
             operation["responses"] = {**succeeded, "default": _DEFAULT}
+            if takes_client_keys(path):
+                operation["security"] = [{}, {"key": []}]
             if path in ANSWERS:
                 succeeded["200"]["content"]["application/json"]["example"] = ANSWERS[path]
             if path in REQUESTS:
@@ -52,7 +59,11 @@ def document(app: FastAPI, native: dict[str, Any]) -> dict[str, Any]:
     return {
         **found,
         "paths": paths,
-        "components": {**found.get("components", {}), "schemas": {**kept, "Error": _ERROR}},
+        "components": {
+            **found.get("components", {}),
+            "schemas": {**kept, "Error": _ERROR},
+            "securitySchemes": {"key": _KEY},
+        },
     }
 
 

@@ -55,6 +55,14 @@ def test_uploads_name_the_models_that_can() -> None:
     assert models("/api/caption-collective-images") == "one of: gemma, intern_vlm"
 
 
+def test_what_takes_a_clients_key_says_so() -> None:
+    paths = made()
+    for path in ("/caption", "/collective", "/api/caption-images", "/v1/models"):
+        assert all(operation["security"] == [{}, {"key": []}] for operation in paths[path].values())
+    for path in ("/health", "/api/admin/cache"):
+        assert all("security" not in operation for operation in paths[path].values())
+
+
 def test_every_example_has_a_route() -> None:
     assert set(examples.REQUESTS) | set(examples.ANSWERS) <= set(made())
 
