@@ -76,6 +76,10 @@ class Model(Protocol[RowT, BatchT]):
         """What the row's tokens say so far, before its first stop string."""
         ...
 
+    def partial(self, row: RowT) -> str:
+        """The part of an unfinished row's text that stays, whatever comes next: what can be told already."""
+        ...
+
     def outcome(self, row: RowT) -> Outcome:
         """The finished row's answer."""
         ...

@@ -18,7 +18,7 @@ from transformers import DynamicCache
 import errors
 from models import kv, sampling
 from models.base import Row
-from models.text import cut
+from models.text import certain, cut
 from vision.tasks import Outcome
 
 _LEAST_ROOM = 16  # tokens an answer must have room for beside its prompt
@@ -122,6 +122,9 @@ class Decoding(ABC, Generic[RowT]):
 
     def text(self, row: RowT) -> str:
         return cut(self.raw_text(row), row.stop)[0].lstrip()
+
+    def partial(self, row: RowT) -> str:
+        return certain(self.text(row), row.stop)
 
     def outcome(self, row: RowT) -> Outcome:
         return Outcome(
