@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api import bodies
 from api.examples import ANSWERS, REQUESTS
 from api.gate import takes_client_keys
 
@@ -61,7 +62,7 @@ def document(app: FastAPI, native: dict[str, Any]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             **found.get("components", {}),
-            "schemas": {**kept, "Error": _ERROR},
+            "schemas": {**kept, **bodies.SCHEMAS, "Error": _ERROR},
             "securitySchemes": {"key": _KEY},
         },
     }
