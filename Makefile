@@ -18,6 +18,8 @@ setup: .venv/ready  ## make the environment in .venv
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --constraint requirements.txt -e '.[dev]' \
 		| sed -u -n 's/^Collecting \([^ ]*\).*/  \1/p;s/^Successfully.*/looksee: .venv is ready/p'
+	@# Tested against; what it asks for beside itself is an inference engine, which its client part does without.
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps moondream==2.6.1
 	@$(BIN)/python -c 'import bentoml' && touch $@
 
 serve: setup  ## serve on PORT (3000) with a Redis of its own and the sample weights (WEIGHTS=hub: the published ones)

@@ -118,6 +118,9 @@ class MoondreamSettings(_BoundByImageTokens):
     prefix_cache_bytes: NonNegativeInt = Field(
         2**30, description="memory for what the decoder made of the latest pictures; 0: nothing is kept"
     )
+    cuda_graphs: bool = Field(
+        False, description="replay decode steps as CUDA graphs, on a CUDA device; off until measured on one"
+    )
 
     def options(self, *, sample: bool) -> dict[str, Any]:
         # On two CPU cores a crop takes the published vision tower some twelve seconds.
@@ -125,6 +128,7 @@ class MoondreamSettings(_BoundByImageTokens):
             "max_crops": self.max_crops or None,
             "cpu_crops": None if sample else 2,
             "prefix_bytes": self.prefix_cache_bytes,
+            "cuda_graphs": self.cuda_graphs,
         }
 
 

@@ -33,11 +33,12 @@ def caption(
     prompt: str = "",
     length: Length = "normal",
     max_new_tokens: int | None = None,
+    **how: Any,
 ) -> Question:
-    """What one picture shows."""
+    """What one picture shows; `how` are further fields of a Job."""
     words = prompts.caption(model, prompt)
     tokens = max_new_tokens or (_TOKENS_BY_LENGTH[length] if model in prompts.LENGTHS else _CAPTION_TOKENS)
-    return _question(settings, [picture], Task.CAPTION, words, tokens, length=length)
+    return _question(settings, [picture], Task.CAPTION, words, tokens, length=length, **how)
 
 
 def collective(model: str, pictures: Sequence[Picture], settings: Settings, *, prompt: str = "") -> Question:

@@ -112,6 +112,9 @@ class Decoding(ABC, Generic[RowT]):
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
+    def reuse(self) -> tuple[int, int]:
+        return 0, 0  # nothing of a picture is kept
+
     def raw_text(self, row: RowT) -> str:
         """All that the row's tokens say."""
         text: str = self.tokenizer.decode(row.tokens, skip_special_tokens=True)

@@ -45,7 +45,7 @@ _POLL_SECONDS = 0.05  # how often a model that is loaded looks whether another o
 _LEAST_TURN = 2.0  # seconds a model under load keeps its place while others wait, or as long as its loading took
 _LINGER = 0.1  # seconds without a call that make a model idle: callers that come one by one leave small gaps
 
-_WITHOUT_EFFECT = frozenset({"feature_bytes", "prefix_bytes"})  # options that change no answer
+_WITHOUT_EFFECT = frozenset({"feature_bytes", "prefix_bytes", "cuda_graphs"})  # options that change no answer
 
 _AnyEngine: TypeAlias = Engine[Any, Any]
 
@@ -279,7 +279,7 @@ class Runner:
             traceback.clear_frames(error.__traceback__)  # they refer to what was loaded of the weights
             raise
         self._identity = self._identify()  # again: a branch may have moved while it was fetched
-        observer = MetricsObserver(self.name)
+        observer = MetricsObserver(self.name, model.reuse)
         self._engine = Engine(model, self.limits, prepare_threads=settings().prepare_threads, observer=observer)
 
     def _stop(self) -> None:

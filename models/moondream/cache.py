@@ -74,7 +74,12 @@ class Cache:
             self.layers[index] = torch.cat([self.layers[index], newcomers.layers[index]], dim=1)
             newcomers.layers[index] = newcomers.layers[index][:, :0].clone()
 
-    def keep(self, rows: Tensor, slots: int) -> None:
-        """Only these rows (indices, int64), in this order, and the first `slots` of their slots."""
+    def keep(self, rows: Sequence[int], slots: int) -> None:
+        """Only these rows (indices), in this order, and the first `slots` of their slots."""
+        places = torch.tensor(rows, device=self.layers[0].device)
         for index, layer in enumerate(self.layers):
-            self.layers[index] = layer[:, :, :, :slots].index_select(1, rows)
+            self.layers[index] = layer[:, :, :, :slots].index_select(1, places)
+
+    def loose(self) -> Cache:
+        """The same rows in tensors of their own, as they are here."""
+        return self

@@ -1,37 +1,15 @@
-"""A growing answer cut into chunks that never end inside a character, and between words where there are spaces."""
+"""What of a growing answer can be delivered: whole words where there are spaces, and never a part of a character."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-_IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\U0002f800-\U0002fa1f]")
+_END = re.compile("[ \n\u3400-\u4dbf\u4e00-\u9fff\U0002f800-\U0002fa1f]")  # of a word, a line; an ideograph is a word
 
 
-class Chunks:
-    """Text to deliver, token by token (specification, section 7). `decode` turns ids into text."""
+def whole_words(text: str) -> str:
+    """The part of an unfinished text that ends with a word (specification, section 7).
 
-    def __init__(self, decode: Callable[[list[int]], str]) -> None:
-        self._decode = decode
-        self._ids: list[int] = []
-        self._delivered = 0  # characters of the text of `_ids`
-
-    def push(self, token: int) -> str:
-        """What can be delivered after one more token; often nothing."""
-        self._ids.append(token)
-        text = self._decode(self._ids)
-        if text.endswith("\n") or _IDEOGRAPH.match(text[-1:]):
-            end = len(text)
-        else:
-            end = max(self._delivered, text.rfind(" ") + 1)
-        chunk = text[self._delivered : end]
-        self._delivered = end
-        if text.endswith("\n"):  # nothing that follows changes a line that is done
-            self._ids, self._delivered = [], 0
-        return chunk
-
-    def flush(self) -> str:
-        """The rest, at the answer's end."""
-        rest = self._decode(self._ids)[self._delivered :]
-        self._ids, self._delivered = [], 0
-        return rest
+    It only grows with the text, so what comes behind what was delivered before is the next chunk.
+    """
+    return text[: max((found.end() for found in _END.finditer(text)), default=0)]

@@ -6,6 +6,7 @@ rows that need them, and each row's own state machine says what its reading mean
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +19,18 @@ from models.lru import LRU
 from models.moondream import checkpoint
 from models.moondream.cache import Cache, in_blocks
 from models.moondream.config import Config
+from models.moondream.graphs import CudaGraphs, StaticSteps
 from models.moondream.grounding import reasoning
 from models.moondream.pictures import Picture
 from models.moondream.requests import Requests
 from models.moondream.rows import Head, MoondreamRow, Reading, ReasoningRow
+from models.moondream.seats import SeatedCache
 from models.moondream.tokenizer import MoondreamTokenizer
 from models.text import cut
 from vision.geometry import point_within, within
 from vision.tasks import Job, Outcome, Reasoning
+
+logger = logging.getLogger("looksee.models")
 
 PREFIX_BYTES = 2**30
 CROPS_AT_ONCE = 16
@@ -36,7 +41,7 @@ class MoondreamBatch:
     """The running rows; `hidden` (rows, width) are their states of the latest step."""
 
     rows: list[MoondreamRow]
-    cache: Cache
+    cache: Cache | SeatedCache
     hidden: Tensor
 
 
@@ -54,6 +59,7 @@ class Moondream:
         cpu_crops: int | None = None,
         crops_at_once: int = CROPS_AT_ONCE,
         prefix_bytes: int = PREFIX_BYTES,
+        cuda_graphs: bool = False,
     ) -> None:
         """Load `config.json`, the safetensors and `tokenizer.json` of `directory`. Raises WeightsUnavailable.
 
@@ -61,7 +67,7 @@ class Moondream:
         local crops of a picture and with them the work for it; without one it is `cpu_crops` on a CPU, if that is
         given, and else the checkpoint's, 12. The encoder works on no more than `crops_at_once` crops at a time.
         `prefix_bytes` bounds what is kept of pictures that may be asked about again (137 MiB each in bfloat16 for the
-        published model).
+        published model). `cuda_graphs` has decode steps captured and replayed on a CUDA device.
         """
         config = Config.load(directory)
         most = max_crops or (cpu_crops if device.type == "cpu" else None)
@@ -70,6 +76,9 @@ class Moondream:
         self.net = checkpoint.load(directory, self.config, device=device, dtype=dtype)
         self.prefixes: LRU[list[Tensor]] = LRU(prefix_bytes, lambda layers: sum(layer.nbytes for layer in layers))
         self.requests = Requests(self.config, self.tokenizer, self.prefixes)
+        self.static = StaticSteps(self.net, CudaGraphs(device)) if cuda_graphs and device.type == "cuda" else None
+        if cuda_graphs and self.static is None:
+            logger.warning("there are no CUDA graphs on the device '%s': moondream decodes without them", device)
         self._crops_at_once = crops_at_once
 
     def prepare(self, job: Job) -> MoondreamRow:
@@ -86,21 +95,24 @@ class Moondream:
 
     @torch.inference_mode()
     def join(self, running: MoondreamBatch, newcomers: MoondreamBatch) -> MoondreamBatch:
-        running.cache.join(newcomers.cache)
+        running.cache.join(newcomers.cache.loose())
         return MoondreamBatch(running.rows + newcomers.rows, running.cache, self._no_hidden())
 
     @torch.inference_mode()
     def step(self, batch: MoondreamBatch) -> None:
-        positions = [row.position for row in batch.rows]
-        batch.cache.grow(in_blocks(max(positions) + 1))
-        batch.hidden = self.net.extend([[row.latest] for row in batch.rows], positions, batch.cache)[:, 0]
+        latest, positions = [row.latest for row in batch.rows], [row.position for row in batch.rows]
+        if self.static is not None and (seated := self.static.seat(batch.cache)):
+            batch.cache = seated
+            batch.hidden = self.static.step(seated, latest, positions)
+            return
+        batch.cache = cache = batch.cache.loose()
+        cache.grow(in_blocks(max(positions) + 1))
+        batch.hidden = self.net.extend([[piece] for piece in latest], positions, cache)[:, 0]
 
     @torch.inference_mode()
     def leave(self, batch: MoondreamBatch, keep: Sequence[int]) -> MoondreamBatch:
         rows = [batch.rows[index] for index in keep]
-        slots = min(batch.cache.slots, in_blocks(max(row.position for row in rows) + 1))
-        places = torch.tensor(keep, device=self.net.device)
-        batch.cache.keep(places, slots)
+        batch.cache.keep(keep, in_blocks(max(row.position for row in rows) + 1))
         return MoondreamBatch(rows, batch.cache, self._no_hidden())
 
     @torch.inference_mode()
@@ -112,8 +124,13 @@ class Moondream:
 
     def release_memory(self) -> None:
         self.prefixes.clear()
+        if self.static is not None:
+            self.static.release()
         if self.net.device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def reuse(self) -> tuple[int, int]:
+        return self.prefixes.hits, self.prefixes.misses
 
     def text(self, row: MoondreamRow) -> str:
         return cut(self._raw_text(row), row.stop)[0].lstrip()

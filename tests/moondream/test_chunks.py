@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.moondream.chunks import Chunks
+from models.moondream.chunks import whole_words
 from tests.moondream import vectors
 
 CASES = json.loads((vectors.FOLDER / "units" / "stream_chunks.json").read_text())
@@ -16,19 +16,11 @@ CASES = json.loads((vectors.FOLDER / "units" / "stream_chunks.json").read_text()
 @pytest.mark.parametrize("case", CASES, ids=lambda case: ascii("".join(case["pieces"])))
 def test_chunks(case: dict[str, Any]) -> None:
     pieces = [bytes.fromhex(piece) for piece in case["pieces_hex"]]
-    chunks = Chunks(lambda ids: b"".join(pieces[number] for number in ids).decode(errors="replace"))
-    delivered = [chunks.push(number) for number in range(len(pieces))] + [chunks.flush()]
-    assert [chunk for chunk in delivered if chunk] == case["chunks"]
-    assert chunks.flush() == ""
-
-
-def test_a_finished_line_is_not_decoded_again() -> None:
-    asked: list[list[int]] = []
-
-    def decode(ids: list[int]) -> str:
-        asked.append(list(ids))
-        return "".join("\n" if number == 1 else "x" for number in ids)
-
-    chunks = Chunks(decode)
-    assert [chunks.push(number) for number in (0, 1, 2)] == ["", "x\n", ""]
-    assert asked[-1] == [2]
+    texts = [b"".join(pieces[: count + 1]).decode(errors="replace") for count in range(len(pieces))]
+    delivered, chunks = "", []
+    for whole in [*map(whole_words, texts), texts[-1]]:
+        assert whole.startswith(delivered)
+        if whole != delivered:
+            chunks.append(whole[len(delivered) :])
+        delivered = whole
+    assert chunks == case["chunks"]

@@ -160,6 +160,7 @@ def test_bentomls_own_client_captions_several_pictures_by_name(service: Service)
     assert bad["error"]["code"] == "unsupported_image_type"
 
 
+NATIVE = ["/caption", "/query", "/detect", "/point", "/caption_images", "/collective"]
 HOSTILE: list[tuple[bytes, set[int]]] = [
     (b"", {422}),
     (b"{", {400}),
@@ -171,12 +172,15 @@ HOSTILE: list[tuple[bytes, set[int]]] = [
     (b'{"image":' + b"9" * 6_000 + b"}", {400}),
     (b'{"images":[' + b"1," * 500_000 + b'1],"image":1}', {422}),
     (b'{"image":NaN,"images":NaN}', {422}),
-    (b'{"image":null,"images":null,"question":null}', {422}),
-    (b'{"image":{},"images":{"a":1},"question":[]}', {422}),
-    (b'{"image":"a","images":"a","question":7}', {400, 422}),
+    (b'{"image":null,"images":null,"question":null,"object":null}', {422}),
+    (b'{"image":{},"images":{"a":1},"question":[],"object":[]}', {422}),
+    (b'{"image":"a","images":"a","question":7,"object":7}', {400, 422}),
     (b'{"image":"a","images":["a"],"question":"x","model":7}', {422}),
     (b'{"image":"a","images":["a"],"question":"x","model":"\\u0000"}', {422}),
-    (b'{"image":"a","images":["a"],"question":"\\ud800","prompt":"\\ud800","caption_prompt":"\\ud800"}', {400, 422}),
+    (
+        b'{"image":"a","images":["a"],"question":"\\ud800","prompt":"\\ud800","caption_prompt":"\\ud800","object":"\\ud800"}',
+        {400, 422},
+    ),
     (b'{"image":"\\ud800","images":["\\ud800"],"question":"x"}', {400, 422}),
     (b'{"image":"","images":[],"question":"x"}', {400, 422}),
     (b'{"image":"a","images":[""],"question":"x","max_new_tokens":0}', {400, 422}),
@@ -184,7 +188,7 @@ HOSTILE: list[tuple[bytes, set[int]]] = [
 ]
 
 
-@pytest.mark.parametrize("path", ["/caption", "/query", "/caption_images", "/collective"])
+@pytest.mark.parametrize("path", NATIVE)
 @pytest.mark.parametrize(("body", "statuses"), HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_bodies_are_the_callers_mistake(service: Service, path: str, body: bytes, statuses: set[int]) -> None:
     response = service.client.post(path, content=body, headers={"content-type": "application/json"})
@@ -192,7 +196,7 @@ def test_hostile_bodies_are_the_callers_mistake(service: Service, path: str, bod
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "text/plain"])
-@pytest.mark.parametrize("path", ["/caption", "/query", "/caption_images", "/collective"])
+@pytest.mark.parametrize("path", NATIVE)
 def test_forms_are_no_json(service: Service, path: str, kind: str) -> None:
     parts = "".join(
         f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'

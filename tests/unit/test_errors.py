@@ -33,11 +33,13 @@ PROMISED: dict[str, tuple[type[errors.LookseeError], int]] = {
     "prompt_too_long": (errors.PromptTooLong, 422),
     "overloaded": (errors.Overloaded, 429),
     "cancelled": (errors.Cancelled, 499),
+    "not_offered": (errors.NotOffered, 501),
     "runner_failed": (errors.RunnerFailed, 502),
     "model_not_ready": (errors.ModelNotReady, 503),
     "weights_unavailable": (errors.WeightsUnavailable, 503),
     "out_of_memory": (errors.OutOfMemory, 503),
     "cache_unavailable": (errors.CacheUnavailable, 503),
+    "rate_limited": (errors.RateLimited, 429),
     "deadline_exceeded": (errors.DeadlineExceeded, 504),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import threading
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import errors
 from api import answers
 from tests.unit.doors import BOXES, POINTS, Doors, content, error
 from tests.unit.files import encoded, plain
-from vision import prompts
+from vision import annotate, prompts
 from vision.geometry import Box
 from vision.tasks import Outcome, Task
 
@@ -182,6 +183,22 @@ def test_an_annotated_picture_is_an_answer_too() -> None:
         assert "compute" in answer.headers["server-timing"]
     assert len({plainly.tobytes(), *seen}) == 3
     assert content(doors.detect("annotate=false", image=IMAGE, object="red circle"))["cache"] is True
+
+
+def test_drawing_leaves_the_loop_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def draw(*_: object) -> bytes:
+        threads.append(threading.get_ident())
+        return b"drawn"
+
+    monkeypatch.setattr(annotate, "boxes", draw)
+    monkeypatch.setattr(annotate, "points", draw)
+    doors = Doors()
+    assert bytes(doors.detect("annotate=true", image=IMAGE, object="it").body) == b"drawn"
+    assert bytes(doors.point("annotate=true", image=IMAGE, object="it").body) == b"drawn"
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,13 @@ def test_a_model_that_is_unloaded_leaves_nothing_and_comes_back(shelf: Shelf, ho
 
 
 @pytest.mark.parametrize(
-    ("own", "same"), [({"tiles": 4}, False), ({"feature_bytes": 9}, True), ({"dtype": "bfloat16"}, False)]
+    ("own", "same"),
+    [
+        ({"tiles": 4}, False),
+        ({"feature_bytes": 9}, True),
+        ({"cuda_graphs": True}, True),
+        ({"dtype": "bfloat16"}, False),
+    ],
 )
 def test_what_else_a_model_is_loaded_with_may_make_other_answers(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, own: dict[str, Any], same: bool

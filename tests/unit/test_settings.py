@@ -18,6 +18,7 @@ BARE = [
     ("DEBUG", "1", "debug", True),
     ("PORT", "8080", "port", 8080),
     ("API_KEY", "s3cret", "api_key", "s3cret"),
+    ("MOONDREAM_API_KEY", "m00n", "moondream_api_key", "m00n"),
     ("REDIS_URL", "redis://r:1/2", "redis_url", "redis://r:1/2"),
     ("REDIS_HOST", "cache", "redis_host", "cache"),
     ("REDIS_PORT", "6380", "redis_port", 6380),
@@ -42,6 +43,10 @@ PREFIXED = [
     ("LOOKSEE_MIN_SIDE", "9", "min_side", 9),
     ("LOOKSEE_MAX_PROMPT_CHARS", "10", "max_prompt_chars", 10),
     ("LOOKSEE_MAX_NEW_TOKENS", "20", "max_new_tokens", 20),
+    ("LOOKSEE_CLIENT_KEYS", "one, two", "client_keys", "one, two"),
+    ("LOOKSEE_METRICS_KEY", "m3trics", "metrics_key", "m3trics"),
+    ("LOOKSEE_REQUESTS_PER_MINUTE", "60", "requests_per_minute", 60),
+    ("LOOKSEE_LOG_FORMAT", "json", "log_format", "json"),
     ("LOOKSEE_FLAG_PROMPT", "Is it safe?", "flag_prompt", "Is it safe?"),
 ]
 SHARED: list[tuple[str, str, object]] = [  # by all models
@@ -64,6 +69,7 @@ OWN: list[tuple[str, str, str, object]] = [
     ("moondream", "MAX_BATCH_IMAGE_TOKENS", "729", 729),
     ("moondream", "MAX_CROPS", "3", 3),
     ("moondream", "PREFIX_CACHE_BYTES", "0", 0),
+    ("moondream", "CUDA_GRAPHS", "true", True),
 ]
 NESTED = [*((model, *shared) for model in MODELS for shared in SHARED), *OWN]
 
@@ -143,7 +149,8 @@ def test_several_settings_of_a_model_stand_side_by_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "text", "attribute"), [(name, text, attribute) for name, text, attribute, _ in BARE]
+    ("variable", "text", "attribute"),
+    [(name, text, attribute) for name, text, attribute, _ in BARE if not name.startswith("MOONDREAM_")],  # a model
 )
 def test_bare_names_have_no_prefix(variable: str, text: str, attribute: str) -> None:
     default = getattr(settings(), attribute)
@@ -290,6 +297,21 @@ def test_the_redis_url(variables: dict[str, str], expected: str) -> None:
     assert settings().redis() == expected
 
 
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, []),
+        ({"LOOKSEE_CLIENT_KEYS": " , ,"}, []),
+        ({"LOOKSEE_CLIENT_KEYS": "one, two,one "}, ["one", "two", "one"]),
+        ({"MOONDREAM_API_KEY": "a,b"}, ["a,b"]),
+        ({"MOONDREAM_API_KEY": "old", "LOOKSEE_CLIENT_KEYS": "new"}, ["new", "old"]),
+    ],
+)
+def test_the_keys_of_clients(variables: dict[str, str], expected: list[str]) -> None:
+    os.environ.update(variables)
+    assert settings().clients() == expected
+
+
 def test_threads_are_those_set_or_half_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, threads in ((1, 1), (2, 1), (7, 3), (16, 8)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
@@ -329,5 +351,10 @@ def test_what_a_model_is_loaded_with_depends_on_its_weights() -> None:
     assert found.gemma.options(sample=False) == {"feature_bytes": 64 * 2**20}
     assert found.intern_vlm.options(sample=True)["max_tiles"] == 1
     assert found.intern_vlm.options(sample=False)["max_tiles"] == 6
-    assert found.moondream.options(sample=True) == {"max_crops": None, "cpu_crops": None, "prefix_bytes": 2**30}
+    assert found.moondream.options(sample=True) == {
+        "max_crops": None,
+        "cpu_crops": None,
+        "prefix_bytes": 2**30,
+        "cuda_graphs": False,
+    }
     assert found.moondream.options(sample=False)["cpu_crops"] == 2

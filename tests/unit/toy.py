@@ -81,6 +81,9 @@ class ToyModel:
             elif len(row.tokens) >= row.max_new_tokens:
                 row.finish = "length"
 
+    def reuse(self) -> tuple[int, int]:
+        return 0, 0
+
     def release_memory(self) -> None:
         self.releases += 1
 
