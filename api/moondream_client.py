@@ -39,7 +39,9 @@ class Style(BaseModel):
     temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest word each time")
     top_p: float = Field(0.3, ge=0, le=1, description="with a temperature: of the likeliest words, so much in all")
     max_tokens: int | None = Field(None, ge=1, description=f"new tokens at most; {_TOKENS} if not given")
-    max_objects: int = Field(questions.MAX_OBJECTS, ge=1, description="boxes or points at most")
+    max_objects: int = Field(
+        questions.MAX_OBJECTS, ge=1, le=questions.MOST_OBJECTS, description="boxes or points at most"
+    )
 
     def sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p) if self.temperature else GREEDY

@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 import errors
-from tests.pictures import png
 from tests.unit.doors import BOXES, POINTS, Doors, error
+from tests.unit.files import plain
 from tests.unit.proxy import answer_to
 from vision.geometry import Point
 from vision.tasks import GREEDY, Answer, Call, Event, Failure, Grounding, Job, Outcome, Reasoning, Sampling, Task
 
-PICTURE = png(9, 8)
+PICTURE = plain()
 URL = "data:image/png;base64," + base64.b64encode(PICTURE).decode()
 
 
