@@ -95,7 +95,7 @@ class Looksee:
     def __init__(self) -> None:
         logs.configure(_SETTINGS.log_format)
         gc.freeze()  # what is imported stays: the collector need not walk it again and again
-        _DESK.runners = {name: RunnerClient(name, getattr(self, name)) for name in CATALOG}
+        _DESK.runners = {name: _runner(name, getattr(self, name)) for name in CATALOG}
 
     @bentoml.api(route="/caption")
     async def caption(
@@ -234,6 +234,10 @@ class Looksee:
     @bentoml.on_shutdown
     async def close(self) -> None:
         await _REDIS.close()
+
+
+def _runner(name: str, proxy: Any) -> RunnerClient:
+    return RunnerClient(name, proxy, room=_SETTINGS.max_queue + _SETTINGS.model(name).max_batch_rows)
 
 
 async def _sent(ctx: bentoml.Context, work: Awaitable[Response]) -> Response:

@@ -25,8 +25,9 @@ import errors
 from models.base import BatchT, Model, RowT
 from runners.cap import Cap
 from runners.company import Company
-from runners.entry import Entry, Pace
+from runners.entry import Entry
 from runners.observer import Observer
+from runners.pace import Pace
 from runners.running import Running
 from vision.tasks import Answer, Failure, Job
 
