@@ -43,7 +43,9 @@ def build(desk: Desk, settings: Settings) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
-        return shape.response(shape.of_status(error.status_code))
+        answer = shape.response(shape.of_status(error.status_code))
+        answer.headers.update(error.headers or {})  # which methods are allowed
+        return answer
 
     @app.exception_handler(ClientDisconnect)
     async def left(_: Request, __: ClientDisconnect) -> Response:

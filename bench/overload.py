@@ -2,8 +2,8 @@
 
     python -m bench.overload blip2 --seconds 30
 
-First as many requests as it answers when 32 callers wait for each other: its capacity. Then requests come at three times
-that pace whatever becomes of them, and one caller in twenty hangs up. Told are the goodput (whole answers a second, in
+First as many requests as it answers when 32 callers wait for each other: its capacity. Then requests come at three
+times that pace whatever becomes of them, and one caller in twenty hangs up. Told are the goodput (answers a second, in
 parts of the capacity), what the others were told, and how many rows were computed for callers that had left.
 """
 
