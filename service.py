@@ -107,12 +107,12 @@ class Looksee:
         prompt: str = "",
         max_new_tokens: int | None = None,
     ) -> Any:
-        """Caption one picture, given as base64 or a data URI."""
+        """Caption one picture: base64, a data URI or an allowed address."""
         answer = moondream_api.caption(
             _DESK,
             _SETTINGS,
             ctx.request.receive,
-            uploads.encoded(image, _SETTINGS),
+            uploads.encoded(image, _SETTINGS, ctx.request.receive),
             length=length,
             model=model,
             prompt=prompt,
@@ -129,12 +129,12 @@ class Looksee:
         model: str = MODEL,
         max_new_tokens: int | None = None,
     ) -> Any:
-        """Ask a question about one picture, given as base64 or a data URI."""
+        """Ask a question about one picture: base64, a data URI or an allowed address."""
         answer = moondream_api.query(
             _DESK,
             _SETTINGS,
             ctx.request.receive,
-            uploads.encoded(image, _SETTINGS),
+            uploads.encoded(image, _SETTINGS, ctx.request.receive),
             question=question,
             model=model,
             max_new_tokens=max_new_tokens,
@@ -150,7 +150,7 @@ class Looksee:
         model: str = MODEL,
         max_objects: int | None = None,
     ) -> Any:
-        """Find the boxes of what is asked for in one picture, given as base64 or a data URI."""
+        """Find the boxes of what is asked for in one picture: base64, a data URI or an allowed address."""
         answer = native.found(
             moondream_api.detect,
             BoxView,
@@ -173,7 +173,7 @@ class Looksee:
         model: str = MODEL,
         max_objects: int | None = None,
     ) -> Any:
-        """Find a point on each of what is asked for in one picture, given as base64 or a data URI."""
+        """Find a point on each of what is asked for in one picture: base64, a data URI or an allowed address."""
         answer = native.found(
             moondream_api.point,
             PointView,
@@ -196,7 +196,7 @@ class Looksee:
         caption_prompt: str = "",
         flag_caption_prompt: str = "",
     ) -> Any:
-        """Caption each picture of a list of base64 texts or data URIs."""
+        """Caption each picture of a list of base64 texts, data URIs or allowed addresses."""
         answer = native.answer(
             Task.CAPTION,
             _DESK,
@@ -218,7 +218,7 @@ class Looksee:
         caption_prompt: str = "",
         flag_caption_prompt: str = "",
     ) -> Any:
-        """Write one caption for all pictures of a list of base64 texts or data URIs."""
+        """Write one caption for all pictures of a list of base64 texts, data URIs or allowed addresses."""
         answer = native.answer(
             Task.COLLECTIVE,
             _DESK,
