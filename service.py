@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import functools
 import gc
-import os
 from collections.abc import Awaitable
 from typing import Any
-
-# BentoML reports usage to its vendor unless told not to, before it first looks.
-os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 import bentoml
 from starlette.applications import Starlette
@@ -29,7 +25,7 @@ from api.places import BoxView, PointView
 from api.ratelimit import RateLimit
 from cache.guarded import GuardedRedis
 from cache.lookaside import Lookaside
-from framework import LeanService, watch_closely, without_limits
+from framework import LeanService, unreported, watch_closely, without_limits
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
 from models.catalog import CATALOG
@@ -41,6 +37,7 @@ from runners.moondream import Moondream
 from settings import settings
 from vision.tasks import Task
 
+unreported()
 watch_closely()
 without_limits()
 
