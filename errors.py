@@ -34,6 +34,12 @@ class CorruptImage(LookseeError):
     status, code = 400, "corrupt_image"
 
 
+class ImageUrlNotAllowed(LookseeError):
+    """An address that no picture may be fetched from, seen from its text alone: nothing was looked up."""
+
+    status, code = 400, "image_url_not_allowed"
+
+
 class TaskNotSupported(LookseeError):
     status, code = 400, "task_not_supported"
 
@@ -90,6 +96,14 @@ class UnsupportedMediaType(LookseeError):
 
 class InvalidValue(LookseeError):
     status, code = 422, "invalid_value"
+
+
+class ImageNotFetched(LookseeError):
+    """An allowed address that gave no picture, whatever the reason: telling reasons apart would let callers look around
+    in the network that this machine sees. Not a 5xx, which many clients repeat unasked.
+    """
+
+    status, code = 422, "image_not_fetched"
 
 
 class ImageTooSmall(LookseeError):

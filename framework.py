@@ -6,6 +6,7 @@ BentoML is pinned; look here first when that changes.
 from __future__ import annotations
 
 import logging
+import os
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +19,7 @@ from bentoml._internal.server.http.access import AccessLogMiddleware
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml._internal.utils import circus
 from bentoml.exceptions import BentoMLException
+from bentoml._internal.utils.analytics.usage_stats import do_not_track
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from pydantic import ValidationError
 from starlette.applications import Starlette
@@ -74,6 +76,15 @@ def without_limits() -> None:
         return session
 
     SessionManager._make_client = made
+
+
+def unreported() -> None:
+    """Send no usage reports to BentoML's vendor.
+
+    Its command line looks at BENTOML_DO_NOT_TRACK before it imports the service, and remembers what it saw.
+    """
+    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+    do_not_track.cache_clear()
 
 
 def watch_closely() -> None:

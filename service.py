@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import functools
 import gc
-import os
 from collections.abc import Awaitable
 from typing import Any
-
-# BentoML reports usage to its vendor unless told not to, before it first looks.
-os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 import bentoml
 from starlette.applications import Starlette
@@ -29,7 +25,7 @@ from api.places import BoxView, PointView
 from api.ratelimit import RateLimit
 from cache.guarded import GuardedRedis
 from cache.lookaside import Lookaside
-from framework import LeanService, watch_closely, without_limits
+from framework import LeanService, unreported, watch_closely, without_limits
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
 from models.catalog import CATALOG
@@ -41,6 +37,7 @@ from runners.moondream import Moondream
 from settings import settings
 from vision.tasks import Task
 
+unreported()
 watch_closely()
 without_limits()
 
@@ -107,12 +104,12 @@ class Looksee:
         prompt: str = "",
         max_new_tokens: int | None = None,
     ) -> Any:
-        """Caption one picture, given as base64 or a data URI."""
+        """Caption one picture: base64, a data URI or an allowed address."""
         answer = moondream_api.caption(
             _DESK,
             _SETTINGS,
             ctx.request.receive,
-            uploads.encoded(image, _SETTINGS),
+            uploads.encoded(image, _SETTINGS, ctx.request.receive),
             length=length,
             model=model,
             prompt=prompt,
@@ -129,12 +126,12 @@ class Looksee:
         model: str = MODEL,
         max_new_tokens: int | None = None,
     ) -> Any:
-        """Ask a question about one picture, given as base64 or a data URI."""
+        """Ask a question about one picture: base64, a data URI or an allowed address."""
         answer = moondream_api.query(
             _DESK,
             _SETTINGS,
             ctx.request.receive,
-            uploads.encoded(image, _SETTINGS),
+            uploads.encoded(image, _SETTINGS, ctx.request.receive),
             question=question,
             model=model,
             max_new_tokens=max_new_tokens,
@@ -150,7 +147,7 @@ class Looksee:
         model: str = MODEL,
         max_objects: int | None = None,
     ) -> Any:
-        """Find the boxes of what is asked for in one picture, given as base64 or a data URI."""
+        """Find the boxes of what is asked for in one picture: base64, a data URI or an allowed address."""
         answer = native.found(
             moondream_api.detect,
             BoxView,
@@ -173,7 +170,7 @@ class Looksee:
         model: str = MODEL,
         max_objects: int | None = None,
     ) -> Any:
-        """Find a point on each of what is asked for in one picture, given as base64 or a data URI."""
+        """Find a point on each of what is asked for in one picture: base64, a data URI or an allowed address."""
         answer = native.found(
             moondream_api.point,
             PointView,
@@ -196,7 +193,7 @@ class Looksee:
         caption_prompt: str = "",
         flag_caption_prompt: str = "",
     ) -> Any:
-        """Caption each picture of a list of base64 texts or data URIs."""
+        """Caption each picture of a list of base64 texts, data URIs or allowed addresses."""
         answer = native.answer(
             Task.CAPTION,
             _DESK,
@@ -218,7 +215,7 @@ class Looksee:
         caption_prompt: str = "",
         flag_caption_prompt: str = "",
     ) -> Any:
-        """Write one caption for all pictures of a list of base64 texts or data URIs."""
+        """Write one caption for all pictures of a list of base64 texts, data URIs or allowed addresses."""
         answer = native.answer(
             Task.COLLECTIVE,
             _DESK,

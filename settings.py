@@ -11,13 +11,34 @@ import os
 from typing import Annotated, Any, Literal
 
 from dotenv import load_dotenv
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from vision.addresses import Allowlist
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
 Keys = Annotated[str, Field(pattern=r"^[ -~]*$")]  # characters that any client can send in a header
+
+
+def _hosts(text: str) -> str:
+    Allowlist.parse(text, "")
+    return text
+
+
+def _networks(text: str) -> str:
+    Allowlist.parse("", text)
+    return text
 
 
 class ModelSettings(BaseModel):
@@ -202,6 +223,17 @@ class Settings(BaseSettings):
     min_side: PositiveInt = Field(3, description="pixels of a picture's smallest side")
     max_prompt_chars: PositiveInt = Field(4000, description="characters of a prompt")
     max_new_tokens: PositiveInt = Field(1024, description="new tokens of one answer")
+
+    image_url_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
+        "",
+        description="hosts that pictures may be fetched from, comma separated: `example.org`, `*.example.org` (those "
+        "below it), `*` (any public one), each with a port if it is not the usual one; empty: none",
+    )
+    image_url_networks: Annotated[str, AfterValidator(_networks)] = Field(
+        "",
+        description="private networks, comma separated (`10.1.0.0/16`), that those hosts may lie in; not by `*`",
+    )
+    image_url_timeout_seconds: PositiveFloat = Field(10, le=60, description="seconds in which a picture is fetched")
 
     def clients(self) -> list[str]:
         """The keys of clients; none: the service is open."""

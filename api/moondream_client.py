@@ -6,7 +6,6 @@ answer of this service says of itself. Without `settings` answers are greedy, so
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Any
 
@@ -15,20 +14,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 import errors
-from api import asking, bodies, events, questions
+from api import asking, bodies, events, questions, uploads
 from api.context import REQUEST_ID
 from api.timing import server_timing
-from api.uploads import image_limits
 from gateway.desk import Desk, Question, Served
 from models.catalog import CATALOG, entry_for
 from settings import Settings
-from vision.images import Picture, from_base64
+from vision.images import Picture
 from vision.tasks import GREEDY, Length, Reasoning, Sampling, Task
 
 MODEL = "moondream"
 _ALIASES = {"moondream2": MODEL, "moondream-2b": MODEL}  # what clients of other servers call it
 _TOKENS = 768  # of an answer, where a request does not say
 _MOST_REFERENCES = 64
+_IMAGE = "a data URI, bare base64, or an address that LOOKSEE_IMAGE_URL_HOSTS allows"
 
 Reference = Annotated[list[float], Field(min_length=2, max_length=4)]
 
@@ -57,14 +56,14 @@ class Body(BaseModel):
 
 
 class CaptionBody(Body):
-    image_url: str = Field(description="a data URI, or bare base64")
+    image_url: str = Field(description=_IMAGE)
     length: Length = "normal"
     stream: bool = False
 
 
 class QueryBody(Body):
     question: str
-    image_url: str | None = Field(None, description="a data URI, or bare base64; without one the question stands alone")
+    image_url: str | None = Field(None, description=f"{_IMAGE}; without one the question stands alone")
     stream: bool = False
     reasoning: bool = Field(False, description="think first; the thoughts, and places in them, are told too")
     spatial_refs: list[Reference] = Field(
@@ -73,7 +72,7 @@ class QueryBody(Body):
 
 
 class DetectBody(Body):
-    image_url: str = Field(description="a data URI, or bare base64")
+    image_url: str = Field(description=_IMAGE)
     object: str = Field(description="what is to be found, in a word or a few")
 
 
@@ -91,7 +90,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         body = await bodies.read(request, CaptionBody)
         model = _model(body, Task.CAPTION)
         length = questions.checked_length(body.length, model, prompt="")
-        picture = await _picture(body.image_url, settings)
+        picture = await _picture(body.image_url, settings, request)
         asked = questions.caption(model, picture, settings, length=length, **_style(body.settings))
         return await _text(request, model, asked, "caption", stream=body.stream)
 
@@ -103,7 +102,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         if model != MODEL and (body.reasoning or body.spatial_refs or body.image_url is None):
             raise errors.TaskNotSupported(f"'{model}' answers plain questions about pictures only.", param="model")
         questions.check_question(body.question, settings, param="question")
-        picture = None if body.image_url is None else await _picture(body.image_url, settings)
+        picture = None if body.image_url is None else await _picture(body.image_url, settings, request)
         asked = questions.query(
             model,
             picture,
@@ -121,7 +120,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         body = await bodies.read(request, DetectBody)
         model = _model(body, Task.DETECT)
         questions.check_question(body.object, settings, param="object")
-        picture = await _picture(body.image_url, settings)
+        picture = await _picture(body.image_url, settings, request)
         asked = questions.detect(picture, body.object, max_objects=body.settings.max_objects)
         served = await asking.ask(desk, settings, request.receive, model, asked, param="object")
         return _answer(served, objects=[box._asdict() for box in served.outcome.boxes])
@@ -132,7 +131,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         body = await bodies.read(request, PointBody)
         model = _model(body, Task.POINT)
         questions.check_question(body.object, settings, param="object")
-        picture = await _picture(body.image_url, settings)
+        picture = await _picture(body.image_url, settings, request)
         references = _references(body.spatial_refs)
         asked = questions.point(picture, body.object, max_objects=body.settings.max_objects, spatial_refs=references)
         served = await asking.ask(desk, settings, request.receive, model, asked, param="object")
@@ -171,8 +170,8 @@ def _model(body: Body, task: Task) -> str:
     return entry_for(name, task).name
 
 
-async def _picture(text: str, settings: Settings) -> Picture:
-    return await asyncio.to_thread(from_base64, text, image_limits(settings), param="image_url")
+async def _picture(text: str, settings: Settings, request: Request) -> Picture:
+    return await uploads.picture(text, settings, request.receive, param="image_url")
 
 
 def _style(style: Style) -> dict[str, Any]:

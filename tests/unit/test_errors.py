@@ -14,6 +14,8 @@ PROMISED: dict[str, tuple[type[errors.LookseeError], int]] = {
     "invalid_request": (errors.InvalidRequest, 400),
     "empty_file": (errors.EmptyFile, 400),
     "corrupt_image": (errors.CorruptImage, 400),
+    "image_url_not_allowed": (errors.ImageUrlNotAllowed, 400),
+    "image_not_fetched": (errors.ImageNotFetched, 422),
     "task_not_supported": (errors.TaskNotSupported, 400),
     "missing_key": (errors.MissingKey, 401),
     "wrong_key": (errors.WrongKey, 403),

@@ -43,6 +43,9 @@ PREFIXED = [
     ("LOOKSEE_MIN_SIDE", "9", "min_side", 9),
     ("LOOKSEE_MAX_PROMPT_CHARS", "10", "max_prompt_chars", 10),
     ("LOOKSEE_MAX_NEW_TOKENS", "20", "max_new_tokens", 20),
+    ("LOOKSEE_IMAGE_URL_HOSTS", "example.org, *:8443", "image_url_hosts", "example.org, *:8443"),
+    ("LOOKSEE_IMAGE_URL_NETWORKS", "10.1.0.0/16,::1", "image_url_networks", "10.1.0.0/16,::1"),
+    ("LOOKSEE_IMAGE_URL_TIMEOUT_SECONDS", "2.5", "image_url_timeout_seconds", 2.5),
     ("LOOKSEE_CLIENT_KEYS", "one, two", "client_keys", "one, two"),
     ("LOOKSEE_METRICS_KEY", "m3trics", "metrics_key", "m3trics"),
     ("LOOKSEE_REQUESTS_PER_MINUTE", "60", "requests_per_minute", 60),
@@ -248,6 +251,9 @@ def test_a_bad_value_ends_the_program_with_a_line_that_names_it(variable: str, t
         ("MODEL_CAPACITY", "-1"),
         ("LOOKSEE_BLIP_DEVICE", "tpu"),
         ("LOOKSEE_BLIP_DTYPE", "float8"),
+        ("LOOKSEE_IMAGE_URL_HOSTS", "https://example.org"),
+        ("LOOKSEE_IMAGE_URL_NETWORKS", "0.0.0.0/0"),
+        ("LOOKSEE_IMAGE_URL_TIMEOUT_SECONDS", "61"),
     ],
 )
 def test_a_bad_value_of_our_own_variables_is_named_once_by_its_variable(variable: str, text: str) -> None:
