@@ -18,8 +18,8 @@ from bentoml._internal.server import http_app
 from bentoml._internal.server.http.access import AccessLogMiddleware
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml._internal.utils import circus
-from bentoml.exceptions import BentoMLException
 from bentoml._internal.utils.analytics.usage_stats import do_not_track
+from bentoml.exceptions import BentoMLException
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from pydantic import ValidationError
 from starlette.applications import Starlette
