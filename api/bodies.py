@@ -5,6 +5,7 @@ A body holds pictures as base64 and may be large: pydantic reads it into a recor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -26,5 +27,18 @@ async def read(request: Request, kind: type[BodyT]) -> BodyT:
 
 def described(kind: type[BaseModel]) -> dict[str, Any]:
     """The body for the document."""
-    content = {"application/json": {"schema": kind.model_json_schema()}}
+    schema = kind.model_json_schema()
+    content = {"application/json": {"schema": _inlined(schema, schema.pop("$defs", {}))}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _inlined(schema: Any, records: Mapping[str, Any]) -> Any:
+    """The schema with its `records` where it refers to them: a reference would be one into the whole document."""
+    if isinstance(schema, list):
+        return [_inlined(one, records) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _inlined(value, records) for name, value in schema.items() if name != "$ref"}
+    if "$ref" in schema:
+        found = {**_inlined(records[schema["$ref"].removeprefix("#/$defs/")], records), **found}
+    return found

@@ -6,7 +6,6 @@ answer of this service says of itself. Without `settings` answers are greedy, so
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Any
 
@@ -15,18 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 import errors
-from api import asking, bodies, events, questions
+from api import asking, bodies, events, questions, uploads
 from api.context import REQUEST_ID
 from api.timing import server_timing
-from api.uploads import image_limits
 from gateway.desk import Desk, Question, Served
-from models.catalog import CATALOG, entry_for
+from models.catalog import ALIASES, CATALOG, entry_for
 from settings import Settings
-from vision.images import Picture, from_base64
 from vision.tasks import GREEDY, Length, Reasoning, Sampling, Task
 
 MODEL = "moondream"
-_ALIASES = {"moondream2": MODEL, "moondream-2b": MODEL}  # what clients of other servers call it
 _TOKENS = 768  # of an answer, where a request does not say
 _MOST_REFERENCES = 64
 
@@ -89,7 +85,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         body = await bodies.read(request, CaptionBody)
         model = _model(body, Task.CAPTION)
         length = questions.checked_length(body.length, model, prompt="")
-        picture = await _picture(body.image_url, settings)
+        picture = await uploads.from_url(body.image_url, settings, param="image_url")
         asked = questions.caption(model, picture, settings, length=length, **_style(body.settings))
         return await _text(request, model, asked, "caption", stream=body.stream)
 
@@ -101,7 +97,9 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         if model != MODEL and (body.reasoning or body.spatial_refs or body.image_url is None):
             raise errors.TaskNotSupported(f"'{model}' answers plain questions about pictures only.", param="model")
         questions.check_question(body.question, settings, param="question")
-        picture = None if body.image_url is None else await _picture(body.image_url, settings)
+        picture = (
+            None if body.image_url is None else await uploads.from_url(body.image_url, settings, param="image_url")
+        )
         asked = questions.query(
             model,
             picture,
@@ -119,7 +117,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         body = await bodies.read(request, DetectBody)
         model = _model(body, Task.DETECT)
         questions.check_question(body.object, settings, param="object")
-        picture = await _picture(body.image_url, settings)
+        picture = await uploads.from_url(body.image_url, settings, param="image_url")
         asked = questions.detect(picture, body.object, max_objects=body.settings.max_objects)
         served = await asking.ask(desk, settings, request.receive, model, asked, param="object")
         return _answer(served, objects=[box._asdict() for box in served.outcome.boxes])
@@ -130,7 +128,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         body = await bodies.read(request, PointBody)
         model = _model(body, Task.POINT)
         questions.check_question(body.object, settings, param="object")
-        picture = await _picture(body.image_url, settings)
+        picture = await uploads.from_url(body.image_url, settings, param="image_url")
         references = _references(body.spatial_refs)
         asked = questions.point(picture, body.object, max_objects=body.settings.max_objects, spatial_refs=references)
         served = await asking.ask(desk, settings, request.receive, model, asked, param="object")
@@ -140,7 +138,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         param = "question" if called == "answer" else "image_url"
         if not stream:
             served = await asking.ask(desk, settings, request.receive, model, asked, param=param)
-            return _answer(served, **{called: served.outcome.text}, **_thoughts(served.outcome.reasoning))
+            return _answer(served, **{called: served.outcome.text}, **thoughts(served.outcome.reasoning))
         pieces = await asking.follow(desk, settings, request.receive, model, asked, param=param)
         return events.response(_chunks(pieces))
 
@@ -158,19 +156,15 @@ async def _chunks(pieces: AsyncGenerator[str | Served, None]) -> AsyncGenerator[
                 yield events.data({"chunk": piece, "completed": False, "request_id": request_id})
             else:
                 last = {"chunk": "", "completed": True, "request_id": request_id}
-                yield events.data({**last, **_whose(piece), **_thoughts(piece.outcome.reasoning)})
+                yield events.data({**last, **_whose(piece), **thoughts(piece.outcome.reasoning)})
     except errors.LookseeError as error:
         yield events.error(error)
         yield b"data: broken off\n\n"
 
 
 def _model(body: Body, task: Task) -> str:
-    name = _ALIASES.get(body.model, body.model)
+    name = ALIASES.get(body.model, body.model)
     return entry_for(name, task).name
-
-
-async def _picture(text: str, settings: Settings) -> Picture:
-    return await asyncio.to_thread(from_base64, text, image_limits(settings), param="image_url")
 
 
 def _style(style: Style) -> dict[str, Any]:
@@ -181,7 +175,8 @@ def _references(given: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ..
     return tuple(map(tuple, given))
 
 
-def _thoughts(reasoning: Reasoning | None) -> dict[str, Any]:
+def thoughts(reasoning: Reasoning | None) -> dict[str, Any]:
+    """The member that tells what was thought; none where nothing was."""
     if reasoning is None:
         return {}
     grounding = [

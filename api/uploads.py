@@ -80,6 +80,13 @@ def encoded(text: str, settings: Settings) -> Callable[[], Awaitable[Picture]]:
     return examined
 
 
+async def from_url(url: str, settings: Settings, *, param: str) -> Picture:
+    """The picture at a URL, which has to be a data URI. Raises InvalidRequest beside the errors of `examine`."""
+    if url[:8].lower().startswith(("http://", "https://")):
+        raise errors.InvalidRequest("Pictures are not fetched from other hosts; send a data URI.", param=param)
+    return await asyncio.to_thread(from_base64, url, image_limits(settings), param=param)
+
+
 async def decode(images: Sequence[str], field: str, settings: Settings) -> list[Upload]:
     """The pictures in a list of base64 texts or data URIs; their names are their places, `images.0` and so on.
 
@@ -87,7 +94,7 @@ async def decode(images: Sequence[str], field: str, settings: Settings) -> list[
     """
     if not images:
         raise errors.InvalidValue(f"Send at least one picture in '{field}'.", param=field)
-    _check_count(len(images), field, settings.max_files)
+    check_count(len(images), field, settings.max_files)
     limits = image_limits(settings)
 
     def decode_all() -> list[Upload]:
@@ -96,7 +103,8 @@ async def decode(images: Sequence[str], field: str, settings: Settings) -> list[
     return await asyncio.to_thread(decode_all)
 
 
-def _check_count(count: int, field: str, most: int) -> None:
+def check_count(count: int, field: str, most: int) -> None:
+    """Raises TooManyFiles."""
     if count > most:
         verb = "is" if most == 1 else "are"
         raise errors.TooManyFiles(f"The request has {count} pictures; at most {most} {verb} accepted.", param=field)
@@ -107,7 +115,7 @@ def _files(form: FormData, field: str, most: int) -> list[UploadFile]:
     if not files:
         number = "one file" if most == 1 else "at least one file"
         raise errors.InvalidValue(f"Send {number} in the form field '{field}'.", param=field)
-    _check_count(len(files), field, most)
+    check_count(len(files), field, most)
     return files
 
 
