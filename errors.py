@@ -44,6 +44,12 @@ class TaskNotSupported(LookseeError):
     status, code = 400, "task_not_supported"
 
 
+class UnsupportedParameter(LookseeError):
+    """A parameter that a dialect has elsewhere, that would change the answer, and that nothing here heeds."""
+
+    status, code = 400, "unsupported_parameter"
+
+
 class MissingKey(LookseeError):
     status, code = 401, "missing_key"
 
@@ -116,6 +122,12 @@ class UnknownModel(LookseeError):
 
 class PromptTooLong(LookseeError):
     status, code = 422, "prompt_too_long"
+
+
+class StructuredOutputFailed(LookseeError):
+    """The model did not write the JSON that was asked for. Not a 5xx: clients would ask again, and to no avail."""
+
+    status, code = 422, "structured_output_failed"
 
 
 class Overloaded(LookseeError):

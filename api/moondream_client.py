@@ -18,13 +18,12 @@ from api import asking, bodies, events, questions, uploads
 from api.context import REQUEST_ID
 from api.timing import server_timing
 from gateway.desk import Desk, Question, Served
-from models.catalog import CATALOG, entry_for
+from models.catalog import ALIASES, CATALOG, entry_for
 from settings import Settings
 from vision.images import Picture
 from vision.tasks import GREEDY, Length, Reasoning, Sampling, Task
 
 MODEL = "moondream"
-_ALIASES = {"moondream2": MODEL, "moondream-2b": MODEL}  # what clients of other servers call it
 _TOKENS = 768  # of an answer, where a request does not say
 _MOST_REFERENCES = 64
 _IMAGE = "a data URI, bare base64, or an address that LOOKSEE_IMAGE_URL_HOSTS allows"
@@ -141,7 +140,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         param = "question" if called == "answer" else "image_url"
         if not stream:
             served = await asking.ask(desk, settings, request.receive, model, asked, param=param)
-            return _answer(served, **{called: served.outcome.text}, **_thoughts(served.outcome.reasoning))
+            return _answer(served, **{called: served.outcome.text}, **thoughts(served.outcome.reasoning))
         pieces = await asking.follow(desk, settings, request.receive, model, asked, param=param)
         return events.response(_chunks(pieces))
 
@@ -159,14 +158,14 @@ async def _chunks(pieces: AsyncGenerator[str | Served, None]) -> AsyncGenerator[
                 yield events.data({"chunk": piece, "completed": False, "request_id": request_id})
             else:
                 last = {"chunk": "", "completed": True, "request_id": request_id}
-                yield events.data({**last, **_whose(piece), **_thoughts(piece.outcome.reasoning)})
+                yield events.data({**last, **_whose(piece), **thoughts(piece.outcome.reasoning)})
     except errors.LookseeError as error:
         yield events.error(error)
         yield b"data: broken off\n\n"
 
 
 def _model(body: Body, task: Task) -> str:
-    name = _ALIASES.get(body.model, body.model)
+    name = ALIASES.get(body.model, body.model)
     return entry_for(name, task).name
 
 
@@ -182,7 +181,8 @@ def _references(given: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ..
     return tuple(map(tuple, given))
 
 
-def _thoughts(reasoning: Reasoning | None) -> dict[str, Any]:
+def thoughts(reasoning: Reasoning | None) -> dict[str, Any]:
+    """The member that tells what was thought; none where nothing was."""
     if reasoning is None:
         return {}
     grounding = [

@@ -99,7 +99,7 @@ async def decode(images: Sequence[str], field: str, settings: Settings, receive:
     """
     if not images:
         raise errors.InvalidValue(f"Send at least one picture in '{field}'.", param=field)
-    _check_count(len(images), field, settings.max_files)
+    check_count(len(images), field, settings.max_files)
     work = _pictures({f"{field}.{number}": text for number, text in enumerate(images)}, field, settings)
     return await (unless_gone(receive, work) if any(map(is_address, images)) else work)
 
@@ -135,7 +135,8 @@ async def _picture(text: str, settings: Settings, param: str) -> Picture:
     return await asyncio.to_thread(examine, data, limits, param=param)
 
 
-def _check_count(count: int, field: str, most: int) -> None:
+def check_count(count: int, field: str, most: int) -> None:
+    """Raises TooManyFiles."""
     if count > most:
         verb = "is" if most == 1 else "are"
         raise errors.TooManyFiles(f"The request has {count} pictures; at most {most} {verb} accepted.", param=field)
@@ -146,7 +147,7 @@ def _files(form: FormData, field: str, most: int) -> list[UploadFile]:
     if not files:
         number = "one file" if most == 1 else "at least one file"
         raise errors.InvalidValue(f"Send {number} in the form field '{field}'.", param=field)
-    _check_count(len(files), field, most)
+    check_count(len(files), field, most)
     return files
 
 

@@ -111,6 +111,10 @@ CATALOG: dict[str, Entry] = {
 }
 
 
+# What clients of other servers call them; "moondream3-preview" is what the moondream package chats with by default.
+ALIASES = {"moondream2": "moondream", "moondream-2b": "moondream", "moondream3-preview": "moondream"}
+
+
 def entry(name: str) -> Entry:
     """The catalogue's entry. Raises UnknownModel, naming the choices."""
     if name not in CATALOG:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -44,6 +45,26 @@ def test_a_route_shows_what_it_takes_and_what_it_answers(path: str) -> None:
     else:
         schema = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
         assert schema["required"][0] == ("file" if path in UPLOADS else "images")
+
+
+def test_the_chat_shows_what_it_takes_and_what_it_answers() -> None:
+    path = "/v1/chat/completions"
+    operation = made()[path]["post"]
+    body = operation["requestBody"]["content"]["application/json"]
+    assert body["example"] == examples.REQUESTS[path]
+    assert {"model", "messages"} == set(body["schema"]["required"])
+    assert operation["responses"]["200"]["content"]["application/json"]["example"] == examples.ANSWERS[path]
+    answer = Doors().send(path, json=examples.REQUESTS[path])
+    assert answer.status_code == 200
+    assert set(content(answer)) == set(examples.ANSWERS[path])
+
+
+def test_bodies_refer_to_nothing_that_is_not_there() -> None:
+    found = document(Doors().app, {})
+    references = set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(found)))
+    assert references
+    for reference in references:
+        assert reference.removeprefix("#/components/schemas/") in found["components"]["schemas"], reference
 
 
 def test_uploads_name_the_models_that_can() -> None:
