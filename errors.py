@@ -76,6 +76,10 @@ class TooManyFiles(LookseeError):
     status, code = 413, "too_many_files"
 
 
+class TooManyItems(LookseeError):
+    status, code = 413, "too_many_items"
+
+
 class ImageTooLarge(LookseeError):
     status, code = 413, "image_too_large"
 

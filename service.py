@@ -62,8 +62,14 @@ class Gateway(LeanService):
         routes = [route for route in app.router.routes if _name(route) not in _LEFT_OUT]
         app.router.routes[:] = sorted(routes, key=lambda route: _name(route) != "http")
         timeout = _SETTINGS.request_timeout_seconds
-        longest = timeout + _UPLOAD_SECONDS
-        return Door(app, _gate(), max_body=_SETTINGS.max_request_bytes, timeout=timeout, longest=longest)
+        return Door(
+            app,
+            _gate(),
+            max_body=_SETTINGS.max_request_bytes,
+            timeout=timeout,
+            longest=timeout + _UPLOAD_SECONDS,
+            timeouts={"/v1/batch": _SETTINGS.batch_timeout_seconds},
+        )
 
 
 def _gate() -> Gate:

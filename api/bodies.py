@@ -26,5 +26,7 @@ async def read(request: Request, kind: type[BodyT]) -> BodyT:
 
 def described(kind: type[BaseModel]) -> dict[str, Any]:
     """The body for the document."""
-    content = {"application/json": {"schema": kind.model_json_schema()}}
+    # What a schema refers to stands in the document's own components: `api.document` puts it there.
+    schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+    content = {"application/json": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}

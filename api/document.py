@@ -47,13 +47,23 @@ def document(app: FastAPI, native: dict[str, Any]) -> dict[str, Any]:
                 succeeded["200"]["content"]["application/json"]["example"] = ANSWERS[path]
             if path in REQUESTS:
                 operation["requestBody"]["content"]["application/json"]["example"] = REQUESTS[path]
-    schemas = found.get("components", {}).get("schemas", {})
+    schemas = {**found.get("components", {}).get("schemas", {}), **_taken(paths)}
     kept = {name: schema for name, schema in schemas.items() if "ValidationError" not in name}
     return {
         **found,
         "paths": paths,
         "components": {**found.get("components", {}), "schemas": {**kept, "Error": _ERROR}},
     }
+
+
+def _taken(paths: dict[str, Any]) -> dict[str, Any]:
+    """The schemas that bodies brought along, taken out of them."""
+    taken: dict[str, Any] = {}
+    for item in paths.values():
+        for operation in item.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                taken |= content["schema"].pop("$defs", {})
+    return taken
 
 
 def _native(path: str, item: dict[str, Any], mounted: dict[str, Any]) -> dict[str, Any]:

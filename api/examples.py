@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 # A red square of 16 x 16 pixels.
@@ -48,6 +49,28 @@ _POINTS = {
     **_MOONDREAM,
 }
 
+_V1 = {"finish_reason": "stop", **_MOONDREAM}
+# The lines that answer the request below.
+BATCH = "".join(
+    json.dumps(line) + "\n"
+    for line in (
+        {"index": 1, "id": None, "status": 200, "answer": "red", **_V1},
+        {"index": 0, "id": "a.png", "status": 200, "caption": "a red square", **_V1},
+        {
+            "index": 2,
+            "id": "b.png",
+            "status": 400,
+            "error": {
+                "code": "empty_file",
+                "message": "The file is empty.",
+                "param": "image",
+                "request_id": "5f0c8e2d7b1a4c3d9e6f7a8b",
+            },
+        },
+        {"done": True, "succeeded": 2, "failed": 1},
+    )
+)
+
 REQUESTS: dict[str, dict[str, Any]] = {
     "/caption": {"image": PICTURE, "length": "normal"},
     "/query": {"image": PICTURE, "question": "What color is the square?"},
@@ -55,6 +78,14 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "/point": {"image": PICTURE, "object": "square"},
     "/caption_images": _SEVERAL,
     "/collective": _SEVERAL,
+    "/v1/batch": {
+        "images": {"square": PICTURE},
+        "items": [
+            {"id": "a.png", "image": "square"},
+            {"image": "square", "task": "query", "question": "What color is the square?"},
+            {"id": "b.png", "image": ""},
+        ],
+    },
 }
 ANSWERS: dict[str, dict[str, Any]] = {
     "/caption": _CAPTION,

@@ -158,7 +158,7 @@ async def _chunks(pieces: AsyncGenerator[str | Served, None]) -> AsyncGenerator[
                 yield events.data({"chunk": piece, "completed": False, "request_id": request_id})
             else:
                 last = {"chunk": "", "completed": True, "request_id": request_id}
-                yield events.data({**last, **_whose(piece), **_thoughts(piece.outcome.reasoning)})
+                yield events.data({**last, **whose(piece), **_thoughts(piece.outcome.reasoning)})
     except errors.LookseeError as error:
         yield events.error(error)
         yield b"data: broken off\n\n"
@@ -191,7 +191,7 @@ def _thoughts(reasoning: Reasoning | None) -> dict[str, Any]:
     return {"reasoning": {"text": reasoning.text, "grounding": grounding}}
 
 
-def _whose(served: Served) -> dict[str, Any]:
+def whose(served: Served) -> dict[str, Any]:
     return {
         "finish_reason": served.outcome.finish,
         "cache": served.cached,
@@ -202,5 +202,5 @@ def _whose(served: Served) -> dict[str, Any]:
 
 
 def _answer(served: Served, **own: Any) -> Response:
-    content = {"request_id": REQUEST_ID.get(), **own, **_whose(served)}
+    content = {"request_id": REQUEST_ID.get(), **own, **whose(served)}
     return JSONResponse(content, headers=server_timing([served]))

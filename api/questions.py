@@ -41,10 +41,18 @@ def caption(
     return _question(settings, [picture], Task.CAPTION, words, tokens, length=length, **how)
 
 
-def collective(model: str, pictures: Sequence[Picture], settings: Settings, *, prompt: str = "") -> Question:
-    """What the pictures show together."""
+def collective(
+    model: str,
+    pictures: Sequence[Picture],
+    settings: Settings,
+    *,
+    prompt: str = "",
+    max_new_tokens: int | None = None,
+    **how: Any,
+) -> Question:
+    """What the pictures show together; `how` are further fields of a Job."""
     words = prompts.collective(model, prompt)
-    return _question(settings, pictures, Task.COLLECTIVE, words, _COLLECTIVE_TOKENS)
+    return _question(settings, pictures, Task.COLLECTIVE, words, max_new_tokens or _COLLECTIVE_TOKENS, **how)
 
 
 def query(

@@ -39,6 +39,8 @@ PREFIXED = [
     ("LOOKSEE_MAX_QUEUE", "5", "max_queue", 5),
     ("LOOKSEE_MAX_REQUEST_BYTES", "4096", "max_request_bytes", 4096),
     ("LOOKSEE_MAX_FILES", "2", "max_files", 2),
+    ("LOOKSEE_MAX_BATCH_ITEMS", "50", "max_batch_items", 50),
+    ("LOOKSEE_BATCH_TIMEOUT_SECONDS", "900", "batch_timeout_seconds", 900.0),
     ("LOOKSEE_MAX_PIXELS", "900", "max_pixels", 900),
     ("LOOKSEE_MIN_SIDE", "9", "min_side", 9),
     ("LOOKSEE_MAX_PROMPT_CHARS", "10", "max_prompt_chars", 10),
