@@ -126,6 +126,16 @@ class RunnerFailed(LookseeError):
     status, code = 502, "runner_failed"
 
 
+class CloudFailed(LookseeError):
+    status, code = 502, "cloud_failed"
+
+
+class CloudKeyRefused(LookseeError):
+    """The vendor's 401: the operator's affair, not the caller's."""
+
+    status, code = 502, "cloud_key_refused"
+
+
 class ModelNotReady(LookseeError):
     status, code = 503, "model_not_ready"
 

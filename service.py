@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import gc
 import os
@@ -30,6 +31,7 @@ from api.ratelimit import RateLimit
 from cache.guarded import GuardedRedis
 from cache.lookaside import Lookaside
 from framework import LeanService, watch_closely, without_limits
+from gateway import cloud
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
 from models.catalog import CATALOG
@@ -102,6 +104,7 @@ class Looksee:
         logs.configure(_SETTINGS.log_format)
         gc.freeze()  # what is imported stays: the collector need not walk it again and again
         _DESK.runners = {name: RunnerClient(name, getattr(self, name)) for name in CATALOG}
+        _DESK.elsewhere = cloud.offered(_SETTINGS)
 
     @bentoml.api(route="/caption")
     async def caption(
@@ -240,6 +243,7 @@ class Looksee:
     @bentoml.on_shutdown
     async def close(self) -> None:
         await _REDIS.close()
+        await asyncio.gather(*(one.close() for one in _DESK.elsewhere.values()))
 
 
 async def _sent(ctx: bentoml.Context, work: Awaitable[Response]) -> Response:

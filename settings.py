@@ -118,6 +118,11 @@ class MoondreamSettings(_BoundByImageTokens):
     prefix_cache_bytes: NonNegativeInt = Field(
         2**30, description="memory for what the decoder made of the latest pictures; 0: nothing is kept"
     )
+    cloud_url: str = Field(
+        "https://api.moondream.ai/v1",
+        pattern=r"^https?://\S+$",
+        description="where `moondream-cloud` is, with MOONDREAM_CLOUD_API_KEY",
+    )
     cuda_graphs: bool = Field(
         False, description="replay decode steps as CUDA graphs, on a CUDA device; off until measured on one"
     )
@@ -151,6 +156,12 @@ class Settings(BaseSettings):
     client_keys: str = Field("", description="keys of clients, comma separated; empty: whoever reaches it may use it")
     moondream_api_key: str = Field(
         "", validation_alias="MOONDREAM_API_KEY", description="one more client key, as X-Moondream-Auth"
+    )
+    moondream_cloud_api_key: str = Field(
+        "",
+        validation_alias="MOONDREAM_CLOUD_API_KEY",
+        description="your key of Moondream's cloud: requests that name the model `moondream-cloud` are sent there; "
+        "empty: nothing is",
     )
     metrics_key: str = Field("", description="key that /metrics asks for; empty: open")
     requests_per_minute: NonNegativeInt = Field(

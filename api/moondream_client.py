@@ -22,6 +22,7 @@ from api.uploads import image_limits
 from gateway.desk import Desk, Question, Served
 from models.catalog import CATALOG, entry_for
 from settings import Settings
+from vision import prompts
 from vision.images import Picture, from_base64
 from vision.tasks import GREEDY, Length, Reasoning, Sampling, Task
 
@@ -98,7 +99,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         """`{"answer": ...}`, or with `stream` events `{"chunk": ...}`."""
         body = await bodies.read(request, QueryBody)
         model = _model(body, Task.QUERY)
-        if model != MODEL and (body.reasoning or body.spatial_refs or body.image_url is None):
+        if model not in prompts.MOONDREAMS and (body.reasoning or body.spatial_refs or body.image_url is None):
             raise errors.TaskNotSupported(f"'{model}' answers plain questions about pictures only.", param="model")
         questions.check_question(body.question, settings, param="question")
         picture = None if body.image_url is None else await _picture(body.image_url, settings)

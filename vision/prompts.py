@@ -16,7 +16,8 @@ COLLECTIVE = "Write one caption for all of the pictures together."
 YES_OR_NO = "Answer yes or no."
 
 CONTINUES = frozenset({"blip", "blip2"})
-LENGTHS: dict[str, tuple[Length, ...]] = {"moondream": ("short", "normal", "long")}  # others have one, normal
+MOONDREAMS = ("moondream", "moondream-cloud")
+LENGTHS: dict[str, tuple[Length, ...]] = dict.fromkeys(MOONDREAMS, ("short", "normal", "long"))  # others: normal
 
 
 def caption(model: str, prompt: str = "") -> str:

@@ -19,6 +19,7 @@ BARE = [
     ("PORT", "8080", "port", 8080),
     ("API_KEY", "s3cret", "api_key", "s3cret"),
     ("MOONDREAM_API_KEY", "m00n", "moondream_api_key", "m00n"),
+    ("MOONDREAM_CLOUD_API_KEY", "cl0ud", "moondream_cloud_api_key", "cl0ud"),
     ("REDIS_URL", "redis://r:1/2", "redis_url", "redis://r:1/2"),
     ("REDIS_HOST", "cache", "redis_host", "cache"),
     ("REDIS_PORT", "6380", "redis_port", 6380),
@@ -71,6 +72,7 @@ OWN: list[tuple[str, str, str, object]] = [
     ("moondream", "MAX_BATCH_IMAGE_TOKENS", "729", 729),
     ("moondream", "MAX_CROPS", "3", 3),
     ("moondream", "PREFIX_CACHE_BYTES", "0", 0),
+    ("moondream", "CLOUD_URL", "https://vendor/v1", "https://vendor/v1"),
     ("moondream", "CUDA_GRAPHS", "true", True),
 ]
 NESTED = [*((model, *shared) for model in MODELS for shared in SHARED), *OWN]
