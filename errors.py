@@ -88,6 +88,10 @@ class TooManyFiles(LookseeError):
     status, code = 413, "too_many_files"
 
 
+class TooManyItems(LookseeError):
+    status, code = 413, "too_many_items"
+
+
 class ImageTooLarge(LookseeError):
     status, code = 413, "image_too_large"
 
@@ -146,6 +150,16 @@ class NotOffered(LookseeError):
 
 class RunnerFailed(LookseeError):
     status, code = 502, "runner_failed"
+
+
+class CloudFailed(LookseeError):
+    status, code = 502, "cloud_failed"
+
+
+class CloudKeyRefused(LookseeError):
+    """The vendor's 401: the operator's affair, not the caller's."""
+
+    status, code = 502, "cloud_key_refused"
 
 
 class ModelNotReady(LookseeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import gc
 from collections.abc import Awaitable
@@ -26,6 +27,7 @@ from api.ratelimit import RateLimit
 from cache.guarded import GuardedRedis
 from cache.lookaside import Lookaside
 from framework import LeanService, unreported, watch_closely, without_limits
+from gateway import cloud
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
 from models.catalog import CATALOG
@@ -59,8 +61,14 @@ class Gateway(LeanService):
         routes = [route for route in app.router.routes if _name(route) not in _LEFT_OUT]
         app.router.routes[:] = sorted(routes, key=lambda route: _name(route) != "http")
         timeout = _SETTINGS.request_timeout_seconds
-        longest = timeout + _UPLOAD_SECONDS
-        return Door(app, _gate(), max_body=_SETTINGS.max_request_bytes, timeout=timeout, longest=longest)
+        return Door(
+            app,
+            _gate(),
+            max_body=_SETTINGS.max_request_bytes,
+            timeout=timeout,
+            longest=timeout + _UPLOAD_SECONDS,
+            timeouts={"/v1/batch": _SETTINGS.batch_timeout_seconds},
+        )
 
 
 def _gate() -> Gate:
@@ -93,6 +101,7 @@ class Looksee:
         logs.configure(_SETTINGS.log_format)
         gc.freeze()  # what is imported stays: the collector need not walk it again and again
         _DESK.runners = {name: _runner(name, getattr(self, name)) for name in CATALOG}
+        _DESK.elsewhere = cloud.offered(_SETTINGS)
 
     @bentoml.api(route="/caption")
     async def caption(
@@ -231,6 +240,7 @@ class Looksee:
     @bentoml.on_shutdown
     async def close(self) -> None:
         await _REDIS.close()
+        await asyncio.gather(*(one.close() for one in _DESK.elsewhere.values()))
 
 
 def _runner(name: str, proxy: Any) -> RunnerClient:

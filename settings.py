@@ -141,6 +141,11 @@ class MoondreamSettings(_BoundByImageTokens):
     prefix_cache_bytes: NonNegativeInt = Field(
         2**30, description="memory for what the decoder made of the latest pictures; 0: nothing is kept"
     )
+    cloud_url: str = Field(
+        "https://api.moondream.ai/v1",
+        pattern=r"^https?://\S+$",
+        description="where `moondream-cloud` is, with MOONDREAM_CLOUD_API_KEY",
+    )
     cuda_graphs: bool = Field(
         False, description="replay decode steps as CUDA graphs, on a CUDA device; off until measured on one"
     )
@@ -174,6 +179,12 @@ class Settings(BaseSettings):
     client_keys: Keys = Field("", description="keys of clients, comma separated; empty: whoever reaches it may use it")
     moondream_api_key: Keys = Field(
         "", validation_alias="MOONDREAM_API_KEY", description="one more client key, as X-Moondream-Auth"
+    )
+    moondream_cloud_api_key: str = Field(
+        "",
+        validation_alias="MOONDREAM_CLOUD_API_KEY",
+        description="your key of Moondream's cloud: requests that name the model `moondream-cloud` are sent there; "
+        "empty: nothing is",
     )
     metrics_key: Keys = Field("", description="key that /metrics asks for; empty: open")
     requests_per_minute: NonNegativeInt = Field(
@@ -213,12 +224,16 @@ class Settings(BaseSettings):
     request_timeout_seconds: PositiveFloat = Field(
         100, le=110, description="seconds until a request is answered 504; at most 110"
     )
+    batch_timeout_seconds: PositiveFloat = Field(
+        3600, description="seconds until what is left of a batch is answered 504, each item by itself"
+    )
     max_queue: PositiveInt = Field(256, description="jobs that wait for a model at most; then 429")
     max_file_bytes: PositiveInt = Field(
         10 * 2**20, validation_alias="MAX_CONTENT_LENGTH", description="bytes of one picture file"
     )
     max_request_bytes: PositiveInt = Field(64 * 2**20, description="bytes of one request")
     max_files: PositiveInt = Field(32, description="pictures in one request")
+    max_batch_items: PositiveInt = Field(4096, description="items of one batch")
     max_pixels: PositiveInt = Field(64_000_000, description="pixels of one picture")
     min_side: PositiveInt = Field(3, description="pixels of a picture's smallest side")
     max_prompt_chars: PositiveInt = Field(4000, description="characters of a prompt")

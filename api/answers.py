@@ -16,7 +16,7 @@ class Whose(BaseModel):
     cache: bool = Field(description="whether the cache had the answer")
     model: str
     revision: str
-    weights: Literal["sample", "hub", "local"]
+    weights: Literal["sample", "hub", "local", "cloud"]
 
 
 class Caption(Whose):

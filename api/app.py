@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 import errors
-from api import admin, captioning, forms, models, moondream_client, openai, pages, shape
+from api import admin, batch, captioning, forms, models, moondream_client, openai, pages, shape
 from gateway.desk import Desk
 from settings import Settings
 from version import VERSION
@@ -30,7 +30,7 @@ def build(desk: Desk, settings: Settings) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
-    for dialect in (captioning, forms, moondream_client, openai, models, admin, pages):
+    for dialect in (captioning, forms, moondream_client, openai, batch, models, admin, pages):
         app.include_router(dialect.router(desk, settings))
 
     @app.exception_handler(errors.LookseeError)

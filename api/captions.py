@@ -23,7 +23,7 @@ from vision.tags import tags
 
 logger = logging.getLogger("looksee.api")
 
-Weights = Literal["sample", "hub", "local"]
+Weights = Literal["sample", "hub", "local", "cloud"]
 FLAGGED = "whether the model said yes to the flag question; null when it was not understood or failed"
 EVALUATED = "whether the model was asked the flag question and answered"
 

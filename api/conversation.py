@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 import errors
 from api import questions, uploads
 from gateway.desk import Question
-from models.catalog import CATALOG
+from models.catalog import offers
 from settings import Settings
 from vision import prompts
 from vision.images import Picture
@@ -140,7 +140,7 @@ def question(
     """What is asked of `model`, which can take the conversation; `how` are further fields of a Job."""
     if model not in prompts.CHATS:
         words, picture = "\n".join(conversation.texts), (*pictures, None)[0]
-        if words and Task.QUERY in CATALOG[model].tasks:
+        if words and Task.QUERY in offers()[model].tasks:
             return questions.query(model, picture, words, settings, max_new_tokens=max_new_tokens, **how)
         assert picture is not None  # it was checked
         return questions.caption(model, picture, settings, prompt=words, max_new_tokens=max_new_tokens, **how)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -35,12 +35,22 @@ _GRACE = 2.0  # seconds after its deadline in which those at work on a request m
 class Door:
     """ASGI middleware around the whole gateway."""
 
-    def __init__(self, app: Starlette, gate: Gate, *, max_body: int, timeout: float, longest: float) -> None:
+    def __init__(
+        self,
+        app: Starlette,
+        gate: Gate,
+        *,
+        max_body: int,
+        timeout: float,
+        longest: float,
+        timeouts: Mapping[str, float] = {},
+    ) -> None:
         """`max_body`: bytes of a body, counted while they arrive. `timeout`: seconds from its arrival to the answer.
-        `longest`: seconds of a request, its upload too.
+        `longest`: seconds of a request, its upload too. `timeouts` are those of paths that have their own.
         """
         self.app, self._gate = app, gate
-        self._max_body, self._timeout, self._longest = max_body, timeout, longest
+        self._max_body, self._timeout, self._upload = max_body, timeout, longest - timeout
+        self._timeouts = timeouts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,16 +67,16 @@ class Door:
                 if not known:  # before it is counted: BentoML keeps metrics for every path it ever saw
                     raise paths.unknown(scope["path"])
                 await self._gate.admit(scope, headers, exchange.headers)
-                await self._serve(scope, exchange, self._checked(headers))
+                await self._serve(scope, exchange, self._checked(scope["path"], headers))
             except errors.LookseeError as refusal:
                 await exchange.answer(scope, refusal)
             finally:
                 path = scope["path"] if known else None
                 access.write(scope["method"], path, exchange.traffic, facts, time.perf_counter() - started)
 
-    def _checked(self, headers: Headers) -> Deadline:
+    def _checked(self, path: str, headers: Headers) -> Deadline:
         """The deadline of a request. Raises InvalidValue, InvalidRequest or RequestTooLarge for its headers."""
-        deadline = deadline_from(headers.get("x-request-timeout"), self._timeout)
+        deadline = deadline_from(headers.get("x-request-timeout"), self._allowed(path))
         if not headers.get("content-type", "").isascii():
             raise errors.InvalidRequest("The Content-Type header is malformed.")  # no parser has to guess at it
         length = headers.get("content-length", "0")
@@ -74,13 +84,17 @@ class Door:
             raise _too_large(self._max_body)
         return deadline
 
+    def _allowed(self, path: str) -> float:
+        return self._timeouts.get(path, self._timeout)
+
     async def _serve(self, scope: Scope, exchange: _Exchange, deadline: Deadline) -> None:
         DEADLINE.set(deadline)
         error: errors.LookseeError | None = None
         loop = asyncio.get_running_loop()
+        longest = self._allowed(scope["path"]) + self._upload
         try:
-            async with asyncio.timeout(self._longest) as clock:
-                end = loop.time() + self._longest
+            async with asyncio.timeout(longest) as clock:
+                end = loop.time() + longest
 
                 def arrived() -> None:
                     deadline.start()

@@ -16,7 +16,7 @@ from api import shape
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-def response(lines: AsyncGenerator[bytes, None]) -> Response:
+def response(lines: AsyncGenerator[bytes, None], *, media_type: str = "text/event-stream") -> Response:
     """An answer that sends `lines` as they come. A client that leaves closes them."""
 
     async def sent() -> AsyncIterator[bytes]:
@@ -24,7 +24,7 @@ def response(lines: AsyncGenerator[bytes, None]) -> Response:
             async for line in lines:
                 yield line
 
-    return StreamingResponse(sent(), media_type="text/event-stream", headers=_HEADERS)
+    return StreamingResponse(sent(), media_type=media_type, headers=_HEADERS)
 
 
 def data(content: dict[str, Any]) -> bytes:

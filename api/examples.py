@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 # A red square of 16 x 16 pixels.
@@ -67,6 +68,27 @@ _COMPLETION = {
     "revision": _WHOSE["revision"],
     "weights": "sample",
 }
+_V1 = {"finish_reason": "stop", **_MOONDREAM}
+# The lines that answer the request below.
+BATCH = "".join(
+    json.dumps(line) + "\n"
+    for line in (
+        {"index": 1, "id": None, "status": 200, "answer": "red", **_V1},
+        {"index": 0, "id": "a.png", "status": 200, "caption": "a red square", **_V1},
+        {
+            "index": 2,
+            "id": "b.png",
+            "status": 400,
+            "error": {
+                "code": "empty_file",
+                "message": "The file is empty.",
+                "param": "image",
+                "request_id": "5f0c8e2d7b1a4c3d9e6f7a8b",
+            },
+        },
+        {"done": True, "succeeded": 2, "failed": 1},
+    )
+)
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "/caption": {"image": PICTURE, "length": "normal"},
@@ -85,6 +107,14 @@ REQUESTS: dict[str, dict[str, Any]] = {
                     {"type": "image_url", "image_url": {"url": PICTURE}},
                 ],
             }
+        ],
+    },
+    "/v1/batch": {
+        "images": {"square": PICTURE},
+        "items": [
+            {"id": "a.png", "image": "square"},
+            {"image": "square", "task": "query", "question": "What color is the square?"},
+            {"id": "b.png", "image": ""},
         ],
     },
 }

@@ -20,6 +20,7 @@ from api.timing import server_timing
 from gateway.desk import Desk, Question, Served
 from models.catalog import ALIASES, CATALOG, entry_for
 from settings import Settings
+from vision import prompts
 from vision.images import Picture
 from vision.tasks import GREEDY, Length, Reasoning, Sampling, Task
 
@@ -98,7 +99,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         """`{"answer": ...}`, or with `stream` events `{"chunk": ...}`."""
         body = await bodies.read(request, QueryBody)
         model = _model(body, Task.QUERY)
-        if model != MODEL and (body.reasoning or body.spatial_refs or body.image_url is None):
+        if model not in prompts.MOONDREAMS and (body.reasoning or body.spatial_refs or body.image_url is None):
             raise errors.TaskNotSupported(f"'{model}' answers plain questions about pictures only.", param="model")
         questions.check_question(body.question, settings, param="question")
         picture = None if body.image_url is None else await _picture(body.image_url, settings, request)
@@ -158,7 +159,7 @@ async def _chunks(pieces: AsyncGenerator[str | Served, None]) -> AsyncGenerator[
                 yield events.data({"chunk": piece, "completed": False, "request_id": request_id})
             else:
                 last = {"chunk": "", "completed": True, "request_id": request_id}
-                yield events.data({**last, **_whose(piece), **thoughts(piece.outcome.reasoning)})
+                yield events.data({**last, **whose(piece), **thoughts(piece.outcome.reasoning)})
     except errors.LookseeError as error:
         yield events.error(error)
         yield b"data: broken off\n\n"
@@ -192,7 +193,7 @@ def thoughts(reasoning: Reasoning | None) -> dict[str, Any]:
     return {"reasoning": {"text": reasoning.text, "grounding": grounding}}
 
 
-def _whose(served: Served) -> dict[str, Any]:
+def whose(served: Served) -> dict[str, Any]:
     return {
         "finish_reason": served.outcome.finish,
         "cache": served.cached,
@@ -203,5 +204,5 @@ def _whose(served: Served) -> dict[str, Any]:
 
 
 def _answer(served: Served, **own: Any) -> Response:
-    content = {"request_id": REQUEST_ID.get(), **own, **_whose(served)}
+    content = {"request_id": REQUEST_ID.get(), **own, **whose(served)}
     return JSONResponse(content, headers=server_timing([served]))

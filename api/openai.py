@@ -23,9 +23,10 @@ from api.moondream_client import thoughts
 from api.structured import ResponseFormat
 from api.timing import server_timing
 from gateway.desk import Desk, Question, Served
-from models.catalog import ALIASES, CATALOG, entry
+from models.catalog import ALIASES, CATALOG, entry_for
 from settings import Settings
-from vision.tasks import GREEDY, Outcome, Sampling
+from vision import prompts
+from vision.tasks import GREEDY, Outcome, Sampling, Task
 
 _MOST_STOPS = 4
 _LONGEST_STOP = 256  # characters
@@ -112,7 +113,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         """A `chat.completion`, or with `stream` events of `chat.completion.chunk`s."""
         body = await bodies.read(request, Body)
         _refuse_unsupported(body)
-        model = entry(ALIASES.get(body.model, body.model)).name
+        model = entry_for(ALIASES.get(body.model, body.model), Task.CAPTION).name  # which all can write
         talk = conversation.read(body.messages, settings)
         conversation.check(talk, model)
         how: dict[str, Any] = {"max_new_tokens": body.new_tokens(settings), "stop": tuple(body.stop)}
@@ -156,7 +157,7 @@ def _refuse_unsupported(body: Body) -> None:
 
 
 def _check_reasoning(model: str, talk: Conversation) -> None:
-    if model != "moondream" or not talk.texts:
+    if model not in prompts.MOONDREAMS or not talk.texts:
         raise errors.TaskNotSupported("Only 'moondream' thinks first, and only about a question.", param="reasoning")
 
 

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import errors
 from gateway.desk import Question, Result
+from models.catalog import offers
 from settings import Settings
 from vision import prompts
 from vision.images import Picture
@@ -41,10 +42,18 @@ def caption(
     return _question(settings, [picture], Task.CAPTION, words, tokens, length=length, **how)
 
 
-def collective(model: str, pictures: Sequence[Picture], settings: Settings, *, prompt: str = "") -> Question:
-    """What the pictures show together."""
+def collective(
+    model: str,
+    pictures: Sequence[Picture],
+    settings: Settings,
+    *,
+    prompt: str = "",
+    max_new_tokens: int | None = None,
+    **how: Any,
+) -> Question:
+    """What the pictures show together; `how` are further fields of a Job."""
     words = prompts.collective(model, prompt)
-    return _question(settings, pictures, Task.COLLECTIVE, words, _COLLECTIVE_TOKENS)
+    return _question(settings, pictures, Task.COLLECTIVE, words, max_new_tokens or _COLLECTIVE_TOKENS, **how)
 
 
 def query(
@@ -120,7 +129,7 @@ def checked_length(length: str, model: str, *, prompt: str = "", param: str = "l
     if found is None:
         raise errors.InvalidValue(f"'{param}' must be one of: {', '.join(LENGTHS)}.", param=param)
     if found not in prompts.LENGTHS.get(model, ("normal",)):
-        able = ", ".join(name for name, lengths in prompts.LENGTHS.items() if found in lengths)
+        able = ", ".join(name for name in offers() if found in prompts.LENGTHS.get(name, ()))
         raise errors.TaskNotSupported(
             f"The model '{model}' has one length of caption: normal. These have '{found}': {able}.", param=param
         )

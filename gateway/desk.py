@@ -14,6 +14,7 @@ from prometheus_client import Counter
 import errors
 from cache import keys
 from cache.lookaside import Lookaside
+from gateway.cloud import Cloud
 from gateway.flight import Flight
 from gateway.runners import RunnerClient
 from gateway.telling import Listener, Telling
@@ -56,6 +57,7 @@ class Desk:
 
     def __init__(self, runners: Mapping[str, RunnerClient], cache: Lookaside) -> None:
         self.runners, self.cache = runners, cache
+        self.elsewhere: Mapping[str, Cloud] = {}  # models that are not ours
         self._flight: Flight[Result] = Flight()
         self._tellings: dict[Hashable, Telling] = {}
 
@@ -109,7 +111,7 @@ class Desk:
         for question in questions:
             entry_for(model, question.job.task)
         deadline = time.monotonic() + timeout
-        runner = self.runners[model]
+        runner = self.elsewhere[model] if model in self.elsewhere else self.runners[model]
         identity = await runner.identity()
         jobs = [question.job for question in questions]
         cache_keys = [

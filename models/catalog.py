@@ -10,15 +10,22 @@ from vision.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One model. `revision` is the full commit on the hub that `hub_id` is pinned to.
+class Offer:
+    """A model that can be asked, and for what."""
+
+    name: str
+    tasks: frozenset[Task]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Offer):
+    """A model of ours. `revision` is the full commit on the hub that `hub_id` is pinned to.
 
     `licence` is the publisher's word for it. `parameters` counts tied ones once; `hub_bytes` are the weights' files on
     the hub, which for the BLIPs are float32. `since` is the day from which transformers has the architecture, or of the
     release where it has not. `tokenizer` is its repository and commit where the checkpoint comes without its own.
     """
 
-    name: str
     title: str
     hub_id: str
     revision: str
@@ -27,7 +34,6 @@ class Entry:
     parameters: int
     hub_bytes: int
     since: date
-    tasks: frozenset[Task]
     tokenizer: tuple[str, str] | None = None
 
     @property
@@ -113,19 +119,21 @@ CATALOG: dict[str, Entry] = {
 
 # What clients of other servers call them; "moondream3-preview" is what the moondream package chats with by default.
 ALIASES = {"moondream2": "moondream", "moondream-2b": "moondream", "moondream3-preview": "moondream"}
+# Models that others serve and that may be asked from here: none, unless the gateway is told to (`gateway.cloud`).
+ELSEWHERE: dict[str, Offer] = {}
 
 
-def entry(name: str) -> Entry:
-    """The catalogue's entry. Raises UnknownModel, naming the choices."""
-    if name not in CATALOG:
-        raise errors.UnknownModel(f"There is no model '{name}'. Choose one of: {', '.join(CATALOG)}.", param="model")
-    return CATALOG[name]
+def offers() -> dict[str, Offer]:
+    """Every model that can be asked, by name."""
+    return {**CATALOG, **ELSEWHERE}
 
 
-def entry_for(name: str, task: Task) -> Entry:
-    """The entry of a model that can do `task`. Raises UnknownModel or TaskNotSupported, naming those that can."""
-    found = entry(name)
-    if task not in found.tasks:
-        able = ", ".join(other.name for other in CATALOG.values() if task in other.tasks)
+def entry_for(name: str, task: Task) -> Offer:
+    """The model of that name, which can do `task`. Raises UnknownModel or TaskNotSupported, naming those that can."""
+    known = offers()
+    if name not in known:
+        raise errors.UnknownModel(f"There is no model '{name}'. Choose one of: {', '.join(known)}.", param="model")
+    if task not in known[name].tasks:
+        able = ", ".join(other.name for other in known.values() if task in other.tasks)
         raise errors.TaskNotSupported(f"The model '{name}' has no task '{task}'. These have it: {able}.", param="model")
-    return found
+    return known[name]

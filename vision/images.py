@@ -23,6 +23,7 @@ Image.MAX_IMAGE_PIXELS = None
 ACCEPTED = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 # Many phones put a second picture behind a JPEG; Pillow calls such a file MPO.
 _FORMATS = {**{name: name for name in ACCEPTED}, "MPO": "JPEG"}
+_SIGNATURES = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
 PREPROCESSING = "1"  # part of every cache key: raise it when the same bytes would give other pixels
 _ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 lie on their side
 _DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[^;,]*)*;base64,", re.IGNORECASE)
@@ -57,7 +58,7 @@ def examine(data: bytes, limits: ImageLimits, *, param: str | None = None) -> Pi
         raise errors.EmptyFile("The file is empty.", param=param)
     if len(data) > limits.file_bytes:
         raise errors.FileTooLarge(f"The file has more than {mib(limits.file_bytes)}.", param=param)
-    if not _looks_accepted(data):
+    if media_type(data) is None:
         raise errors.UnsupportedImageType("The file is not a JPEG, PNG or WebP picture.", param=param)
     try:
         with Image.open(io.BytesIO(data), formats=tuple(ACCEPTED)) as image:
@@ -87,10 +88,12 @@ def mib(count: int) -> str:
     return f"{count / 2**20:.1f} MiB"
 
 
-def _looks_accepted(data: bytes) -> bool:
-    return data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or (
-        data[:4] == b"RIFF" and data[8:12] == b"WEBP"
-    )  # JPEG, PNG, WebP signatures
+def media_type(data: bytes) -> str | None:
+    """What the file's signature says that it is; None if that is nothing accepted here."""
+    for signature, found in _SIGNATURES:
+        if data.startswith(signature):
+            return found
+    return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
 
 
 def decode(data: bytes, *, param: str | None = None) -> Image.Image:

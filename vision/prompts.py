@@ -17,7 +17,8 @@ YES_OR_NO = "Answer yes or no."
 
 CONTINUES = frozenset({"blip", "blip2"})
 CHATS = frozenset({"gemma", "intern_vlm"})  # these know turns, several pictures, and what they are told about both
-LENGTHS: dict[str, tuple[Length, ...]] = {"moondream": ("short", "normal", "long")}  # others have one, normal
+MOONDREAMS = ("moondream", "moondream-cloud")
+LENGTHS: dict[str, tuple[Length, ...]] = dict.fromkeys(MOONDREAMS, ("short", "normal", "long"))  # others: normal
 
 
 def caption(model: str, prompt: str = "") -> str:

@@ -161,10 +161,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which weights answer. `fingerprint` changes whenever an answer could; None while it is not known yet."""
+    """Which weights answer, `cloud` for others than ours. `fingerprint` changes whenever an answer could; None while it
+    is not known, as it never is for others.
+    """
 
     model: str
-    weights: Literal["sample", "hub", "local"]
+    weights: Literal["sample", "hub", "local", "cloud"]
     revision: str
     fingerprint: str | None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -57,11 +57,16 @@ def test_it_runs_from_its_start_and_only_once(monkeypatch: pytest.MonkeyPatch) -
 
 
 def behind(
-    handler: Callable[[Request], Any], *, timeout: float = 5, longest: float = 30, body: list[Any] | None = None
+    handler: Callable[[Request], Any],
+    *,
+    timeout: float = 5,
+    longest: float = 30,
+    body: list[Any] | None = None,
+    timeouts: Mapping[str, float] = {},
 ) -> Callable[..., httpx.Response]:
     """Requests to a handler behind the door. Of `body` a number is a pause in the upload, in seconds."""
     app = Starlette(routes=[Route("/ask", handler, methods=["GET", "POST"])])
-    door = Door(app, Gate(Keys([]), Keys([])), max_body=1000, timeout=timeout, longest=longest)
+    door = Door(app, Gate(Keys([]), Keys([])), max_body=1000, timeout=timeout, longest=longest, timeouts=timeouts)
 
     async def parts() -> Any:
         for part in body or [b"x"]:
@@ -128,6 +133,20 @@ def test_who_does_not_keep_it_is_stopped_by_the_door(monkeypatch: pytest.MonkeyP
     assert error(behind(hangs)(X_Request_Timeout="0.05"))[:2] == (504, "deadline_exceeded")
     assert error(behind(hangs, timeout=0.05)())[:2] == (504, "deadline_exceeded")
     assert stopped == [True, True]
+
+
+def test_a_path_may_have_a_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.door, "_GRACE", 0.05)
+
+    async def slowly(request: Request) -> Response:
+        await request.body()
+        await asyncio.sleep(0.3)
+        return await says_its_time(request)
+
+    assert error(behind(slowly, timeout=0.05, longest=0.1)())[:2] == (504, "deadline_exceeded")
+    answer = behind(slowly, timeout=0.05, longest=0.1, timeouts={"/ask": 50})()
+    assert 40 < float(answer.text) <= 50
+    assert error(behind(slowly, timeout=50, longest=60, timeouts={"/ask": 0.05})())[:2] == (504, "deadline_exceeded")
 
 
 def test_an_upload_that_never_ends_is_stopped_all_the_same() -> None:

@@ -84,6 +84,29 @@ def test_what_takes_a_clients_key_says_so() -> None:
         assert all("security" not in operation for operation in paths[path].values())
 
 
+def test_a_batch_shows_lines_and_refers_to_what_is_there() -> None:
+    paths = made()
+    operation = paths["/v1/batch"]["post"]
+    assert operation["requestBody"]["content"]["application/json"]["example"] == examples.REQUESTS["/v1/batch"]
+    answered = Doors().send("/v1/batch", json=examples.REQUESTS["/v1/batch"])
+    assert answered.headers["content-type"] in operation["responses"]["200"]["content"]
+    by_index = [
+        {line.get("index"): line for line in map(json.loads, text.splitlines())}
+        for text in (answered.text, examples.BATCH)
+    ]
+    found, shown = ({index: (set(line), line.get("status")) for index, line in each.items()} for each in by_index)
+    assert found == shown
+
+
+def test_what_is_referred_to_is_there() -> None:
+    described = document(Doors().app, {})
+    text = json.dumps(described)
+    assert "$defs" not in text
+    schemas = described["components"]["schemas"]
+    assert {"Item", "Style"} <= set(schemas)
+    assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) <= set(schemas)
+
+
 def test_every_example_has_a_route() -> None:
     assert set(examples.REQUESTS) | set(examples.ANSWERS) <= set(made())
 

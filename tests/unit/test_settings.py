@@ -19,6 +19,7 @@ BARE = [
     ("PORT", "8080", "port", 8080),
     ("API_KEY", "s3cret", "api_key", "s3cret"),
     ("MOONDREAM_API_KEY", "m00n", "moondream_api_key", "m00n"),
+    ("MOONDREAM_CLOUD_API_KEY", "cl0ud", "moondream_cloud_api_key", "cl0ud"),
     ("REDIS_URL", "redis://r:1/2", "redis_url", "redis://r:1/2"),
     ("REDIS_HOST", "cache", "redis_host", "cache"),
     ("REDIS_PORT", "6380", "redis_port", 6380),
@@ -39,6 +40,8 @@ PREFIXED = [
     ("LOOKSEE_MAX_QUEUE", "5", "max_queue", 5),
     ("LOOKSEE_MAX_REQUEST_BYTES", "4096", "max_request_bytes", 4096),
     ("LOOKSEE_MAX_FILES", "2", "max_files", 2),
+    ("LOOKSEE_MAX_BATCH_ITEMS", "50", "max_batch_items", 50),
+    ("LOOKSEE_BATCH_TIMEOUT_SECONDS", "900", "batch_timeout_seconds", 900.0),
     ("LOOKSEE_MAX_PIXELS", "900", "max_pixels", 900),
     ("LOOKSEE_MIN_SIDE", "9", "min_side", 9),
     ("LOOKSEE_MAX_PROMPT_CHARS", "10", "max_prompt_chars", 10),
@@ -72,6 +75,7 @@ OWN: list[tuple[str, str, str, object]] = [
     ("moondream", "MAX_BATCH_IMAGE_TOKENS", "729", 729),
     ("moondream", "MAX_CROPS", "3", 3),
     ("moondream", "PREFIX_CACHE_BYTES", "0", 0),
+    ("moondream", "CLOUD_URL", "https://vendor/v1", "https://vendor/v1"),
     ("moondream", "CUDA_GRAPHS", "true", True),
 ]
 NESTED = [*((model, *shared) for model in MODELS for shared in SHARED), *OWN]
