@@ -68,6 +68,7 @@ class Gateway(LeanService):
             timeout=timeout,
             longest=timeout + _UPLOAD_SECONDS,
             timeouts={"/v1/batch": _SETTINGS.batch_timeout_seconds},
+            no_forms={method.route for method in self.apis.values()},
         )
 
 

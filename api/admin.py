@@ -62,12 +62,12 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         return {"models": described, "capacity": settings.model_capacity}
 
     @routes.post(f"/models/{paths.MODEL}/load", summary="Load a model's weights")
-    async def load(name: str) -> dict[str, Any]:
+    async def load(name: paths.Name) -> dict[str, Any]:
         """Answers when they are loaded; 503 when that takes too long. Other models may be released for it."""
         return _described(await desk.runners[name].load(timeout=time_left(settings)))
 
     @routes.post(f"/models/{paths.MODEL}/unload", summary="Release a model's weights")
-    async def unload(name: str) -> dict[str, Any]:
+    async def unload(name: paths.Name) -> dict[str, Any]:
         """Waits for the requests it is at work on; 503 when they take too long. The next request loads it again."""
         return _described(await desk.runners[name].unload(timeout=time_left(settings)))
 

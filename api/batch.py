@@ -37,11 +37,18 @@ class _Lines(Response):
     media_type = _LINES
 
 
+def _tolerant(schema: dict[str, Any]) -> None:
+    schema["items"] = {"anyOf": [schema["items"], {}]}
+
+
 class Batch(Wish):
     """Items, and what holds for all of them that do not say otherwise."""
 
     images: dict[str, str] = Field({}, description="pictures that items refer to by name, so that each is sent once")
-    items: list[Item] = Field(description="each by itself: one that is wrong or fails spoils no other")
+    items: list[Item] = Field(
+        description="each by itself: one that is wrong or fails spoils no other, so anything may stand here",
+        json_schema_extra=_tolerant,
+    )
 
 
 def router(desk: Desk, settings: Settings) -> APIRouter:
@@ -97,7 +104,7 @@ def _understood(content: bytes, bounded: type[Batch], most: int) -> tuple[Batch,
     Raises InvalidRequest, InvalidValue or TooManyItems for a body that is no batch.
     """
     try:
-        return bounded.model_validate_json(content), {}
+        return bounded.model_validate_json(content, strict=True), {}
     except ValidationError as error:
         if error.error_count() > most * len(Item.model_fields):  # members that nobody knows, by the million
             raise errors.InvalidRequest("The body is not a batch.") from None
@@ -114,8 +121,8 @@ def _understood(content: bytes, bounded: type[Batch], most: int) -> tuple[Batch,
                 raise errors.TooManyItems(f"The batch has more than {most} {what}.", param=what)
             case _:
                 raise shape.of_validation([problem])
-    body = _Tolerant.model_validate_json(content)
-    names = iter(_Names.model_validate_json(content).items)
+    body = _Tolerant.model_validate_json(content, strict=True)
+    names = iter(_Names.model_validate_json(content, strict=True).items)
     by_place = {place: next(names).id for place in range(len(body.items) + len(bad)) if place not in nameless}
     return body, {place: (by_place.get(place), error) for place, error in bad.items()}
 

@@ -5,14 +5,19 @@ A body holds pictures as base64 and may be large: pydantic reads it into a recor
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 from starlette.requests import Request
 
 from api import shape
 
 _SCHEMA = "#/components/schemas/{model}"
+
+# JSON has one kind of number: 5.0 is an integer as well, though neither true nor "5" is.
+Integer = Annotated[
+    int, BeforeValidator(lambda value: int(value) if isinstance(value, float) and value.is_integer() else value)
+]
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
@@ -21,7 +26,7 @@ async def read(request: Request, kind: type[BodyT]) -> BodyT:
     """The request's body. Raises InvalidRequest and InvalidValue."""
     body = await request.body()
     try:
-        return kind.model_validate_json(body)
+        return kind.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise shape.of_validation(error.errors(include_input=False, include_url=False)) from error
 

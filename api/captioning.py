@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api import captions, collective, uploads
+from api import captions, collective, schemas, uploads
 from api.order import checked
 from gateway.desk import Desk
 from models.catalog import CATALOG
@@ -25,6 +25,7 @@ _FILES = {
                     "properties": {
                         "images": {
                             "type": "array",
+                            "minItems": 1,
                             "items": {"type": "string", "format": "binary"},
                             "description": "JPEG, PNG or WebP files",
                         }
@@ -38,7 +39,7 @@ _FILES = {
 
 def _models(task: Task, example: str) -> Any:
     able = ", ".join(entry.name for entry in CATALOG.values() if task in entry.tasks)
-    return Query(description=f"one of: {able}", examples=[example])
+    return Query(description=f"one of: {able}", examples=[example], json_schema_extra=schemas.able(task))
 
 
 CaptionPrompt = Annotated[

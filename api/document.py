@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api import bodies
+from api import bodies, forms, native, schemas
 from api.examples import ANSWERS, REQUESTS
 from api.gate import takes_client_keys
 
@@ -39,10 +39,10 @@ _DEFAULT = {
 _KEY = {"type": "http", "scheme": "bearer", "description": "a client key, where LOOKSEE_CLIENT_KEYS is set"}
 
 
-def document(app: FastAPI, native: dict[str, Any]) -> dict[str, Any]:
-    """OpenAPI 3.1 of `app`'s routes and of `native`, the paths that BentoML describes."""
+def document(app: FastAPI, methods: dict[str, Any]) -> dict[str, Any]:
+    """OpenAPI 3.1 of `app`'s routes and of `methods`, the paths that BentoML describes."""
     found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-    paths = {**found["paths"], **{path: _native(path, item, found["paths"]) for path, item in native.items()}}
+    paths = {**found["paths"], **{path: _native(path, item, found["paths"]) for path, item in methods.items()}}
     for path, item in paths.items():
         for operation in item.values():
             succeeded = {
@@ -68,10 +68,26 @@ def document(app: FastAPI, native: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _body(path: str) -> dict[str, Any]:
+    """What a native method takes: what its form takes, and the picture."""
+    if path in native.BODIES:
+        return native.BODIES[path].model_json_schema()
+    schema = forms.FORMS[path].model_json_schema()
+    image = {"type": "string", "description": "base64, a data URI, or an address that is allowed", **schemas.PICTURE}
+    return {
+        **schema,
+        "required": ["image", *schema.get("required", ())],
+        "properties": {"image": image, **schema["properties"]},
+    }
+
+
 def _native(path: str, item: dict[str, Any], mounted: dict[str, Any]) -> dict[str, Any]:
-    """BentoML sees neither a method's query parameters nor its answer: they are those of the form at `/upload`."""
+    """BentoML sees neither a method's query parameters nor its answer, nor what may be null: all of it is as the form
+    at `/upload` has it.
+    """
     twin = mounted.get(f"/upload{path}", {}).get("post", {})
     shared = {name: deepcopy(twin[name]) for name in ("parameters", "responses") if name in twin}
+    shared["requestBody"] = {"required": True, "content": {"application/json": {"schema": _body(path)}}}
     return {
         method: {**operation, **shared, "tags": ["native"], "summary": operation.get("description", "")}
         for method, operation in item.items()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -44,13 +44,15 @@ class Door:
         timeout: float,
         longest: float,
         timeouts: Mapping[str, float] = {},
+        no_forms: Container[str] = (),
     ) -> None:
         """`max_body`: bytes of a body, counted while they arrive. `timeout`: seconds from its arrival to the answer.
         `longest`: seconds of a request, its upload too. `timeouts` are those of paths that have their own.
+        `no_forms`: paths of BentoML's methods, which takes any form for one of its own and fails on others.
         """
         self.app, self._gate = app, gate
         self._max_body, self._timeout, self._upload = max_body, timeout, longest - timeout
-        self._timeouts = timeouts
+        self._timeouts, self._no_forms = timeouts, no_forms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -79,6 +81,8 @@ class Door:
         deadline = deadline_from(headers.get("x-request-timeout"), self._allowed(path))
         if not headers.get("content-type", "").isascii():
             raise errors.InvalidRequest("The Content-Type header is malformed.")  # no parser has to guess at it
+        if path in self._no_forms and headers.get("content-type", "").lower().startswith("multipart/"):
+            raise errors.UnsupportedMediaType("Send JSON here, not a form.")
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and (len(length) > _LONGEST_LENGTH or int(length) > self._max_body):
             raise _too_large(self._max_body)

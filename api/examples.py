@@ -68,6 +68,7 @@ _COMPLETION = {
     "revision": _WHOSE["revision"],
     "weights": "sample",
 }
+_ID = "5f0c8e2d7b1a4c3d9e6f7a8b"
 _V1 = {"finish_reason": "stop", **_MOONDREAM}
 # The lines that answer the request below.
 BATCH = "".join(
@@ -83,7 +84,7 @@ BATCH = "".join(
                 "code": "empty_file",
                 "message": "The file is empty.",
                 "param": "image",
-                "request_id": "5f0c8e2d7b1a4c3d9e6f7a8b",
+                "request_id": _ID,
             },
         },
         {"done": True, "succeeded": 2, "failed": 1},
@@ -97,6 +98,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "/point": {"image": PICTURE, "object": "square"},
     "/caption_images": _SEVERAL,
     "/collective": _SEVERAL,
+    "/v1/caption": {"image_url": PICTURE, "length": "normal"},
+    "/v1/query": {"image_url": PICTURE, "question": "What color is the square?"},
+    "/v1/detect": {"image_url": PICTURE, "object": "square"},
+    "/v1/point": {"image_url": PICTURE, "object": "square"},
     "/v1/chat/completions": {
         "model": "gemma",
         "messages": [
@@ -119,6 +124,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
     },
 }
 ANSWERS: dict[str, dict[str, Any]] = {
+    "/v1/caption": {"request_id": _ID, "caption": "a red square", **_V1},
+    "/v1/query": {"request_id": _ID, "answer": "red", **_V1},
+    "/v1/detect": {"request_id": _ID, "objects": [{"x_min": 0.25, "y_min": 0.25, "x_max": 0.75, "y_max": 0.75}], **_V1},
+    "/v1/point": {"request_id": _ID, "points": [{"x": 0.5, "y": 0.5}], **_V1},
     "/caption": _CAPTION,
     "/query": _ANSWER,
     "/detect": _DETECTIONS,

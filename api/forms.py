@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
-from api import answers, moondream, shape, uploads
+from api import answers, moondream, schemas, shape, uploads
 from api.places import BoxView, PointView
 from api.questions import LENGTHS, MAX_OBJECTS, MOST_OBJECTS
 from gateway.desk import Desk
@@ -27,16 +27,24 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 
 def _model(task: Task) -> Any:
     able = ", ".join(entry.name for entry in CATALOG.values() if task in entry.tasks)
-    return Field(moondream.MODEL, description=f"one of: {able}")
+    return Field(moondream.MODEL, description=f"one of: {able}", json_schema_extra=schemas.able(task))
 
 
-_NEW_TOKENS = Field(None, description="new tokens of the answer at most")
+_NEW_TOKENS = Field(
+    None,
+    description="new tokens of the answer at most; LOOKSEE_MAX_NEW_TOKENS bounds it",
+    json_schema_extra=schemas.at_most(Settings.model_fields["max_new_tokens"].default),
+)
 
 
 class CaptionForm(BaseModel):
     """The fields beside the file."""
 
-    length: str = Field("normal", description=f"one of: {', '.join(LENGTHS)}; models but moondream have one, normal")
+    length: str = Field(
+        "normal",
+        description=f"one of: {', '.join(LENGTHS)}; models but moondream have one, normal",
+        json_schema_extra={"enum": list(LENGTHS)},
+    )
     model: str = _model(Task.CAPTION)
     prompt: str = Field("", description="blip, blip2: text that the caption continues; the others: an instruction")
     max_new_tokens: int | None = _NEW_TOKENS
@@ -45,7 +53,7 @@ class CaptionForm(BaseModel):
 class QueryForm(BaseModel):
     """The fields beside the file."""
 
-    question: str = Field(examples=["What color is the square?"])
+    question: str = Field(examples=["What color is the square?"], json_schema_extra=schemas.WORDS)
     model: str = _model(Task.QUERY)
     max_new_tokens: int | None = _NEW_TOKENS
 
@@ -53,9 +61,24 @@ class QueryForm(BaseModel):
 class FindForm(BaseModel):
     """The fields beside the file."""
 
-    object: str = Field(description="what is to be found, in a word or a few", examples=["square"])
+    object: str = Field(
+        description="what is to be found, in a word or a few", examples=["square"], json_schema_extra=schemas.WORDS
+    )
     model: str = _model(Task.DETECT)
-    max_objects: int | None = Field(None, description=f"at most as many, 1 to {MOST_OBJECTS}; else {MAX_OBJECTS}")
+    max_objects: int | None = Field(
+        None,
+        description=f"at most as many, 1 to {MOST_OBJECTS}; else {MAX_OBJECTS}",
+        json_schema_extra=schemas.at_most(MOST_OBJECTS),
+    )
+
+
+# By the last part of the route's path; the native methods take the same beside their picture.
+FORMS: dict[str, type[BaseModel]] = {
+    "/caption": CaptionForm,
+    "/query": QueryForm,
+    "/detect": FindForm,
+    "/point": FindForm,
+}
 
 
 def router(desk: Desk, settings: Settings) -> APIRouter:
@@ -122,6 +145,11 @@ def _filled(form: type[FormT], fields: Mapping[str, Any]) -> dict[str, Any]:
 def _described(form: type[BaseModel]) -> dict[str, Any]:
     """A form with its file, for the document."""
     schema = form.model_json_schema()
+    for field in schema["properties"].values():  # a form has no null: what is not given is left out
+        for kind in field.pop("anyOf", []):
+            field |= kind if kind["type"] != "null" else {}
+        if field.get("default", "") is None:
+            del field["default"]
     described = {
         "type": "object",
         "required": ["file", *schema.get("required", ())],

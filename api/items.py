@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import errors
 from api import questions, uploads
 from api.asking import ask
+from api.bodies import Integer
 from api.moondream_client import whose
 from departure import Receive
 from gateway.desk import Desk, Question
@@ -43,11 +44,11 @@ class Wish(BaseModel):
     length: Length = Field("normal", description="caption; short and long are Moondream's")
     question: str = Field("", description="query")
     object: str = Field("", description="detect, point: what is to be found, in a word or a few")
-    max_objects: int | None = Field(None, description="detect, point")
-    max_tokens: int | None = Field(None, description="of a text: new tokens at most")
+    max_objects: Integer | None = Field(None, description="detect, point")
+    max_tokens: Integer | None = Field(None, description="of a text: new tokens at most")
     temperature: float = Field(0.0, ge=0, le=2, description="of a text; 0: the likeliest word each time")
     top_p: float = Field(1.0, gt=0, le=1, description="with a temperature: of the likeliest words, so much in all")
-    seed: int | None = Field(
+    seed: Integer | None = Field(
         None, ge=-(2**63), lt=2**63, description="with a temperature: makes the answer one that can be had again"
     )
 
@@ -55,7 +56,7 @@ class Wish(BaseModel):
 class Item(Wish):
     """One question about one picture; for the task `collective` about several."""
 
-    id: str | int | None = Field(None, description="comes back with the answer; a file's name, for example")
+    id: str | Integer | None = Field(None, description="comes back with the answer; a file's name, for example")
     image: str | None = Field(None, description="a name in the batch's `images`, or base64, bare or as a data URI")
     images: list[str] | None = Field(None, description="collective: several such, in their order")
 

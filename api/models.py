@@ -53,7 +53,7 @@ def router(_: Desk, settings: Settings) -> APIRouter:
         return Models(data=[_model(entry, settings) for entry in CATALOG.values()])
 
     @routes.get(f"/{paths.MODEL}", summary="One model")
-    async def one(name: str) -> Model:
+    async def one(name: paths.Name) -> Model:
         return _model(CATALOG[name], settings)
 
     return routes

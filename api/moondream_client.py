@@ -10,15 +10,16 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from starlette.responses import JSONResponse, Response
 
 import errors
-from api import asking, bodies, events, questions, uploads
+from api import asking, bodies, events, questions, schemas, uploads
+from api.bodies import Integer
 from api.context import REQUEST_ID
 from api.timing import server_timing
 from gateway.desk import Desk, Question, Served
-from models.catalog import ALIASES, CATALOG, entry_for
+from models.catalog import ALIASES, entry_for
 from settings import Settings
 from vision import prompts
 from vision.images import Picture
@@ -29,7 +30,14 @@ _TOKENS = 768  # of an answer, where a request does not say
 _MOST_REFERENCES = 64
 _IMAGE = "a data URI, bare base64, or an address that LOOKSEE_IMAGE_URL_HOSTS allows"
 
-Reference = Annotated[list[float], Field(min_length=2, max_length=4)]
+_PART = {"type": "number", "minimum": 0, "maximum": 1}
+Reference = Annotated[
+    list[float],
+    Field(min_length=2, max_length=4),
+    WithJsonSchema(
+        {"anyOf": [{"type": "array", "items": _PART, "minItems": size, "maxItems": size} for size in (2, 4)]}
+    ),
+]
 
 
 class Style(BaseModel):
@@ -37,8 +45,8 @@ class Style(BaseModel):
 
     temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest word each time")
     top_p: float = Field(0.3, ge=0, le=1, description="with a temperature: of the likeliest words, so much in all")
-    max_tokens: int | None = Field(None, ge=1, description=f"new tokens at most; {_TOKENS} if not given")
-    max_objects: int = Field(
+    max_tokens: Integer | None = Field(None, ge=1, description=f"new tokens at most; {_TOKENS} if not given")
+    max_objects: Integer = Field(
         questions.MAX_OBJECTS, ge=1, le=questions.MOST_OBJECTS, description="boxes or points at most"
     )
 
@@ -51,19 +59,28 @@ class Body(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    model: str = Field(MODEL, description=f"one of: {', '.join(CATALOG)}, as far as it can do what is asked")
+    model: str
     settings: Style = Style()
 
 
+def _one_of(task: Task) -> Any:
+    known = schemas.able(task)
+    return Field(MODEL, description=f"one of: {', '.join(known['enum'])}", json_schema_extra=known)
+
+
 class CaptionBody(Body):
-    image_url: str = Field(description=_IMAGE)
+    model: str = _one_of(Task.CAPTION)
+    image_url: str = Field(description=_IMAGE, json_schema_extra=schemas.PICTURE)
     length: Length = "normal"
     stream: bool = False
 
 
 class QueryBody(Body):
-    question: str
-    image_url: str | None = Field(None, description=f"{_IMAGE}; without one the question stands alone")
+    model: str = _one_of(Task.QUERY)
+    question: str = Field(json_schema_extra=schemas.WORDS)
+    image_url: str | None = Field(
+        None, description=f"{_IMAGE}; without one the question stands alone", json_schema_extra=schemas.PICTURE
+    )
     stream: bool = False
     reasoning: bool = Field(False, description="think first; the thoughts, and places in them, are told too")
     spatial_refs: list[Reference] = Field(
@@ -72,8 +89,9 @@ class QueryBody(Body):
 
 
 class DetectBody(Body):
-    image_url: str = Field(description=_IMAGE)
-    object: str = Field(description="what is to be found, in a word or a few")
+    model: str = _one_of(Task.DETECT)
+    image_url: str = Field(description=_IMAGE, json_schema_extra=schemas.PICTURE)
+    object: str = Field(description="what is to be found, in a word or a few", json_schema_extra=schemas.WORDS)
 
 
 class PointBody(DetectBody):
@@ -84,7 +102,9 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
     """The routes, bound to a desk."""
     routes = APIRouter(prefix="/v1", tags=["moondream"])
 
-    @routes.post("/caption", summary="A caption", openapi_extra=bodies.described(CaptionBody))
+    @routes.post(
+        "/caption", summary="A caption", responses=events.DESCRIBED, openapi_extra=bodies.described(CaptionBody)
+    )
     async def caption(request: Request) -> Response:
         """`{"caption": ...}`, or with `stream` events `{"chunk": ...}`."""
         body = await bodies.read(request, CaptionBody)
@@ -94,7 +114,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         asked = questions.caption(model, picture, settings, length=length, **_style(body.settings))
         return await _text(request, model, asked, "caption", stream=body.stream)
 
-    @routes.post("/query", summary="An answer", openapi_extra=bodies.described(QueryBody))
+    @routes.post("/query", summary="An answer", responses=events.DESCRIBED, openapi_extra=bodies.described(QueryBody))
     async def query(request: Request) -> Response:
         """`{"answer": ...}`, or with `stream` events `{"chunk": ...}`."""
         body = await bodies.read(request, QueryBody)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
-from pydantic import FailFast
+from pydantic import BaseModel, FailFast, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 import errors
-from api import captions, collective, order, places, shape, uploads
+from api import captions, collective, order, places, schemas, shape, uploads
 from api.places import BoxView, PointView
 from departure import Receive
 from gateway.desk import Desk
@@ -23,6 +23,27 @@ from vision.tasks import Task
 
 # The first element that is no text ends the reading: pydantic would describe each of millions.
 Images = Annotated[list[str], FailFast()]
+
+
+class Several(BaseModel):
+    """What the native methods for several pictures take, for the document."""
+
+    images: list[Annotated[str, Field(json_schema_extra=schemas.PICTURE)]] = Field(min_length=1)
+    caption_prompt: str = Field(
+        "", description="blip, blip2: text that the caption continues; the others: an instruction"
+    )
+    flag_caption_prompt: str = Field("", description="question whose yes sets `flagged`")
+
+
+class CaptionSeveral(Several):
+    model: str = Field("blip", json_schema_extra=schemas.able(Task.CAPTION))
+
+
+class CollectiveSeveral(Several):
+    model: str = Field("gemma", json_schema_extra=schemas.able(Task.COLLECTIVE))
+
+
+BODIES: dict[str, type[BaseModel]] = {"/caption_images": CaptionSeveral, "/collective": CollectiveSeveral}
 
 _ANSWERS = {Task.CAPTION: captions.answer, Task.COLLECTIVE: collective.answer}
 

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 import errors
 from api import asking, bodies, conversation, events, questions, structured, uploads
+from api.bodies import Integer
 from api.conversation import Conversation, Message
 from api.moondream_client import thoughts
 from api.structured import ResponseFormat
@@ -60,8 +61,14 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = Field(None, description="tell the usage in a last event")
 
 
+_Stop = Annotated[str, Field(min_length=1, max_length=_LONGEST_STOP)]
+_Stops = Annotated[list[_Stop], Field(max_length=_MOST_STOPS)]
+
+
 def _listed(stop: Any) -> Any:
-    return [stop] if isinstance(stop, str) else stop or []
+    if stop is None:
+        return []
+    return [stop] if isinstance(stop, str) else stop
 
 
 class ChatBody(BaseModel):
@@ -71,20 +78,16 @@ class ChatBody(BaseModel):
 
     model: str = Field(description=f"one of: {', '.join(CATALOG)}")
     messages: list[Message] = Field(min_length=1, description="the last one is the user's")
-    max_completion_tokens: int | None = Field(None, description="new tokens at most; cut, finish_reason is length")
-    max_tokens: int | None = Field(None, description="the older name of max_completion_tokens")
+    max_completion_tokens: Integer | None = Field(None, description="new tokens at most; cut, finish_reason is length")
+    max_tokens: Integer | None = Field(None, description="the older name of max_completion_tokens")
     temperature: float | None = Field(None, ge=0, le=2, description="0, as without one: the likeliest word each time")
     top_p: float | None = Field(
         None, ge=0, le=1, description="with a temperature: of the likeliest words, so much in all"
     )
-    seed: int | None = Field(
+    seed: Integer | None = Field(
         None, ge=-_INT64, lt=_INT64, description="with a temperature: the same seed gives the same answer"
     )
-    stop: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=_LONGEST_STOP)]],
-        Field(max_length=_MOST_STOPS),
-        BeforeValidator(_listed, json_schema_input_type=str | list[str] | None),
-    ] = []
+    stop: Annotated[_Stops, BeforeValidator(_listed, json_schema_input_type=_Stop | _Stops | None)] = []
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
@@ -108,7 +111,12 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
     """The routes, bound to a desk."""
     routes = APIRouter(prefix="/v1/chat", tags=["openai"])
 
-    @routes.post("/completions", summary="The next answer in a chat", openapi_extra=bodies.described(ChatBody))
+    @routes.post(
+        "/completions",
+        summary="The next answer in a chat",
+        responses=events.DESCRIBED,
+        openapi_extra=bodies.described(ChatBody),
+    )
     async def completions(request: Request) -> Response:
         """A `chat.completion`, or with `stream` events of `chat.completion.chunk`s."""
         body = await bodies.read(request, ChatBody)

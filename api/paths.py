@@ -7,13 +7,16 @@ before it counts them.
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
+from fastapi import Path
 from starlette.convertors import Convertor, register_url_convertor
 
 import errors
 from models.catalog import CATALOG
 
 MODEL = "{name:model}"  # in a route: one of the catalogue's names
+Name = Annotated[str, Path(json_schema_extra={"enum": list(CATALOG)})]  # that part as a parameter
 
 _SLASHES = re.compile("/{2,}")
 _MODELS = ("/v1/models/", "/api/admin/models/")

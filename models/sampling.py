@@ -17,6 +17,8 @@ from torch import Tensor
 from models.base import Row
 from vision.tasks import Sampling
 
+_COLDEST = 1e-4  # below, the likeliest token is the only one, and logits over the temperature are too large to compare
+
 
 def seed_of(sampling: Sampling) -> int:
     """The seed that was asked for, or a fresh one."""
@@ -26,7 +28,7 @@ def seed_of(sampling: Sampling) -> int:
 def choose(logits: Tensor, rows: Sequence[Row]) -> list[int]:
     """The next token of each row; `logits` is (rows, vocabulary) float32."""
     chosen = logits.argmax(-1)
-    drawing = [index for index, row in enumerate(rows) if row.sampling.temperature > 0]
+    drawing = [index for index, row in enumerate(rows) if row.sampling.temperature > _COLDEST]
     if drawing:
         places = torch.tensor(drawing, device=logits.device)
         chosen[places] = _draw(logits[places], [rows[index] for index in drawing])
