@@ -34,8 +34,20 @@ class CorruptImage(LookseeError):
     status, code = 400, "corrupt_image"
 
 
+class ImageUrlNotAllowed(LookseeError):
+    """An address that no picture may be fetched from, seen from its text alone: nothing was looked up."""
+
+    status, code = 400, "image_url_not_allowed"
+
+
 class TaskNotSupported(LookseeError):
     status, code = 400, "task_not_supported"
+
+
+class UnsupportedParameter(LookseeError):
+    """A parameter that a dialect has elsewhere, that would change the answer, and that nothing here heeds."""
+
+    status, code = 400, "unsupported_parameter"
 
 
 class MissingKey(LookseeError):
@@ -96,6 +108,14 @@ class InvalidValue(LookseeError):
     status, code = 422, "invalid_value"
 
 
+class ImageNotFetched(LookseeError):
+    """An allowed address that gave no picture, whatever the reason: telling reasons apart would let callers look around
+    in the network that this machine sees. Not a 5xx, which many clients repeat unasked.
+    """
+
+    status, code = 422, "image_not_fetched"
+
+
 class ImageTooSmall(LookseeError):
     status, code = 422, "image_too_small"
 
@@ -106,6 +126,12 @@ class UnknownModel(LookseeError):
 
 class PromptTooLong(LookseeError):
     status, code = 422, "prompt_too_long"
+
+
+class StructuredOutputFailed(LookseeError):
+    """The model did not write the JSON that was asked for. Not a 5xx: clients would ask again, and to no avail."""
+
+    status, code = 422, "structured_output_failed"
 
 
 class Overloaded(LookseeError):

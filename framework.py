@@ -5,16 +5,23 @@ BentoML is pinned; look here first when that changes.
 
 from __future__ import annotations
 
+import logging
+import os
+from http import HTTPStatus
 from typing import Any
 
 from _bentoml_impl.client.proxy2 import SessionManager
 from _bentoml_sdk import Service
 from aiohttp import ClientSession
 from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.server import http_app
 from bentoml._internal.server.http.access import AccessLogMiddleware
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml._internal.utils import circus
+from bentoml._internal.utils.analytics.usage_stats import do_not_track
+from bentoml.exceptions import BentoMLException
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from pydantic import ValidationError
 from starlette.applications import Starlette
 
 _LOOK_EVERY = 2.0  # seconds
@@ -33,8 +40,16 @@ class LeanService(Service[Any]):
         left_out: list[object] = [TimeoutMiddleware, AccessLogMiddleware]
         if not BentoMLContainer.tracing.sample_rate.get():
             left_out.append(OpenTelemetryMiddleware)
+        logging.getLogger(http_app.__name__).addFilter(_is_no_callers_mistake)
         app.user_middleware = [layer for layer in app.user_middleware if layer.cls not in left_out]
         return app
+
+
+def _is_no_callers_mistake(record: logging.LogRecord) -> bool:
+    """BentoML logs each input that it refuses as a failure, with a traceback that quotes what was sent."""
+    error = record.exc_info[1] if record.exc_info else None
+    refused = isinstance(error, BentoMLException) and error.error_code < HTTPStatus.INTERNAL_SERVER_ERROR
+    return not (refused or isinstance(error, ValidationError))
 
 
 class _Watchful(circus.Arbiter):
@@ -61,6 +76,15 @@ def without_limits() -> None:
         return session
 
     SessionManager._make_client = made
+
+
+def unreported() -> None:
+    """Send no usage reports to BentoML's vendor.
+
+    Its command line looks at BENTOML_DO_NOT_TRACK before it imports the service, and remembers what it saw.
+    """
+    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+    do_not_track.cache_clear()
 
 
 def watch_closely() -> None:

@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
-import os
 from collections.abc import Awaitable
 from typing import Any
-
-# BentoML reports usage to its vendor unless told not to, before it first looks.
-os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 import bentoml
 from starlette.applications import Starlette
@@ -30,7 +26,7 @@ from api.places import BoxView, PointView
 from api.ratelimit import RateLimit
 from cache.guarded import GuardedRedis
 from cache.lookaside import Lookaside
-from framework import LeanService, watch_closely, without_limits
+from framework import LeanService, unreported, watch_closely, without_limits
 from gateway import cloud
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
@@ -43,6 +39,7 @@ from runners.moondream import Moondream
 from settings import settings
 from vision.tasks import Task
 
+unreported()
 watch_closely()
 without_limits()
 
@@ -103,7 +100,7 @@ class Looksee:
     def __init__(self) -> None:
         logs.configure(_SETTINGS.log_format)
         gc.freeze()  # what is imported stays: the collector need not walk it again and again
-        _DESK.runners = {name: RunnerClient(name, getattr(self, name)) for name in CATALOG}
+        _DESK.runners = {name: _runner(name, getattr(self, name)) for name in CATALOG}
         _DESK.elsewhere = cloud.offered(_SETTINGS)
 
     @bentoml.api(route="/caption")
@@ -116,12 +113,12 @@ class Looksee:
         prompt: str = "",
         max_new_tokens: int | None = None,
     ) -> Any:
-        """Caption one picture, given as base64 or a data URI."""
+        """Caption one picture: base64, a data URI or an allowed address."""
         answer = moondream_api.caption(
             _DESK,
             _SETTINGS,
             ctx.request.receive,
-            uploads.encoded(image, _SETTINGS),
+            uploads.encoded(image, _SETTINGS, ctx.request.receive),
             length=length,
             model=model,
             prompt=prompt,
@@ -138,12 +135,12 @@ class Looksee:
         model: str = MODEL,
         max_new_tokens: int | None = None,
     ) -> Any:
-        """Ask a question about one picture, given as base64 or a data URI."""
+        """Ask a question about one picture: base64, a data URI or an allowed address."""
         answer = moondream_api.query(
             _DESK,
             _SETTINGS,
             ctx.request.receive,
-            uploads.encoded(image, _SETTINGS),
+            uploads.encoded(image, _SETTINGS, ctx.request.receive),
             question=question,
             model=model,
             max_new_tokens=max_new_tokens,
@@ -159,7 +156,7 @@ class Looksee:
         model: str = MODEL,
         max_objects: int | None = None,
     ) -> Any:
-        """Find the boxes of what is asked for in one picture, given as base64 or a data URI."""
+        """Find the boxes of what is asked for in one picture: base64, a data URI or an allowed address."""
         answer = native.found(
             moondream_api.detect,
             BoxView,
@@ -182,7 +179,7 @@ class Looksee:
         model: str = MODEL,
         max_objects: int | None = None,
     ) -> Any:
-        """Find a point on each of what is asked for in one picture, given as base64 or a data URI."""
+        """Find a point on each of what is asked for in one picture: base64, a data URI or an allowed address."""
         answer = native.found(
             moondream_api.point,
             PointView,
@@ -205,7 +202,7 @@ class Looksee:
         caption_prompt: str = "",
         flag_caption_prompt: str = "",
     ) -> Any:
-        """Caption each picture of a list of base64 texts or data URIs."""
+        """Caption each picture of a list of base64 texts, data URIs or allowed addresses."""
         answer = native.answer(
             Task.CAPTION,
             _DESK,
@@ -227,7 +224,7 @@ class Looksee:
         caption_prompt: str = "",
         flag_caption_prompt: str = "",
     ) -> Any:
-        """Write one caption for all pictures of a list of base64 texts or data URIs."""
+        """Write one caption for all pictures of a list of base64 texts, data URIs or allowed addresses."""
         answer = native.answer(
             Task.COLLECTIVE,
             _DESK,
@@ -244,6 +241,10 @@ class Looksee:
     async def close(self) -> None:
         await _REDIS.close()
         await asyncio.gather(*(one.close() for one in _DESK.elsewhere.values()))
+
+
+def _runner(name: str, proxy: Any) -> RunnerClient:
+    return RunnerClient(name, proxy, room=_SETTINGS.max_queue + _SETTINGS.model(name).max_batch_rows)
 
 
 async def _sent(ctx: bentoml.Context, work: Awaitable[Response]) -> Response:

@@ -11,11 +11,34 @@ import os
 from typing import Annotated, Any, Literal
 
 from dotenv import load_dotenv
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from vision.addresses import Allowlist
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+
+Keys = Annotated[str, Field(pattern=r"^[ -~]*$")]  # characters that any client can send in a header
+
+
+def _hosts(text: str) -> str:
+    Allowlist.parse(text, "")
+    return text
+
+
+def _networks(text: str) -> str:
+    Allowlist.parse("", text)
+    return text
 
 
 class ModelSettings(BaseModel):
@@ -153,8 +176,8 @@ class Settings(BaseSettings):
     debug: bool = Field(False, validation_alias="DEBUG", description="admin routes ask for no key")
     port: PositiveInt = Field(3000, le=65535, validation_alias="PORT", description="port to serve on")
     api_key: str = Field("", validation_alias="API_KEY", description="key of the admin routes (X-API-Key)")
-    client_keys: str = Field("", description="keys of clients, comma separated; empty: whoever reaches it may use it")
-    moondream_api_key: str = Field(
+    client_keys: Keys = Field("", description="keys of clients, comma separated; empty: whoever reaches it may use it")
+    moondream_api_key: Keys = Field(
         "", validation_alias="MOONDREAM_API_KEY", description="one more client key, as X-Moondream-Auth"
     )
     moondream_cloud_api_key: str = Field(
@@ -163,7 +186,7 @@ class Settings(BaseSettings):
         description="your key of Moondream's cloud: requests that name the model `moondream-cloud` are sent there; "
         "empty: nothing is",
     )
-    metrics_key: str = Field("", description="key that /metrics asks for; empty: open")
+    metrics_key: Keys = Field("", description="key that /metrics asks for; empty: open")
     requests_per_minute: NonNegativeInt = Field(
         0, description="requests to models a minute of each client key, or address without keys; 0: no limit"
     )
@@ -215,6 +238,17 @@ class Settings(BaseSettings):
     min_side: PositiveInt = Field(3, description="pixels of a picture's smallest side")
     max_prompt_chars: PositiveInt = Field(4000, description="characters of a prompt")
     max_new_tokens: PositiveInt = Field(1024, description="new tokens of one answer")
+
+    image_url_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
+        "",
+        description="hosts that pictures may be fetched from, comma separated: `example.org`, `*.example.org` (those "
+        "below it), `*` (any public one), each with a port if it is not the usual one; empty: none",
+    )
+    image_url_networks: Annotated[str, AfterValidator(_networks)] = Field(
+        "",
+        description="private networks, comma separated (`10.1.0.0/16`), that those hosts may lie in; not by `*`",
+    )
+    image_url_timeout_seconds: PositiveFloat = Field(10, le=60, description="seconds in which a picture is fetched")
 
     def clients(self) -> list[str]:
         """The keys of clients; none: the service is open."""

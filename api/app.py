@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 import errors
-from api import admin, batch, captioning, forms, models, moondream_client, pages, shape
+from api import admin, batch, captioning, forms, models, moondream_client, openai, pages, shape
 from gateway.desk import Desk
 from settings import Settings
 from version import VERSION
@@ -30,7 +30,7 @@ def build(desk: Desk, settings: Settings) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
-    for dialect in (captioning, forms, moondream_client, batch, models, admin, pages):
+    for dialect in (captioning, forms, moondream_client, openai, batch, models, admin, pages):
         app.include_router(dialect.router(desk, settings))
 
     @app.exception_handler(errors.LookseeError)
@@ -43,7 +43,9 @@ def build(desk: Desk, settings: Settings) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
-        return shape.response(shape.of_status(error.status_code))
+        answer = shape.response(shape.of_status(error.status_code))
+        answer.headers.update(error.headers or {})  # which methods are allowed
+        return answer
 
     @app.exception_handler(ClientDisconnect)
     async def left(_: Request, __: ClientDisconnect) -> Response:

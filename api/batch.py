@@ -133,7 +133,7 @@ class _Work:
 
     def __init__(self, desk: Desk, settings: Settings, lanes: Lanes, body: Batch, bad: Mapping[int, Bad]) -> None:
         self._desk, self._settings, self._lanes = desk, settings, lanes
-        self._pictures = Pictures(body.images, settings)
+        self._pictures = Pictures(body.images, settings, _stay)
         self._ended: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._waiting: dict[str, deque[int]] = defaultdict(deque)  # places by model
         self._open: dict[int, Item] = {}

@@ -12,6 +12,8 @@ from starlette.requests import Request
 
 from api import shape
 
+_SCHEMA = "#/components/schemas/{model}"
+
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
@@ -24,9 +26,13 @@ async def read(request: Request, kind: type[BodyT]) -> BodyT:
         raise shape.of_validation(error.errors(include_input=False, include_url=False)) from error
 
 
+SCHEMAS: dict[str, Any] = {}  # of the document: those of all bodies, and what they are made of
+
+
 def described(kind: type[BaseModel]) -> dict[str, Any]:
-    """The body for the document."""
-    # What a schema refers to stands in the document's own components: `api.document` puts it there.
-    schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
-    content = {"application/json": {"schema": schema}}
+    """The body for the document, which also needs `SCHEMAS`."""
+    schema = kind.model_json_schema(ref_template=_SCHEMA)
+    SCHEMAS.update(schema.pop("$defs", {}))
+    SCHEMAS[kind.__name__] = schema
+    content = {"application/json": {"schema": {"$ref": _SCHEMA.format(model=kind.__name__)}}}
     return {"requestBody": {"required": True, "content": content}}

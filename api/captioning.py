@@ -83,6 +83,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
             flag_caption_prompt=flag_caption_prompt,
             strict=strict,
         )
+        desk.check_room(model)
         files = await uploads.read(request, "images", settings)
         return await captions.answer(desk, settings, request.receive, files, order)
 
@@ -110,6 +111,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
             flag_caption_prompt=flag_caption_prompt,
             strict=strict,
         )
+        desk.check_room(model)
         files = await uploads.read(request, "images", settings)
         return await collective.answer(desk, settings, request.receive, files, order)
 

@@ -8,7 +8,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api import bodies
 from api.examples import ANSWERS, REQUESTS
+from api.gate import takes_client_keys
 
 _ERROR = {
     "type": "object",
@@ -33,6 +35,10 @@ _DEFAULT = {
 }
 
 
+# Of the three headers that take a client's key the documents' pages fill in this one.
+_KEY = {"type": "http", "scheme": "bearer", "description": "a client key, where LOOKSEE_CLIENT_KEYS is set"}
+
+
 def document(app: FastAPI, native: dict[str, Any]) -> dict[str, Any]:
     """OpenAPI 3.1 of `app`'s routes and of `native`, the paths that BentoML describes."""
     found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
@@ -43,27 +49,23 @@ def document(app: FastAPI, native: dict[str, Any]) -> dict[str, Any]:
                 str(code): answer for code, answer in operation["responses"].items() if str(code).startswith("2")
             }
             operation["responses"] = {**succeeded, "default": _DEFAULT}
+            if takes_client_keys(path):
+                operation["security"] = [{}, {"key": []}]
             if path in ANSWERS:
                 succeeded["200"]["content"]["application/json"]["example"] = ANSWERS[path]
             if path in REQUESTS:
                 operation["requestBody"]["content"]["application/json"]["example"] = REQUESTS[path]
-    schemas = {**found.get("components", {}).get("schemas", {}), **_taken(paths)}
+    schemas = found.get("components", {}).get("schemas", {})
     kept = {name: schema for name, schema in schemas.items() if "ValidationError" not in name}
     return {
         **found,
         "paths": paths,
-        "components": {**found.get("components", {}), "schemas": {**kept, "Error": _ERROR}},
+        "components": {
+            **found.get("components", {}),
+            "schemas": {**kept, **bodies.SCHEMAS, "Error": _ERROR},
+            "securitySchemes": {"key": _KEY},
+        },
     }
-
-
-def _taken(paths: dict[str, Any]) -> dict[str, Any]:
-    """The schemas that bodies brought along, taken out of them."""
-    taken: dict[str, Any] = {}
-    for item in paths.values():
-        for operation in item.values():
-            for content in operation.get("requestBody", {}).get("content", {}).values():
-                taken |= content["schema"].pop("$defs", {})
-    return taken
 
 
 def _native(path: str, item: dict[str, Any], mounted: dict[str, Any]) -> dict[str, Any]:

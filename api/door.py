@@ -78,7 +78,7 @@ class Door:
         """The deadline of a request. Raises InvalidValue, InvalidRequest or RequestTooLarge for its headers."""
         deadline = deadline_from(headers.get("x-request-timeout"), self._allowed(path))
         if not headers.get("content-type", "").isascii():
-            raise errors.InvalidRequest("The Content-Type header is malformed.")
+            raise errors.InvalidRequest("The Content-Type header is malformed.")  # no parser has to guess at it
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and (len(length) > _LONGEST_LENGTH or int(length) > self._max_body):
             raise _too_large(self._max_body)

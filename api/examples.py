@@ -49,6 +49,25 @@ _POINTS = {
     **_MOONDREAM,
 }
 
+_COMPLETION = {
+    "id": "chatcmpl-5f1c0e6b9d2a47c8a1e3f405",
+    "object": "chat.completion",
+    "created": 1795219200,
+    "model": "gemma",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "red", "refusal": None},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
+    ],
+    "usage": {"prompt_tokens": 54, "completion_tokens": 2, "total_tokens": 56},
+    "system_fingerprint": f"fp_{_WHOSE['revision']}",
+    "cache": False,
+    "revision": _WHOSE["revision"],
+    "weights": "sample",
+}
 _V1 = {"finish_reason": "stop", **_MOONDREAM}
 # The lines that answer the request below.
 BATCH = "".join(
@@ -78,6 +97,18 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "/point": {"image": PICTURE, "object": "square"},
     "/caption_images": _SEVERAL,
     "/collective": _SEVERAL,
+    "/v1/chat/completions": {
+        "model": "gemma",
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "What color is the square?"},
+                    {"type": "image_url", "image_url": {"url": PICTURE}},
+                ],
+            }
+        ],
+    },
     "/v1/batch": {
         "images": {"square": PICTURE},
         "items": [
@@ -100,4 +131,5 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "/collective": _COLLECTIVE,
     "/api/caption-images": {"results": [_CAPTIONED, _FAILED]},
     "/api/caption-collective-images": _COLLECTIVE,
+    "/v1/chat/completions": _COMPLETION,
 }

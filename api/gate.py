@@ -24,6 +24,11 @@ def is_open(path: str) -> bool:
     return path in OPEN
 
 
+def takes_client_keys(path: str) -> bool:
+    """Whether a client's key is what it asks for."""
+    return not is_open(path) and not path.startswith(_ADMIN) and path != _METRICS
+
+
 class Gate:
     """Falsy keys: open to all. No `rate`: no limit."""
 
@@ -33,10 +38,9 @@ class Gate:
     async def admit(self, scope: Scope, headers: Headers, told: dict[str, str]) -> None:
         """Let a request pass, or raise MissingKey, WrongKey or RateLimited. `told` gets headers for its answer."""
         path: str = scope["path"]
-        if is_open(path) or path.startswith(_ADMIN):
-            return
         if path == _METRICS:
             _holder(self._metrics, headers, told)
+        if not takes_client_keys(path):
             return
         client = _holder(self._clients, headers, told) or _address(scope)
         if self._rate is not None and scope["method"] == "POST":  # what is asked of a model is posted

@@ -6,7 +6,6 @@ answer of this service says of itself. Without `settings` answers are greedy, so
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Any
 
@@ -15,21 +14,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 import errors
-from api import asking, bodies, events, questions
+from api import asking, bodies, events, questions, uploads
 from api.context import REQUEST_ID
 from api.timing import server_timing
-from api.uploads import image_limits
 from gateway.desk import Desk, Question, Served
-from models.catalog import CATALOG, entry_for
+from models.catalog import ALIASES, CATALOG, entry_for
 from settings import Settings
 from vision import prompts
-from vision.images import Picture, from_base64
+from vision.images import Picture
 from vision.tasks import GREEDY, Length, Reasoning, Sampling, Task
 
 MODEL = "moondream"
-_ALIASES = {"moondream2": MODEL, "moondream-2b": MODEL}  # what clients of other servers call it
 _TOKENS = 768  # of an answer, where a request does not say
 _MOST_REFERENCES = 64
+_IMAGE = "a data URI, bare base64, or an address that LOOKSEE_IMAGE_URL_HOSTS allows"
 
 Reference = Annotated[list[float], Field(min_length=2, max_length=4)]
 
@@ -40,7 +38,9 @@ class Style(BaseModel):
     temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest word each time")
     top_p: float = Field(0.3, ge=0, le=1, description="with a temperature: of the likeliest words, so much in all")
     max_tokens: int | None = Field(None, ge=1, description=f"new tokens at most; {_TOKENS} if not given")
-    max_objects: int = Field(questions.MAX_OBJECTS, ge=1, description="boxes or points at most")
+    max_objects: int = Field(
+        questions.MAX_OBJECTS, ge=1, le=questions.MOST_OBJECTS, description="boxes or points at most"
+    )
 
     def sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p) if self.temperature else GREEDY
@@ -56,14 +56,14 @@ class Body(BaseModel):
 
 
 class CaptionBody(Body):
-    image_url: str = Field(description="a data URI, or bare base64")
+    image_url: str = Field(description=_IMAGE)
     length: Length = "normal"
     stream: bool = False
 
 
 class QueryBody(Body):
     question: str
-    image_url: str | None = Field(None, description="a data URI, or bare base64; without one the question stands alone")
+    image_url: str | None = Field(None, description=f"{_IMAGE}; without one the question stands alone")
     stream: bool = False
     reasoning: bool = Field(False, description="think first; the thoughts, and places in them, are told too")
     spatial_refs: list[Reference] = Field(
@@ -72,7 +72,7 @@ class QueryBody(Body):
 
 
 class DetectBody(Body):
-    image_url: str = Field(description="a data URI, or bare base64")
+    image_url: str = Field(description=_IMAGE)
     object: str = Field(description="what is to be found, in a word or a few")
 
 
@@ -90,7 +90,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         body = await bodies.read(request, CaptionBody)
         model = _model(body, Task.CAPTION)
         length = questions.checked_length(body.length, model, prompt="")
-        picture = await _picture(body.image_url, settings)
+        picture = await _picture(body.image_url, settings, request)
         asked = questions.caption(model, picture, settings, length=length, **_style(body.settings))
         return await _text(request, model, asked, "caption", stream=body.stream)
 
@@ -102,7 +102,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         if model not in prompts.MOONDREAMS and (body.reasoning or body.spatial_refs or body.image_url is None):
             raise errors.TaskNotSupported(f"'{model}' answers plain questions about pictures only.", param="model")
         questions.check_question(body.question, settings, param="question")
-        picture = None if body.image_url is None else await _picture(body.image_url, settings)
+        picture = None if body.image_url is None else await _picture(body.image_url, settings, request)
         asked = questions.query(
             model,
             picture,
@@ -120,7 +120,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         body = await bodies.read(request, DetectBody)
         model = _model(body, Task.DETECT)
         questions.check_question(body.object, settings, param="object")
-        picture = await _picture(body.image_url, settings)
+        picture = await _picture(body.image_url, settings, request)
         asked = questions.detect(picture, body.object, max_objects=body.settings.max_objects)
         served = await asking.ask(desk, settings, request.receive, model, asked, param="object")
         return _answer(served, objects=[box._asdict() for box in served.outcome.boxes])
@@ -131,7 +131,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         body = await bodies.read(request, PointBody)
         model = _model(body, Task.POINT)
         questions.check_question(body.object, settings, param="object")
-        picture = await _picture(body.image_url, settings)
+        picture = await _picture(body.image_url, settings, request)
         references = _references(body.spatial_refs)
         asked = questions.point(picture, body.object, max_objects=body.settings.max_objects, spatial_refs=references)
         served = await asking.ask(desk, settings, request.receive, model, asked, param="object")
@@ -141,7 +141,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         param = "question" if called == "answer" else "image_url"
         if not stream:
             served = await asking.ask(desk, settings, request.receive, model, asked, param=param)
-            return _answer(served, **{called: served.outcome.text}, **_thoughts(served.outcome.reasoning))
+            return _answer(served, **{called: served.outcome.text}, **thoughts(served.outcome.reasoning))
         pieces = await asking.follow(desk, settings, request.receive, model, asked, param=param)
         return events.response(_chunks(pieces))
 
@@ -159,19 +159,19 @@ async def _chunks(pieces: AsyncGenerator[str | Served, None]) -> AsyncGenerator[
                 yield events.data({"chunk": piece, "completed": False, "request_id": request_id})
             else:
                 last = {"chunk": "", "completed": True, "request_id": request_id}
-                yield events.data({**last, **whose(piece), **_thoughts(piece.outcome.reasoning)})
+                yield events.data({**last, **whose(piece), **thoughts(piece.outcome.reasoning)})
     except errors.LookseeError as error:
         yield events.error(error)
         yield b"data: broken off\n\n"
 
 
 def _model(body: Body, task: Task) -> str:
-    name = _ALIASES.get(body.model, body.model)
+    name = ALIASES.get(body.model, body.model)
     return entry_for(name, task).name
 
 
-async def _picture(text: str, settings: Settings) -> Picture:
-    return await asyncio.to_thread(from_base64, text, image_limits(settings), param="image_url")
+async def _picture(text: str, settings: Settings, request: Request) -> Picture:
+    return await uploads.picture(text, settings, request.receive, param="image_url")
 
 
 def _style(style: Style) -> dict[str, Any]:
@@ -182,7 +182,8 @@ def _references(given: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ..
     return tuple(map(tuple, given))
 
 
-def _thoughts(reasoning: Reasoning | None) -> dict[str, Any]:
+def thoughts(reasoning: Reasoning | None) -> dict[str, Any]:
+    """The member that tells what was thought; none where nothing was."""
     if reasoning is None:
         return {}
     grounding = [

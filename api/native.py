@@ -1,7 +1,7 @@
 """What BentoML's native methods need beside the dialects' bodies: its Python clients call these methods by name.
 
-The captioning API has its pictures there as a list of base64 texts or data URIs; a picture's name in the answers is its
-place in the list: `images.0` and so on.
+The captioning API has its pictures there as a list of texts (base64, data URIs, addresses); a picture's name in the
+answers is its place in the list: `images.0` and so on.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ async def answer(
     wanted = order.checked(
         task, settings, model=model, caption_prompt=caption_prompt, flag_caption_prompt=flag_caption_prompt
     )
-    pictures = await uploads.decode(images, "images", settings)
+    pictures = await uploads.decode(images, "images", settings, receive)
     return await _ANSWERS[task](desk, settings, receive, pictures, wanted)
 
 
@@ -60,7 +60,7 @@ async def found(
 ) -> Response:
     """The boxes or points of `answer`, told as the query parameters say, which BentoML gives no method."""
     wanted = places.view(view, request.query_params)
-    read = uploads.encoded(image, settings)
+    read = uploads.encoded(image, settings, request.receive)
     return await answer(
         desk, settings, request.receive, read, object=object, model=model, max_objects=max_objects, view=wanted
     )

@@ -71,6 +71,13 @@ def query(
     return _question(settings, pictures, Task.QUERY, words, max_new_tokens or _ANSWER_TOKENS, **how)
 
 
+def chat(
+    pictures: Sequence[Picture], settings: Settings, *, prompt: str = "", max_new_tokens: int | None = None, **how: Any
+) -> Question:
+    """What comes next in a chat: to a `prompt` about the pictures, or to the last of the `turns` in `how`."""
+    return _question(settings, pictures, Task.QUERY, prompt, max_new_tokens or settings.max_new_tokens, **how)
+
+
 def flag(model: str, pictures: Sequence[Picture], question: str, settings: Settings) -> Question:
     """A question of yes or no about the pictures together."""
     return _question(settings, pictures, Task.QUERY, prompts.flag(model, question), _FLAG_TOKENS)

@@ -1,9 +1,12 @@
-"""Pictures out of a form or of base64: read, and examined in a thread; of several each has its own result."""
+"""Pictures out of a form, out of base64 or from an address: read, and examined in a thread; of several each has its own
+result.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +16,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 import errors
+from api.fetching import Fetcher
+from departure import Receive, unless_gone
 from settings import Settings
+from vision.addresses import is_address
 from vision.images import ImageLimits, Picture, examine, from_base64, mib
 
 _LONGEST_NAME = 255
@@ -71,32 +77,66 @@ async def read_one(
     return examined, fields
 
 
-def encoded(text: str, settings: Settings) -> Callable[[], Awaitable[Picture]]:
-    """What examines a picture in base64, bare or as a data URI, the parameter `image`."""
+async def picture(text: str, settings: Settings, receive: Receive, *, param: str) -> Picture:
+    """The picture that a text is, in base64, bare or as a data URI; or that is fetched from the address that it is.
 
-    async def examined() -> Picture:
-        return await asyncio.to_thread(from_base64, text, image_limits(settings))
+    Raises what `Fetcher.fetch`, `from_base64` and `examine` raise, and Cancelled when the caller left meanwhile.
+    """
+    work = _picture(text, settings, param)
+    return await (unless_gone(receive, work) if is_address(text) else work)
 
-    return examined
+
+def encoded(text: str, settings: Settings, receive: Receive) -> Callable[[], Awaitable[Picture]]:
+    """What reads `picture`, the parameter `image`."""
+    return functools.partial(picture, text, settings, receive, param="image")
 
 
-async def decode(images: Sequence[str], field: str, settings: Settings) -> list[Upload]:
-    """The pictures in a list of base64 texts or data URIs; their names are their places, `images.0` and so on.
+async def decode(images: Sequence[str], field: str, settings: Settings, receive: Receive) -> list[Upload]:
+    """The pictures of a list of texts, each as in `picture`; their names are their places, `images.0` and so on.
 
-    Raises InvalidValue (an empty list) or TooManyFiles; what is wrong with one picture is in its Upload.
+    Raises InvalidValue (an empty list), TooManyFiles, RequestTooLarge (what was fetched is more than a request may
+    have) or Cancelled; what is wrong with one picture is in its Upload.
     """
     if not images:
         raise errors.InvalidValue(f"Send at least one picture in '{field}'.", param=field)
-    _check_count(len(images), field, settings.max_files)
+    check_count(len(images), field, settings.max_files)
+    work = _pictures({f"{field}.{number}": text for number, text in enumerate(images)}, field, settings)
+    return await (unless_gone(receive, work) if any(map(is_address, images)) else work)
+
+
+async def _pictures(texts: Mapping[str, str], field: str, settings: Settings) -> list[Upload]:
+    left = settings.max_request_bytes
+
+    async def upload(name: str, text: str) -> Upload:
+        nonlocal left
+        try:
+            found = await _picture(text, settings, name)
+        except errors.LookseeError as error:
+            return Upload(name, error)
+        left -= len(found.data)
+        if left < 0:
+            most = mib(settings.max_request_bytes)
+            raise errors.RequestTooLarge(f"The pictures have more than {most} together.", param=field)
+        return Upload(name, found)
+
+    tasks = [asyncio.create_task(upload(name, text)) for name, text in texts.items()]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _picture(text: str, settings: Settings, param: str) -> Picture:
     limits = image_limits(settings)
+    if not is_address(text):
+        return await asyncio.to_thread(from_base64, text, limits, param=param)
+    data = await Fetcher.of(settings).fetch(text, param=param)
+    return await asyncio.to_thread(examine, data, limits, param=param)
 
-    def decode_all() -> list[Upload]:
-        return [_decoded(f"{field}.{number}", text, limits) for number, text in enumerate(images)]
 
-    return await asyncio.to_thread(decode_all)
-
-
-def _check_count(count: int, field: str, most: int) -> None:
+def check_count(count: int, field: str, most: int) -> None:
+    """Raises TooManyFiles."""
     if count > most:
         verb = "is" if most == 1 else "are"
         raise errors.TooManyFiles(f"The request has {count} pictures; at most {most} {verb} accepted.", param=field)
@@ -107,7 +147,7 @@ def _files(form: FormData, field: str, most: int) -> list[UploadFile]:
     if not files:
         number = "one file" if most == 1 else "at least one file"
         raise errors.InvalidValue(f"Send {number} in the form field '{field}'.", param=field)
-    _check_count(len(files), field, most)
+    check_count(len(files), field, most)
     return files
 
 
@@ -148,10 +188,3 @@ def _examined(filename: str, content: bytes | int, limits: ImageLimits, field: s
     except errors.LookseeError as error:
         picture = error
     return Upload(filename[:_LONGEST_NAME], picture)
-
-
-def _decoded(name: str, text: str, limits: ImageLimits) -> Upload:
-    try:
-        return Upload(name, from_base64(text, limits, param=name))
-    except errors.LookseeError as error:
-        return Upload(name, error)

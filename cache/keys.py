@@ -40,6 +40,8 @@ def key(job: Job, digests: Sequence[str], identity: Identity) -> str | None:
     if job.sampling.temperature > 0:  # a greedy answer depends on nothing else of the sampling
         variant["sampling"] = asdict(job.sampling)
     variant |= {name: getattr(job, name) for name in _RARE if getattr(job, name) != getattr(_PLAIN, name)}
+    if job.turns:
+        variant["turns"] = [asdict(turn) for turn in job.turns]
     if job.stop:  # the first of them to appear ends the answer, in whatever order they were given
         variant["stop"] = sorted(set(job.stop))
     canonical = json.dumps(variant, sort_keys=True, separators=(",", ":"))

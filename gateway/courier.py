@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 
 import errors
 from gateway.telling import Listener
+from runners.pace import Pace
 from vision.tasks import Answer, Ask, Call, Event, Identity, Job
 
 logger = logging.getLogger("looksee.gateway")
@@ -57,9 +58,12 @@ class _Parcel:
 class Courier:
     """Brings jobs to one runner through its BentoML proxy, local or remote. For one event loop."""
 
-    def __init__(self, model: str, proxy: Any) -> None:
+    def __init__(self, model: str, proxy: Any, room: int) -> None:
+        """`room`: jobs that may be under way at a time."""
         self.model = model
-        self._proxy = proxy
+        self._proxy, self._room = proxy, room
+        self._under_way = 0
+        self._pace, self._last_came = Pace(), 0.0
         self._outbox: deque[_Parcel] = deque()
         self._on_the_way = 0
         self._left: list[tuple[str, int]] = []
@@ -70,8 +74,12 @@ class Courier:
     ) -> tuple[Answer, Identity | None]:
         """The runner's answer and whose it is. A `listener` hears further pieces of the text, all before the answer.
 
-        Raises RunnerFailed or DeadlineExceeded when there is no answer at all. Cancelling it calls the job off.
+        Raises Overloaded, and RunnerFailed or DeadlineExceeded when there is no answer at all. Cancelling it calls the
+        job off.
         """
+        self.check_room()
+        began = time.monotonic()
+        self._under_way += 1
         came: asyncio.Future[Came] = asyncio.get_running_loop().create_future()
         parcel = _Parcel(job, time.monotonic() + timeout, request_id, listener, came)
         self._outbox.append(parcel)
@@ -79,12 +87,27 @@ class Courier:
             asyncio.get_running_loop().call_soon(self._send)  # what else is asked for in this moment goes with it
         try:
             async with asyncio.timeout(timeout + _GRACE):
-                return await came
+                found = await came
         except TimeoutError:
             raise self._overdue() from None
+        else:
+            now = time.monotonic()
+            self._pace.finished(1, now - max(self._last_came, began))
+            self._last_came = now
+            return found
         finally:
+            self._under_way -= 1
             if not came.done() or came.cancelled():
                 self._call_off(parcel)
+
+    def check_room(self) -> None:
+        """Raises Overloaded where no more jobs are taken.
+
+        The runner counts too, for all gateways that it has; what is refused here has not cost a hop.
+        """
+        if self._under_way >= self._room:
+            message = f"The queue of '{self.model}' is full; try again later."
+            raise errors.Overloaded(message, retry_after=self._pace.wait(self._under_way))
 
     def _send(self) -> None:
         """Send what waits, as long as not too many calls are on their way."""

@@ -61,6 +61,10 @@ class Desk:
         self._flight: Flight[Result] = Flight()
         self._tellings: dict[Hashable, Telling] = {}
 
+    def check_room(self, model: str) -> None:
+        """Raises Overloaded where the model is given no more jobs: worth asking before a large body is read."""
+        self.runners[model].check_room()
+
     async def follow(
         self, model: str, question: Question, *, timeout: float, request_id: str = ""
     ) -> AsyncGenerator[str | Served, None]:

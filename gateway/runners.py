@@ -25,10 +25,11 @@ _GRACE = 5.0  # seconds an order may take beyond the time that it was given
 class RunnerClient:
     """Talks to one runner through its BentoML proxy, local or remote."""
 
-    def __init__(self, model: str, proxy: Any) -> None:
+    def __init__(self, model: str, proxy: Any, *, room: int = 2**31) -> None:
+        """`room`: jobs that may be under way at a time."""
         self.model = model
         self._proxy = proxy
-        self._courier = Courier(model, proxy)
+        self._courier = Courier(model, proxy, room)
         self._identity: Identity | None = None
         self._asked = 0.0
         self._refreshing: asyncio.Task[None] | None = None
@@ -50,6 +51,10 @@ class RunnerClient:
         if identity is not None:
             self._identity, self._asked = identity, time.monotonic()
         return answer, identity
+
+    def check_room(self) -> None:
+        """Raises Overloaded where no more jobs are taken."""
+        self._courier.check_room()
 
     async def load(self, *, timeout: float) -> Status:
         """Have the weights loaded. Raises what `infer` raises, ModelNotReady and WeightsUnavailable."""

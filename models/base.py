@@ -68,8 +68,16 @@ class Model(Protocol[RowT, BatchT]):
         """Give back what no row needs; called after memory ran out."""
         ...
 
+    def reuse(self) -> tuple[int, int]:
+        """Of all pictures so far, those whose encoding was still at hand, and those that had to be encoded."""
+        ...
+
     def text(self, row: RowT) -> str:
         """What the row's tokens say so far, before its first stop string."""
+        ...
+
+    def partial(self, row: RowT) -> str:
+        """The part of an unfinished row's text that stays, whatever comes next: what can be told already."""
         ...
 
     def outcome(self, row: RowT) -> Outcome:

@@ -62,7 +62,7 @@ class Blip(Decoding[BlipRow]):
         return BlipRow(
             cost=self.image_tokens,
             max_new_tokens=self.limit(len(prompt_ids), job.max_new_tokens),
-            prompt_tokens=len(prompt_ids),
+            prompt_tokens=self.image_tokens + len(prompt_ids),
             sampling=job.sampling,
             seed=seed_of(job.sampling),
             stop=job.stop,

@@ -117,6 +117,8 @@ CATALOG: dict[str, Entry] = {
 }
 
 
+# What clients of other servers call them; "moondream3-preview" is what the moondream package chats with by default.
+ALIASES = {"moondream2": "moondream", "moondream-2b": "moondream", "moondream3-preview": "moondream"}
 # Models that others serve and that may be asked from here: none, unless the gateway is told to (`gateway.cloud`).
 ELSEWHERE: dict[str, Offer] = {}
 

@@ -1,6 +1,6 @@
-"""Turns of a chat in a checkpoint's own template, around text that a user wrote.
+"""Turns of a chat in a checkpoint's own template, around text that a caller wrote.
 
-A user's text may hold the very strings that the template marks turns and pictures with. Where one of them occurs, a
+A caller's text may hold the very strings that the template marks turns and pictures with. Where one of them occurs, a
 space is put behind its first character: the model still sees what was written, and it is no control token any more.
 Text without such strings becomes exactly the ids that the library makes of it.
 """
@@ -11,7 +11,12 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-_REMEMBERED = 256  # turns
+from jinja2 import TemplateError
+
+import errors
+from vision.tasks import Turn
+
+_REMEMBERED = 256  # chats
 
 
 def controls(tokenizer: Any) -> tuple[str, ...]:
@@ -29,7 +34,7 @@ def harmless(text: str, control_strings: Sequence[str]) -> str:
 
 
 class Chat:
-    """One checkpoint's way to write a user's turn.
+    """One checkpoint's way to write a chat.
 
     The template puts `placeholder` where a picture is; a picture's tokens stand between `before` and `after` there.
     """
@@ -41,26 +46,36 @@ class Chat:
         # Most requests bring the same few words: rendering and tokenizing took a third of preparing a small picture.
         self._written = functools.lru_cache(maxsize=_REMEMBERED)(self._write)
 
-    def ids(self, text: str, pictures: Sequence[int]) -> list[int]:
-        """Token ids of a user's turn and the beginning of the answer; `pictures` are their token counts, in order."""
-        return list(self._written(text, tuple(pictures)))
+    def ids(self, text: str, pictures: Sequence[int], turns: tuple[Turn, ...] = ()) -> list[int]:
+        """Token ids of the turns and of the answer's beginning; `pictures` are their token counts, in order.
 
-    def _write(self, text: str, pictures: tuple[int, ...]) -> tuple[int, ...]:
-        content: list[dict[str, str]] = [{"type": "image"} for _ in pictures]
-        content.append({"type": "text", "text": harmless(text, self._controls)})
-        turn = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}],
-            chat_template=self.template,
-            add_generation_prompt=True,
-            tokenize=False,
-        )
+        Without `turns` there is one, the user's: the pictures, then the text. Raises TaskNotSupported for turns that
+        the template does not write.
+        """
+        turns = turns or (Turn("user", (*(None for _ in pictures), text)),)
+        return list(self._written(turns, tuple(pictures)))
+
+    def _write(self, turns: tuple[Turn, ...], pictures: tuple[int, ...]) -> tuple[int, ...]:
+        messages = [{"role": turn.role, "content": [self._content(part) for part in turn.parts]} for turn in turns]
+        try:
+            chat = self.tokenizer.apply_chat_template(
+                messages, chat_template=self.template, add_generation_prompt=True, tokenize=False
+            )
+        except TemplateError as error:
+            if type(error) is not TemplateError:  # its own are a template's refusals, others its mistakes
+                raise
+            message = "This model does not take the roles of the messages, or not in this order."
+            raise errors.TaskNotSupported(message, param="messages") from error
         # Pieces are cut beside control tokens, where the tokenizer cuts too; so a picture's many tokens need no text.
-        first, *others = turn.split(self.placeholder)
+        first, *others = chat.split(self.placeholder)
         ids = self._encode(first + (self.before if others else ""))
         for number, (count, piece) in enumerate(zip(pictures, others, strict=True), start=1):
             ids += [self.image] * count
             ids += self._encode(self.after + piece + (self.before if number < len(others) else ""))
         return tuple(ids)
+
+    def _content(self, part: str | None) -> dict[str, str]:
+        return {"type": "image"} if part is None else {"type": "text", "text": harmless(part, self._controls)}
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids

@@ -18,7 +18,7 @@ from transformers import DynamicCache
 import errors
 from models import kv, sampling
 from models.base import Row
-from models.text import cut
+from models.text import certain, cut
 from vision.tasks import Outcome
 
 _LEAST_ROOM = 16  # tokens an answer must have room for beside its prompt
@@ -112,6 +112,9 @@ class Decoding(ABC, Generic[RowT]):
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
+    def reuse(self) -> tuple[int, int]:
+        return 0, 0  # nothing of a picture is kept
+
     def raw_text(self, row: RowT) -> str:
         """All that the row's tokens say."""
         text: str = self.tokenizer.decode(row.tokens, skip_special_tokens=True)
@@ -119,6 +122,9 @@ class Decoding(ABC, Generic[RowT]):
 
     def text(self, row: RowT) -> str:
         return cut(self.raw_text(row), row.stop)[0].lstrip()
+
+    def partial(self, row: RowT) -> str:
+        return certain(self.text(row), row.stop)
 
     def outcome(self, row: RowT) -> Outcome:
         return Outcome(

@@ -18,7 +18,7 @@ from vision.tasks import Job
 
 
 def chat(tokenizer: Any, template: str) -> Chat:
-    """How Gemma writes a turn: a picture stands between its marks, with an empty line before and behind."""
+    """How Gemma writes a chat: a picture stands between its marks, with an empty line before and behind."""
     return Chat(
         tokenizer,
         template,
@@ -45,7 +45,7 @@ class Gemma(Multimodal):
         return self.pixels(picture)[None]
 
     def prompt(self, job: Job, crops: Sequence[int]) -> list[int]:
-        return self.chat.ids(job.prompt, [count * self.picture_tokens for count in crops])
+        return self.chat.ids(job.prompt, [count * self.picture_tokens for count in crops], job.turns)
 
     def cost(self, crops: int) -> int:
         return crops * self.picture_tokens

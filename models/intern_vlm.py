@@ -19,7 +19,7 @@ from vision.tasks import Job
 
 
 def chat(tokenizer: Any, template: str) -> Chat:
-    """How InternVL writes a turn: a picture is <img>, its tokens, </img>."""
+    """How InternVL writes a chat: a picture is <img>, its tokens, </img>."""
     return Chat(
         tokenizer,
         template,
@@ -55,7 +55,7 @@ class InternVlm(Multimodal):
         return self.pixels.tiles(picture, *grid(picture.size, (self.pixels.width, self.pixels.height), self.max_tiles))
 
     def prompt(self, job: Job, crops: Sequence[int]) -> list[int]:
-        return self.chat.ids(job.prompt, [count * self.tile_tokens for count in crops])
+        return self.chat.ids(job.prompt, [count * self.tile_tokens for count in crops], job.turns)
 
     def cost(self, crops: int) -> int:
         return crops

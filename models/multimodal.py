@@ -168,6 +168,9 @@ class Multimodal(Decoding[PictureRow]):
             found.append(picture.features.flatten(0, 1))
         return found
 
+    def reuse(self) -> tuple[int, int]:
+        return self.kept.hits, self.kept.misses
+
     def release_memory(self) -> None:
         self.kept.clear()
         super().release_memory()

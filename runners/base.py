@@ -279,7 +279,7 @@ class Runner:
             traceback.clear_frames(error.__traceback__)  # they refer to what was loaded of the weights
             raise
         self._identity = self._identify()  # again: a branch may have moved while it was fetched
-        observer = MetricsObserver(self.name)
+        observer = MetricsObserver(self.name, model.reuse)
         self._engine = Engine(model, self.limits, prepare_threads=settings().prepare_threads, observer=observer)
 
     def _stop(self) -> None:

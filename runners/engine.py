@@ -23,11 +23,11 @@ from typing import Generic
 
 import errors
 from models.base import BatchT, Model, RowT
-from models.text import certain
 from runners.cap import Cap
 from runners.company import Company
-from runners.entry import Entry, Pace
+from runners.entry import Entry
 from runners.observer import Observer
+from runners.pace import Pace
 from runners.running import Running
 from vision.tasks import Answer, Failure, Job
 
@@ -230,7 +230,7 @@ class Engine(Generic[RowT, BatchT]):
                 self.observer.first_token(time.monotonic() - entry.submitted)
         for entry in self._running.entries:
             if entry.listener is not None:
-                entry.tell(certain(self.model.text(entry.ready_row), entry.ready_row.stop))
+                entry.tell(self.model.partial(entry.ready_row))
         self._answer(ended)
 
     def _answer(self, ended: Sequence[Entry[RowT]]) -> None:

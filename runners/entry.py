@@ -1,8 +1,7 @@
-"""A row in an engine, with its caller and its times; and the pace at which rows are finished."""
+"""A row in an engine, with its caller and its times."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -11,8 +10,6 @@ from typing import Generic
 
 from models.base import RowT
 from vision.tasks import Answer, Timing
-
-_FORGETS = 0.1  # how much of the pace each finished row renews
 
 
 @dataclass(slots=True, eq=False)
@@ -61,18 +58,3 @@ class Entry(Generic[RowT]):
             compute=time.monotonic() - self.started,
             rows=self._rows / max(self._steps, 1),
         )
-
-
-@dataclass(slots=True)
-class Pace:
-    """How fast rows are finished, for Retry-After: an average of busy seconds a row that forgets slowly."""
-
-    seconds_a_row: float = 0.05
-
-    def finished(self, rows: int, seconds: float) -> None:
-        for _ in range(rows):
-            self.seconds_a_row += _FORGETS * (seconds / rows - self.seconds_a_row)
-
-    def wait(self, rows: int) -> int:
-        """Whole seconds, at least one, until `rows` more rows are finished."""
-        return max(1, math.ceil(rows * self.seconds_a_row))

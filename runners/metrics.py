@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -23,16 +24,20 @@ _FIRST_TOKEN = Histogram(
 )
 _DROPPED = Counter("looksee_rows_dropped_total", "Rows that ended without an answer", ["model", "reason"])
 _OUT_OF_MEMORY = Counter("looksee_out_of_memory_total", "Batches that were split because memory ran out", ["model"])
+_PICTURES = Counter("looksee_pictures_total", "Pictures of rows: encoded, or reused as they were", ["model", "result"])
 LOAD_SECONDS = Histogram("looksee_model_load_seconds", "Loading the weights", ["model"], buckets=_SECONDS)
 
 
 class MetricsObserver(Observer):
     """Writes one model's figures."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, reuse: Callable[[], tuple[int, int]]) -> None:
+        """`reuse` counts the model's pictures: reused and encoded."""
         self._waiting, self._running = _WAITING.labels(model), _RUNNING.labels(model)
         self._queue_seconds, self._first_token = _QUEUE_SECONDS.labels(model), _FIRST_TOKEN.labels(model)
         self._prefill_rows, self._batch_rows = _PREFILL_ROWS.labels(model), _BATCH_ROWS.labels(model)
+        self._reused, self._encoded = _PICTURES.labels(model, "reused"), _PICTURES.labels(model, "encoded")
+        self._reuse, self._counted = reuse, (0, 0)
         self._model = model
 
     def waiting(self, rows: int) -> None:
@@ -40,6 +45,10 @@ class MetricsObserver(Observer):
 
     def running(self, rows: int) -> None:
         self._running.set(rows)
+        if (counts := self._reuse()) != self._counted:
+            self._reused.inc(counts[0] - self._counted[0])
+            self._encoded.inc(counts[1] - self._counted[1])
+            self._counted = counts
 
     def admitted(self, queue_seconds: float) -> None:
         self._queue_seconds.observe(queue_seconds)

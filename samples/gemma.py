@@ -21,8 +21,11 @@ _HEAD_WIDTH = 32
 _SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")
 _TEMPLATE = """\
 {{ bos_token }}
-{%- for message in messages -%}
+{%- set told = messages[0]['role'] == 'system' -%}
+{%- for message in (messages[1:] if told else messages) -%}
+{%- if message['role'] == 'system' -%}{{ raise_exception('Instructions come first.') }}{%- endif -%}
 {{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\\n' }}
+{{- messages[0]['content'][0]['text'] + '\\n\\n' if told and loop.first -}}
 {%- if message['content'] is string -%}
 {{ message['content'] | trim }}
 {%- else -%}

@@ -239,7 +239,7 @@ def test_nothing_leaves_the_origin(browser: Browser, service: Service, path: str
         page.locator("#words").fill("circle")
         press_run(page)
         with page.expect_download():  # it is drawn in the page: the page's own rules allow that
-            page.locator(".png").first.click()
+            page.get_by_role("button", name="Download as PNG").click()
         page.get_by_role("button", name="Code", exact=True).click()
     else:
         expect(page.get_by_text("/api/caption-images").first).to_be_visible()
@@ -541,7 +541,8 @@ def test_the_code_asks_the_same(page: Page, tmp_path: Path) -> None:
 
     def run(language: str) -> str:
         page.get_by_role("button", name="Code", exact=True).click()
-        page.get_by_role("button", name=f"Copy as {'curl' if language == 'bash' else 'Python'}").click()
+        copies = "Copy as curl" if language == "bash" else "Copy as Python"
+        page.get_by_role("button", name=copies, exact=True).click()
         page.get_by_role("button", name="Close").click()
         code: str = page.evaluate("navigator.clipboard.readText()")
         return ran(language, code)

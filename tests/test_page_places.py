@@ -116,9 +116,9 @@ def test_each_box_and_its_words_point_out_each_other(page: Page) -> None:
     entries = card.get_by_role("list", name="Found in boxes.png").get_by_role("button")
     expect(entries).to_have_text(
         [
-            re.compile("^1 circle middle 80 . 84 px at 16, 24$"),
-            re.compile("^2 circle left 24 . 24 px at 40, 48$"),
-            re.compile("^3 circle top right 40 . 36 px at 120, 0$"),
+            re.compile("^1 middle 80 . 84 px at 16, 24$"),
+            re.compile("^2 left 24 . 24 px at 40, 48$"),
+            re.compile("^3 top right 40 . 36 px at 120, 0$"),
         ]
     )
 

@@ -2,7 +2,7 @@
 
 import { COLOURS } from "./annotation.js";
 import { Overlay } from "./overlay.js";
-import { isPoint, pixels, whereabouts } from "./places.js";
+import { pixels, whereabouts } from "./places.js";
 
 export class Found {
   #list;
@@ -48,7 +48,6 @@ export class Found {
     button.dataset.number = number;
     button.querySelector(".number").textContent = number;
     button.querySelector(".number").style.background = COLOURS[(number - 1) % COLOURS.length];
-    button.querySelector(".label").textContent = isPoint(thing) ? "" : thing.label;
     button.querySelector(".where").textContent = whereabouts(thing);
     button.querySelector(".pixels").textContent = pixels(thing, size);
     return entry;

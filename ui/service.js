@@ -1,12 +1,14 @@
 /** The service's HTTP contract, as far as this page needs it: answers about pictures, the models, and its health. */
 
 import { FINDS, members, route, target } from "./contract.js";
+import { credentials, renewed } from "./key.js";
 import { placed } from "./places.js";
 
 // The service gives up on its own well before this; only a connection that died silently takes so long.
 const PATIENCE_MS = 150_000;
 const SHORT_PATIENCE_MS = 8_000;
 const LONGEST_PAUSE_SECONDS = 60;
+const KEY_PROBLEMS = ["missing_key", "wrong_key"];
 
 /** Anything that kept an answer away. `message` is a sentence for people, `code` a word for machines. */
 export class ServiceError extends Error {
@@ -76,13 +78,18 @@ function base64(file) {
 async function reach(url, options, signal, patience = PATIENCE_MS) {
   const limit = AbortSignal.timeout(patience);
   const either = signal ? AbortSignal.any([signal, limit]) : limit;
+  const sent = credentials();
+  let answer;
   try {
-    const response = await fetch(url, { ...options, signal: either });
-    return { response, body: parsed(await response.text()) };
+    const response = await fetch(url, { ...options, headers: { ...options.headers, ...sent }, signal: either });
+    answer = { response, body: parsed(await response.text()) };
   } catch (error) {
     if (signal?.aborted) throw error; // the person's own doing: no problem to tell
     throw unreachable(limit.aborted);
   }
+  const refused = KEY_PROBLEMS.includes(answer.body?.error?.code);
+  if (refused && (await renewed(sent, options.method === "POST"))) return reach(url, options, signal, patience);
+  return answer;
 }
 
 function parsed(text) {

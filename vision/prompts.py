@@ -16,6 +16,7 @@ COLLECTIVE = "Write one caption for all of the pictures together."
 YES_OR_NO = "Answer yes or no."
 
 CONTINUES = frozenset({"blip", "blip2"})
+CHATS = frozenset({"gemma", "intern_vlm"})  # these know turns, several pictures, and what they are told about both
 MOONDREAMS = ("moondream", "moondream-cloud")
 LENGTHS: dict[str, tuple[Length, ...]] = dict.fromkeys(MOONDREAMS, ("short", "normal", "long"))  # others: normal
 
@@ -38,3 +39,10 @@ def query(model: str, question: str) -> str:
 def flag(model: str, question: str) -> str:
     """The words that ask `model` a question whose answer is yes or no."""
     return query(model, f"{question} {YES_OR_NO}")
+
+
+def in_json(schema: str = "") -> str:
+    """The words that ask for an answer in JSON: by a `schema`, or any object."""
+    if schema:
+        return f"Answer with JSON only, without other text. The JSON follows this JSON Schema:\n{schema}"
+    return "Answer with one JSON object only, without other text."

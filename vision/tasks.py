@@ -17,6 +17,7 @@ _BYTES_AS_BASE64: Any = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}
 
 Finish = Literal["stop", "length"]
 Length = Literal["short", "normal", "long"]
+Role = Literal["system", "user", "assistant"]
 State = Literal["unloaded", "waiting", "loading", "ready", "failed"]
 
 
@@ -51,6 +52,14 @@ GREEDY = Sampling()
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What one side says in a chat: texts, and None where the next one of the job's pictures stands."""
+
+    role: Role
+    parts: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One question to one model.
 
@@ -59,7 +68,8 @@ class Job:
 
     What follows them only some models know: a caption's `length` where there is no prompt, places that a question is
     about (`spatial_refs`, as (x, y) or (x_min, y_min, x_max, y_max), normalised), thoughts before an answer
-    (`reasoning`), and how many things are found at most.
+    (`reasoning`), how many things are found at most, and a chat of `turns`, which is asked instead of a `prompt`; the
+    last one is the user's.
     """
 
     __pydantic_config__ = _BYTES_AS_BASE64
@@ -74,6 +84,7 @@ class Job:
     spatial_refs: tuple[tuple[float, ...], ...] = ()
     reasoning: bool = False
     max_objects: int = 50
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +118,8 @@ class Reasoning:
 class Outcome:
     """A model's whole answer: a text, or the boxes or points of what it was to find.
 
-    `finish` is `length` when `max_new_tokens` or `max_objects` cut it.
+    `finish` is `length` when `max_new_tokens` or `max_objects` cut it. `prompt_tokens` counts all that the decoder was
+    given: words, marks of turns, and the tokens of pictures, also where it reads these beside its text (BLIP).
     """
 
     text: str

@@ -18,6 +18,7 @@ from models import sampling
 from models.lru import LRU
 from models.moondream import checkpoint
 from models.moondream.cache import Cache, in_blocks
+from models.moondream.chunks import whole_words
 from models.moondream.config import Config
 from models.moondream.graphs import CudaGraphs, StaticSteps
 from models.moondream.grounding import reasoning
@@ -26,7 +27,7 @@ from models.moondream.requests import Requests
 from models.moondream.rows import Head, MoondreamRow, Reading, ReasoningRow
 from models.moondream.seats import SeatedCache
 from models.moondream.tokenizer import MoondreamTokenizer
-from models.text import cut
+from models.text import certain, cut
 from vision.geometry import point_within, within
 from vision.tasks import Job, Outcome, Reasoning
 
@@ -129,8 +130,14 @@ class Moondream:
         if self.net.device.type == "cuda":
             torch.cuda.empty_cache()
 
+    def reuse(self) -> tuple[int, int]:
+        return self.prefixes.hits, self.prefixes.misses
+
     def text(self, row: MoondreamRow) -> str:
         return cut(self._raw_text(row), row.stop)[0].lstrip()
+
+    def partial(self, row: MoondreamRow) -> str:
+        return whole_words(certain(self.text(row), row.stop))
 
     def reasoning(self, row: ReasoningRow) -> Reasoning:
         """What the row has thought so far, and the places in it."""

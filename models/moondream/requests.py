@@ -135,7 +135,7 @@ class Requests:
         return kind(
             cost=self._start(image),
             max_new_tokens=min(wanted, self._room(image, prompt, wanted)),
-            prompt_tokens=len(prompt),
+            prompt_tokens=self._start(image) + len(prompt),
             names=self._config.tokenizer,
             picture=None if image is None else self._picture(image),
             start=self._start(image),

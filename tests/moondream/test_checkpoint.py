@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import errors
+from models.catalog import CATALOG
 from models.moondream import checkpoint
 from models.moondream.config import Config
 from models.moondream.network import Network
@@ -66,7 +67,7 @@ def test_names_and_shapes_are_the_published_ones() -> None:
         name: record["shape"] for name, record in manifest.items()
     }
     assert len(state) == 592
-    assert sum(tensor.numel() for tensor in state.values()) == 1_927_237_104
+    assert sum(tensor.numel() for tensor in state.values()) == CATALOG["moondream"].parameters
 
 
 def test_the_published_configuration_is_the_default() -> None:

@@ -39,7 +39,7 @@ def test_the_layout_of_every_prompt(model: Moondream) -> None:
 
 def test_where_a_prompt_begins_and_what_it_costs(model: Moondream) -> None:
     seen, blind = model.requests.query(PICTURE, "a"), model.requests.query(None, "a")
-    assert (seen.start, seen.cost, seen.prompt_tokens) == (26, 26, 6)
+    assert (seen.start, seen.cost, seen.prompt_tokens) == (26, 26, 32)
     assert (blind.start, blind.cost, blind.prompt_tokens) == (0, 0, 7)
 
 
@@ -179,7 +179,7 @@ def test_outcomes(model: Moondream) -> None:
         model.read_out(batch)
     outcome = model.outcome(row)
     assert outcome.text == model.tokenizer.decode(row.answer).strip()
-    assert (outcome.finish, outcome.new_tokens, outcome.prompt_tokens) == (row.finish, len(row.tokens), 5)
+    assert (outcome.finish, outcome.new_tokens, outcome.prompt_tokens) == (row.finish, len(row.tokens), 26 + 5)
     found = model.requests.detect(PICTURE, "cat", max_objects=1)
     batch = model.prefill([found])
     while found.finish is None:

@@ -59,7 +59,7 @@ def test_bentomls_own_client_calls_caption_by_name(service: Service) -> None:
         ({"image": 7}, 422, "invalid_value", "image"),
         ({"image": "not base64!"}, 400, "invalid_request", "image"),
         ({"image": ""}, 400, "empty_file", "image"),
-        ({"image": "https://example.com/a.png"}, 400, "invalid_request", "image"),
+        ({"image": "https://example.com/a.png"}, 400, "image_url_not_allowed", "image"),
         ({"image": "file:///etc/passwd"}, 400, "invalid_request", "image"),
         ({"image": encoded(pictures.TEXT)}, 415, "unsupported_image_type", "image"),
         ({"image": encoded(pictures.bomb())}, 413, "image_too_large", "image"),

@@ -168,8 +168,8 @@ def test_a_caller_that_leaves_is_not_computed_for(lonely: Service) -> None:
     finally:
         os.kill(runner.pid, signal.SIGCONT)
     time.sleep(2)
-    # One or two may be through before the runner has read that the connection is gone.
-    assert lonely.metric("looksee_prefill_rows_sum") - computed < 20
+    # Those of the two calls that it had when it was stopped may be through before it reads that they are called off.
+    assert lonely.metric("looksee_prefill_rows_sum") - computed <= 5
     # Also after a runner was killed at work (above) no row of it is left in the gauges.
     assert lonely.metric("looksee_rows_waiting") == lonely.metric("looksee_rows_running") == 0
     assert healthy(asyncio.run(captions(lonely.url, drawn("after-leaving", 4), 4)), 4)

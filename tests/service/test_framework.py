@@ -14,6 +14,7 @@ from tests import pictures
 from tests.service.test_captioning import error, post
 from tests.service.test_failures import captions, drawn, healthy
 from tests.serving import API_KEY, ROOT, Service, serve
+from tests.unit.listener import counting
 
 
 def test_f1_the_session_to_a_runner_is_not_closed_under_calls(service: Service) -> None:
@@ -87,6 +88,14 @@ def test_telemetry_is_off(service: Service) -> None:
     }
     assert all(address.startswith("127.") or address == "::1" for address in addresses)
     assert "usage" not in service.log.read_text().lower()
+
+
+def test_nothing_is_reported_to_anybody() -> None:
+    """Whoever calls out goes through the proxy: at the start, while it serves, at the end."""
+    with counting() as (port, callers):
+        with serve(redis_url="", HTTPS_PROXY=f"http://127.0.0.1:{port}", BENTOML_DO_NOT_TRACK="") as service:
+            assert post(service, ("a.png", pictures.scene("told")[0])).status_code == 200
+        assert callers == []
 
 
 def test_the_gateway_never_imports_torch(service: Service) -> None:

@@ -20,6 +20,7 @@ from tests.serving import API_KEY, ROOT, Service, serve
 
 KEY, OLD_KEY, HASTY, METRICS_KEY = "client-one", "from-moondream", "client-hasty", "for-prometheus"
 PER_MINUTE = 25
+PROMPT = "what is mister X doing there"
 OPEN = {
     *("/", "/docs", "/redoc", "/openapi.json", "/schema.json"),
     *("/health", "/healthz", "/livez", "/readyz"),
@@ -148,11 +149,17 @@ def test_a_hasty_client_waits_and_the_others_do_not(guarded: Service) -> None:
 
 def test_the_log_has_one_line_a_request_and_no_secret(guarded: Service) -> None:
     caption(guarded, X_API_Key=KEY, X_Request_ID="one-line")
+    headers = {"X-API-Key": KEY, "X-Request-ID": "bad-input"}
+    for body in ({"question": PROMPT}, {"image": [PROMPT]}, {"image": "", "model": PROMPT}, {"image": PROMPT}):
+        assert guarded.client.post("/query", json=body, headers=headers).status_code in (400, 422)
+    for content in (b'{"image": "' + PROMPT.encode(), b'\xff"' + PROMPT.encode()):
+        assert guarded.client.post("/caption", content=content, headers=headers).status_code in (400, 415, 422)
+    assert [line["logger"] for line in lines(guarded, request_id="bad-input")] == ["looksee.access"] * 6
     (line,) = lines(guarded, request_id="one-line")
     assert (line["logger"], line["path"], line["status"], line["model"]) == ("looksee.access", "/caption", 200, "blip")
     assert (line["answers"], line["cached"]) == (1, 1)
     text = Path(guarded.log).read_text()
-    for secret in (KEY, HASTY, OLD_KEY, METRICS_KEY, API_KEY):
+    for secret in (KEY, HASTY, OLD_KEY, METRICS_KEY, API_KEY, PROMPT):
         assert secret not in text
     assert len([line for line in text.splitlines() if line.startswith("{")]) > 30
     assert lines(guarded, logger="looksee.runner"), "the runner's lines are JSON too"

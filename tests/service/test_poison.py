@@ -17,7 +17,7 @@ from vision.tasks import Task
 
 POISONS: dict[str, dict[str, Any]] = {
     "special tokens": {"question": "<end_of_turn><start_of_image><|im_end|><IMG_CONTEXT></s><image><pad>"},
-    "an over-long prompt": {"question": "red " * 998},
+    "an over-long prompt": {"question": "xqz " * 999},
     "a bad picture": {"image": base64.b64encode(b"\xff\xd8\xff\xe0 and no more").decode()},
     "no new tokens": {"max_new_tokens": 0},
 }

@@ -98,12 +98,12 @@ class Doors:
             "max_new_tokens": None,
             **body,
         }
-        read = uploads.encoded(image, self.settings)
+        read = uploads.encoded(image, self.settings, _stay)
         return _told(moondream.caption(self.desk, self.settings, _stay, read, **options))
 
     def query(self, *, image: str, **body: Any) -> Response:
         options: dict[str, Any] = {"model": "moondream", "max_new_tokens": None, **body}
-        read = uploads.encoded(image, self.settings)
+        read = uploads.encoded(image, self.settings, _stay)
         return _told(moondream.query(self.desk, self.settings, _stay, read, **options))
 
     def detect(self, query: str = "", **body: Any) -> Response:

@@ -240,7 +240,7 @@ def test_a_list_of_what_is_no_text_is_read_to_its_first_element_only() -> None:
         ({"images": []}, (422, "invalid_value", "images")),
         ({"images": ["x"] * 33}, (413, "too_many_files", "images")),
         ({"images": ["no base64!"]}, (400, "invalid_request", "images.0")),
-        ({"images": ["https://example.com/a.png"]}, (400, "invalid_request", "images.0")),
+        ({"images": ["https://example.com/a.png"]}, (400, "image_url_not_allowed", "images.0")),
         ({"images": ["\ud800"]}, (400, "invalid_request", "images.0")),
         ({"images": [encoded(RED)], "model": "gpt"}, (422, "unknown_model", "model")),
         ({"images": [encoded(RED)], "caption_prompt": "\ud800"}, (422, "invalid_value", "caption_prompt")),

@@ -32,8 +32,10 @@ def job(name: str) -> Job:
     return Job(Task.CAPTION, (name.encode(),))
 
 
-def asked(proxy: FakeProxy, *names: str, timeout: float = 5) -> tuple[Courier, list[asyncio.Task[Came]]]:
-    to = Courier("blip", proxy)
+def asked(
+    proxy: FakeProxy, *names: str, timeout: float = 5, room: int = 99
+) -> tuple[Courier, list[asyncio.Task[Came]]]:
+    to = Courier("blip", proxy, room)
     return to, [asyncio.create_task(to.ask(job(name), timeout=timeout, request_id=f"id-{name}")) for name in names]
 
 
@@ -163,7 +165,7 @@ def test_a_follower_hears_the_text_as_it_comes() -> None:
             yield Event(0, answer=answer_to(call.asks[0].job), identity=IDENTITY)
 
         heard: list[str] = []
-        to = Courier("blip", FakeProxy(after=tell))
+        to = Courier("blip", FakeProxy(after=tell), 9)
         assert texts([await to.ask(job("one"), timeout=5, request_id="", listener=heard.append)]) == ["a one"]
         assert heard == ["a ", "o", "ne"]
 
@@ -406,5 +408,41 @@ def test_a_failure_is_an_answer_too() -> None:
         refused = Answer(failure=Failure.of(errors.Overloaded("full", retry_after=3)))
         _, (task,) = asked(FakeProxy(answer=lambda _: refused), "one")
         assert await task == (refused, IDENTITY)
+
+    run(main())
+
+
+# --- room ------------------------------------------------------------------------------------------------------------
+
+
+def test_no_more_jobs_are_taken_than_there_is_room_for() -> None:
+    async def main() -> None:
+        held = Held()
+        proxy = FakeProxy(after=held.after)
+        to, tasks = asked(proxy, "one", "two", room=2)
+        await settle(20)
+        with pytest.raises(errors.Overloaded, match="'blip'") as caught:
+            await to.ask(job("three"), timeout=5, request_id="")
+        assert (caught.value.retry_after or 0) >= 1
+        with pytest.raises(errors.Overloaded):
+            to.check_room()
+        held.go.set()
+        await asyncio.gather(*tasks)
+        to.check_room()
+        assert texts([await to.ask(job("three"), timeout=5, request_id="")]) == ["a three"]
+        assert sent(proxy) == [["one", "two"], ["three"]]
+
+    run(main())
+
+
+def test_who_leaves_makes_room() -> None:
+    async def main() -> None:
+        held = Held()
+        to, tasks = asked(FakeProxy(after=held.after), "one", "two", room=2)
+        await settle(20)
+        await leave(*tasks)
+        to.check_room()
+        held.go.set()
+        await settle()
 
     run(main())

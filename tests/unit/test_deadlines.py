@@ -95,6 +95,15 @@ def test_a_handler_knows_what_is_left_and_a_slow_upload_takes_nothing_of_it() ->
     assert 4 < float(behind(says_its_time)(X_Request_Timeout="50").text) <= 5
 
 
+def test_what_is_done_before_a_model_is_asked_takes_its_time() -> None:
+    async def looks_first(request: Request) -> Response:
+        await request.body()
+        await asyncio.sleep(0.1)
+        return await says_its_time(request)
+
+    assert float(behind(looks_first)(X_Request_Timeout="0.1").text) <= 0
+
+
 def test_a_bad_one_is_refused_before_the_body_is_read() -> None:
     async def never(_: Request) -> Response:
         raise AssertionError

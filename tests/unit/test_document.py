@@ -47,6 +47,26 @@ def test_a_route_shows_what_it_takes_and_what_it_answers(path: str) -> None:
         assert schema["required"][0] == ("file" if path in UPLOADS else "images")
 
 
+def test_the_chat_shows_what_it_takes_and_what_it_answers() -> None:
+    path = "/v1/chat/completions"
+    operation = made()[path]["post"]
+    body = operation["requestBody"]["content"]["application/json"]
+    assert body["example"] == examples.REQUESTS[path]
+    assert {"model", "messages"} == set(body["schema"]["required"])
+    assert operation["responses"]["200"]["content"]["application/json"]["example"] == examples.ANSWERS[path]
+    answer = Doors().send(path, json=examples.REQUESTS[path])
+    assert answer.status_code == 200
+    assert set(content(answer)) == set(examples.ANSWERS[path])
+
+
+def test_bodies_refer_to_nothing_that_is_not_there() -> None:
+    found = document(Doors().app, {})
+    references = set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(found)))
+    assert references
+    for reference in references:
+        assert reference.removeprefix("#/components/schemas/") in found["components"]["schemas"], reference
+
+
 def test_uploads_name_the_models_that_can() -> None:
     def models(path: str) -> str:
         parameters = made()[path]["post"]["parameters"]
@@ -54,6 +74,14 @@ def test_uploads_name_the_models_that_can() -> None:
 
     assert models("/api/caption-images") == "one of: blip, blip2, gemma, intern_vlm, moondream"
     assert models("/api/caption-collective-images") == "one of: gemma, intern_vlm"
+
+
+def test_what_takes_a_clients_key_says_so() -> None:
+    paths = made()
+    for path in ("/caption", "/collective", "/api/caption-images", "/v1/models"):
+        assert all(operation["security"] == [{}, {"key": []}] for operation in paths[path].values())
+    for path in ("/health", "/api/admin/cache"):
+        assert all("security" not in operation for operation in paths[path].values())
 
 
 def test_a_batch_shows_lines_and_refers_to_what_is_there() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from cache import keys
 from cache.keys import PATTERNS, key
-from vision.tasks import Identity, Job, Sampling, Task
+from vision.tasks import Identity, Job, Sampling, Task, Turn
 
 DIGEST = "ab" * 32
 JOB = Job(Task.CAPTION, (b"never looked at",), "a photo of", 50)
@@ -50,6 +50,7 @@ def test_equal_questions_have_equal_keys() -> None:
         (dataclasses.replace(JOB, spatial_refs=((0.5, 0.5),)), DIGEST, IDENTITY),
         (dataclasses.replace(JOB, reasoning=True), DIGEST, IDENTITY),
         (dataclasses.replace(JOB, max_objects=49), DIGEST, IDENTITY),
+        (dataclasses.replace(JOB, turns=(Turn("user", ("a",)),)), DIGEST, IDENTITY),
         (JOB, "ac" + "ab" * 31, IDENTITY),
         (JOB, DIGEST, dataclasses.replace(IDENTITY, model="blip2")),
         (JOB, DIGEST, dataclasses.replace(IDENTITY, fingerprint="0123456789abcdee")),
@@ -66,6 +67,7 @@ def test_equal_questions_have_equal_keys() -> None:
         "spatial_refs",
         "reasoning",
         "max_objects",
+        "turns",
         "digest",
         "model",
         "fingerprint",
@@ -112,7 +114,9 @@ def test_a_drawn_answer_depends_on_all_of_the_sampling(change: dict[str, float])
 
 
 @pytest.mark.parametrize(
-    "default", [{"length": "normal"}, {"spatial_refs": ()}, {"reasoning": False}, {"max_objects": 50}], ids=str
+    "default",
+    [{"length": "normal"}, {"spatial_refs": ()}, {"reasoning": False}, {"max_objects": 50}, {"turns": ()}],
+    ids=str,
 )
 def test_a_default_that_is_said_changes_no_key(default: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "PREPROCESSING", "1")
@@ -169,3 +173,17 @@ def test_a_key_shows_hashes_only_and_is_found_by_one_pattern(prompt: str) -> Non
 
 def test_any_text_has_a_key() -> None:
     assert of(dataclasses.replace(JOB, prompt="\ud800")) != of(dataclasses.replace(JOB, prompt="\ud801"))
+
+
+def test_who_said_what_and_where_the_pictures_stood_is_in_the_key() -> None:
+    chats = [
+        (Turn("user", (None, "a")), Turn("assistant", ("b",)), Turn("user", ("c",))),
+        (Turn("user", (None, "a")), Turn("assistant", ("c",)), Turn("user", ("b",))),
+        (Turn("user", ("a", None)), Turn("assistant", ("b",)), Turn("user", ("c",))),
+        (Turn("user", ("a",)), Turn("assistant", ("b",)), Turn("user", (None, "c"))),
+        (Turn("system", ("a",)), Turn("user", (None, "c"))),
+        (Turn("user", ("a",)), Turn("user", (None, "c"))),
+    ]
+    made = [of(dataclasses.replace(JOB, turns=turns)) for turns in chats]
+    assert len(set(made)) == len(chats)
+    assert made[0] == of(dataclasses.replace(JOB, turns=tuple(dataclasses.replace(turn) for turn in chats[0])))

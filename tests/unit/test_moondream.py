@@ -297,7 +297,7 @@ BAD: list[tuple[dict[str, Any], tuple[int, str, str | None]]] = [
     ({"image": ""}, (400, "empty_file", "image")),
     ({"image": "no base64!"}, (400, "invalid_request", "image")),
     ({"image": "\ud800"}, (400, "invalid_request", "image")),
-    ({"image": "https://example.com/a.png"}, (400, "invalid_request", "image")),
+    ({"image": "https://example.com/a.png"}, (400, "image_url_not_allowed", "image")),
     ({"image": base64.b64encode(b"text").decode()}, (415, "unsupported_image_type", "image")),
     ({"model": "gpt"}, (422, "unknown_model", "model")),
     ({"model": "\ud800"}, (422, "unknown_model", "model")),

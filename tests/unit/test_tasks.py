@@ -26,6 +26,7 @@ from vision.tasks import (
     Status,
     Task,
     Timing,
+    Turn,
 )
 
 EVERY_BYTE = bytes(range(256))
@@ -45,6 +46,14 @@ RECORDS: list[Any] = [
                 1.0,
             ),
             Ask(Job(Task.QUERY, (), "why?", reasoning=True), 1.0),
+            Ask(
+                Job(
+                    Task.QUERY,
+                    (EVERY_BYTE, JPEG_START),
+                    turns=(Turn("system", ("\u00e9",)), Turn("user", (None, "null", None)), Turn("assistant", ())),
+                ),
+                1.0,
+            ),
             Ask(
                 Job(Task.POINT, (JPEG_START,), "it", spatial_refs=((0.1, 1 / 3), (0.0, 0.2, 1.0, 0.9)), max_objects=1),
                 1.0,
@@ -106,6 +115,8 @@ def test_types_survive_json() -> None:
     assert type(again.asks[0].job.task) is Task
     assert type(again.asks[0].job.images) is tuple
     assert again.asks[0].job.images == (EVERY_BYTE,)
+    assert [type(turn) for turn in again.asks[4].job.turns] == [Turn] * 3
+    assert again.asks[4].job.turns[1].parts == (None, "null", None)
 
 
 def test_places_survive_json_as_such() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import errors
 from models.base import Row
-from models.text import cut
+from models.text import certain, cut
 from vision.tasks import Job, Outcome, Task
 
 
@@ -80,6 +80,12 @@ class ToyModel:
                 row.finish = "stop"
             elif len(row.tokens) >= row.max_new_tokens:
                 row.finish = "length"
+
+    def partial(self, row: ToyRow) -> str:
+        return certain(self.text(row), row.stop)
+
+    def reuse(self) -> tuple[int, int]:
+        return 0, 0
 
     def release_memory(self) -> None:
         self.releases += 1
