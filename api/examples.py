@@ -62,7 +62,7 @@ _COMPLETION = {
             "finish_reason": "stop",
         }
     ],
-    "usage": {"prompt_tokens": 54, "completion_tokens": 2, "total_tokens": 56},
+    "usage": {"prompt_tokens": 46, "completion_tokens": 3, "total_tokens": 49},
     "system_fingerprint": f"fp_{_WHOSE['revision']}",
     "cache": False,
     "revision": _WHOSE["revision"],

@@ -64,7 +64,7 @@ def _listed(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop or []
 
 
-class Body(BaseModel):
+class ChatBody(BaseModel):
     """A request. Parameters of the OpenAI API that are not here are taken as long as they ask for nothing special."""
 
     model_config = ConfigDict(extra="allow")
@@ -108,10 +108,10 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
     """The routes, bound to a desk."""
     routes = APIRouter(prefix="/v1/chat", tags=["openai"])
 
-    @routes.post("/completions", summary="The next answer in a chat", openapi_extra=bodies.described(Body))
+    @routes.post("/completions", summary="The next answer in a chat", openapi_extra=bodies.described(ChatBody))
     async def completions(request: Request) -> Response:
         """A `chat.completion`, or with `stream` events of `chat.completion.chunk`s."""
-        body = await bodies.read(request, Body)
+        body = await bodies.read(request, ChatBody)
         _refuse_unsupported(body)
         model = entry_for(ALIASES.get(body.model, body.model), Task.CAPTION).name  # which all can write
         talk = conversation.read(body.messages, settings)
@@ -147,7 +147,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
     return routes
 
 
-def _refuse_unsupported(body: Body) -> None:
+def _refuse_unsupported(body: ChatBody) -> None:
     """Raises UnsupportedParameter or InvalidRequest."""
     for name, value in (body.model_extra or {}).items():
         if value is not None and name not in _WITHOUT_EFFECT and value not in _NEUTRAL.get(name, ()):
@@ -179,7 +179,7 @@ def _completion(about: dict[str, Any], served: Served) -> Response:
     return JSONResponse(content, headers=server_timing([served]))
 
 
-def _streamed(about: dict[str, Any], pieces: AsyncGenerator[str | Served, None], body: Body) -> Response:
+def _streamed(about: dict[str, Any], pieces: AsyncGenerator[str | Served, None], body: ChatBody) -> Response:
     wanted = body.stream_options is not None and bool(body.stream_options.include_usage)
     return events.response(_chunks(about, pieces, usage=wanted))
 

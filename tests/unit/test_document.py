@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api import examples
+from api import bodies, examples
 from api.answers import Answer, Caption, Detections, Points
 from api.captions import Captions
 from api.collective import Collective
@@ -52,7 +52,8 @@ def test_the_chat_shows_what_it_takes_and_what_it_answers() -> None:
     operation = made()[path]["post"]
     body = operation["requestBody"]["content"]["application/json"]
     assert body["example"] == examples.REQUESTS[path]
-    assert {"model", "messages"} == set(body["schema"]["required"])
+    assert body["schema"] == {"$ref": "#/components/schemas/ChatBody"}
+    assert {"model", "messages"} == set(bodies.SCHEMAS["ChatBody"]["required"])
     assert operation["responses"]["200"]["content"]["application/json"]["example"] == examples.ANSWERS[path]
     answer = Doors().send(path, json=examples.REQUESTS[path])
     assert answer.status_code == 200

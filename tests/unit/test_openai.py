@@ -306,10 +306,10 @@ def test_what_is_no_json_is_refused(body: str) -> None:
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("https://example.com/a.png", (400, "invalid_request")),
-        ("HTTP://169.254.169.254/", (400, "invalid_request")),
+        ("https://example.com/a.png", (400, "image_url_not_allowed")),
+        ("HTTP://169.254.169.254/", (400, "image_url_not_allowed")),
         ("data:image/png;base64,!", (400, "invalid_request")),
-        ("file:///etc/passwd", (400, "invalid_request")),
+        ("file:///etc/passwd", (400, "image_url_not_allowed")),
         ("data:image/png;base64,aGVsbG8=", (415, "unsupported_image_type")),
     ],
 )
