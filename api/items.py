@@ -17,7 +17,7 @@ from departure import Receive
 from gateway.desk import Desk, Question
 from models.catalog import CATALOG, entry_for
 from settings import Settings
-from vision.images import Picture
+from vision.images import Picture, mib
 from vision.tags import tags
 from vision.tasks import GREEDY, Length, Sampling, Task
 
@@ -105,22 +105,38 @@ class Item(Wish):
 
 
 class Pictures:
-    """The pictures of a batch, each examined when it is first asked for; one that has a name only once."""
+    """The pictures of a batch, each examined when it is first asked for; one that has a name only once.
+
+    Those with names are kept as long as the batch, which is why they are bounded together: addresses are short.
+    """
 
     def __init__(self, named: Mapping[str, str], settings: Settings, receive: Receive) -> None:
         self._named, self._settings, self._receive = named, settings, receive
         self._examined: dict[str, asyncio.Task[Picture]] = {}
+        self._room = settings.max_request_bytes
 
     async def read(self, text: str, param: str) -> Picture:
-        """The picture of that name, or that is this text. Raises what `uploads.picture` raises."""
+        """The picture of that name, or that is this text. Raises what `uploads.picture` raises, and RequestTooLarge."""
         try:
             if text not in self._named:
                 return await self._examine(text)
             if text not in self._examined:
-                self._examined[text] = asyncio.create_task(self._examine(self._named[text]))
+                self._examined[text] = asyncio.create_task(self._keep(text))
             return await asyncio.shield(self._examined[text])  # others may wait for it too
         except errors.LookseeError as error:
             raise questions.named(error, param) from error
+
+    async def _keep(self, name: str) -> Picture:
+        try:
+            found = await self._examine(self._named[name])
+        except errors.Overloaded:
+            del self._examined[name]  # who asks again has it tried again
+            raise
+        self._room -= len(found.data)
+        if self._room < 0:
+            most = mib(self._settings.max_request_bytes)
+            raise errors.RequestTooLarge(f"The pictures in 'images' have more than {most} together.")
+        return found
 
     async def _examine(self, text: str) -> Picture:
         return await uploads.picture(text, self._settings, self._receive, param="image")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import click
 
+from client.asking import ask, caption
 from client.weights import models, pull
 from version import VERSION
 
@@ -17,5 +18,7 @@ def main() -> None:
     """Looksee: captions for your pictures, on your own machine."""
 
 
+main.add_command(ask)
+main.add_command(caption)
 main.add_command(models)
 main.add_command(pull)

@@ -121,6 +121,41 @@ def test_a_picture_with_a_name_is_read_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert read == [IMAGE]
 
 
+def test_a_picture_that_could_not_be_fetched_for_now_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    picture = uploads.picture
+
+    async def crowded(text: str, settings: Settings, receive: Receive, *, param: str) -> Any:
+        tried.append(text)
+        if len(tried) == 1:
+            raise errors.Overloaded("Too many are being fetched.", retry_after=1)
+        return await picture(IMAGE, settings, receive, param=param)
+
+    monkeypatch.setattr(uploads, "picture", crowded)
+    asked = [{"image": "a", "prompt": f"{number}"} for number in range(5)]
+    found = batch(Doors(), *asked, images={"a": "https://pictures.test/a.png"})
+    assert [line["status"] for line in found] == [200] * 5
+    assert len(tried) == 2
+
+
+def test_pictures_with_names_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an address leads to is not in the body, whose size is limited."""
+    picture = uploads.picture
+
+    async def fetched(_: str, settings: Settings, receive: Receive, *, param: str) -> Any:
+        return await picture(IMAGE, settings, receive, param=param)
+
+    monkeypatch.setattr(uploads, "picture", fetched)
+    doors = Doors(max_request_bytes=3 * len(PICTURE) + 1)
+    images = {f"{number}": f"https://pictures.test/{number}.png" for number in range(5)}
+    found = batch(doors, *({"image": name, "prompt": name} for name in images), images=images)
+    assert sorted(line["status"] for line in found) == [200, 200, 200, 413, 413]
+    told = {(line["error"]["code"], line["error"]["param"]) for line in found if line["status"] == 413}
+    assert told == {("request_too_large", "image")}
+    inline = batch(doors, *({"image": f"https://pictures.test/{number}.png"} for number in range(5)))
+    assert [line["status"] for line in inline] == [200] * 5, "those are not kept"
+
+
 BAD: list[tuple[Any, tuple[int, str, str | None]]] = [
     (7, (422, "invalid_value", None)),
     ([], (422, "invalid_value", None)),

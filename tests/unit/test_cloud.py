@@ -302,3 +302,18 @@ def test_only_who_names_it_is_sent_there() -> None:
     vendor = says(CAPTIONED)
     assert content(vendor.post("/v1/caption", {**ASKED, "model": "moondream"}))["weights"] == "local"
     assert vendor.asked == []
+
+
+def test_a_chat_is_a_question() -> None:
+    vendor = says({"answer": "a cat"})
+    asked = [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{IMAGE}"}},
+    ]
+    body = {"model": "moondream-cloud", "messages": [{"role": "user", "content": asked}], "temperature": 0.5}
+    told = content(vendor.post("/v1/chat/completions", body))
+    assert told["choices"][0]["message"]["content"] == "a cat"
+    assert told["weights"] == "cloud"
+    ((path, _, sent),) = vendor.asked
+    assert (path, sent["question"]) == ("/v1/query", "What is it?")
+    assert error(vendor.post("/v1/chat/completions", {**body, "stop": ["."]}))[:2] == (400, "task_not_supported")

@@ -1,0 +1,90 @@
+"""A running service, as the command line talks to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import click
+
+_BUSY = (429, 503)
+_TRIES = 10  # of a request that the service has no room for
+_CONNECT_SECONDS = 10.0
+
+
+class ServiceError(click.ClickException):
+    """What went wrong between us and the service, in a sentence; `code` is the service's own name of it."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Service:
+    """One at `url`, asked with `key` where it wants one."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session, self._url = session, url.rstrip("/")
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer. Raises ServiceError."""
+        async with self._sent(path, body) as response:
+            found: dict[str, Any] = await response.json()
+            return found
+
+    async def batch(self, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """The lines of a batch's items as they come. Raises ServiceError, also when they end too early."""
+        unread = b""
+        async with self._sent("/v1/batch", body) as response:
+            async for chunk in response.content.iter_any():
+                *lines, unread = (unread + chunk).split(b"\n")
+                for line in map(json.loads, lines):
+                    if line.get("done"):
+                        return
+                    yield line
+        raise ServiceError(f"{self._url} broke off its answer.")
+
+    @asynccontextmanager
+    async def _sent(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
+        content = await asyncio.to_thread(lambda: json.dumps(body).encode())
+        headers = {"Content-Type": "application/json"}
+        try:
+            for tried in range(_TRIES):
+                async with self._session.post(f"{self._url}{path}", data=content, headers=headers) as response:
+                    if response.status == 200:
+                        yield response
+                        return
+                    if response.status not in _BUSY or tried == _TRIES - 1:
+                        raise await _refusal(response)
+                    wait = response.headers.get("Retry-After", "")
+                await asyncio.sleep(int(wait) if wait.isdigit() else 1)
+        except aiohttp.InvalidURL:
+            raise ServiceError(f"'{self._url}' is not the address of a service.") from None
+        except aiohttp.ClientConnectorError:
+            raise ServiceError(
+                f"There is no service at {self._url}. Start one with `make serve`, or name another with --url."
+            ) from None
+        except (aiohttp.ClientError, OSError, ValueError):
+            raise ServiceError(f"{self._url} does not answer as a Looksee does, or broke off.") from None
+
+
+@asynccontextmanager
+async def connected(url: str, key: str) -> AsyncIterator[Service]:
+    """The service at an address. Nothing is sent yet."""
+    # Answers take as long as they take: the service keeps the deadlines.
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
+    headers = {"X-API-Key": key} if key else None
+    async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
+        yield Service(session, url)
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> ServiceError:
+    try:
+        content = json.loads(await response.read())
+        return ServiceError(str(content["detail"]), str(content["error"]["code"]))
+    except (ValueError, KeyError, TypeError):
+        return ServiceError(f"{response.url.origin()} answered with status {response.status}.")
