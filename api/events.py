@@ -17,7 +17,9 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 # Of a route that may answer so, for the document.
-DESCRIBED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"description": "events of JSON"}}}}}
+DESCRIBED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"description": "events of JSON"}}}}
+}
 
 
 def response(lines: AsyncGenerator[bytes, None], *, media_type: str = "text/event-stream") -> Response:

@@ -33,7 +33,7 @@ def _model(task: Task) -> Any:
 _NEW_TOKENS = Field(
     None,
     description="new tokens of the answer at most; LOOKSEE_MAX_NEW_TOKENS bounds it",
-    json_schema_extra=schemas.at_most(Settings.model_fields["max_new_tokens"].default),
+    json_schema_extra=schemas.NEW_TOKENS,
 )
 
 

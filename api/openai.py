@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 import errors
-from api import asking, bodies, conversation, events, questions, structured, uploads
+from api import asking, bodies, conversation, events, questions, schemas, structured, uploads
 from api.bodies import Integer
 from api.conversation import Conversation, Message
 from api.moondream_client import thoughts
@@ -78,8 +78,12 @@ class ChatBody(BaseModel):
 
     model: str = Field(description=f"one of: {', '.join(CATALOG)}")
     messages: list[Message] = Field(min_length=1, description="the last one is the user's")
-    max_completion_tokens: Integer | None = Field(None, description="new tokens at most; cut, finish_reason is length")
-    max_tokens: Integer | None = Field(None, description="the older name of max_completion_tokens")
+    max_completion_tokens: Integer | None = Field(
+        None, description="new tokens at most; cut, finish_reason is length", json_schema_extra=schemas.NEW_TOKENS
+    )
+    max_tokens: Integer | None = Field(
+        None, description="the older name of max_completion_tokens", json_schema_extra=schemas.NEW_TOKENS
+    )
     temperature: float | None = Field(None, ge=0, le=2, description="0, as without one: the likeliest word each time")
     top_p: float | None = Field(
         None, ge=0, le=1, description="with a temperature: of the likeliest words, so much in all"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.catalog import CATALOG
+from settings import Settings
 from vision.tasks import Task
 
 PICTURE: dict[str, Any] = {"format": "picture"}  # our own: a JPEG, PNG or WebP file in base64, mostly as a data URI
@@ -22,3 +23,6 @@ def able(task: Task) -> dict[str, Any]:
 def at_most(most: int) -> dict[str, Any]:
     """A count, 1 to `most`."""
     return {"minimum": 1, "maximum": most}
+
+
+NEW_TOKENS = at_most(Settings.model_fields["max_new_tokens"].default)  # LOOKSEE_MAX_NEW_TOKENS may be another
