@@ -63,7 +63,8 @@ class Desk:
 
     def check_room(self, model: str) -> None:
         """Raises Overloaded where the model is given no more jobs: worth asking before a large body is read."""
-        self.runners[model].check_room()
+        if model in self.runners:  # of others nobody here knows how busy they are
+            self.runners[model].check_room()
 
     async def follow(
         self, model: str, question: Question, *, timeout: float, request_id: str = ""
