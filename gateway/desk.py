@@ -103,7 +103,7 @@ class Desk:
         request_id: str = "",
         listener: Listener | None = None,
     ) -> list[Result]:
-        """A result for each question, in order; those the cache lacks travel to the runner in one call.
+        """A result for each question, in order; those the cache lacks travel to the runner together.
 
         A `listener` hears the text of a single question as it comes, as far as there is anything to hear.
 
