@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 import errors
 from api import questions, uploads
@@ -17,6 +17,10 @@ from settings import Settings
 from vision import prompts
 from vision.images import Picture
 from vision.tasks import Role, Task, Turn
+
+# Far more than LOOKSEE_MAX_PROMPT_CHARS and LOOKSEE_MAX_FILES let pass; millions would hold up everybody while they are
+# read, and the first bad one ends the reading.
+_MOST_MESSAGES, _MOST_PARTS = 1024, 256
 
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
@@ -38,6 +42,9 @@ class Part(BaseModel):
     image_url: ImageUrl | None = None
 
 
+_Parts = Annotated[list[Part], Field(max_length=_MOST_PARTS)]
+
+
 def _parts(content: Any) -> Any:
     """A text alone is a part too, and nothing is none."""
     if isinstance(content, str):
@@ -49,7 +56,10 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     role: str = Field(description="system, developer, user or assistant")
-    content: Annotated[list[Part], BeforeValidator(_parts, json_schema_input_type=str | list[Part] | None)] = []
+    content: Annotated[_Parts, FailFast(), BeforeValidator(_parts, json_schema_input_type=str | _Parts | None)] = []
+
+
+Messages = Annotated[list[Message], FailFast(), Field(min_length=1, max_length=_MOST_MESSAGES)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, FailFast, Field, WithJsonSchema
 from starlette.responses import JSONResponse, Response
 
 import errors
@@ -34,11 +34,14 @@ _IMAGE = "a data URI, bare base64, or an address that LOOKSEE_IMAGE_URL_HOSTS al
 _PART = {"type": "number", "minimum": 0, "maximum": 1}
 Reference = Annotated[
     list[float],
+    FailFast(),
     Field(min_length=2, max_length=4),
     WithJsonSchema(
         {"anyOf": [{"type": "array", "items": _PART, "minItems": size, "maxItems": size} for size in (2, 4)]}
     ),
 ]
+# The first bad one ends the reading: pydantic would describe each of millions.
+References = Annotated[list[Reference], FailFast(), Field(max_length=_MOST_REFERENCES)]
 
 
 class Style(BaseModel):
@@ -84,9 +87,7 @@ class QueryBody(Body):
     )
     stream: bool = False
     reasoning: bool = Field(False, description="think first; the thoughts, and places in them, are told too")
-    spatial_refs: list[Reference] = Field(
-        [], max_length=_MOST_REFERENCES, description="[x, y] or [x_min, y_min, x_max, y_max], each 0 to 1"
-    )
+    spatial_refs: References = Field([], description="[x, y] or [x_min, y_min, x_max, y_max], each 0 to 1")
 
 
 class DetectBody(Body):
@@ -96,7 +97,7 @@ class DetectBody(Body):
 
 
 class PointBody(DetectBody):
-    spatial_refs: list[Reference] = Field([], max_length=_MOST_REFERENCES)
+    spatial_refs: References = []
 
 
 def router(desk: Desk, settings: Settings) -> APIRouter:

@@ -13,13 +13,13 @@ from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from starlette.responses import JSONResponse, Response
 
 import errors
 from api import asking, bodies, conversation, events, questions, schemas, structured, uploads
 from api.bodies import Integer
-from api.conversation import Conversation, Message
+from api.conversation import Conversation, Messages
 from api.moondream_client import thoughts
 from api.structured import ResponseFormat
 from api.timing import server_timing
@@ -77,7 +77,7 @@ class ChatBody(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     model: str = Field(description=f"one of: {', '.join(CATALOG)}")
-    messages: list[Message] = Field(min_length=1, description="the last one is the user's")
+    messages: Messages = Field(description="the last one is the user's")
     max_completion_tokens: Integer | None = Field(
         None, description="new tokens at most; cut, finish_reason is length", json_schema_extra=schemas.NEW_TOKENS
     )
@@ -91,7 +91,7 @@ class ChatBody(BaseModel):
     seed: Integer | None = Field(
         None, ge=-_INT64, lt=_INT64, description="with a temperature: the same seed gives the same answer"
     )
-    stop: Annotated[_Stops, BeforeValidator(_listed, json_schema_input_type=_Stop | _Stops | None)] = []
+    stop: Annotated[_Stops, FailFast(), BeforeValidator(_listed, json_schema_input_type=_Stop | _Stops | None)] = []
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None

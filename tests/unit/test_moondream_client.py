@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 import errors
-from api.moondream_client import _chunks
+from api.moondream_client import QueryBody, _chunks
 from gateway.desk import Served
 from tests.unit.doors import BOXES, POINTS, Doors, error
 from tests.unit.files import plain
@@ -208,6 +209,15 @@ def test_what_fails_later_cannot_be_taken_for_an_end() -> None:
     assert isinstance(broken, str)
     assert doors.shelf.stored == {}
     assert answer_to(Job(Task.CAPTION, (b"x",))).outcome is not None
+
+
+def test_the_first_bad_place_ends_the_reading() -> None:
+    """There may be millions, and to describe each would hold up everybody for minutes."""
+    several: list[Any] = [[[], [], []], [["", ""]]]
+    for bad in several:
+        with pytest.raises(ValidationError) as caught:
+            QueryBody.model_validate_json(json.dumps({"question": "Where?", "spatial_refs": bad}), strict=True)
+        assert caught.value.error_count() == 1
 
 
 def test_who_leaves_a_stream_leaves_the_model() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 import errors
-from api.openai import _chunks
+from api.openai import ChatBody, _chunks
 from gateway.desk import Served
 from tests.unit.doors import Doors, content, error
 from tests.unit.files import plain
@@ -425,6 +426,27 @@ def test_a_failure_in_mid_stream_is_told() -> None:
     assert failure["error"]["code"] == "runner_failed"
     with pytest.raises(ValueError, match="Expecting"):
         json.loads(broken)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"messages": [{}, {}, {}]},
+        {"messages": [{"role": "user", "content": [{}, {}, {}]}]},
+        {"messages": [user("Who?")], "stop": ["", "", ""]},
+    ],
+)
+def test_the_first_bad_one_of_a_list_ends_its_reading(body: dict[str, Any]) -> None:
+    """There may be millions, and to describe each would hold up everybody for minutes."""
+    with pytest.raises(ValidationError) as caught:
+        ChatBody.model_validate_json(json.dumps({"model": "gemma", **body}), strict=True)
+    assert caught.value.error_count() == 1
+
+
+@pytest.mark.parametrize(("messages", "parts"), [(1025, 1), (1, 257)])
+def test_messages_and_their_parts_are_bounded(messages: int, parts: int) -> None:
+    answer = chat(Doors(), "gemma", *[user(*[text("a")] * parts)] * messages)
+    assert error(answer)[:2] == (422, "invalid_value")
 
 
 def test_who_leaves_a_stream_leaves_the_model() -> None:
