@@ -209,7 +209,9 @@ class _Work:
             await asyncio.gather(*(go() for _ in range(min(len(waiting), self._lanes.width(model)))))
 
     async def _answer(self, place: int) -> None:
-        item = self._open[place]
+        item = self._open.get(place)
+        if item is None:
+            return  # the batch's time is over, and this one's line is written
 
         async def once() -> dict[str, Any]:
             # No single question may take longer than where it is asked alone.

@@ -63,7 +63,7 @@ class Captions(BaseModel):
 
 
 async def answer(desk: Desk, settings: Settings, receive: Receive, files: Sequence[Upload], order: Order) -> Response:
-    """Captions and flags of all good files travel to the model in one call; a failed flag does not lose its caption.
+    """Captions and flags of all good files travel to the model together; a failed flag does not lose its caption.
 
     The status is 200 while at least one file has its caption, else that of the first failure. With `strict` it is that
     of the first failure in any case, a flag's too.

@@ -127,6 +127,8 @@ class Pictures:
             raise questions.named(error, param) from error
 
     async def _keep(self, name: str) -> Picture:
+        if self._room < 0:
+            raise self._too_large()
         try:
             found = await self._examine(self._named[name])
         except errors.Overloaded:
@@ -134,9 +136,13 @@ class Pictures:
             raise
         self._room -= len(found.data)
         if self._room < 0:
-            most = mib(self._settings.max_request_bytes)
-            raise errors.RequestTooLarge(f"The pictures in 'images' have more than {most} together.")
+            del found  # the error is kept as long as the batch, and its frames with it
+            raise self._too_large()
         return found
+
+    def _too_large(self) -> errors.LookseeError:
+        most = mib(self._settings.max_request_bytes)
+        return errors.RequestTooLarge(f"The pictures in 'images' have more than {most} together.")
 
     async def _examine(self, text: str) -> Picture:
         return await uploads.picture(text, self._settings, self._receive, param="image")

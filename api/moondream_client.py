@@ -7,6 +7,7 @@ answer of this service says of itself. Without `settings` answers are greedy, so
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -174,12 +175,13 @@ async def _chunks(pieces: AsyncGenerator[str | Served, None]) -> AsyncGenerator[
     """
     request_id = REQUEST_ID.get()
     try:
-        async for piece in pieces:
-            if isinstance(piece, str):
-                yield events.data({"chunk": piece, "completed": False, "request_id": request_id})
-            else:
-                last = {"chunk": "", "completed": True, "request_id": request_id}
-                yield events.data({**last, **whose(piece), **thoughts(piece.outcome.reasoning)})
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if isinstance(piece, str):
+                    yield events.data({"chunk": piece, "completed": False, "request_id": request_id})
+                else:
+                    last = {"chunk": "", "completed": True, "request_id": request_id}
+                    yield events.data({**last, **whose(piece), **thoughts(piece.outcome.reasoning)})
     except errors.LookseeError as error:
         yield events.error(error)
         yield b"data: broken off\n\n"

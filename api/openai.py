@@ -133,10 +133,8 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
             _check_reasoning(model, talk)
             how["reasoning"] = True
         structure = structured.structure(body.response_format, model, settings)
-        pictures = [
-            await uploads.picture(url, settings, request.receive, param=place)
-            for url, place in zip(talk.urls, talk.places, strict=True)
-        ]
+        urls = dict(zip(talk.places, talk.urls, strict=True))
+        pictures = await uploads.pictures(urls, "messages", settings, request.receive)
         told = conversation.worded(talk, model)
         if structure is not None:
             told = told.ending(structure.words)
@@ -209,9 +207,9 @@ async def _chunks(
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return events.data({**head, "choices": [choice], **no_usage, **more})
 
-    yield chunk({"role": "assistant", "content": ""})
     try:
         async with aclosing(pieces):
+            yield chunk({"role": "assistant", "content": ""})
             async for piece in pieces:
                 if isinstance(piece, str):
                     yield chunk({"content": piece})

@@ -100,11 +100,28 @@ async def decode(images: Sequence[str], field: str, settings: Settings, receive:
     if not images:
         raise errors.InvalidValue(f"Send at least one picture in '{field}'.", param=field)
     check_count(len(images), field, settings.max_files)
-    work = _pictures({f"{field}.{number}": text for number, text in enumerate(images)}, field, settings)
-    return await (unless_gone(receive, work) if any(map(is_address, images)) else work)
+    return await _pictures({f"{field}.{number}": text for number, text in enumerate(images)}, field, settings, receive)
 
 
-async def _pictures(texts: Mapping[str, str], field: str, settings: Settings) -> list[Upload]:
+async def pictures(texts: Mapping[str, str], field: str, settings: Settings, receive: Receive) -> list[Picture]:
+    """The pictures of texts by the caller's names of them, in order, each as in `picture`.
+
+    Raises the error of the first bad one, RequestTooLarge (as `decode`) or Cancelled.
+    """
+    found: list[Picture] = []
+    for upload in await _pictures(texts, field, settings, receive):
+        if not isinstance(upload.picture, Picture):
+            raise upload.picture
+        found.append(upload.picture)
+    return found
+
+
+async def _pictures(texts: Mapping[str, str], field: str, settings: Settings, receive: Receive) -> list[Upload]:
+    work = _uploads(texts, field, settings)
+    return await (unless_gone(receive, work) if any(map(is_address, texts.values())) else work)
+
+
+async def _uploads(texts: Mapping[str, str], field: str, settings: Settings) -> list[Upload]:
     left = settings.max_request_bytes
 
     async def upload(name: str, text: str) -> Upload:

@@ -130,7 +130,7 @@ class Courier:
             error = self._overdue()
         except LOST as trouble:
             lost, error = True, failed(self.model, trouble)
-        except (aiohttp.ClientError, BentoMLException, OSError, ValueError) as trouble:
+        except Exception as trouble:  # nobody may be left waiting
             error = failed(self.model, trouble)
         for parcel in parcels:
             parcel.place = None

@@ -63,7 +63,8 @@ class Desk:
 
     def check_room(self, model: str) -> None:
         """Raises Overloaded where the model is given no more jobs: worth asking before a large body is read."""
-        self.runners[model].check_room()
+        if model in self.runners:  # of others nobody here knows how busy they are
+            self.runners[model].check_room()
 
     async def follow(
         self, model: str, question: Question, *, timeout: float, request_id: str = ""
@@ -102,7 +103,7 @@ class Desk:
         request_id: str = "",
         listener: Listener | None = None,
     ) -> list[Result]:
-        """A result for each question, in order; those the cache lacks travel to the runner in one call.
+        """A result for each question, in order; those the cache lacks travel to the runner together.
 
         A `listener` hears the text of a single question as it comes, as far as there is anything to hear.
 

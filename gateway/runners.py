@@ -57,11 +57,11 @@ class RunnerClient:
         self._courier.check_room()
 
     async def load(self, *, timeout: float) -> Status:
-        """Have the weights loaded. Raises what `infer` raises, ModelNotReady and WeightsUnavailable."""
+        """Have the weights loaded. Raises RunnerFailed, DeadlineExceeded, ModelNotReady and WeightsUnavailable."""
         return await self._done(lambda: self._proxy.to_async.load(), timeout)
 
     async def unload(self, *, timeout: float) -> Status:
-        """Have the weights released. Raises what `infer` raises, and ModelNotReady for a model that stays at work."""
+        """Have the weights released. Raises RunnerFailed, DeadlineExceeded, and ModelNotReady if it stays at work."""
         return await self._done(lambda: self._proxy.to_async.unload(), timeout)
 
     async def status(self) -> Status | None:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -13,13 +14,14 @@ import httpx
 import pytest
 
 import errors
-from api import uploads
+from api import questions, uploads
 from api.lanes import Lanes
 from departure import Receive
 from settings import Settings
 from tests.unit.doors import BOXES, POINTS, Doors, error
 from tests.unit.files import plain
 from tests.unit.loops import run, settle
+from vision.images import Picture
 from vision.tasks import Answer, Call, Event, Job, Outcome, Sampling, Task
 
 PICTURE = plain()
@@ -146,12 +148,25 @@ def test_pictures_with_names_are_bounded_together(monkeypatch: pytest.MonkeyPatc
         return await picture(IMAGE, settings, receive, param=param)
 
     monkeypatch.setattr(uploads, "picture", fetched)
+    refused: list[BaseException] = []
+    named = questions.named
+
+    def noted(error: errors.LookseeError, param: str) -> errors.LookseeError:
+        refused.append(error)
+        return named(error, param)
+
+    monkeypatch.setattr(questions, "named", noted)
     doors = Doors(max_request_bytes=3 * len(PICTURE) + 1)
     images = {f"{number}": f"https://pictures.test/{number}.png" for number in range(5)}
     found = batch(doors, *({"image": name, "prompt": name} for name in images), images=images)
     assert sorted(line["status"] for line in found) == [200, 200, 200, 413, 413]
     told = {(line["error"]["code"], line["error"]["param"]) for line in found if line["status"] == 413}
     assert told == {("request_too_large", "image")}
+    assert len(refused) == 2
+    for refusal in refused:
+        frames = [frame.f_locals for frame, _ in traceback.walk_tb(refusal.__traceback__)]
+        held = [value for variables in frames for value in variables.values() if isinstance(value, Picture)]
+        assert held == [], "what is refused is not kept either"
     inline = batch(doors, *({"image": f"https://pictures.test/{number}.png"} for number in range(5)))
     assert [line["status"] for line in inline] == [200] * 5, "those are not kept"
 

@@ -297,6 +297,18 @@ def test_an_answer_that_nobody_understands_is_the_runners_fault() -> None:
     run(main())
 
 
+def test_an_answer_to_what_nobody_asked_is_the_runners_fault() -> None:
+    async def main() -> None:
+        async def another(call: Call) -> AsyncIterator[Event]:
+            yield Event(7, answer=answer_to(call.asks[0].job), identity=IDENTITY)
+
+        _, (task,) = asked(FakeProxy(after=another), "one")
+        with pytest.raises(errors.RunnerFailed):
+            await task
+
+    run(main())
+
+
 def test_a_call_that_ends_too_early_hangs_nobody() -> None:
     async def main() -> None:
         async def nothing(_: Call) -> AsyncIterator[Event]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 import errors
+from api.moondream_client import _chunks
+from gateway.desk import Served
 from tests.unit.doors import BOXES, POINTS, Doors, error
 from tests.unit.files import plain
+from tests.unit.loops import run
 from tests.unit.proxy import answer_to
 from vision.geometry import Point
 from vision.tasks import GREEDY, Answer, Call, Event, Failure, Grounding, Job, Outcome, Reasoning, Sampling, Task
@@ -205,3 +208,24 @@ def test_what_fails_later_cannot_be_taken_for_an_end() -> None:
     assert isinstance(broken, str)
     assert doors.shelf.stored == {}
     assert answer_to(Job(Task.CAPTION, (b"x",))).outcome is not None
+
+
+def test_who_leaves_a_stream_leaves_the_model() -> None:
+    left = []
+
+    async def said() -> AsyncGenerator[str | Served, None]:
+        try:
+            yield "a "
+            yield "circle"
+        finally:
+            left.append(True)
+
+    async def main() -> None:
+        events = _chunks(said())
+        async for event in events:
+            if b"a " in event:
+                break
+        await events.aclose()
+        assert left == [True]
+
+    run(main())

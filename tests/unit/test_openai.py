@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 import errors
+from api.openai import _chunks
+from gateway.desk import Served
 from tests.unit.doors import Doors, content, error
 from tests.unit.files import plain
+from tests.unit.loops import run
 from tests.unit.proxy import IDENTITY
 from vision import prompts
 from vision.tasks import GREEDY, Answer, Call, Event, Failure, Job, Outcome, Reasoning, Sampling, Task, Turn
@@ -422,3 +425,24 @@ def test_a_failure_in_mid_stream_is_told() -> None:
     assert failure["error"]["code"] == "runner_failed"
     with pytest.raises(ValueError, match="Expecting"):
         json.loads(broken)
+
+
+def test_who_leaves_a_stream_leaves_the_model() -> None:
+    left = []
+
+    async def said() -> AsyncGenerator[str | Served, None]:
+        try:
+            yield "a "
+            yield "circle"
+        finally:
+            left.append(True)
+
+    async def main() -> None:
+        events = _chunks({}, said(), usage=False)
+        async for event in events:
+            if b"a " in event:
+                break
+        await events.aclose()
+        assert left == [True]
+
+    run(main())

@@ -35,6 +35,11 @@ def doors(store: Store, **settings: Any) -> Doors:
     return Doors(image_url_hosts=f"localhost:{store.port}", image_url_networks=networks, **LIMITS, **settings)
 
 
+def chat(door: Doors, *images: str) -> httpx.Response:
+    parts = [{"type": "image_url", "image_url": {"url": image}} for image in images]
+    return door.send("/v1/chat/completions", json={"model": "gemma", "messages": [{"role": "user", "content": parts}]})
+
+
 ASKING: list[tuple[Callable[..., Response | httpx.Response], str]] = [
     (lambda door, image: door.caption(image=image), "image"),
     (lambda door, image: door.query(image=image, question="What?"), "image"),
@@ -46,9 +51,10 @@ ASKING: list[tuple[Callable[..., Response | httpx.Response], str]] = [
     (lambda door, image: door.send("/v1/point", json={"image_url": image, "object": "circle"}), "image_url"),
     (lambda door, image: door.native(Task.CAPTION, images=[image], model="moondream"), "images.0"),
     (lambda door, image: door.native(Task.COLLECTIVE, images=[image], model="gemma"), "images"),
+    (lambda door, image: chat(door, image), "messages.0.content.0.image_url"),
 ]
 NAMES = ["caption", "query", "detect", "point", *(f"v1-{name}" for name in ("caption", "query", "detect", "point"))]
-NAMES += ["caption_images", "collective"]
+NAMES += ["caption_images", "collective", "chat"]
 
 
 @pytest.mark.parametrize(("ask", "param"), ASKING, ids=NAMES)
@@ -122,6 +128,9 @@ def test_pictures_that_are_fetched_are_bounded_together(store: Store) -> None:
     scarce = doors(store, max_request_bytes=10 * len(RED) - 1, image_url_timeout_seconds=9)
     assert error(scarce.native(Task.CAPTION, images=images, model="blip")) == (413, "request_too_large", "images")
     assert not scarce.calls("blip")
+    scarce = doors(store, max_request_bytes=10 * len(RED) - 1, image_url_timeout_seconds=8)
+    assert error(chat(scarce, *images)) == (413, "request_too_large", "messages")
+    assert not scarce.calls("gemma")
 
 
 def test_who_leaves_is_not_fetched_for() -> None:
