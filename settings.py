@@ -133,7 +133,7 @@ class MoondreamSettings(_BoundByImageTokens):
     """
 
     max_batch_image_tokens: PositiveInt = Field(
-        32 * 729, description="picture tokens in a running batch at most; a published Moondream2: 729 a picture"
+        32 * 730, description="picture tokens in a running batch at most; a published Moondream2: 730 a picture"
     )
     max_crops: NonNegativeInt = Field(
         0, le=12, description="crops that a picture is cut into at most; 0: 12, but 2 for published weights on a CPU"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,7 +143,7 @@ def test_a_models_variable_sets_that_models_setting_alone(model: str, name: str,
         ("blip2", {"LOOKSEE_BLIP2_MAX_BATCH_IMAGE_TOKENS": "64"}, 64),
         ("gemma", {"LOOKSEE_GEMMA_MAX_BATCH_IMAGE_TOKENS": "512"}, 512),
         ("intern_vlm", {"LOOKSEE_INTERN_VLM_MAX_BATCH_TILES": "9", "LOOKSEE_INTERN_VLM_MAX_TILES": "2"}, 9),
-        ("moondream", {}, 32 * 729),
+        ("moondream", {}, 32 * 730),
     ],
 )
 def test_what_a_batch_may_cost_is_said_in_the_models_unit(model: str, variables: dict[str, str], cost: int) -> None:
@@ -371,3 +372,9 @@ def test_what_a_model_is_loaded_with_depends_on_its_weights() -> None:
         "cuda_graphs": False,
     }
     assert found.moondream.options(sample=False)["cpu_crops"] == 2
+
+
+def test_as_many_rows_of_a_published_moondream_fit_as_may_decode_together() -> None:
+    published = Path(__file__).parents[1] / "moondream" / "golden" / "published" / "effective-config-2025-06-21.json"
+    own = MODELS["moondream"]()
+    assert own.batch_cost >= own.max_batch_rows * json.loads(published.read_text())["text"]["prefix_attn"]
