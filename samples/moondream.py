@@ -34,7 +34,7 @@ from samples.tower import GRID, HEADS, IGNORED, IMAGE_SIZE, INNER_WIDTH, LAYERS,
 from vision.prompts import CAPTION
 from vision.tasks import Task
 
-STEPS, BATCH_SIZE = 1600, 24
+STEPS, BATCH_SIZE = 2600, 24
 _INSTRUCTED = 0.5  # part of the pictures
 _ROUNDS = 3  # of questions about each picture
 _SEARCHES = 3  # for things in each picture, by boxes and by points

@@ -60,7 +60,7 @@ def test_bentomls_own_client_calls_caption_by_name(service: Service) -> None:
         ({"image": "not base64!"}, 400, "invalid_request", "image"),
         ({"image": ""}, 400, "empty_file", "image"),
         ({"image": "https://example.com/a.png"}, 400, "image_url_not_allowed", "image"),
-        ({"image": "file:///etc/passwd"}, 400, "invalid_request", "image"),
+        ({"image": "file:///etc/passwd"}, 400, "image_url_not_allowed", "image"),
         ({"image": encoded(pictures.TEXT)}, 415, "unsupported_image_type", "image"),
         ({"image": encoded(pictures.bomb())}, 413, "image_too_large", "image"),
         ({"image": encoded(pictures.truncated())}, 400, "corrupt_image", None),
