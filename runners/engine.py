@@ -230,8 +230,15 @@ class Engine(Generic[RowT, BatchT]):
                 self.observer.first_token(time.monotonic() - entry.submitted)
         for entry in self._running.entries:
             if entry.listener is not None:
-                entry.tell(self.model.partial(entry.ready_row))
+                self._tell(entry)
         self._answer(ended)
+
+    def _tell(self, entry: Entry[RowT]) -> None:
+        try:
+            entry.tell(self.model.partial(entry.ready_row))
+        except Exception:  # this row's text, nobody else's; its end may still be told
+            entry.context.run(logger.exception, "the text of a running row could not be told")
+            entry.listener = None
 
     def _answer(self, ended: Sequence[Entry[RowT]]) -> None:
         if ended:

@@ -341,6 +341,23 @@ def test_a_listener_hears_all_of_the_text_in_pieces_before_the_answer() -> None:
     drive(ToyModel(delay=0.002), scenario)
 
 
+def test_a_text_that_cannot_be_told_spoils_no_row() -> None:
+    def fail(word: str) -> None:
+        if word == "bad":
+            raise ValueError("half a character")
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        bad, good, plain = await asyncio.gather(
+            engine.submit(job("bad"), timeout=10, listener=(heard := list[str]()).append),
+            engine.submit(job("good"), timeout=10, listener=(told := list[str]()).append),
+            engine.submit(job("plain"), timeout=10),
+        )
+        assert [text(answer) for answer in (bad, good, plain)] == ["bad", "good", "plain"]
+        assert (heard, "".join(told)) == ([], "good")
+
+    drive(ToyModel(delay=0.002, on_partial=fail), scenario)
+
+
 def test_a_stop_string_never_shows_in_what_was_streamed() -> None:
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         pieces: list[str] = []

@@ -37,6 +37,7 @@ class ToyModel:
     delay: float = 0.0
     on_prefill: Callable[[list[str]], None] = lambda words: None
     on_step: Callable[[list[str]], None] = lambda words: None
+    on_partial: Callable[[str], None] = lambda word: None
     on_join: Callable[[], None] = lambda: None
     steps: list[int] = field(default_factory=list)
     prefills: list[int] = field(default_factory=list)
@@ -82,6 +83,7 @@ class ToyModel:
                 row.finish = "length"
 
     def partial(self, row: ToyRow) -> str:
+        self.on_partial(row.word)
         return certain(self.text(row), row.stop)
 
     def reuse(self) -> tuple[int, int]:
