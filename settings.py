@@ -209,7 +209,9 @@ class Settings(BaseSettings):
     )
     dtype: Dtype = Field("auto", description="auto: bfloat16 on a GPU, float32 on a CPU")
     torch_threads: NonNegativeInt = Field(0, description="CPU threads of each runner; 0: half of the cores")
-    prepare_threads: PositiveInt = Field(2, description="threads of each runner that decode pictures")
+    prepare_threads: NonNegativeInt = Field(
+        0, description="threads of each runner that decode pictures; 0: half of the cores"
+    )
     load_wait_seconds: PositiveFloat = Field(60, description="seconds a request waits for weights that are loading")
     model_capacity: NonNegativeInt = Field(
         1, validation_alias="MODEL_CAPACITY", description="models loaded at a time on this machine; 0: no limit"
@@ -267,7 +269,15 @@ class Settings(BaseSettings):
 
     def threads(self) -> int:
         """CPU threads of a runner: what is set, else half of the cores this process may use."""
-        return self.torch_threads or max(1, len(os.sched_getaffinity(0)) // 2)
+        return self.torch_threads or _half_of_the_cores()
+
+    def preparing(self) -> int:
+        """Threads of a runner that decode pictures, likewise."""
+        return self.prepare_threads or _half_of_the_cores()
+
+
+def _half_of_the_cores() -> int:
+    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 MODELS: dict[str, type[ModelSettings]] = {

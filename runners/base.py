@@ -280,7 +280,7 @@ class Runner:
             raise
         self._identity = self._identify()  # again: a branch may have moved while it was fetched
         observer = MetricsObserver(self.name, model.reuse)
-        self._engine = Engine(model, self.limits, prepare_threads=settings().prepare_threads, observer=observer)
+        self._engine = Engine(model, self.limits, prepare_threads=settings().preparing(), observer=observer)
 
     def _stop(self) -> None:
         if self._engine is not None:

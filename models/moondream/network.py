@@ -47,13 +47,13 @@ class Network(nn.Module):
     def image_tokens(self, pictures: Sequence[Crops], *, at_once: int) -> Tensor:
         """Pictures, of any tilings, to image tokens (pictures, patches, width of the text model)."""
         grid, margin = self.config.vision.grid, self.config.vision.overlap_margin
-        features = self.features(torch.cat([picture.pixels for picture in pictures]), at_once=at_once)
+        # A picture with a single local crop has it twice, pixel for pixel: once as the global one.
+        crops = [picture.pixels[:1] if len(picture.pixels) == 2 else picture.pixels for picture in pictures]
+        features = self.features(torch.cat(crops), at_once=at_once)
         whole, pooled = [], []
-        for picture, own in zip(
-            pictures, torch.split(features, [len(picture.pixels) for picture in pictures]), strict=True
-        ):
+        for picture, own in zip(pictures, torch.split(features, [len(part) for part in crops]), strict=True):
             whole.append(own[0])
-            tiles = own[1:].view(-1, grid, grid, own.shape[-1])
+            tiles = own[-picture.rows * picture.columns :].view(-1, grid, grid, own.shape[-1])
             pooled.append(pool(stitch(tiles, picture.rows, picture.columns, margin), grid).flatten(0, 1))
         return self.vision.project(torch.stack(whole), torch.stack(pooled))
 

@@ -56,7 +56,7 @@ def cut(picture: Image.Image, config: VisionConfig) -> Crops:
     side, window, margins = config.crop_size, config.window, config.margins
     rows, columns = tiling(*picture.size, config)
     whole = _resized(picture, columns * window + margins, rows * window + margins)
-    crops = [_resized(picture, side, side)]
+    crops = [whole if rows * columns == 1 else _resized(picture, side, side)]
     for row in range(rows):
         for column in range(columns):
             top, left = row * window, column * window
