@@ -40,7 +40,7 @@ def test_newcomers_with_one_picture_encode_it_once() -> None:
     with mock.patch.object(model.net, "features", wraps=model.net.features) as features:
         rows = [model.requests.query(vectors.image("im-50x40.png"), "what?", Style(4)) for _ in range(3)]
         model.prefill(rows)
-    assert [len(call.args[0]) for call in features.call_args_list] == [1]  # the picture's only crop, which is its whole too
+    assert [len(call.args[0]) for call in features.call_args_list] == [1]  # its only crop is the whole too
     assert (model.prefixes.hits, model.prefixes.misses) == (2, 1)
 
 
