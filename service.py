@@ -69,6 +69,7 @@ class Gateway(LeanService):
             longest=timeout + _UPLOAD_SECONDS,
             timeouts={"/v1/batch": _SETTINGS.batch_timeout_seconds},
             no_forms={method.route for method in self.apis.values()},
+            check_room=_DESK.check_room,
         )
 
 

@@ -37,6 +37,10 @@ _FILES = {
 }
 
 
+# Which model a request asks that names none, by path: known before its body is read.
+MODELS = {"/api/caption-images": "blip", "/api/caption-collective-images": "gemma"}
+
+
 def _models(task: Task, example: str) -> Any:
     able = ", ".join(entry.name for entry in CATALOG.values() if task in entry.tasks)
     return Query(description=f"one of: {able}", examples=[example], json_schema_extra=schemas.able(task))
@@ -70,7 +74,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
     )
     async def caption_images(
         request: Request,
-        model: Annotated[str, _models(Task.CAPTION, "blip")] = "blip",
+        model: Annotated[str, _models(Task.CAPTION, "blip")] = MODELS["/api/caption-images"],
         caption_prompt: CaptionPrompt = "",
         flag_caption_prompt: FlagPrompt = "",
         strict: Strict = False,
@@ -84,7 +88,6 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
             flag_caption_prompt=flag_caption_prompt,
             strict=strict,
         )
-        desk.check_room(model)
         files = await uploads.read(request, "images", settings)
         return await captions.answer(desk, settings, request.receive, files, order)
 
@@ -96,7 +99,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
     )
     async def caption_collective_images(
         request: Request,
-        model: Annotated[str, _models(Task.COLLECTIVE, "gemma")] = "gemma",
+        model: Annotated[str, _models(Task.COLLECTIVE, "gemma")] = MODELS["/api/caption-collective-images"],
         caption_prompt: CaptionPrompt = "",
         flag_caption_prompt: FlagPrompt = "",
         strict: Strict = False,
@@ -112,7 +115,6 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
             flag_caption_prompt=flag_caption_prompt,
             strict=strict,
         )
-        desk.check_room(model)
         files = await uploads.read(request, "images", settings)
         return await collective.answer(desk, settings, request.receive, files, order)
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 import errors
-from api import access, paths, shape
+from api import access, captioning, paths, shape
 from api.context import DEADLINE, Deadline, begun, deadline_from, request_id_from
 from api.gate import Gate
 from vision.images import mib
@@ -45,14 +45,16 @@ class Door:
         longest: float,
         timeouts: Mapping[str, float] = {},
         no_forms: Container[str] = (),
+        check_room: Callable[[str], None] = lambda model: None,
     ) -> None:
         """`max_body`: bytes of a body, counted while they arrive. `timeout`: seconds from its arrival to the answer.
         `longest`: seconds of a request, its upload too. `timeouts` are those of paths that have their own.
+        `check_room` raises Overloaded for a model that takes no more, before a large body is read for nothing.
         `no_forms`: paths of BentoML's methods, which takes any form for one of its own and fails on others.
         """
         self.app, self._gate = app, gate
         self._max_body, self._timeout, self._upload = max_body, timeout, longest - timeout
-        self._timeouts, self._no_forms = timeouts, no_forms
+        self._timeouts, self._no_forms, self._check_room = timeouts, no_forms, check_room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,6 +71,9 @@ class Door:
                 if not known:  # before it is counted: BentoML keeps metrics for every path it ever saw
                     raise paths.unknown(scope["path"])
                 await self._gate.admit(scope, headers, exchange.headers)
+                if scope["path"] in captioning.MODELS:
+                    query = QueryParams(scope["query_string"])
+                    self._check_room(query.get("model", captioning.MODELS[scope["path"]]))
                 await self._serve(scope, exchange, self._checked(scope["path"], headers))
             except errors.LookseeError as refusal:
                 await exchange.answer(scope, refusal)
