@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.responses import Response
 
 import errors
 from api import uploads
+from api.fetching import Fetcher
 from settings import Settings
 from tests.picture_store import Store, storing
 from tests.unit.doors import Doors, content, error
@@ -133,9 +135,15 @@ def test_pictures_that_are_fetched_are_bounded_together(store: Store) -> None:
     assert not scarce.calls("gemma")
 
 
-def test_who_leaves_is_not_fetched_for() -> None:
+def test_who_leaves_is_not_fetched_for(monkeypatch: pytest.MonkeyPatch) -> None:
     async def gone() -> dict[str, Any]:
         return {"type": "http.disconnect"}
+
+    async def for_ever(*_: Any, **__: Any) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    monkeypatch.setattr(Fetcher, "fetch", for_ever)
 
     settings = Settings.model_construct(image_url_hosts="*")
     with pytest.raises(errors.Cancelled):
