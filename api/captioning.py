@@ -10,7 +10,6 @@ from starlette.responses import Response
 from api import captions, collective, schemas, uploads
 from api.order import checked
 from gateway.desk import Desk
-from models.catalog import CATALOG
 from settings import Settings
 from vision.tasks import Task
 
@@ -42,8 +41,7 @@ MODELS = {"/api/caption-images": "blip", "/api/caption-collective-images": "gemm
 
 
 def _models(task: Task, example: str) -> Any:
-    able = ", ".join(entry.name for entry in CATALOG.values() if task in entry.tasks)
-    return Query(description=f"one of: {able}", examples=[example], json_schema_extra=schemas.able(task))
+    return Query(examples=[example], **schemas.model(task))
 
 
 CaptionPrompt = Annotated[

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 import errors
 from api import asking, questions, shape
 from api.order import Order
+from api.provenance import whose
 from api.timing import server_timing
 from api.uploads import Upload
 from departure import Receive
@@ -114,8 +115,5 @@ def _captioned(filename: str, served: Served, flag: Result | None) -> Captioned:
         tags=tags(caption),
         flagged=flagged,
         flag_evaluated=evaluated,
-        cache=served.cached,
-        model=served.identity.model,
-        revision=served.identity.revision,
-        weights=served.identity.weights,
+        **whose(served),
     )

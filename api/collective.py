@@ -16,6 +16,7 @@ import errors
 from api import asking, questions
 from api.captions import EVALUATED, FLAGGED, Weights, read_flag
 from api.order import Order
+from api.provenance import whose
 from api.timing import server_timing
 from api.uploads import Upload
 from departure import Receive
@@ -71,10 +72,7 @@ async def answer(desk: Desk, settings: Settings, receive: Receive, files: Sequen
         tags=tags(text),
         flagged=flagged,
         flag_evaluated=evaluated,
-        cache=caption.cached,
-        model=caption.identity.model,
-        revision=caption.identity.revision,
-        weights=caption.identity.weights,
+        **whose(caption),
     )
     served = [result for result in results if isinstance(result, Served)]
     return JSONResponse(found.model_dump(), headers=server_timing(served))

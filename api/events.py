@@ -38,6 +38,10 @@ def data(content: dict[str, Any]) -> bytes:
     return f"data: {json.dumps(content, separators=(',', ':'))}\n\n".encode()
 
 
-def error(found: errors.LookseeError) -> bytes:
-    """An error in mid-stream, in the shape of any other."""
-    return data(shape.body(found))
+def broken_off(error: errors.LookseeError) -> bytes:
+    """An error in mid-stream, in the shape of any other, as the last event.
+
+    The moondream package takes an error event for no event and the end for an end, so behind it comes a line that it
+    cannot read.
+    """
+    return data(shape.body(error)) + b"data: broken off\n\n"

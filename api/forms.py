@@ -13,7 +13,6 @@ from api import answers, moondream, schemas, shape, uploads
 from api.places import BoxView, PointView
 from api.questions import LENGTHS, MAX_OBJECTS, MOST_OBJECTS
 from gateway.desk import Desk
-from models.catalog import CATALOG
 from settings import Settings
 from vision.tasks import Task
 
@@ -26,8 +25,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 
 
 def _model(task: Task) -> Any:
-    able = ", ".join(entry.name for entry in CATALOG.values() if task in entry.tasks)
-    return Field(moondream.MODEL, description=f"one of: {able}", json_schema_extra=schemas.able(task))
+    return Field(moondream.MODEL, **schemas.model(task))
 
 
 _NEW_TOKENS = Field(

@@ -12,7 +12,7 @@ import errors
 from api import questions, uploads
 from api.asking import ask
 from api.bodies import Integer
-from api.moondream_client import whose
+from api.moondream_client import ended
 from departure import Receive
 from gateway.desk import Desk, Question
 from models.catalog import CATALOG, entry_for
@@ -169,7 +169,7 @@ async def answer(desk: Desk, settings: Settings, receive: Receive, item: Item, p
             own = {"points": [point._asdict() for point in outcome.points]}
         case Task.COLLECTIVE:
             own = {"collective_caption": outcome.text, "count": len(several), "tags": tags(outcome.text)}
-    return {**own, **whose(served)}
+    return {**own, **ended(served)}
 
 
 def _question(item: Item, pictures: list[Picture], settings: Settings) -> Question:

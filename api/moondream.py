@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from api import places, questions
 from api.asking import ask
 from api.places import BoxView, PointView
+from api.provenance import whose
 from api.timing import server_timing
 from departure import Receive
 from gateway.desk import Desk, Served
@@ -124,14 +125,7 @@ def _size(picture: Picture) -> dict[str, int]:
 
 
 def _answer(served: Served, **own: Any) -> Response:
-    content = {
-        "status": "success",
-        **own,
-        "cache": served.cached,
-        "model": served.identity.model,
-        "revision": served.identity.revision,
-        "weights": served.identity.weights,
-    }
+    content = {"status": "success", **own, **whose(served)}
     return JSONResponse(content, headers=server_timing([served]))
 
 

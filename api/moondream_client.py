@@ -18,6 +18,7 @@ import errors
 from api import asking, bodies, events, questions, schemas, uploads
 from api.bodies import Integer
 from api.context import REQUEST_ID
+from api.provenance import whose
 from api.timing import server_timing
 from gateway.desk import Desk, Question, Served
 from models.catalog import ALIASES, entry_for
@@ -68,8 +69,7 @@ class Body(BaseModel):
 
 
 def _one_of(task: Task) -> Any:
-    known = schemas.able(task)
-    return Field(MODEL, description=f"one of: {', '.join(known['enum'])}", json_schema_extra=known)
+    return Field(MODEL, **schemas.model(task))
 
 
 class CaptionBody(Body):
@@ -171,9 +171,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
 
 
 async def _chunks(pieces: AsyncGenerator[str | Served, None]) -> AsyncGenerator[bytes, None]:
-    """The client's events. It takes an error event for no event and the end for an end, so after an error comes a line
-    that it cannot read.
-    """
+    """The client's events."""
     request_id = REQUEST_ID.get()
     try:
         async with aclosing(pieces):
@@ -182,10 +180,9 @@ async def _chunks(pieces: AsyncGenerator[str | Served, None]) -> AsyncGenerator[
                     yield events.data({"chunk": piece, "completed": False, "request_id": request_id})
                 else:
                     last = {"chunk": "", "completed": True, "request_id": request_id}
-                    yield events.data({**last, **whose(piece), **thoughts(piece.outcome.reasoning)})
+                    yield events.data({**last, **ended(piece), **thoughts(piece.outcome.reasoning)})
     except errors.LookseeError as error:
-        yield events.error(error)
-        yield b"data: broken off\n\n"
+        yield events.broken_off(error)
 
 
 def _model(body: Body, task: Task) -> str:
@@ -216,16 +213,11 @@ def thoughts(reasoning: Reasoning | None) -> dict[str, Any]:
     return {"reasoning": {"text": reasoning.text, "grounding": grounding}}
 
 
-def whose(served: Served) -> dict[str, Any]:
-    return {
-        "finish_reason": served.outcome.finish,
-        "cache": served.cached,
-        "model": served.identity.model,
-        "revision": served.identity.revision,
-        "weights": served.identity.weights,
-    }
+def ended(served: Served) -> dict[str, Any]:
+    """How the answer ended, and whose it is."""
+    return {"finish_reason": served.outcome.finish, **whose(served)}
 
 
 def _answer(served: Served, **own: Any) -> Response:
-    content = {"request_id": REQUEST_ID.get(), **own, **whose(served)}
+    content = {"request_id": REQUEST_ID.get(), **own, **ended(served)}
     return JSONResponse(content, headers=server_timing([served]))

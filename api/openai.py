@@ -197,9 +197,7 @@ def _streamed(about: dict[str, Any], pieces: AsyncGenerator[str | Served, None],
 async def _chunks(
     about: dict[str, Any], pieces: AsyncGenerator[str | Served, None], *, usage: bool
 ) -> AsyncGenerator[bytes, None]:
-    """The packages' events. The moondream package, which chats too, takes an error event for no event and the end for
-    an end, so after an error comes a line that it cannot read.
-    """
+    """The packages' events."""
     head = {**about, "object": "chat.completion.chunk"}
     no_usage: dict[str, Any] = {"usage": None} if usage else {}
 
@@ -219,8 +217,7 @@ async def _chunks(
                 if usage:
                     yield events.data({**head, "choices": [], "usage": _usage(piece.outcome), **whose})
     except errors.LookseeError as error:
-        yield events.error(error)
-        yield b"data: broken off\n\n"
+        yield events.broken_off(error)
     else:
         yield b"data: [DONE]\n\n"
 

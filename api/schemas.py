@@ -20,6 +20,12 @@ def able(task: Task) -> dict[str, Any]:
     return {"enum": [entry.name for entry in CATALOG.values() if task in entry.tasks]}
 
 
+def model(task: Task) -> dict[str, Any]:
+    """The same as options of a field: its description too."""
+    known = able(task)
+    return {"description": f"one of: {', '.join(known['enum'])}", "json_schema_extra": known}
+
+
 def at_most(most: int) -> dict[str, Any]:
     """A count, 1 to `most`."""
     return {"minimum": 1, "maximum": most}
