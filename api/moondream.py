@@ -82,9 +82,7 @@ async def detect(
     view: BoxView,
 ) -> Response:
     """Find the boxes of things in one picture; an annotated picture instead of JSON where `view` says so."""
-    entry_for(model, Task.DETECT)
-    questions.check_question(object, settings, param="object")
-    questions.check_objects(max_objects)
+    _check_find(Task.DETECT, settings, object, model, max_objects)
     picture = await read()
     asked = questions.detect(picture, object, max_objects=max_objects)
     served = await ask(desk, settings, receive, model, asked, param="object")
@@ -107,9 +105,7 @@ async def point(
     view: PointView,
 ) -> Response:
     """Find a point on each of the things in one picture; as `detect`."""
-    entry_for(model, Task.POINT)
-    questions.check_question(object, settings, param="object")
-    questions.check_objects(max_objects)
+    _check_find(Task.POINT, settings, object, model, max_objects)
     picture = await read()
     asked = questions.point(picture, object, max_objects=max_objects)
     served = await ask(desk, settings, receive, model, asked, param="object")
@@ -118,6 +114,12 @@ async def point(
         return _drawing(served, await places.drawn_points(picture, found, object.strip()))
     shown = places.coordinates(found, picture, view)
     return _answer(served, coordinates={"points": shown, "count": len(shown)}, image=_size(picture))
+
+
+def _check_find(task: Task, settings: Settings, thing: str, model: str, max_objects: int | None) -> None:
+    entry_for(model, task)
+    questions.check_question(thing, settings, param="object")
+    questions.check_objects(max_objects)
 
 
 def _size(picture: Picture) -> dict[str, int]:

@@ -89,7 +89,7 @@ class Courier:
             async with asyncio.timeout(timeout + _GRACE):
                 found = await came
         except TimeoutError:
-            raise self._overdue() from None
+            raise overdue(self.model) from None
         else:
             now = time.monotonic()
             self._pace.finished(1, now - max(self._last_came, began))
@@ -127,7 +127,7 @@ class Courier:
         try:
             await self._exchange(parcels)
         except TimeoutError:
-            error = self._overdue()
+            error = overdue(self.model)
         except LOST as trouble:
             lost, error = True, failed(self.model, trouble)
         except Exception as trouble:  # nobody may be left waiting
@@ -187,8 +187,10 @@ class Courier:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _overdue(self) -> errors.LookseeError:
-        return errors.DeadlineExceeded(f"The model '{self.model}' did not answer in time.")
+
+def overdue(model: str) -> errors.LookseeError:
+    """What callers are told of a runner that does not answer in time."""
+    return errors.DeadlineExceeded(f"The model '{model}' did not answer in time.")
 
 
 def failed(model: str, trouble: Exception) -> errors.LookseeError:

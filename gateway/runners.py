@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import aiohttp
 from bentoml.exceptions import BentoMLException
 
-import errors
-from gateway.courier import LOST, Courier, failed
+from gateway.courier import LOST, Courier, failed, overdue
 from gateway.telling import Listener
 from vision.tasks import Answer, Failure, Identity, Job, Status
 
@@ -91,7 +90,7 @@ class RunnerClient:
                 except LOST:
                     return await ask()
         except TimeoutError:
-            raise errors.DeadlineExceeded(f"The model '{self.model}' did not answer in time.") from None
+            raise overdue(self.model) from None
         except (aiohttp.ClientError, BentoMLException, OSError) as error:
             raise failed(self.model, error) from error
 
