@@ -194,9 +194,8 @@ def test_an_address_cannot_write_lines_of_its_own(path: str, configured: Callabl
 # --- the form --------------------------------------------------------------------------------------------------------
 
 
-def test_a_line_of_any_logger_is_json_with_the_id_of_its_request(configured: Callable[[logs.Format], Lines]) -> None:
-    lines = configured("json")
-    logging.getLogger("someone.else").warning("it has %d parts\nand lines", 2)
+def fail_a_row() -> None:
+    """Log as the engine does, for the request `mine`."""
     token = logs.REQUEST_ID.set("mine")
     try:
         raise ValueError("inner words")
@@ -204,6 +203,12 @@ def test_a_line_of_any_logger_is_json_with_the_id_of_its_request(configured: Cal
         logging.getLogger("looksee.engine").exception("a row failed")
     finally:
         logs.REQUEST_ID.reset(token)
+
+
+def test_a_line_of_any_logger_is_json_with_the_id_of_its_request(configured: Callable[[logs.Format], Lines]) -> None:
+    lines = configured("json")
+    logging.getLogger("someone.else").warning("it has %d parts\nand lines", 2)
+    fail_a_row()
     first, second = lines.json
     assert (first["level"], first["logger"], first["message"]) == (
         "warning",
@@ -217,13 +222,7 @@ def test_a_line_of_any_logger_is_json_with_the_id_of_its_request(configured: Cal
 
 def test_in_text_the_id_stands_before_a_traceback(configured: Callable[[logs.Format], Lines]) -> None:
     lines = configured("text")
-    token = logs.REQUEST_ID.set("mine")
-    try:
-        raise ValueError("inner words")
-    except ValueError:
-        logging.getLogger("looksee.engine").exception("a row failed")
-    finally:
-        logs.REQUEST_ID.reset(token)
+    fail_a_row()
     assert lines.text[0].endswith("a row failed [mine]")
     assert lines.text[-1] == "ValueError: inner words"
 
