@@ -86,7 +86,7 @@ def peak() -> float:
 def answers(model: Any, tokens: int) -> None:
     """Answer all; print a table."""
     watch = Watch()
-    watch.over(model.net, "features", "read_picture")
+    watch.over(model.net, "features", "read_pictures")
     watch.over(model, "prepare", "prefill", "step", "read_out")
     print("| asked | crops | prepare s | crop s | picture s | prefill s | tokens | step s | read-out s | total s |")
     print("|---|---|---|---|---|---|---|---|---|---|")
@@ -104,7 +104,7 @@ def answers(model: Any, tokens: int) -> None:
         figures = (
             f"{spent['prepare']:.2f}",
             f"{spent['features'] / crops:.2f}" if crops else "",
-            f"{spent['read_picture']:.2f}" if crops else "",
+            f"{spent['read_pictures']:.2f}" if crops else "",
             f"{spent['prefill']:.2f}",
             f"{outcome.new_tokens}",
             f"{spent['step'] / watch.calls['step']:.3f}",

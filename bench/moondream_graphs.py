@@ -41,7 +41,7 @@ class Decoded:
 def context(net: Network, rows: int, length: int) -> Cache:
     """A cache as if `length` positions had been read."""
     torch.manual_seed(rows)
-    cache = Cache.empty(net.config.text, rows, in_blocks(length), device=net.device, dtype=net.dtype)
+    cache = Cache.empty(net.config.text, rows, in_blocks(length), device=net.device, dtype=net.cache_dtype)
     for layer in cache.layers:
         layer[:, :, :, :length].normal_()
     return cache

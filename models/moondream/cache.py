@@ -22,6 +22,11 @@ def in_blocks(length: int) -> int:
     return -(length // -BLOCK) * BLOCK
 
 
+def row_bytes(config: TextConfig, slots: int, dtype: torch.dtype) -> int:
+    """What the keys and values of one row with so many slots take, in bytes."""
+    return 2 * config.n_layers * slots * config.dim * dtype.itemsize
+
+
 class Cache:
     """`layers[i]` is (2, rows, heads, slots, head width): keys and values of layer i.
 

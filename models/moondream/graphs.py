@@ -95,7 +95,7 @@ class StaticSteps:
             return None
         if self._storage is None:
             self._storage = Storage(
-                self._net.config.text, device=self._net.device, dtype=self._net.dtype, block=self._block
+                self._net.config.text, device=self._net.device, dtype=self._net.cache_dtype, block=self._block
             )
         seated = SeatedCache(self._storage)
         seated.join(cache)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,11 +22,19 @@ class Mlp(nn.Module):
         return y
 
 
-def split_heads(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values, each (rows, heads, length, head width), of (rows, length, 3 * width): thirds."""
-    rows, length, width = qkv.shape
-    q, k, v = qkv.view(rows, length, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4)
-    return q, k, v
+def attention_dtype(device: torch.device, dtype: torch.dtype) -> torch.dtype:
+    """What the text model computes attention in, and keeps keys and values in, where its weights are of `dtype`.
+
+    On a CPU that is float32: torch's kernels for fewer bits take up to five times as long for a single position there.
+    """
+    return torch.float32 if device.type == "cpu" else dtype
+
+
+def split_heads(x: Tensor, parts: int, heads: int) -> Tensor:
+    """(rows, length, parts * width), queries, keys and values or some of them behind each other, as
+    (parts, rows, heads, length, head width)."""
+    rows, length, width = x.shape
+    return x.view(rows, length, parts, heads, width // (parts * heads)).permute(2, 0, 3, 1, 4)
 
 
 def merge_heads(x: Tensor) -> Tensor:

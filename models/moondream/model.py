@@ -17,7 +17,7 @@ from torch import Tensor
 from models import sampling
 from models.lru import LRU
 from models.moondream import checkpoint
-from models.moondream.cache import Cache, in_blocks
+from models.moondream.cache import Cache, in_blocks, row_bytes
 from models.moondream.chunks import whole_words
 from models.moondream.config import Config
 from models.moondream.graphs import CudaGraphs, StaticSteps
@@ -35,7 +35,7 @@ logger = logging.getLogger("looksee.models")
 
 PREFIX_BYTES = 2**30
 CROPS_AT_ONCE = 16
-_PREFIXES_AT_ONCE = 4  # pictures; each takes 137 MiB of a published model while it is read
+_PREFIX_BYTES_AT_ONCE = 2**29  # as many pictures are read together; a published model's have 137 MiB each
 
 
 @dataclass(slots=True)
@@ -82,6 +82,8 @@ class Moondream:
         if cuda_graphs and self.static is None:
             logger.warning("there are no CUDA graphs on the device '%s': moondream decodes without them", device)
         self._crops_at_once = crops_at_once
+        prefix = row_bytes(self.config.text, self.config.text.prefix_attn, self.net.cache_dtype)
+        self._prefixes_at_once = max(1, _PREFIX_BYTES_AT_ONCE // prefix)
 
     def prepare(self, job: Job) -> MoondreamRow:
         return self.requests.row(job)
@@ -174,13 +176,12 @@ class Moondream:
         if new:
             crops = [picture.crops(self.config.vision) for picture in new.values()]
             tokens = self.net.image_tokens(crops, at_once=self._crops_at_once)
-            digests = list(new)
-            for first in range(0, len(digests), _PREFIXES_AT_ONCE):
-                some = digests[first : first + _PREFIXES_AT_ONCE]
-                together = self._cache(len(some), self.config.text.prefix_attn)
-                self.net.read_picture(tokens[first : first + len(some)], together)
-                for number, digest in enumerate(some):
-                    prefix = [layer[:, number].clone() for layer in together.layers]  # a view would keep all of them
+            digests = iter(new)
+            for some in torch.split(tokens, self._prefixes_at_once):
+                layers = self.net.read_pictures(some)
+                for number in range(len(some)):
+                    digest = next(digests)
+                    prefix = [layer[:, number].clone() for layer in layers]  # a view would keep all of them
                     cache.put(seen_by[digest], prefix)
                     self.prefixes.put(digest, prefix)
         for row in rows:
@@ -213,7 +214,7 @@ class Moondream:
         return readings
 
     def _cache(self, rows: int, slots: int) -> Cache:
-        return Cache.empty(self.config.text, rows, slots, device=self.net.device, dtype=self.net.dtype)
+        return Cache.empty(self.config.text, rows, slots, device=self.net.device, dtype=self.net.cache_dtype)
 
     def _no_hidden(self) -> Tensor:
         return torch.empty(0, device=self.net.device)

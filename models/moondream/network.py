@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.moondream.cache import Cache
 from models.moondream.config import Config
+from models.moondream.layers import attention_dtype
 from models.moondream.pieces import Coordinate, Piece, Size
 from models.moondream.region import RegionModel
 from models.moondream.stitching import pool, stitch
@@ -38,6 +39,11 @@ class Network(nn.Module):
     def dtype(self) -> torch.dtype:
         return self.text.wte.dtype
 
+    @property
+    def cache_dtype(self) -> torch.dtype:
+        """What keys and values are kept in."""
+        return attention_dtype(self.device, self.dtype)
+
     def features(self, crops: Tensor, *, at_once: int) -> Tensor:
         """Crops (crops, side, side, 3) uint8 to features (crops, patches, width), no more than `at_once` at a time."""
         return torch.cat(
@@ -53,19 +59,19 @@ class Network(nn.Module):
         whole, pooled = [], []
         for picture, own in zip(pictures, torch.split(features, [len(part) for part in crops]), strict=True):
             whole.append(own[0])
-            tiles = own[-picture.rows * picture.columns :].view(-1, grid, grid, own.shape[-1])
+            if len(own) == 1:
+                pooled.append(own[0])
+                continue
+            tiles = own[1:].view(-1, grid, grid, own.shape[-1])
             pooled.append(pool(stitch(tiles, picture.rows, picture.columns, margin), grid).flatten(0, 1))
         return self.vision.project(torch.stack(whole), torch.stack(pooled))
 
-    def read_picture(self, image_tokens: Tensor, cache: Cache) -> None:
-        """Write the beginning and the image tokens (pictures, patches, width), all seeing each other, to `cache`.
-
-        The cache must have exactly their slots: one for the beginning and one for each patch.
+    def read_pictures(self, image_tokens: Tensor) -> list[Tensor]:
+        """The prefixes of pictures: for each layer the keys and values of the beginning and of the image tokens
+        (pictures, patches, width), all seeing each other, as (2, pictures, heads, 1 + patches, head width).
         """
-        count, length = len(image_tokens), self.config.text.prefix_attn
-        start = self.text.wte[self.config.tokenizer.bos_id].expand(count, 1, -1)
-        positions = torch.arange(length, device=self.device).expand(count, -1)
-        self.text(torch.cat([start, image_tokens], dim=1), positions, cache, None)
+        start = self.text.wte[self.config.tokenizer.bos_id].expand(len(image_tokens), 1, -1)
+        return self.text.read(torch.cat([start, image_tokens], dim=1))
 
     def embed(self, rows: Sequence[Sequence[Piece]]) -> Tensor:
         """Rows of pieces to embeddings (rows, longest, width); what is behind a shorter row means nothing."""

@@ -5,13 +5,15 @@ A sequence is the picture's prefix, whose positions all see each other, and what
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.moondream.cache import Cache
 from models.moondream.config import TextConfig
-from models.moondream.layers import EPS, Mlp, merge_heads, split_heads
+from models.moondream.layers import EPS, Mlp, attention_dtype, merge_heads, split_heads
 
 THETA = 10000.0
 
@@ -28,18 +30,21 @@ def rotation(positions: Tensor, head_width: int) -> Rotation:
 
 
 def rotate(x: Tensor, by: Rotation) -> Tensor:
-    """Turn dimension i with i + quarter in the first half of (rows, heads, length, head width), in float32."""
+    """Turn dimension i with i + quarter in the first half of (..., rows, heads, length, head width), in float32."""
     cos, sin = by
     quarter = cos.shape[-1]
-    first, second, rest = x.tensor_split((quarter, 2 * quarter), dim=-1)
-    first, second = first.float(), second.float()
-    turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
-    return torch.cat([turned.to(x.dtype), rest], dim=-1)
+    first, second = x[..., : 2 * quarter].float().chunk(2, dim=-1)
+    turned = torch.addcmul(first * cos, second, sin, value=-1), torch.addcmul(second * cos, first, sin)
+    return torch.cat([*(part.to(x.dtype) for part in turned), x[..., 2 * quarter :]], dim=-1)
 
 
 def causal(positions: Tensor, slots: int) -> Tensor:
     """The mask (rows, 1, length, slots) by which `positions` (rows, length) see the slots up to their own."""
     return (torch.arange(slots, device=positions.device) <= positions[:, :, None])[:, None]
+
+
+def _for_attention(x: Tensor) -> Tensor:
+    return x.to(attention_dtype(x.device, x.dtype))
 
 
 class TextAttention(nn.Module):
@@ -52,10 +57,30 @@ class TextAttention(nn.Module):
     def forward(
         self, x: Tensor, layer: int, cache: Cache, where: tuple[Tensor, Tensor], by: Rotation, mask: Tensor | None
     ) -> Tensor:
-        q, k, v = split_heads(self.qkv(x), self.heads)
-        keys, values = cache.write(layer, where, rotate(k, by), v)
-        y = functional.scaled_dot_product_attention(rotate(q, by), keys, values, attn_mask=mask)
-        out: Tensor = self.proj(merge_heads(y))
+        q, k, v = self._project(x, by)
+        keys, values = cache.write(layer, where, k, v)
+        return self._attend(q, keys, values, mask, x.dtype)
+
+    def read(self, x: Tensor, by: Rotation) -> tuple[Tensor, Tensor]:
+        """Positions that all see each other and nothing else: what they see, and what `keys_values` says."""
+        q, k, v = self._project(x, by)
+        return self._attend(q, k, v, None, x.dtype), torch.stack([k, v])
+
+    def keys_values(self, x: Tensor, by: Rotation) -> Tensor:
+        """Keys and values alone, (2, rows, heads, length, head width)."""
+        width = self.proj.in_features
+        projected = functional.linear(x, self.qkv.weight[width:], self.qkv.bias[width:])
+        k, v = split_heads(_for_attention(projected), 2, self.heads)
+        return torch.stack([rotate(k, by), v])
+
+    def _project(self, x: Tensor, by: Rotation) -> tuple[Tensor, Tensor, Tensor]:
+        parts = split_heads(_for_attention(self.qkv(x)), 3, self.heads)
+        q, k = rotate(parts[:2], by)
+        return q, k, parts[2]
+
+    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dtype: torch.dtype) -> Tensor:
+        y = functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+        out: Tensor = self.proj(merge_heads(y).to(dtype))
         return out
 
 
@@ -72,6 +97,16 @@ class TextBlock(nn.Module):
         y = self.ln(x)
         z: Tensor = x + self.attn(y, layer, cache, where, by, mask) + self.mlp(y)
         return z
+
+    def read(self, x: Tensor, by: Rotation) -> tuple[Tensor, Tensor]:
+        """As `TextAttention.read`."""
+        y = self.ln(x)
+        seen, keys_values = self.attn.read(y, by)
+        return x + seen + self.mlp(y), keys_values
+
+    def keys_values(self, x: Tensor, by: Rotation) -> Tensor:
+        """As `TextAttention.keys_values`."""
+        return self.attn.keys_values(self.ln(x), by)
 
 
 class TextModel(nn.Module):
@@ -96,6 +131,21 @@ class TextModel(nn.Module):
         for layer, block in enumerate(self.blocks):
             x = block(x, layer, cache, (rows, positions), by, mask)
         return x
+
+    def read(self, x: Tensor) -> list[Tensor]:
+        """Embeddings (rows, length, width) from position 0 on that all see each other: for each layer their keys and
+        values, (2, rows, heads, length, head width).
+
+        Nobody asks for the states behind the last layer, so of that layer nothing else is computed.
+        """
+        positions = torch.arange(x.shape[1], device=x.device)[None]
+        by = rotation(positions, self.config.dim // self.config.n_heads)
+        *blocks, last = cast(list[TextBlock], list(self.blocks))
+        layers = []
+        for block in blocks:
+            x, keys_values = block.read(x, by)
+            layers.append(keys_values)
+        return [*layers, last.keys_values(x, by)]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states (..., width) to logits (..., vocabulary), float32."""

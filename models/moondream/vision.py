@@ -20,7 +20,7 @@ class VisionAttention(nn.Module):
         self.proj = nn.Linear(config.enc_dim, config.enc_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = split_heads(self.qkv(x), self.heads)
+        q, k, v = split_heads(self.qkv(x), 3, self.heads)
         y: Tensor = self.proj(merge_heads(functional.scaled_dot_product_attention(q, k, v)))
         return y
 

@@ -96,8 +96,7 @@ def served(model: Moondream, row: MoondreamRow, answer: list[Piece]) -> Tensor:
     assert row.picture is not None
     pieces = [*row.prompt, *answer]
     config = model.config
-    prefix = Cache.empty(config.text, 1, config.text.prefix_attn, device=torch.device("cpu"), dtype=torch.float32)
-    model.net.read_picture(model.net.image_tokens([row.picture.crops(config.vision)], at_once=2), prefix)
+    prefix = Cache(model.net.read_pictures(model.net.image_tokens([row.picture.crops(config.vision)], at_once=2)))
     prefix.grow(in_blocks(row.start + len(pieces) + 1))
     return model.net.extend([pieces], [row.start], prefix)[0]
 
