@@ -56,10 +56,13 @@ class Gateway(LeanService):
 
     def to_asgi(self, is_main: bool = True) -> Any:
         app: Starlette = super().to_asgi(is_main=is_main)
-        # Our routes come first, so that /healthz, /readyz and / are ours. BentoML's own page (it loads a tracker), its
-        # document (it loads badges) and its directory of static files (it would match any path) are left out.
+        # Our mounted app comes before BentoML's routes, so that /healthz, /readyz and / are ours, and the methods come
+        # before it, for each of its routes would be asked first. BentoML's own page (it loads a tracker), its document
+        # (it loads badges) and its directory of static files (it would match any path) are left out.
+        methods = {method.route for method in self.apis.values()}
         routes = [route for route in app.router.routes if _name(route) not in _LEFT_OUT]
-        app.router.routes[:] = sorted(routes, key=lambda route: _name(route) != "http")
+        routes.sort(key=lambda route: (getattr(route, "path", "") not in methods, _name(route) != "http"))
+        app.router.routes[:] = routes
         timeout = _SETTINGS.request_timeout_seconds
         return Door(
             app,
@@ -68,7 +71,7 @@ class Gateway(LeanService):
             timeout=timeout,
             longest=timeout + _UPLOAD_SECONDS,
             timeouts={"/v1/batch": _SETTINGS.batch_timeout_seconds},
-            no_forms={method.route for method in self.apis.values()},
+            no_forms=methods,
             check_room=_DESK.check_room,
         )
 

@@ -8,6 +8,7 @@ that is refused has cost nothing: its body is not read.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Callable, Container, Mapping
@@ -29,6 +30,7 @@ logger = logging.getLogger("looksee.door")
 
 _OF_THE_BODY = (b"content-length", b"content-type", b"content-encoding", b"retry-after")
 _LONGEST_LENGTH = 15  # digits: whatever has more is over any limit
+_PATHS = 1024  # whose answer is remembered: asking all routes takes longer than anything else that is done here
 _GRACE = 2.0  # seconds after its deadline in which those at work on a request may still answer: they know more
 
 
@@ -55,6 +57,7 @@ class Door:
         self.app, self._gate = app, gate
         self._max_body, self._timeout, self._upload = max_body, timeout, longest - timeout
         self._timeouts, self._no_forms, self._check_room = timeouts, no_forms, check_room
+        self._known = functools.lru_cache(_PATHS)(self._routed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,7 +67,7 @@ class Door:
         scope = {**scope, "path": paths.tidied(scope["path"])}
         headers = Headers(scope=scope)
         request_id = request_id_from(headers.get("x-request-id"))
-        known = any(route.matches(scope)[0] is not Match.NONE for route in self.app.router.routes)
+        known = self._known(scope["path"], scope.get("root_path", ""))
         exchange = _Exchange(receive, send, self._max_body, request_id)
         with begun(request_id) as facts:
             try:
@@ -80,6 +83,11 @@ class Door:
             finally:
                 path = scope["path"] if known else None
                 access.write(scope["method"], path, exchange.traffic, facts, time.perf_counter() - started)
+
+    def _routed(self, path: str, root_path: str) -> bool:
+        """Whether there is anything at `path`, for whatever HTTP method."""
+        scope = {"type": "http", "method": "GET", "path": path, "root_path": root_path, "headers": []}
+        return any(route.matches(scope)[0] is not Match.NONE for route in self.app.router.routes)
 
     def _checked(self, path: str, headers: Headers) -> Deadline:
         """The deadline of a request. Raises InvalidValue, InvalidRequest or RequestTooLarge for its headers."""

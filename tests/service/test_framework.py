@@ -127,6 +127,18 @@ def test_f4_no_layer_keeps_a_timer_for_each_request() -> None:
     assert "OpenTelemetryMiddleware" not in layers
 
 
+def test_methods_are_found_before_the_routes_of_the_mounted_app_are_asked() -> None:
+    script = (
+        "import service\n"
+        "routes = service.Looksee.to_asgi().app.router.routes\n"
+        "methods = [route.path in {method.route for method in service.Looksee.apis.values()} for route in routes]\n"
+        "print(methods.index(False), sum(methods), [route.name for route in routes].index('http'))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    first_other, count, mounted = map(int, ended.stdout.split())
+    assert first_other == count == mounted > 5, "then our app, before BentoML's own routes"
+
+
 def test_a_runner_on_another_host_is_called_as_json() -> None:
     """Served alone it refuses pickle; pictures travel as base64 and nothing else changes."""
     alone = (sys.executable, "-m", "bentoml", "serve", "service:Blip", "--port", "{port}")

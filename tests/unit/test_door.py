@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Match, Mount, Route, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -252,6 +252,26 @@ def test_an_unknown_address_does_not_reach_the_app(path: str, method: str) -> No
     app = App()
     check(get(path, method=method, app=app), 404, "not_found")
     assert app.reached == []
+
+
+def test_an_address_is_looked_up_once() -> None:
+    asked: list[str] = []
+
+    class Counted(Route):
+        def matches(self, scope: Scope) -> tuple[Match, Scope]:
+            asked.append(scope["path"])
+            return super().matches(scope)
+
+    app = App()
+    app.router.routes.insert(0, Counted("/counted", app.plain))
+
+    async def main() -> None:
+        async with client(app) as inside:
+            for path, status in [("/nowhere", 404), ("/nowhere", 404), ("/counted", 200), ("/counted", 200)]:
+                assert (await inside.get(path)).status_code == status
+
+    run(main())
+    assert asked == ["/nowhere", "/counted", "/counted", "/counted"], "the app's own router asks too"
 
 
 def test_an_unknown_address_has_no_head_either() -> None:
