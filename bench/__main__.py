@@ -4,8 +4,8 @@
 
 Both serve the same sample checkpoint on this machine with as many torch threads. Every picture is sent once, so that no
 answer comes from the cache; the rows "from cache" send the same again. Of Moondream2, which no library runs, the plain
-server has our own model, driven one request at a time; it is asked questions, about pictures that nobody has seen and
-about pictures that were asked about before.
+server has our own model, with the same settings, driven one request at a time; it is asked questions, about pictures
+that nobody has seen and about pictures that were asked about before, and for answers of all skills.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from settings import settings
 LOADS = ((1, 1), (1, 8), (1, 32), (8, 4))  # pictures in a request, requests at a time
 ASKED = "moondream"
 MODELS = ("blip", "blip2", "gemma", "intern_vlm", ASKED)
+WARM_UP = 400
+PREFIX_BYTES = 64 * 2**20  # kept of pictures by Moondream2 on both sides: soon full, as it is after a day's work
 RESULTS = Path(__file__).parent / "results"
 _HEADINGS = (
     "model", "server", "requests x items", "answers/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "errors", "exact",
@@ -87,22 +89,27 @@ def compare(model: str, plain_url: str, our_url: str, count: int) -> Iterator[di
 
 
 def compare_questions(model: str, plain_url: str, our_url: str, count: int) -> Iterator[dict[str, object]]:
-    """The rows for a model that is asked questions: cold and repeated pictures on both servers."""
-    plain, ours = questions.queries(plain_url, model), questions.queries(our_url, model)
-    for send in (plain, ours):
-        asyncio.run(run(questions.cold(40, seed=1), send, 8, f"{model}, warming up"))
+    """The rows for a model of many skills: questions about cold and repeated pictures, and all skills in turn."""
+    plain, ours = questions.requests(plain_url, model), questions.requests(our_url, model)
+    for send in (plain, ours):  # until what is kept of pictures has reached its bound
+        asyncio.run(run(questions.cold(WARM_UP, seed=1), send, 16, f"{model}, warming up"))
     for concurrency in (1, 8, 32):
         some = count // 4 if concurrency == 1 else count
-        asked = questions.cold(some, seed=concurrency)
-        again = questions.repeated(some, seed=concurrency)
+        asked, again = questions.cold(some, seed=concurrency), questions.repeated(some, seed=concurrency)
+        mixed = questions.mixed(some, seed=concurrency)
         base = asyncio.run(run(asked, plain, concurrency, f"{model}, plain FastAPI"))
         before = mean_rows(our_url, model)
         cold = asyncio.run(run(asked, ours, concurrency, f"{model}, cold pictures"))
         between = mean_rows(our_url, model)
         warm = asyncio.run(run(again, ours, concurrency, f"{model}, repeated pictures"))
-        yield _row(model, "plain FastAPI, cold pictures", base, base)
-        yield _row(model, "Looksee, cold pictures", cold, base, _mean(before, between))
-        yield _row(model, "Looksee, repeated pictures", warm, base, _mean(between, mean_rows(our_url, model)))
+        after = mean_rows(our_url, model)
+        yield _row(model, "plain FastAPI, questions, cold pictures", base, base)
+        yield _row(model, "Looksee, questions, cold pictures", cold, base, _mean(before, between))
+        yield _row(model, "Looksee, questions, repeated pictures", warm, base, _mean(between, after))
+        base = asyncio.run(run(mixed, plain, concurrency, f"{model}, plain FastAPI"))
+        load = asyncio.run(run(mixed, ours, concurrency, f"{model}, all skills"))
+        yield _row(model, "plain FastAPI, all skills", base, base)
+        yield _row(model, "Looksee, all skills", load, base, _mean(after, mean_rows(our_url, model)))
 
 
 def _mean(before: tuple[float, float], after: tuple[float, float]) -> float:
@@ -122,6 +129,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=list(MODELS), help="default: all")
     parser.add_argument("--pictures", type=int, default=480, help="pictures for each load (a quarter of it at 1)")
     options = parser.parse_args()
+    os.environ["LOOKSEE_MOONDREAM_PREFIX_CACHE_BYTES"] = str(PREFIX_BYTES)
     threads = settings().threads()
     rows: list[dict[str, object]] = []
     with server("deploy.local", "--host", "127.0.0.1", "--weights", "sample") as our_url:

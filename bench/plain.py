@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import base64
 import threading
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import torch
 import uvicorn
@@ -19,39 +19,58 @@ from pydantic import BaseModel
 from bench.library import Library
 from models.loading import load
 from models.weights import SAMPLES
+from settings import settings
 from vision.images import decode
-from vision.tasks import Job, Task
+from vision.tasks import Job, Outcome, Task
 
 
-class Question(BaseModel):
+class Asked(BaseModel):
     image: str
-    question: str
+    question: str = ""
+    object: str = ""
+    length: Literal["short", "normal", "long"] = "normal"
 
 
 class Alone:
-    """Our own Moondream2, for want of a library's: a row at a time from its first step to its last."""
+    """Our own Moondream2, for want of a library's: one request at a time, a row from its first step to its last."""
 
     def __init__(self, name: str) -> None:
-        self.model = load(name, SAMPLES / name, device="cpu", dtype="float32")
+        own = settings().moondream
+        dtype = own.dtype or settings().dtype
+        self.model = load(name, SAMPLES / name, device="cpu", dtype=dtype, prefix_bytes=own.prefix_cache_bytes)
+        self._one_at_a_time = threading.Lock()
 
-    def query(self, picture: bytes, question: str) -> str:
-        row = self.model.prepare(Job(Task.QUERY, (picture,), question))
-        batch = self.model.prefill([row])
-        while row.finish is None:
-            self.model.step(batch)
-            self.model.read_out(batch)
-        return self.model.outcome(row).text
+    def answer(self, task: Task, asked: Asked) -> Outcome:
+        data = base64.b64decode(asked.image)
+        with self._one_at_a_time:
+            row = self.model.prepare(Job(task, (data,), asked.question or asked.object, length=asked.length))
+            batch = self.model.prefill([row])
+            while row.finish is None:
+                self.model.step(batch)
+                self.model.read_out(batch)
+            return self.model.outcome(row)
 
 
-def asked(model: Alone) -> FastAPI:
-    one_at_a_time = threading.Lock()
+def skilled(model: Alone) -> FastAPI:
     app = FastAPI()
 
     @app.post("/query")
-    def query(question: Question) -> dict[str, str]:
-        data = base64.b64decode(question.image)
-        with one_at_a_time:
-            return {"answer": model.query(data, question.question)}
+    def query(asked: Asked) -> dict[str, str]:
+        return {"answer": model.answer(Task.QUERY, asked).text}
+
+    @app.post("/caption")
+    def caption(asked: Asked) -> dict[str, str]:
+        return {"caption": model.answer(Task.CAPTION, asked).text}
+
+    @app.post("/detect")
+    def detect(asked: Asked) -> dict[str, Any]:
+        boxes = model.answer(Task.DETECT, asked).boxes
+        return {"detections": [box._asdict() for box in boxes], "count": len(boxes)}
+
+    @app.post("/point")
+    def point(asked: Asked) -> dict[str, Any]:
+        points = model.answer(Task.POINT, asked).points
+        return {"points": [place._asdict() for place in points], "count": len(points)}
 
     return app
 
@@ -80,7 +99,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     name = options.model
-    app = asked(Alone(name)) if name == "moondream" else build(Library(name, SAMPLES / name))
+    app = skilled(Alone(name)) if name == "moondream" else build(Library(name, SAMPLES / name))
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
 
 

@@ -1,4 +1,4 @@
-"""Questions about scenes for a benchmark: each about a picture of its own, or many about a few pictures."""
+"""What a benchmark asks about scenes: each request about a picture of its own, or many about a few pictures."""
 
 from __future__ import annotations
 
@@ -7,51 +7,75 @@ import io
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 
 from bench.load import Send
 from samples import scenes
+from samples.exercises import searches
 from samples.scenes import COLOURS, SHAPES
-
-Asked = tuple[str, str, str]  # a picture in base64, a question about it, the answer
 
 _SIDES = (160, 480)  # pixels
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request and what should come of it: a text, or how many things are found."""
+
+    path: str
+    body: dict[str, str]
+    answer: str | int
+
+
 def cold(count: int, seed: int) -> list[Asked]:
-    """`count` questions, each about another picture."""
-    return [_ask(*_scene(f"{seed}:{number}"), random.Random(number)) for number in range(count)]
+    """`count` questions of yes or no, each about another picture."""
+    return [_question(*_scene(f"{seed}:{number}"), random.Random(number)) for number in range(count)]
 
 
 def repeated(count: int, seed: int, pictures: int = 20) -> list[Asked]:
     """`count` questions about `pictures` pictures, no question twice about the same one."""
     rng = random.Random(seed)
-    found: dict[tuple[str, str], Asked] = {}
+    found: dict[tuple[str, ...], Asked] = {}
     known = [_scene(f"repeated:{seed}:{number}") for number in range(pictures)]
     while len(found) < count:
-        asked = _ask(*rng.choice(known), rng)
-        found[asked[:2]] = asked
+        asked = _question(*rng.choice(known), rng)
+        found[tuple(asked.body.values())] = asked
     return list(found.values())
 
 
-def queries(url: str, model: str) -> Send[Asked]:
-    """Asks them one by one."""
+def mixed(count: int, seed: int) -> list[Asked]:
+    """`count` requests of all skills in turn, each about another picture."""
+    skills = (_caption, _long_caption, _question, _detect, _point)
+    return [
+        skills[number % len(skills)](*_scene(f"mixed:{seed}:{number}"), random.Random(number))
+        for number in range(count)
+    ]
+
+
+def requests(url: str, model: str) -> Send[Asked]:
+    """Sends them one by one."""
 
     async def send(session: aiohttp.ClientSession, group: Sequence[Asked]) -> tuple[int, int]:
         right = cached = 0
-        for image, question, answer in group:
+        for asked in group:
             # As a file: aiohttp would write a large body in one piece.
-            sent = io.BytesIO(json.dumps({"image": image, "question": question, "model": model}).encode())
+            sent = io.BytesIO(json.dumps({**asked.body, "model": model}).encode())
             headers = {"Content-Type": "application/json"}
-            async with session.post(f"{url}/query", data=sent, headers=headers) as response:
+            async with session.post(f"{url}{asked.path}", data=sent, headers=headers) as response:
                 body = await response.json()
                 response.raise_for_status()
-            right += body["answer"] == answer
+            right += _said(body) == asked.answer
             cached += bool(body.get("cache"))
         return right, cached
 
     return send
+
+
+def _said(body: dict[str, Any]) -> object:
+    found = body.get("coordinates", body)
+    return next(found[name] for name in ("answer", "caption", "count") if name in found)
 
 
 def _scene(name: str) -> tuple[scenes.Scene, str]:
@@ -61,7 +85,25 @@ def _scene(name: str) -> tuple[scenes.Scene, str]:
     return scene, base64.b64encode(data).decode()
 
 
-def _ask(scene: scenes.Scene, image: str, rng: random.Random) -> Asked:
+def _question(scene: scenes.Scene, image: str, rng: random.Random) -> Asked:
     name = f"{rng.choice(sorted(COLOURS))} {rng.choice(SHAPES)}"
     there = name in {thing.name for thing in scene.things}
-    return image, f"Is there a {name}?", "yes" if there else "no"
+    return Asked("/query", {"image": image, "question": f"Is there a {name}?"}, "yes" if there else "no")
+
+
+def _caption(scene: scenes.Scene, image: str, rng: random.Random) -> Asked:
+    return Asked("/caption", {"image": image, "length": "normal"}, scene.caption())
+
+
+def _long_caption(scene: scenes.Scene, image: str, rng: random.Random) -> Asked:
+    return Asked("/caption", {"image": image, "length": "long"}, scene.long_caption())
+
+
+def _detect(scene: scenes.Scene, image: str, rng: random.Random) -> Asked:
+    name = rng.choice(searches(scene, rng))
+    return Asked("/detect", {"image": image, "object": name}, len(scene.find(name)))
+
+
+def _point(scene: scenes.Scene, image: str, rng: random.Random) -> Asked:
+    name = rng.choice(searches(scene, rng))
+    return Asked("/point", {"image": image, "object": name}, len(scene.find(name)))
