@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 
 from bench import stand_in
-from models.moondream.cache import Cache, in_blocks
+from models.moondream.cache import in_blocks
 from models.moondream.config import Config
 from models.moondream.graphs import CudaGraphs, Plain, StaticSteps
 from models.moondream.network import Network
 from models.moondream.pieces import Piece
+from models.moondream.seats import SeatedCache, Storage
 
 Step = Callable[[list[Piece], list[int]], Tensor]  # pieces and their positions to hidden states (rows, width)
 
@@ -38,24 +39,24 @@ class Decoded:
     seconds: list[float]
 
 
-def context(net: Network, rows: int, length: int) -> Cache:
+def context(net: Network, rows: int, length: int) -> SeatedCache:
     """A cache as if `length` positions had been read."""
     torch.manual_seed(rows)
-    cache = Cache.empty(net.config.text, rows, in_blocks(length), device=net.device, dtype=net.cache_dtype)
-    for layer in cache.layers:
+    storage = Storage(net.config.text, rows, in_blocks(length), device=net.device, dtype=net.cache_dtype)
+    for layer in storage.layers:
         layer[:, :, :, :length].normal_()
-    return cache
+    return SeatedCache(storage, rows)
 
 
-def plain(net: Network, cache: Cache) -> Step:
+def plain(net: Network, cache: SeatedCache) -> Step:
     def step(pieces: list[Piece], positions: list[int]) -> Tensor:
         cache.grow(in_blocks(max(positions) + 1))
-        return net.extend([[piece] for piece in pieces], positions, cache)[:, 0]
+        return net.extend([[piece] for piece in pieces], positions, cache.written())[:, 0]
 
     return step
 
 
-def static(steps: StaticSteps, cache: Cache) -> Step:
+def static(steps: StaticSteps, cache: SeatedCache) -> Step:
     seated = steps.seat(cache)
     assert seated is not None  # there is no other batch
     return lambda pieces, positions: steps.step(seated, pieces, positions)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from models.moondream.config import TextConfig
 
@@ -28,11 +27,7 @@ def row_bytes(config: TextConfig, slots: int, dtype: torch.dtype) -> int:
 
 
 class Cache:
-    """`layers[i]` is (2, rows, heads, slots, head width): keys and values of layer i.
-
-    A verb that changes the number of rows or slots works layer by layer, so that no more than one layer exists twice.
-    One that fails half-way leaves the cache unusable.
-    """
+    """`layers[i]` is (2, rows, heads, slots, head width): keys and values of layer i."""
 
     def __init__(self, layers: list[Tensor]) -> None:
         self.layers = layers
@@ -42,10 +37,6 @@ class Cache:
         """Zeros: a slot that was not written takes no part, but must hold a number."""
         shape = (2, rows, config.n_heads, slots, config.dim // config.n_heads)
         return cls([torch.zeros(shape, device=device, dtype=dtype) for _ in range(config.n_layers)])
-
-    @property
-    def rows(self) -> int:
-        return self.layers[0].shape[1]
 
     @property
     def slots(self) -> int:
@@ -64,27 +55,3 @@ class Cache:
         for all_rows, one in zip(self.layers, layers, strict=True):
             for row in rows:
                 all_rows[:, row, :, : one.shape[2]] = one
-
-    def grow(self, slots: int) -> None:
-        """At least so many slots."""
-        if slots > self.slots:
-            for index, layer in enumerate(self.layers):
-                self.layers[index] = functional.pad(layer, (0, 0, 0, slots - layer.shape[3]))
-
-    def join(self, newcomers: Cache) -> None:
-        """Newcomers' rows behind these; `newcomers` is used up."""
-        self.grow(newcomers.slots)
-        newcomers.grow(self.slots)
-        for index in range(len(self.layers)):
-            self.layers[index] = torch.cat([self.layers[index], newcomers.layers[index]], dim=1)
-            newcomers.layers[index] = newcomers.layers[index][:, :0].clone()
-
-    def keep(self, rows: Sequence[int], slots: int) -> None:
-        """Only these rows (indices), in this order, and the first `slots` of their slots."""
-        places = torch.tensor(rows, device=self.layers[0].device)
-        for index, layer in enumerate(self.layers):
-            self.layers[index] = layer[:, :, :, :slots].index_select(1, places)
-
-    def loose(self) -> Cache:
-        """The same rows in tensors of their own, as they are here."""
-        return self

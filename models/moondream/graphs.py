@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from models.base import out_of_memory
-from models.moondream.cache import BLOCK, Cache
+from models.moondream.cache import BLOCK
 from models.moondream.network import Network
 from models.moondream.pieces import Piece
-from models.moondream.seats import SeatedCache, Storage
+from models.moondream.seats import SeatedCache, Storage, bucket
 from models.moondream.text import causal
 
 logger = logging.getLogger("looksee.models")
@@ -69,11 +69,6 @@ class CudaGraphs(Plain):
         self._pool = torch.cuda.graph_pool_handle()  # one whose graphs are all gone cannot be used again
 
 
-def bucket(rows: int) -> int:
-    """The number of rows that `rows` are padded to: 1, 2, 4, 8, and from there on by eights."""
-    return 1 << (rows - 1).bit_length() if rows <= 8 else -(rows // -8) * 8
-
-
 class StaticSteps:
     """Decode steps of one batch at a time, captured by `graphs`.
 
@@ -87,16 +82,15 @@ class StaticSteps:
         self._seated: weakref.ref[SeatedCache] | None = None
         self._forget_graphs()
 
-    def seat(self, cache: Cache | SeatedCache) -> SeatedCache | None:
+    def seat(self, cache: SeatedCache) -> SeatedCache | None:
         """The same rows in the storage, where they stay; `cache` is used up. None while another batch is there."""
-        if isinstance(cache, SeatedCache):
+        if cache.storage is self._storage:
             return cache
         if self._seated is not None and self._seated() is not None:
             return None
         if self._storage is None:
-            self._storage = Storage(
-                self._net.config.text, device=self._net.device, dtype=self._net.cache_dtype, block=self._block
-            )
+            config, device, dtype = self._net.config.text, self._net.device, self._net.cache_dtype
+            self._storage = Storage(config, device=device, dtype=dtype, block=self._block, stays=True)
         seated = SeatedCache(self._storage)
         seated.join(cache)
         self._seated = weakref.ref(seated)

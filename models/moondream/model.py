@@ -25,7 +25,7 @@ from models.moondream.grounding import reasoning
 from models.moondream.pictures import Picture
 from models.moondream.requests import Requests
 from models.moondream.rows import Head, MoondreamRow, Reading, ReasoningRow
-from models.moondream.seats import SeatedCache
+from models.moondream.seats import SeatedCache, Storage
 from models.moondream.tokenizer import MoondreamTokenizer
 from models.text import certain, cut
 from vision.geometry import point_within, within
@@ -43,7 +43,7 @@ class MoondreamBatch:
     """The running rows; `hidden` (rows, width) are their states of the latest step."""
 
     rows: list[MoondreamRow]
-    cache: Cache | SeatedCache
+    cache: SeatedCache
     hidden: Tensor
 
 
@@ -92,14 +92,15 @@ class Moondream:
     def prefill(self, rows: Sequence[MoondreamRow]) -> MoondreamBatch:
         histories = [row.history[:-1] for row in rows]
         slots = in_blocks(max(row.position for row in rows) + 1)
-        cache = self._cache(len(rows), slots)
-        self._read_pictures(rows, cache)
-        self.net.extend(histories, [row.start for row in rows], cache)
+        device, dtype = self.net.device, self.net.cache_dtype
+        cache = SeatedCache(Storage(self.config.text, len(rows), slots, device=device, dtype=dtype), len(rows))
+        self._read_pictures(rows, cache.written())
+        self.net.extend(histories, [row.start for row in rows], cache.written())
         return MoondreamBatch(list(rows), cache, self._no_hidden())
 
     @torch.inference_mode()
     def join(self, running: MoondreamBatch, newcomers: MoondreamBatch) -> MoondreamBatch:
-        running.cache.join(newcomers.cache.loose())
+        running.cache.join(newcomers.cache)
         return MoondreamBatch(running.rows + newcomers.rows, running.cache, self._no_hidden())
 
     @torch.inference_mode()
@@ -109,9 +110,11 @@ class Moondream:
             batch.cache = seated
             batch.hidden = self.static.step(seated, latest, positions)
             return
-        batch.cache = cache = batch.cache.loose()
+        cache = batch.cache
         cache.grow(in_blocks(max(positions) + 1))
-        batch.hidden = self.net.extend([[piece] for piece in latest], positions, cache)[:, 0]
+        pieces = [[piece] for piece in latest]
+        hidden = self.net.extend(cache.by_seat(pieces), cache.by_seat(positions), cache.written())[:, 0]
+        batch.hidden = hidden[cache.seats]
 
     @torch.inference_mode()
     def leave(self, batch: MoondreamBatch, keep: Sequence[int]) -> MoondreamBatch:
@@ -212,9 +215,6 @@ class Moondream:
             for place, (width, height) in zip(places, pairs.tolist(), strict=True):
                 readings[place].size = region.size(width), region.size(height)
         return readings
-
-    def _cache(self, rows: int, slots: int) -> Cache:
-        return Cache.empty(self.config.text, rows, slots, device=self.net.device, dtype=self.net.cache_dtype)
 
     def _no_hidden(self) -> Tensor:
         return torch.empty(0, device=self.net.device)

@@ -14,12 +14,11 @@ import pytest
 import torch
 
 from models.base import out_of_memory
-from models.moondream.cache import Cache
-from models.moondream.graphs import Plain, Run, StaticSteps, bucket
+from models.moondream.graphs import Plain, Run, StaticSteps
 from models.moondream.model import Moondream, MoondreamBatch
 from models.moondream.requests import Style
 from models.moondream.rows import MoondreamRow
-from models.moondream.seats import SeatedCache, Storage
+from models.moondream.seats import SeatedCache, Storage, bucket
 from tests.models.mixing import decode_mixed
 from tests.moondream import vectors
 from tests.moondream.test_mixing import BIAS, row_of, said, some_request
@@ -132,11 +131,11 @@ def test_a_second_batch_decodes_plainly_until_the_first_is_gone(plain: Moondream
     first, second = model.prefill(rows[:3]), model.prefill(rows[3:])
     step(model, first)
     step(model, second)
-    assert isinstance(first.cache, SeatedCache)
-    assert isinstance(second.cache, Cache)
+    assert first.cache.storage is storage(model)
+    assert second.cache.storage is not storage(model)
     del first
     step(model, second)
-    assert isinstance(second.cache, SeatedCache)
+    assert second.cache.storage is storage(model)
     for request, row in zip(wanted[3:], rows[3:], strict=True):
         alone = row_of(plain, request)
         decode_mixed(plain, [alone], random.Random(0))
@@ -156,7 +155,7 @@ def test_seated_newcomers_join_a_batch_that_is_not(plain: Moondream, model: Moon
     fresh = [caption(plain, 6), plain.requests.query(None, "why?", Style(6)), caption(plain, 5)]
     decode_mixed(plain, fresh, random.Random(0))
     assert [row.tokens for row in rows] == [row.tokens for row in fresh]
-    assert isinstance(batch.cache, SeatedCache)
+    assert batch.cache.storage is storage(model)
 
 
 def test_who_takes_a_seat_does_not_meet_who_was_there(plain: Moondream, model: Moondream) -> None:
@@ -179,28 +178,76 @@ def test_who_takes_a_seat_does_not_meet_who_was_there(plain: Moondream, model: M
     assert newcomer.tokens[: len(fresh.tokens)] == fresh.tokens
 
 
+def numbered(first: int, count: int) -> SeatedCache:
+    """Rows whose keys and values are their numbers."""
+    storage = Storage(vectors.config("mini70").text, count, 20, device=vectors.CPU, dtype=torch.float32)
+    for layer in storage.layers:
+        layer[:] = torch.arange(first, first + count)[:, None, None, None]
+    return SeatedCache(storage, count)
+
+
+def numbers(cache: SeatedCache) -> list[int]:
+    """What numbers the rows have, everywhere the same."""
+    found = [layer[:, cache.seats] for layer in cache.written().layers]
+    assert all(bool((layer == layer[:1, :, :1, :1, :1]).all()) for layer in found)
+    assert len({tuple(layer[0, :, 0, 0, 0].tolist()) for layer in found}) == 1
+    return [int(number) for number in found[0][0, :, 0, 0, 0]]
+
+
 @torch.inference_mode()
-def test_no_more_rows_move_than_have_left() -> None:
+@pytest.mark.parametrize("stays", [False, True])
+def test_no_more_rows_move_than_have_left(stays: bool) -> None:
     config = vectors.config("mini70").text
-    place = Storage(config, device=vectors.CPU, dtype=torch.float32, block=BLOCK)
+    place = Storage(config, device=vectors.CPU, dtype=torch.float32, block=BLOCK, stays=stays)
     seated = SeatedCache(place)
-    for _ in range(2):
-        newcomers = Cache.empty(config, 5, 20, device=vectors.CPU, dtype=torch.float32)
-        for layer in newcomers.layers:
-            layer[:] = torch.arange(seated.rows, seated.rows + 5)[:, None, None, None]
+    for first in (0, 5):
+        newcomers = numbered(first, 5)
         seated.join(newcomers)
         assert newcomers.rows == 0
     assert (place.seats, place.slots, place.moves) == (16, 32, 2)
     seated.keep([0, 3, 4, 5, 7, 8, 9], 20)
     assert seated.seats == [0, 3, 4, 5, 1, 2, 6]
     assert place.moves == 2, "nobody who stays in the storage moves it"
-    for layer in seated.loose().layers:
-        assert layer.shape[3] == 20
-        assert layer[0, :, 0, 0, 0].tolist() == [0, 3, 4, 5, 7, 8, 9]
+    assert seated.slots == 20
+    assert numbers(seated) == [0, 3, 4, 5, 7, 8, 9]
     seated.keep([6, 4], 7)
     assert sorted(seated.seats) == [0, 1]
-    assert [layer[1, :, 0, 0, 0].tolist() for layer in seated.loose().layers] == [[9, 7]] * config.n_layers
+    assert numbers(seated) == [9, 7]
     assert seated.slots == 7
+
+
+@torch.inference_mode()
+def test_rows_that_sit_otherwise_than_in_their_order_join_others() -> None:
+    seated, newcomers = numbered(0, 3), numbered(10, 4)
+    newcomers.keep([1, 3, 2], 20)
+    assert newcomers.seats != [0, 1, 2]
+    seated.join(newcomers)
+    assert numbers(seated) == [0, 1, 2, 11, 13, 12]
+    assert seated.by_seat(["a", "b", "c", "k", "m", "l"]) == [
+        {0: "a", 1: "b", 2: "c", 11: "k", 13: "m", 12: "l"}[number]
+        for number in seated.written().layers[0][0, :, 0, 0, 0].int().tolist()
+    ]
+
+
+@torch.inference_mode()
+def test_storage_is_as_large_as_its_rows_need() -> None:
+    seated = SeatedCache(Storage(vectors.config("mini70").text, device=vectors.CPU, dtype=torch.float32, block=BLOCK))
+    sizes = []
+    for count in (1, 2, 1, 5, 8, 8):
+        seated.join(numbered(seated.rows, count))
+        sizes.append(seated.storage.seats)
+    assert sizes == [1, 4, 4, 16, 24, 32]
+    assert numbers(seated) == list(range(25))
+    seated.keep(range(9), 20)
+    assert seated.storage.seats == 32, "half of it may be needed again at the next step"
+    seated.keep([8, 7], 20)
+    assert (seated.storage.seats, seated.storage.slots) == (2, 32)
+    assert numbers(seated) == [8, 7]
+    seated.grow(100)
+    assert (seated.storage.seats, seated.storage.slots) == (2, 112)
+    seated.keep([1], 20)
+    assert (seated.storage.seats, seated.storage.slots) == (1, 32)
+    assert numbers(seated) == [7]
 
 
 class Broken(Plain):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.moondream.cache import Cache, in_blocks
+from models.moondream.cache import Cache
 from models.moondream.model import Moondream
 from models.moondream.pieces import Coordinate, Piece, Size
 from models.moondream.requests import Style
@@ -96,9 +96,11 @@ def served(model: Moondream, row: MoondreamRow, answer: list[Piece]) -> Tensor:
     assert row.picture is not None
     pieces = [*row.prompt, *answer]
     config = model.config
-    prefix = Cache(model.net.read_pictures(model.net.image_tokens([row.picture.crops(config.vision)], at_once=2)))
-    prefix.grow(in_blocks(row.start + len(pieces) + 1))
-    return model.net.extend([pieces], [row.start], prefix)[0]
+    prefix = model.net.read_pictures(model.net.image_tokens([row.picture.crops(config.vision)], at_once=2))
+    slots = row.start + len(pieces) + 1
+    cache = Cache.empty(config.text, 1, slots, device=torch.device("cpu"), dtype=torch.float32)
+    cache.put([0], [layer[:, 0] for layer in prefix])
+    return model.net.extend([pieces], [row.start], cache)[0]
 
 
 @torch.inference_mode()
