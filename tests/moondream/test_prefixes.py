@@ -7,6 +7,7 @@ from unittest import mock
 
 import torch
 
+from models.moondream import model as model_module
 from models.moondream import pictures
 from models.moondream.model import Moondream
 from models.moondream.requests import Style
@@ -99,6 +100,21 @@ def test_rows_that_run_hold_no_crops() -> None:
     assert row.picture._crops is not None
     model.prefill([row])
     assert row.picture._crops is None
+
+
+def test_no_more_pictures_are_read_at_once_than_may_be() -> None:
+    names = ("im-200x100.png", "im-50x40.png", "im-30x300.png", "im-640x480.png", "im-378x378.png")
+    together = ask(vectors.model("mini70"), *names)
+    with mock.patch.object(model_module, "_PREFIX_BYTES_AT_ONCE", 2 * ONE + 1):
+        model = vectors.model("mini70")
+    with mock.patch.object(model.net, "read_pictures", wraps=model.net.read_pictures) as read:
+        rows = [model.requests.query(vectors.image(name), "what?", Style(6)) for name in names]
+        batch = model.prefill(rows)
+    assert [len(call.args[0]) for call in read.call_args_list] == [2, 2, 1]
+    while any(row.finish is None for row in rows):
+        model.step(batch)
+        model.read_out(batch)
+    assert [row.tokens[: len(tokens)] for row, tokens in zip(rows, together, strict=True)] == together
 
 
 def test_the_encoder_takes_no_more_crops_at_once_than_it_may() -> None:
