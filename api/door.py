@@ -31,6 +31,8 @@ logger = logging.getLogger("looksee.door")
 _OF_THE_BODY = (b"content-length", b"content-type", b"content-encoding", b"retry-after")
 _LONGEST_LENGTH = 15  # digits: whatever has more is over any limit
 _PATHS = 1024  # whose answer is remembered: asking all routes takes longer than anything else that is done here
+_BEFORE_VALUES = (b",", b"[", b"{")  # one stands before almost each value of JSON, and none in base64
+_MOST_VALUES = 1_000_000  # everybody waits 50 ms while they are parsed, and for 64 MiB of them 1.4 to 2.4 s
 _GRACE = 2.0  # seconds after its deadline in which those at work on a request may still answer: they know more
 
 
@@ -43,19 +45,22 @@ class Door:
         gate: Gate,
         *,
         max_body: int,
+        max_values: int = _MOST_VALUES,
         timeout: float,
         longest: float,
         timeouts: Mapping[str, float] = {},
         no_forms: Container[str] = (),
         check_room: Callable[[str], None] = lambda model: None,
     ) -> None:
-        """`max_body`: bytes of a body, counted while they arrive. `timeout`: seconds from its arrival to the answer.
-        `longest`: seconds of a request, its upload too. `timeouts` are those of paths that have their own.
-        `check_room` raises Overloaded for a model that takes no more, before a large body is read for nothing.
-        `no_forms`: paths of BentoML's methods, which takes any form for one of its own and fails on others.
+        """`max_body`: bytes of a body, and `max_values`: values in one of JSON, counted while it arrives. `timeout`:
+        seconds from its arrival to the answer. `longest`: seconds of a request, its upload too. `timeouts` are those
+        of paths that have their own. `check_room` raises Overloaded for a model that takes no more, before a large
+        body is read for nothing. `no_forms`: paths of BentoML's methods, which takes any form for one of its own and
+        fails on others.
         """
         self.app, self._gate = app, gate
-        self._max_body, self._timeout, self._upload = max_body, timeout, longest - timeout
+        self._max_body, self._max_values = max_body, max_values
+        self._timeout, self._upload = timeout, longest - timeout
         self._timeouts, self._no_forms, self._check_room = timeouts, no_forms, check_room
         self._known = functools.lru_cache(_PATHS)(self._routed)
 
@@ -68,7 +73,8 @@ class Door:
         headers = Headers(scope=scope)
         request_id = request_id_from(headers.get("x-request-id"))
         known = self._known(scope["path"], scope.get("root_path", ""))
-        exchange = _Exchange(receive, send, self._max_body, request_id)
+        max_values = None if _is_form(headers) else self._max_values
+        exchange = _Exchange(receive, send, self._max_body, max_values, request_id)
         with begun(request_id) as facts:
             try:
                 if not known:  # before it is counted: BentoML keeps metrics for every path it ever saw
@@ -94,7 +100,7 @@ class Door:
         deadline = deadline_from(headers.get("x-request-timeout"), self._allowed(path))
         if not headers.get("content-type", "").isascii():
             raise errors.InvalidRequest("The Content-Type header is malformed.")  # no parser has to guess at it
-        if path in self._no_forms and headers.get("content-type", "").lower().startswith("multipart/"):
+        if path in self._no_forms and _is_form(headers):
             raise errors.UnsupportedMediaType("Send JSON here, not a form.")
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and (len(length) > _LONGEST_LENGTH or int(length) > self._max_body):
@@ -123,13 +129,12 @@ class Door:
         except Exception:
             if clock.expired():
                 error = shape.of_status(504)
-            elif not exchange.overflowed:
+            elif exchange.refusal is None:
                 logger.exception("a request failed outside its handler")
                 error = shape.of_status(500)
         finally:
             exchange.arrived = None
-        if exchange.overflowed:
-            error = _too_large(self._max_body)
+        error = exchange.refusal or error
         if error is not None and not exchange.started:
             await exchange.answer(scope, error)
 
@@ -137,15 +142,17 @@ class Door:
 class _Exchange:
     """One request's receive and send: counts the body in, holds error answers back until they can be reshaped."""
 
-    def __init__(self, receive: Receive, send: Send, max_body: int, request_id: str) -> None:
+    def __init__(self, receive: Receive, send: Send, max_body: int, max_values: int | None, request_id: str) -> None:
+        """`max_body`: bytes. `max_values`: of a body that is JSON, about; None where it is something else."""
         self._receive, self._send = receive, send
-        self._max_body, self._request_id = max_body, request_id
+        self._max_body, self._max_values, self._request_id = max_body, max_values, request_id
+        self._values = 0
         self._held: Message | None = None  # the start of an error answer
         self._payload = bytearray()
         self.traffic = access.Traffic()
         self.headers: dict[str, str] = {}  # further ones of the answer
         self.arrived: Callable[[], None] | None = None  # told when the body is here
-        self.overflowed = False  # the body was longer than it may be
+        self.refusal: errors.LookseeError | None = None  # the body is larger than it may be
 
     @property
     def started(self) -> bool:
@@ -155,16 +162,24 @@ class _Exchange:
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
-            self.traffic.bytes_in += len(message.get("body", b""))
-            if self.traffic.bytes_in > self._max_body:
-                self.overflowed = True
+            self._count(message.get("body", b""))
+            if self.refusal is not None:
                 return {"type": "http.disconnect"}  # what the app does with it reaches nobody
             if not message.get("more_body") and self.arrived is not None:
                 self.arrived()
         return message
 
+    def _count(self, part: bytes) -> None:
+        self.traffic.bytes_in += len(part)
+        if self.traffic.bytes_in > self._max_body:
+            self.refusal = _too_large(self._max_body)
+        elif self._max_values is not None:
+            self._values += sum(map(part.count, _BEFORE_VALUES))
+            if self._values > self._max_values:
+                self.refusal = errors.RequestTooLarge(f"The JSON has more than {self._max_values:,} values.")
+
     async def send(self, message: Message) -> None:
-        if self.overflowed:
+        if self.refusal is not None:
             return  # the answer is ours
         if message["type"] == "http.response.start":
             if message["status"] >= 400:
@@ -208,6 +223,10 @@ class _Exchange:
     async def _continue(self, message: Message) -> None:
         self.traffic.bytes_out += len(message.get("body", b""))
         await self._send(message)
+
+
+def _is_form(headers: Headers) -> bool:
+    return headers.get("content-type", "").lower().startswith("multipart/")
 
 
 def _kept(start: Message) -> list[Any]:

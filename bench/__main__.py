@@ -92,7 +92,7 @@ def compare_questions(model: str, plain_url: str, our_url: str, count: int) -> I
     """The rows for a model of many skills: questions about cold and repeated pictures, and all skills in turn."""
     plain, ours = questions.requests(plain_url, model), questions.requests(our_url, model)
     for send in (plain, ours):  # until what is kept of pictures has reached its bound
-        asyncio.run(run(questions.cold(WARM_UP, seed=1), send, 16, f"{model}, warming up"))
+        asyncio.run(run(questions.cold(WARM_UP, seed=0), send, 16, f"{model}, warming up"))
     for concurrency in (1, 8, 32):
         some = count // 4 if concurrency == 1 else count
         asked, again = questions.cold(some, seed=concurrency), questions.repeated(some, seed=concurrency)

@@ -147,3 +147,11 @@ def test_an_oversized_body_is_refused_announced_or_not(service: Service) -> None
     chunked = service.client.post(ROUTE, content=chunks(), headers={"content-type": "multipart/form-data; boundary=x"})
     assert error(chunked) == (413, "request_too_large")
     assert post(service, ("a.png", pictures.scene("after")[0])).status_code == 200
+
+
+@pytest.mark.parametrize("route", ["/query", "/v1/query", "/v1/chat/completions", "/v1/batch"])
+def test_json_of_many_small_values_is_refused_before_it_is_parsed(service: Service, route: str) -> None:
+    content = b'{"model": "blip", "extra": [' + b"0," * 8_000_000 + b"0]}"
+    response = service.client.post(route, content=content, headers={"content-type": "application/json"})
+    assert error(response) == (413, "request_too_large")
+    assert "1,000,000 values" in response.json()["detail"]

@@ -28,7 +28,7 @@ from api.keys import Keys
 from tests.unit.loops import run, settle
 from vision.images import mib
 
-LIMIT = 1000
+LIMIT, MOST_VALUES = 1000, 50
 RawApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -146,7 +146,8 @@ class Raw:
 
 
 def door(app: Starlette, *, gate: Gate | None = None, timeout: float = 5, longest: float = 5) -> Door:
-    return Door(app, gate or Gate(Keys([]), Keys([])), max_body=LIMIT, timeout=timeout, longest=longest)
+    gate = gate or Gate(Keys([]), Keys([]))
+    return Door(app, gate, max_body=LIMIT, max_values=MOST_VALUES, timeout=timeout, longest=longest)
 
 
 @asynccontextmanager
@@ -325,6 +326,27 @@ def test_a_body_that_says_it_is_too_long_is_not_read() -> None:
         assert (app.reached, read) == ([], [])
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "status"),
+    [
+        (b"[" + b"0," * 49 + b"0]", "application/json", 200),  # fifty in a list
+        (b"[" + b"0," * 50 + b"0]", "application/json", 413),
+        (b"[" + b"0," * 50 + b"0]", None, 413),
+        (b"[" * 25 + b"{" * 26, "application/json", 413),
+        (b"[" * 600, "multipart/form-data; boundary=x", 200),  # a file, whatever is in it
+        (b'["data:image/png;base64,' + b"x" * 900 + b'"]', "application/json", 200),
+    ],
+)
+@pytest.mark.parametrize("path", ["/echo", "/swallow"])
+def test_json_has_no_more_values_than_it_may(path: str, content: bytes, content_type: str | None, status: int) -> None:
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    answer = get(path, method="POST", content=content, headers=headers)
+    if status == 200:
+        assert answer.content == content
+    else:
+        assert check(answer, 413, "request_too_large")["message"] == f"The JSON has more than {MOST_VALUES} values."
 
 
 @pytest.mark.parametrize("path", ["/echo", "/swallow"])
