@@ -30,7 +30,7 @@ logger = logging.getLogger("looksee.door")
 
 _OF_THE_BODY = (b"content-length", b"content-type", b"content-encoding", b"retry-after")
 _LONGEST_LENGTH = 15  # digits: whatever has more is over any limit
-_PATHS = 1024  # whose answer is remembered: asking all routes takes longer than anything else that is done here
+_PATHS = 256  # whose answer is remembered: asking all routes takes longer than anything else that is done here
 _BEFORE_VALUES = (b",", b"[", b"{")  # one stands before almost each value of JSON, and none in base64
 _MOST_VALUES = 1_000_000  # everybody waits 50 ms while they are parsed, and for 64 MiB of them 1.4 to 2.4 s
 _GRACE = 2.0  # seconds after its deadline in which those at work on a request may still answer: they know more
