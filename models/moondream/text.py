@@ -55,7 +55,7 @@ class TextAttention(nn.Module):
         self.proj = nn.Linear(config.dim, config.dim)
 
     def forward(
-        self, x: Tensor, layer: int, cache: Cache, where: tuple[Tensor, Tensor], by: Rotation, mask: Tensor | None
+        self, x: Tensor, layer: int, cache: Cache, where: tuple[Tensor, Tensor], by: Rotation, mask: Tensor
     ) -> Tensor:
         q, k, v = self._project(x, by)
         keys, values = cache.write(layer, where, k, v)
@@ -92,7 +92,7 @@ class TextBlock(nn.Module):
         self.mlp = Mlp(config.dim, config.ff_dim, config.dim)
 
     def forward(
-        self, x: Tensor, layer: int, cache: Cache, where: tuple[Tensor, Tensor], by: Rotation, mask: Tensor | None
+        self, x: Tensor, layer: int, cache: Cache, where: tuple[Tensor, Tensor], by: Rotation, mask: Tensor
     ) -> Tensor:
         y = self.ln(x)
         z: Tensor = x + self.attn(y, layer, cache, where, by, mask) + self.mlp(y)
@@ -120,11 +120,10 @@ class TextModel(nn.Module):
         self.post_ln = nn.LayerNorm(config.dim, eps=EPS)
         self.lm_head = nn.Linear(config.dim, config.vocab_size)
 
-    def forward(self, x: Tensor, positions: Tensor, cache: Cache, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, positions: Tensor, cache: Cache, mask: Tensor) -> Tensor:
         """Embeddings (rows, length, width) at `positions` (rows, length) to hidden states before the last LayerNorm.
 
-        Their keys and values are written to `cache`. `mask` (rows, 1, length, slots) says which slots a position sees;
-        without one it sees all.
+        Their keys and values are written to `cache`. `mask` (rows, 1, length, slots) says which slots a position sees.
         """
         rows = torch.arange(len(x), device=x.device)[:, None]
         by = rotation(positions, self.config.dim // self.config.n_heads)
