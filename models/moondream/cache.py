@@ -16,9 +16,9 @@ from models.moondream.config import TextConfig
 BLOCK = 64  # slots; a running batch grows once in so many steps
 
 
-def in_blocks(length: int) -> int:
+def in_blocks(length: int, block: int = BLOCK) -> int:
     """`length` rounded up to whole blocks."""
-    return -(length // -BLOCK) * BLOCK
+    return -(length // -block) * block
 
 
 def row_bytes(config: TextConfig, slots: int, dtype: torch.dtype) -> int:
@@ -35,7 +35,7 @@ class Cache:
     @classmethod
     def empty(cls, config: TextConfig, rows: int, slots: int, *, device: torch.device, dtype: torch.dtype) -> Cache:
         """Zeros: a slot that was not written takes no part, but must hold a number."""
-        shape = (2, rows, config.n_heads, slots, config.dim // config.n_heads)
+        shape = (2, rows, config.n_heads, slots, config.head_width)
         return cls([torch.zeros(shape, device=device, dtype=dtype) for _ in range(config.n_layers)])
 
     @property

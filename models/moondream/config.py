@@ -26,6 +26,10 @@ class TextConfig:
     max_context: int = 2048
     prefix_attn: int = 730
 
+    @property
+    def head_width(self) -> int:
+        return self.dim // self.n_heads
+
 
 @dataclass(frozen=True, slots=True)
 class VisionConfig:

@@ -105,10 +105,8 @@ class StaticSteps:
         if storage.moves != self._moves:
             self._forget_graphs()
             self._take_place(storage)
-        fed: list[Piece] = [0] * rows
-        places = [0] * rows
-        for seat, piece, position in zip(cache.seats, pieces, positions, strict=True):
-            fed[seat], places[seat] = piece, position
+        padding = [0] * (rows - cache.rows)
+        fed, places = [*cache.by_seat(pieces), *padding], [*cache.by_seat(positions), *padding]
         self._embeddings[:rows] = self._net.embed([[piece] for piece in fed])
         self._positions[:rows] = torch.tensor(places)[:, None].to(self._positions.device)
         self._run(storage, rows, slots)

@@ -94,8 +94,9 @@ class Moondream:
         slots = in_blocks(max(row.position for row in rows) + 1)
         device, dtype = self.net.device, self.net.cache_dtype
         cache = SeatedCache(Storage(self.config.text, len(rows), slots, device=device, dtype=dtype), len(rows))
-        self._read_pictures(rows, cache.written())
-        self.net.extend(histories, [row.start for row in rows], cache.written())
+        written = cache.written()
+        self._read_pictures(rows, written)
+        self.net.extend(histories, [row.start for row in rows], written)
         return MoondreamBatch(list(rows), cache, self._no_hidden())
 
     @torch.inference_mode()

@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from torch.nn import functional
 
-from models.moondream.cache import BLOCK, Cache
+from models.moondream.cache import BLOCK, Cache, in_blocks
 from models.moondream.config import TextConfig
 
 _LEAST_SEATS = 8
@@ -51,7 +51,7 @@ class Storage:
 
     def in_blocks(self, slots: int) -> int:
         """`slots` rounded up to whole blocks."""
-        return -(slots // -self.block) * self.block
+        return in_blocks(slots, self.block)
 
     def reserve(self, seats: int, slots: int) -> None:
         """Room for so many."""
@@ -135,5 +135,5 @@ class SeatedCache:
 
     def by_seat(self, values: Sequence[T]) -> list[T]:
         """One value for each row, in the order of their seats."""
-        rows = sorted(range(self.rows), key=self.seats.__getitem__)
-        return [values[row] for row in rows]
+        found = dict(zip(self.seats, values, strict=True))
+        return [found[seat] for seat in range(self.rows)]

@@ -59,12 +59,12 @@ class TextAttention(nn.Module):
     ) -> Tensor:
         q, k, v = self._project(x, by)
         keys, values = cache.write(layer, where, k, v)
-        return self._attend(q, keys, values, mask, x.dtype)
+        return self._attend(q, keys, values, mask)
 
     def read(self, x: Tensor, by: Rotation) -> tuple[Tensor, Tensor]:
         """Positions that all see each other and nothing else: what they see, and what `keys_values` says."""
         q, k, v = self._project(x, by)
-        return self._attend(q, k, v, None, x.dtype), torch.stack([k, v])
+        return self._attend(q, k, v, None), torch.stack([k, v])
 
     def keys_values(self, x: Tensor, by: Rotation) -> Tensor:
         """Keys and values alone, (2, rows, heads, length, head width)."""
@@ -78,9 +78,9 @@ class TextAttention(nn.Module):
         q, k = rotate(parts[:2], by)
         return q, k, parts[2]
 
-    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dtype: torch.dtype) -> Tensor:
+    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         y = functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
-        out: Tensor = self.proj(merge_heads(y).to(dtype))
+        out: Tensor = self.proj(merge_heads(y).to(self.proj.weight.dtype))
         return out
 
 
@@ -126,7 +126,7 @@ class TextModel(nn.Module):
         Their keys and values are written to `cache`. `mask` (rows, 1, length, slots) says which slots a position sees.
         """
         rows = torch.arange(len(x), device=x.device)[:, None]
-        by = rotation(positions, self.config.dim // self.config.n_heads)
+        by = rotation(positions, self.config.head_width)
         for layer, block in enumerate(self.blocks):
             x = block(x, layer, cache, (rows, positions), by, mask)
         return x
@@ -138,7 +138,7 @@ class TextModel(nn.Module):
         Nobody asks for the states behind the last layer, so of that layer nothing else is computed.
         """
         positions = torch.arange(x.shape[1], device=x.device)[None]
-        by = rotation(positions, self.config.dim // self.config.n_heads)
+        by = rotation(positions, self.config.head_width)
         *blocks, last = cast(list[TextBlock], list(self.blocks))
         layers = []
         for block in blocks:

@@ -110,15 +110,15 @@ def test_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     farther from the truth than they are.
     """
     exact, model = vectors.model("full378"), vectors.model("full378", dtype=torch.bfloat16)
-    wanted, rows = vectors.tensors("full378", "expected-bf16"), []
-    errors, their_errors = [], []
+    theirs, rows, compared = vectors.tensors("full378", "expected-bf16"), [], []
     for case in cases("full378", "expected-bf16"):
         rows.append(vectors.row(model, case))
         key = f"{case['image'].removesuffix('.png')}/{case['kind']}/prefill_logits"
-        if key in wanted:
-            truth = first_logits(exact, case)
-            errors.append(first_logits(model, case) - truth)
-            their_errors.append(wanted[key].float() - truth)
+        if key in theirs:
+            compared.append((key, case, theirs[key]))
+    truths = [first_logits(exact, case) for _, case, _ in compared]
+    errors = [first_logits(model, case) - truth for (_, case, _), truth in zip(compared, truths, strict=True)]
+    their_errors = [wanted.float() - truth for (_, _, wanted), truth in zip(compared, truths, strict=True)]
     assert len(errors) > 5
     assert torch.cat(errors).std() < 1.2 * torch.cat(their_errors).std()
     decode_mixed(model, rows, random.Random(0))
@@ -128,10 +128,8 @@ def test_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     assert model.net.cache_dtype == torch.float32
     for module in (text, network):
         monkeypatch.setattr(module, "attention_dtype", lambda device, dtype: dtype)
-    for case in cases("full378", "expected-bf16"):
-        key = f"{case['image'].removesuffix('.png')}/{case['kind']}/prefill_logits"
-        if key in wanted:
-            assert close(first_logits(model, case), wanted[key], 0.0625), key
+    for key, case, wanted in compared:
+        assert close(first_logits(model, case), wanted, 0.0625), key
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
