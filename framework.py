@@ -13,6 +13,7 @@ from typing import Any
 from _bentoml_impl.client.proxy2 import SessionManager
 from _bentoml_sdk import Service
 from aiohttp import ClientSession
+from bentoml import serving
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.server import http_app
 from bentoml._internal.server.http.access import AccessLogMiddleware
@@ -85,6 +86,15 @@ def unreported() -> None:
     """
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     do_not_track.cache_clear()
+
+
+def respawn_in_containers() -> None:
+    """Have a process that died started again in a container too.
+
+    There BentoML would leave that to a cluster: its arbiter then ends every other process as soon as one is dead. The
+    function is asked for nothing else, and by the supervising process alone, after it has imported the service.
+    """
+    serving.running_inside_container = lambda: False  # type: ignore[assignment]
 
 
 def watch_closely() -> None:

@@ -26,7 +26,7 @@ from api.places import BoxView, PointView
 from api.ratelimit import RateLimit
 from cache.guarded import GuardedRedis
 from cache.lookaside import Lookaside
-from framework import LeanService, unreported, watch_closely, without_limits
+from framework import LeanService, respawn_in_containers, unreported, watch_closely, without_limits
 from gateway import cloud
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
@@ -40,6 +40,7 @@ from settings import settings
 from vision.tasks import Task
 
 unreported()
+respawn_in_containers()
 watch_closely()
 without_limits()
 

@@ -21,6 +21,8 @@ from deploy import redis_server
 
 ROOT = Path(__file__).parent.parent
 API_KEY = "test-key"
+# The environment without what would set the service or BentoML.
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("LOOKSEE_", "REDIS_", "BENTOML_"))}
 
 
 @dataclass
@@ -52,6 +54,19 @@ class Service:
             if sample.partition("{")[0] == name and all(f'{key}="{text}"' in sample for key, text in labels.items()):
                 total += float(value)
         return total
+
+
+def without(*models: str) -> dict[str, str]:
+    """Settings that leave the processes of these models out: their runners are said to be where no server is."""
+    return {f"LOOKSEE_{model.upper()}_URL": "http://127.0.0.1:9" for model in models}
+
+
+def built(home: Path) -> Path:
+    """The folder of a bento, made of this tree with `home` as BENTOML_HOME."""
+    env = {**CLEAN, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
+    subprocess.run([sys.executable, "-m", "bentoml", "build"], cwd=ROOT, env=env, check=True, capture_output=True)
+    (description,) = (home / "bentos" / "looksee").glob("*/bento.yaml")
+    return description.parent
 
 
 def free_port() -> int:

@@ -17,9 +17,7 @@ import pytest
 import yaml
 
 from tests import pictures
-from tests.serving import ROOT, free_port, serve
-
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("LOOKSEE_", "REDIS_", "BENTOML_"))}
+from tests.serving import CLEAN, ROOT, built, free_port, serve
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:
@@ -83,20 +81,17 @@ def test_a_wrong_setting_is_named() -> None:
 
 def test_the_bento_is_whole_and_serves(tmp_path: Path) -> None:
     """`bentoml build`, then the service out of the bento alone, with the image's environment."""
-    home = tmp_path / "bentoml"
-    env = {**CLEAN, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
-    subprocess.run([sys.executable, "-m", "bentoml", "build"], cwd=ROOT, env=env, check=True, capture_output=True)
-    (bento,) = (home / "bentos" / "looksee").glob("*/bento.yaml")
-    source = bento.parent / "src"
+    bento = built(tmp_path)
+    source = bento / "src"
     names = {str(file.relative_to(source)) for file in source.rglob("*") if file.is_file()}
     assert {"service.py", "configuration.yaml", "ui/index.html", "samples/weights/blip/model.safetensors"} <= names
     assert not [name for name in names if name.startswith(("tests/", ".venv/", ".env", ".git/", "bench/"))]
-    variables = {entry["name"]: entry["value"] for entry in yaml.safe_load(bento.read_text())["envs"]}
+    variables = {entry["name"]: entry["value"] for entry in yaml.safe_load((bento / "bento.yaml").read_text())["envs"]}
     assert (source / Path(variables["BENTOML_CONFIG"]).name).is_file()
-    locked = (bento.parent / "env" / "python" / "requirements.txt").read_text()
+    locked = (bento / "env" / "python" / "requirements.txt").read_text()
     assert "bentoml==1.4.39" in locked
     assert "torch==2.13.0" in locked
-    command = (sys.executable, "-m", "bentoml", "serve", str(bento.parent), "--port", "{port}")
+    command = (sys.executable, "-m", "bentoml", "serve", str(bento), "--port", "{port}")
     with serve(*command, redis_url="", BENTOML_CONFIG=str(source / "configuration.yaml")) as service:
         data, caption = pictures.scene("bento")
         response = service.client.post("/api/caption-images", files={"images": ("a.png", data)})
