@@ -35,6 +35,7 @@ from runners.blip import Blip
 from runners.blip2 import Blip2
 from runners.gemma import Gemma
 from runners.intern_vlm import InternVlm
+from runners.metrics import forget_the_dead
 from runners.moondream import Moondream
 from settings import settings
 from vision.tasks import Task
@@ -105,6 +106,7 @@ class Looksee:
 
     def __init__(self) -> None:
         logs.configure(_SETTINGS.log_format)
+        forget_the_dead()
         gc.freeze()  # what is imported stays: the collector need not walk it again and again
         _DESK.runners = {name: _runner(name, getattr(self, name)) for name in CATALOG}
         _DESK.elsewhere = cloud.offered(_SETTINGS)

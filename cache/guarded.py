@@ -7,6 +7,7 @@ and a breaker leaves a failing Redis alone.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
@@ -22,7 +23,15 @@ logger = logging.getLogger("looksee.cache")
 
 T = TypeVar("T")
 
-_UP = Gauge("looksee_redis_up", "Whether the last calls to Redis worked", multiprocess_mode="livemin")
+
+@functools.cache
+def _up() -> Gauge:
+    """Of all processes that have it the least is shown: 0 if one of the gateways cannot reach Redis.
+
+    A gauge is 0 from the moment it is made, so it is made at the first call to Redis: runners import this module too,
+    and never call.
+    """
+    return Gauge("looksee_redis_up", "Whether each gateway's last call to Redis worked", multiprocess_mode="livemin")
 
 
 class GuardedRedis:
@@ -51,10 +60,10 @@ class GuardedRedis:
             if not self._breaker.tripped:
                 logger.warning("redis: %s: %s", type(error).__name__, error)
             self._breaker.failed()
-            _UP.set(0)
+            _up().set(0)
             return None
         self._breaker.succeeded()
-        _UP.set(1)
+        _up().set(1)
         return result
 
     def patient_client(self, timeout: float) -> Redis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -70,7 +71,9 @@ class MetricsObserver(Observer):
 
 
 def forget_the_dead() -> None:
-    """Take the gauges of runners that were killed out of the sums: rows that died with them run no more."""
+    """Take the gauges of processes that were killed out of what is shown: rows that died with a runner run no more, and
+    a Redis that a dead gateway missed may be up again.
+    """
     directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if not directory:
         return
@@ -78,6 +81,7 @@ def forget_the_dead() -> None:
         try:
             os.kill(int(pid), 0)
         except ProcessLookupError:
-            mark_process_dead(int(pid), directory)  # type: ignore[no-untyped-call]
+            with contextlib.suppress(FileNotFoundError):  # another process that starts now has done it
+                mark_process_dead(int(pid), directory)  # type: ignore[no-untyped-call]
         except (ValueError, PermissionError):  # not a process of ours
             continue

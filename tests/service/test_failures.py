@@ -16,8 +16,10 @@ import httpx
 import pytest
 
 from deploy import redis_server
+from models.catalog import CATALOG
 from tests import pictures
-from tests.serving import Service, free_port, serve
+from tests.serving import Service, free_port, serve, without
+from tests.unit.redis_server import RedisServer
 
 ROUTE = "/api/caption-images"
 
@@ -93,6 +95,37 @@ def test_a_hung_redis_costs_next_to_nothing() -> None:
         assert result["cache"] is True
 
 
+def metrics_say(service: Service, value: float) -> bool:
+    """Whether `looksee_redis_up` becomes `value` within 20 s of calls to Redis."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        with contextlib.suppress(httpx.TransportError):  # of a gateway that is started again
+            service.client.get("/health")  # asks Redis
+            if f"\nlooksee_redis_up {value}\n" in service.client.get("/metrics").text:
+                return True
+        time.sleep(0.2)
+    return False
+
+
+def test_the_metrics_say_whether_redis_is_up() -> None:
+    redis = RedisServer()
+    with contextlib.closing(redis), serve(redis_url=redis.url, **without(*CATALOG)) as service:
+        redis.start()
+        assert metrics_say(service, 1.0)
+        redis.stop()
+        assert metrics_say(service, 0.0)
+        redis.start()
+        assert metrics_say(service, 1.0)
+        redis.stop()
+        assert metrics_say(service, 0.0)
+        (gateway,) = service.processes("Looksee")
+        gateway.kill()  # what it last saw dies with it
+        redis.start()
+        while {process.pid for process in service.processes("Looksee")} <= {gateway.pid}:
+            time.sleep(0.1)
+        assert metrics_say(service, 1.0)
+
+
 @pytest.fixture(scope="module")
 def lonely() -> Iterator[Service]:
     """A service of this module's own, without a Redis."""
@@ -106,6 +139,7 @@ def test_without_redis_everything_works_uncached(lonely: Service) -> None:
         result = lonely.client.post(ROUTE, files={"images": ("a.png", data)}).json()["results"][0]
         assert (result["caption"], result["cache"]) == (caption, False)
     assert lonely.client.get("/health").json()["redis"] == "off"
+    assert "looksee_redis_up" not in lonely.client.get("/metrics").text
 
 
 def test_a_killed_runner_is_back_within_fifteen_seconds(lonely: Service) -> None:
