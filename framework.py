@@ -15,6 +15,7 @@ from _bentoml_sdk import Service
 from aiohttp import ClientSession
 from bentoml import serving
 from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.log import _component_name
 from bentoml._internal.server import http_app
 from bentoml._internal.server.http.access import AccessLogMiddleware
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
@@ -37,6 +38,8 @@ class LeanService(Service[Any]):
     """
 
     def to_asgi(self, is_main: bool = True) -> Any:
+        # The process has its name now. BentoML keeps what it was at the first line of the log: a bento's had none then.
+        _component_name.cache_clear()
         app: Starlette = super().to_asgi(is_main=is_main)
         left_out: list[object] = [TimeoutMiddleware, AccessLogMiddleware]
         if not BentoMLContainer.tracing.sample_rate.get():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ def contained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     bento = built(tmp_path_factory.mktemp("bentoml"))
     command = (sys.executable, "-m", "bentoml", "serve", str(bento), "--port", "{port}")
     image = {"BENTOML_CONTAINERIZED": "true", "BENTOML_CONFIG": str(bento / "src" / "configuration.yaml")}
+    image["LOOKSEE_LOG_FORMAT"] = "json"
     with serve(*command, redis_url="", **image, **without("gemma", "intern_vlm", "moondream")) as running:
         yield running
 
@@ -32,6 +34,14 @@ def answered(service: Service, name: str) -> bool:
         response = service.client.post(ROUTE, files={"images": ("a.png", data)})
         return response.status_code == 200 and response.json()["results"][0]["caption"] == caption
     return False
+
+
+def test_a_line_of_the_log_names_its_process(contained: Service) -> None:
+    assert answered(contained, "logged")
+    lines = [json.loads(line) for line in contained.log.read_text().splitlines() if line.startswith("{")]
+    processes = {line["logger"]: line["process"] for line in lines}
+    assert processes["looksee.access"] == "entry_service:Looksee:1"
+    assert processes["looksee.runner"] == "service:Blip:1"
 
 
 def test_a_killed_runner_is_started_again_and_nothing_else_ends(contained: Service) -> None:
