@@ -14,8 +14,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 import logs
+from api import captioning, forms, native, uploads
 from api import moondream as moondream_api
-from api import native, uploads
 from api.app import build
 from api.document import document
 from api.door import Door
@@ -73,6 +73,7 @@ class Gateway(LeanService):
             timeout=timeout,
             longest=timeout + _UPLOAD_SECONDS,
             timeouts={"/v1/batch": _SETTINGS.batch_timeout_seconds},
+            forms={*forms.PATHS, *captioning.MODELS},
             no_forms=methods,
             check_room=_DESK.check_room,
         )

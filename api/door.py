@@ -31,7 +31,8 @@ logger = logging.getLogger("looksee.door")
 _OF_THE_BODY = (b"content-length", b"content-type", b"content-encoding", b"retry-after")
 _LONGEST_LENGTH = 15  # digits: whatever has more is over any limit
 _PATHS = 256  # whose answer is remembered: asking all routes takes longer than anything else that is done here
-_BEFORE_VALUES = (b",", b"[", b"{")  # one stands before almost each value of JSON, and none in base64
+# One of them stands before almost each value of JSON, and none in base64; a percent sign in JSON that a form escapes.
+_BEFORE_VALUES = (b",", b"[", b"{", b"%")
 _MOST_VALUES = 1_000_000  # everybody waits 50 ms while they are parsed, and for 64 MiB of them 1.4 to 2.4 s
 _GRACE = 2.0  # seconds after its deadline in which those at work on a request may still answer: they know more
 
@@ -49,19 +50,21 @@ class Door:
         timeout: float,
         longest: float,
         timeouts: Mapping[str, float] = {},
+        forms: Container[str] = (),
         no_forms: Container[str] = (),
         check_room: Callable[[str], None] = lambda model: None,
     ) -> None:
         """`max_body`: bytes of a body, and `max_values`: values in one of JSON, counted while it arrives. `timeout`:
         seconds from its arrival to the answer. `longest`: seconds of a request, its upload too. `timeouts` are those
         of paths that have their own. `check_room` raises Overloaded for a model that takes no more, before a large
-        body is read for nothing. `no_forms`: paths of BentoML's methods, which takes any form for one of its own and
-        fails on others.
+        body is read for nothing. `forms`: paths that take files in a form and never parse JSON; a body for any other
+        path is counted as JSON whatever its Content-Type says, since its route parses it whatever that says.
+        `no_forms`: paths of BentoML's methods, which takes any form for one of its own and fails on others.
         """
         self.app, self._gate = app, gate
         self._max_body, self._max_values = max_body, max_values
         self._timeout, self._upload = timeout, longest - timeout
-        self._timeouts, self._no_forms, self._check_room = timeouts, no_forms, check_room
+        self._timeouts, self._forms, self._no_forms, self._check_room = timeouts, forms, no_forms, check_room
         self._known = functools.lru_cache(_PATHS)(self._routed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +76,7 @@ class Door:
         headers = Headers(scope=scope)
         request_id = request_id_from(headers.get("x-request-id"))
         known = self._known(scope["path"], scope.get("root_path", ""))
-        max_values = None if _is_form(headers) else self._max_values
+        max_values = None if scope["path"] in self._forms else self._max_values
         exchange = _Exchange(receive, send, self._max_body, max_values, request_id)
         with begun(request_id) as facts:
             try:
@@ -100,7 +103,7 @@ class Door:
         deadline = deadline_from(headers.get("x-request-timeout"), self._allowed(path))
         if not headers.get("content-type", "").isascii():
             raise errors.InvalidRequest("The Content-Type header is malformed.")  # no parser has to guess at it
-        if path in self._no_forms and _is_form(headers):
+        if path in self._no_forms and headers.get("content-type", "").lower().startswith("multipart/"):
             raise errors.UnsupportedMediaType("Send JSON here, not a form.")
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and (len(length) > _LONGEST_LENGTH or int(length) > self._max_body):
@@ -143,7 +146,7 @@ class _Exchange:
     """One request's receive and send: counts the body in, holds error answers back until they can be reshaped."""
 
     def __init__(self, receive: Receive, send: Send, max_body: int, max_values: int | None, request_id: str) -> None:
-        """`max_body`: bytes. `max_values`: of a body that is JSON, about; None where it is something else."""
+        """`max_body`: bytes. `max_values`: of a body that may be JSON, about; None where it never is."""
         self._receive, self._send = receive, send
         self._max_body, self._max_values, self._request_id = max_body, max_values, request_id
         self._values = 0
@@ -223,10 +226,6 @@ class _Exchange:
     async def _continue(self, message: Message) -> None:
         self.traffic.bytes_out += len(message.get("body", b""))
         await self._send(message)
-
-
-def _is_form(headers: Headers) -> bool:
-    return headers.get("content-type", "").lower().startswith("multipart/")
 
 
 def _kept(start: Message) -> list[Any]:

@@ -77,11 +77,13 @@ FORMS: dict[str, type[BaseModel]] = {
     "/detect": FindForm,
     "/point": FindForm,
 }
+_PREFIX = "/upload"
+PATHS = frozenset(_PREFIX + path for path in FORMS)
 
 
 def router(desk: Desk, settings: Settings) -> APIRouter:
     """The routes, bound to a desk."""
-    routes = APIRouter(prefix="/upload", tags=["moondream"])
+    routes = APIRouter(prefix=_PREFIX, tags=["moondream"])
 
     @routes.post(
         "/caption",

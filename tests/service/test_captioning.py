@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import statistics
 import time
 from typing import Any
@@ -149,9 +151,42 @@ def test_an_oversized_body_is_refused_announced_or_not(service: Service) -> None
     assert post(service, ("a.png", pictures.scene("after")[0])).status_code == 200
 
 
-@pytest.mark.parametrize("route", ["/query", "/v1/query", "/v1/chat/completions", "/v1/batch"])
-def test_json_of_many_small_values_is_refused_before_it_is_parsed(service: Service, route: str) -> None:
-    content = b'{"model": "blip", "extra": [' + b"0," * 8_000_000 + b"0]}"
-    response = service.client.post(route, content=content, headers={"content-type": "application/json"})
-    assert error(response) == (413, "request_too_large")
-    assert "1,000,000 values" in response.json()["detail"]
+NATIVE = ["/caption", "/query", "/detect", "/point", "/caption_images", "/collective"]
+V1 = ["/v1/caption", "/v1/query", "/v1/detect", "/v1/point", "/v1/chat/completions", "/v1/batch"]
+FORM, ESCAPED = "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("kind", ["application/json", FORM, "multipart/mixed; boundary=x", ESCAPED, "text/plain", None])
+@pytest.mark.parametrize("route", [*NATIVE, *V1])
+def test_json_of_many_small_values_is_refused_before_it_is_parsed(
+    service: Service, route: str, kind: str | None
+) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    # A field of a form has a MiB at most, so there are several.
+    for content in ((b'{"extra": [' + b"0," * 200_000 + b"&") * 6, (b"image=%5B" + b"0%2C" * 200_000 + b"&") * 6):
+        response = service.client.post(route, content=content, headers=headers)
+        if route in NATIVE and kind is not None and kind.startswith("multipart/"):
+            assert error(response) == (415, "unsupported_media_type")
+        else:
+            assert error(response) == (413, "request_too_large")
+            assert "1,000,000 values" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(("route", "field"), [(ROUTE, "images"), ("/upload/caption", "file")])
+def test_a_file_may_hold_any_byte(service: Service, route: str, field: str) -> None:
+    response = service.client.post(route, files={field: ("a.png", b"[" * 1_200_000)})
+    assert error(response) == (415, "unsupported_image_type")
+
+
+@pytest.mark.parametrize("kind", ["application/json", FORM, ESCAPED, "text/plain", None])
+def test_a_json_route_takes_json_whatever_the_content_type_says(service: Service, kind: str | None) -> None:
+    data, caption = pictures.scene("whatever the type")
+    content = json.dumps({"image_url": base64.b64encode(data).decode(), "model": "blip"}).encode()
+    headers = {} if kind is None else {"content-type": kind}
+    assert service.client.post("/v1/caption", content=content, headers=headers).json()["caption"] == caption
+
+
+def test_a_native_route_takes_its_members_from_a_form_as_curl_sends_it(service: Service) -> None:
+    data, caption = pictures.scene("as curl sends it")
+    form = {"image": base64.b64encode(data).decode(), "model": "blip"}
+    assert service.client.post("/caption", data=form).json()["caption"] == caption

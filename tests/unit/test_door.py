@@ -20,11 +20,12 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 import errors
-from api import shape
+from api import captioning, forms, shape
 from api.context import REQUEST_ID
 from api.door import Door
 from api.gate import Gate
 from api.keys import Keys
+from tests.unit.doors import Doors
 from tests.unit.loops import run, settle
 from vision.images import mib
 
@@ -43,6 +44,7 @@ class App(Starlette):
                 Route("/plain", self.plain),
                 Route("/id", self.show_id),
                 Route("/echo", self.echo, methods=["POST"]),
+                Route("/form", self.echo, methods=["POST"]),
                 Route("/ignore-body", self.plain, methods=["POST"]),
                 Route("/stream", self.stream),
                 Route("/item/{number:int}", self.plain),
@@ -147,7 +149,7 @@ class Raw:
 
 def door(app: Starlette, *, gate: Gate | None = None, timeout: float = 5, longest: float = 5) -> Door:
     gate = gate or Gate(Keys([]), Keys([]))
-    return Door(app, gate, max_body=LIMIT, max_values=MOST_VALUES, timeout=timeout, longest=longest)
+    return Door(app, gate, max_body=LIMIT, max_values=MOST_VALUES, timeout=timeout, longest=longest, forms={"/form"})
 
 
 @asynccontextmanager
@@ -328,25 +330,86 @@ def test_a_body_that_says_it_is_too_long_is_not_read() -> None:
     run(main())
 
 
+TYPES = [
+    None,
+    "",
+    "application/json",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "Multipart/Mixed; boundary=x",
+    "text/plain; charset=utf-8",
+    "application/octet-stream",
+    "no type at all",
+]
+
+
+def typed(content_type: str | None) -> dict[str, str]:
+    return {} if content_type is None else {"Content-Type": content_type}
+
+
 @pytest.mark.parametrize(
-    ("content", "content_type", "status"),
+    ("content", "status"),
     [
-        (b"[" + b"0," * 49 + b"0]", "application/json", 200),  # fifty in a list
-        (b"[" + b"0," * 50 + b"0]", "application/json", 413),
-        (b"[" + b"0," * 50 + b"0]", None, 413),
-        (b"[" * 25 + b"{" * 26, "application/json", 413),
-        (b"[" * 600, "multipart/form-data; boundary=x", 200),  # a file, whatever is in it
-        (b'["data:image/png;base64,' + b"x" * 900 + b'"]', "application/json", 200),
+        (b"[" + b"0," * 49 + b"0]", 200),  # fifty in a list
+        (b"[" + b"0," * 50 + b"0]", 413),
+        (b"[" * 25 + b"{" * 26, 413),
+        (b"image=%5B" + b"0%2C" * 50 + b"0%5D", 413),  # JSON in a form
+        (b'["data:image/png;base64,' + b"x" * 900 + b'"]', 200),
     ],
 )
+@pytest.mark.parametrize("content_type", TYPES)
 @pytest.mark.parametrize("path", ["/echo", "/swallow"])
 def test_json_has_no_more_values_than_it_may(path: str, content: bytes, content_type: str | None, status: int) -> None:
-    headers = {} if content_type is None else {"Content-Type": content_type}
-    answer = get(path, method="POST", content=content, headers=headers)
+    answer = get(path, method="POST", content=content, headers=typed(content_type))
     if status == 200:
         assert answer.content == content
     else:
         assert check(answer, 413, "request_too_large")["message"] == f"The JSON has more than {MOST_VALUES} values."
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+def test_files_are_not_counted_as_json(content_type: str | None) -> None:
+    """A file may hold any byte, and the routes that take files parse no JSON."""
+    answer = get("/form", method="POST", content=b"[" * 600, headers=typed(content_type))
+    assert answer.content == b"[" * 600
+
+
+def taking(content_type: str) -> list[str]:
+    """The mounted routes that describe such a body."""
+    described: dict[str, dict[str, Any]] = Doors().app.openapi()["paths"]
+    return [
+        path
+        for path, operations in described.items()
+        if content_type in operations.get("post", {}).get("requestBody", {}).get("content", {})
+    ]
+
+
+def test_the_routes_that_are_not_counted_are_those_that_take_files() -> None:
+    assert sorted(taking("multipart/form-data")) == sorted([*forms.PATHS, *captioning.MODELS])
+    assert len(taking("application/json")) >= 6
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+@pytest.mark.parametrize("path", taking("application/json"))
+def test_no_route_parses_more_json_than_it_may(path: str, content_type: str | None) -> None:
+    served = Door(
+        Doors().app,
+        Gate(Keys([]), Keys([])),
+        max_body=10**6,
+        max_values=1000,
+        timeout=5,
+        longest=5,
+        forms={*forms.PATHS, *captioning.MODELS},
+    )
+
+    async def main() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url="http://looksee") as inside:
+            for values, code in ((10, 422), (2000, 413)):
+                content = b'{"unknown": [' + b"0," * values + b"0]}"
+                answer = await inside.post(path, content=content, headers=typed(content_type))
+                assert answer.status_code == code, answer.text
+
+    run(main())
 
 
 @pytest.mark.parametrize("path", ["/echo", "/swallow"])
