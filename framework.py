@@ -10,6 +10,7 @@ import os
 from http import HTTPStatus
 from typing import Any
 
+from _bentoml_impl import serde
 from _bentoml_impl.client.proxy2 import SessionManager
 from _bentoml_sdk import Service
 from aiohttp import ClientSession
@@ -21,10 +22,12 @@ from bentoml._internal.server.http.access import AccessLogMiddleware
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml._internal.utils import circus
 from bentoml._internal.utils.analytics.usage_stats import do_not_track
-from bentoml.exceptions import BentoMLException
+from bentoml.exceptions import BadInput, BentoMLException
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 _LOOK_EVERY = 2.0  # seconds
 
@@ -64,6 +67,20 @@ class _Watchful(circus.Arbiter):
 class _WatchfulThread(circus.ThreadedArbiter):
     def __init__(self, *args: Any, check_delay: float, **kwargs: Any) -> None:
         super().__init__(*args, check_delay=min(check_delay, _LOOK_EVERY), **kwargs)
+
+
+class _FormSerde(serde.MultipartSerde):
+    async def parse_request(self, request: Request, cls: Any) -> Any:
+        try:
+            return await super().parse_request(request, cls)
+        except (HTTPException, RecursionError) as error:  # a field that is too long, or brackets that are too deep
+            raise BadInput("The form could not be read.") from error
+
+
+def forms_are_the_callers() -> None:
+    """Answer a form that cannot be read with 400: BentoML takes what Starlette says of it for a failure of its own."""
+    serdes: Any = serde.ALL_SERDE  # said to be a Mapping
+    serdes["application/x-www-form-urlencoded"] = _FormSerde
 
 
 def without_limits() -> None:

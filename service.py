@@ -26,7 +26,14 @@ from api.places import BoxView, PointView
 from api.ratelimit import RateLimit
 from cache.guarded import GuardedRedis
 from cache.lookaside import Lookaside
-from framework import LeanService, respawn_in_containers, unreported, watch_closely, without_limits
+from framework import (
+    LeanService,
+    forms_are_the_callers,
+    respawn_in_containers,
+    unreported,
+    watch_closely,
+    without_limits,
+)
 from gateway import cloud
 from gateway.desk import Desk
 from gateway.runners import RunnerClient
@@ -44,6 +51,7 @@ unreported()
 respawn_in_containers()
 watch_closely()
 without_limits()
+forms_are_the_callers()
 
 _SETTINGS = settings()
 _REDIS = GuardedRedis(_SETTINGS.redis(), timeout=_SETTINGS.cache_timeout_ms / 1000)

@@ -190,3 +190,8 @@ def test_a_native_route_takes_its_members_from_a_form_as_curl_sends_it(service: 
     data, caption = pictures.scene("as curl sends it")
     form = {"image": base64.b64encode(data).decode(), "model": "blip"}
     assert service.client.post("/caption", data=form).json()["caption"] == caption
+
+
+@pytest.mark.parametrize("value", ["x" * (2**20 + 1), "[" * 100_000], ids=["too long", "too deep"])
+def test_a_form_that_a_native_route_cannot_read_is_the_callers_mistake(service: Service, value: str) -> None:
+    assert error(service.client.post("/caption", data={"image": value})) == (400, "invalid_request")
