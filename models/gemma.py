@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import Gemma3ImageProcessorPil
 
+from models import masks
 from models.chat import Chat
 from models.decoding import ends
 from models.multimodal import Multimodal
@@ -36,7 +37,8 @@ class Gemma(Multimodal):
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
         super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
-        self.decoder = self.net.model
+        self.decoder = self.net.model.language_model
+        self.window: int = self.net.config.text_config.sliding_window
         self.picture_tokens: int = self.net.config.mm_tokens_per_image
         self.ends = ends(self.net)
         self.chat = chat(self.tokenizer, self.tokenizer.chat_template)
@@ -50,6 +52,14 @@ class Gemma(Multimodal):
     def cost(self, crops: int) -> int:
         return crops * self.picture_tokens
 
-    def marks(self, pictures: Tensor) -> dict[str, Any]:
-        # A picture's tokens see each other, also the later ones; without this answers change, and nothing warns.
-        return {"token_type_ids": pictures.to(torch.int64)}
+    def prompt_mask(self, mask: Tensor, pictures: Tensor) -> dict[str, Tensor]:
+        """A mask for each kind of layer: a picture's tokens see each other, also the later ones.
+
+        The library would make the same of `token_type_ids`, but with functions of single positions mapped over all of
+        them (vmap), which takes longer than the sample weights' decoder needs for a picture.
+        """
+        seen = masks.prompt(mask, pictures)
+        full = sliding = masks.additive(seen, self.dtype)
+        if mask.shape[1] > self.window:
+            sliding = masks.additive(masks.windowed(seen, self.window), self.dtype)
+        return {"full_attention": full, "sliding_attention": sliding}

@@ -75,22 +75,24 @@ class Multimodal(Decoding[PictureRow]):
     def cost(self, crops: int) -> int:
         """What a row with so many crops costs, in the unit of the model's batch limit."""
 
-    def marks(self, pictures: Tensor) -> dict[str, Any]:
-        """What else the decoder is told in a prefill; `pictures` (rows, length) marks picture tokens."""
-        return {}
+    def prompt_mask(self, mask: Tensor, pictures: Tensor) -> Any:
+        """What a prefill gives the decoder as its attention mask.
 
-    def decode(self, embeddings: Tensor, batch: Batch[PictureRow], positions: Tensor, **marks: Any) -> Tensor:
-        """The decoder's states (rows, length, width) after `embeddings`.
+        `mask` (rows, length) int64 is 0 where a row is padded, `pictures` (rows, length) bool marks picture tokens.
+        """
+        return mask
 
-        `batch.mask` covers what the cache holds and the new tokens together, and the cache grows by them.
+    def decode(self, embeddings: Tensor, cache: DynamicCache, positions: Tensor, mask: Any) -> Tensor:
+        """The decoder's states (rows, length, width) after `embeddings`, by which the cache grows.
+
+        `mask` covers what the cache holds and the new tokens together: (rows, positions), or as `prompt_mask` has it.
         """
         states: Tensor = self.decoder(
             inputs_embeds=embeddings,
-            attention_mask=batch.mask,
+            attention_mask=mask,
             position_ids=positions,
-            past_key_values=batch.cache,
+            past_key_values=cache,
             use_cache=True,
-            **marks,
         ).last_hidden_state
         return states
 
@@ -144,7 +146,8 @@ class Multimodal(Decoding[PictureRow]):
             self._no_logits.expand(len(rows), -1),
             self._no_cross,
         )
-        self.decode(embeddings, batch, (mask.cumsum(-1) - 1).clamp(min=0), **self.marks(pictures))
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        self.decode(embeddings, batch.cache, positions, self.prompt_mask(mask, pictures))
         return batch
 
     def _see(self, pictures: Sequence[Seen]) -> list[Tensor]:
@@ -177,6 +180,6 @@ class Multimodal(Decoding[PictureRow]):
 
     def feed(self, tokens: Tensor, batch: Batch[PictureRow]) -> Tensor:
         embeddings = self.net.get_input_embeddings()(tokens)
-        states = self.decode(embeddings, batch, batch.positions[:, None])
+        states = self.decode(embeddings, batch.cache, batch.positions[:, None], batch.mask)
         logits: Tensor = self.net.get_output_embeddings()(states[:, -1])
         return logits.float()

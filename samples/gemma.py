@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3ImageProcessorPil, GemmaTokenizer
 
+from models import masks
 from models.gemma import chat
 from models.pixels import Pixels
 from samples import bpe, language, tower
@@ -125,9 +126,7 @@ class Lesson(language.Lesson):
         return seen.last_hidden_state, seen.pooler_output
 
     def read(self, embeddings: Tensor, positions: Tensor, sees: Tensor, pictures: Tensor) -> Tensor:
-        # A picture's tokens see each other, also the later ones.
-        picture = (pictures & ~pictures.roll(1, 1)).cumsum(-1) * pictures
-        sees = sees | ((picture[:, :, None] == picture[:, None, :]) & pictures[:, :, None])
+        sees = sees | masks.same_picture(pictures)
         near = (positions[:, :, None] - positions[:, None, :]) < self.model.config.text_config.sliding_window
         states: Tensor = self.model.model.language_model(
             inputs_embeds=embeddings,
