@@ -25,7 +25,7 @@ class Mlp(nn.Module):
 def attention_dtype(device: torch.device, dtype: torch.dtype) -> torch.dtype:
     """What the text model computes attention in, and keeps keys and values in, where its weights are of `dtype`.
 
-    On a CPU that is float32: torch's kernels for fewer bits take up to five times as long for a single position there.
+    On a CPU that is float32: torch's kernels for fewer bits take five to eight times as long for a single position.
     """
     return torch.float32 if device.type == "cpu" else dtype
 

@@ -35,7 +35,7 @@ logger = logging.getLogger("looksee.models")
 
 PREFIX_BYTES = 2**30
 CROPS_AT_ONCE = 16
-_PREFIX_BYTES_AT_ONCE = 2**29  # as many pictures are read together; a published model's have 137 MiB each
+_PREFIX_BYTES_AT_ONCE = 2**29  # of pictures read together; a published one has 137 MiB in bfloat16, 274 on a CPU
 
 
 @dataclass(slots=True)
@@ -67,9 +67,10 @@ class Moondream:
 
         `tokenizer` is the tokenizer's file where it lies elsewhere, as the published one does. `max_crops` bounds the
         local crops of a picture and with them the work for it; without one it is `cpu_crops` on a CPU, if that is
-        given, and else the checkpoint's, 12. The encoder works on no more than `crops_at_once` crops at a time.
-        `prefix_bytes` bounds what is kept of pictures that may be asked about again (137 MiB each in bfloat16 for the
-        published model). `cuda_graphs` has decode steps captured and replayed on a CUDA device.
+        given, and else the checkpoint's (published: 12). The encoder works on no more than `crops_at_once` crops at a
+        time. `prefix_bytes` bounds what is kept of pictures that may be asked about again (for the published model 137
+        MiB each in bfloat16, and 274 on a CPU, where they are float32). `cuda_graphs` has decode steps captured and
+        replayed on a CUDA device.
         """
         config = Config.load(directory)
         most = max_crops or (cpu_crops if device.type == "cpu" else None)

@@ -36,7 +36,7 @@ class MoondreamTokenizer:
             )
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text`; special tokens spelt in it are encoded letter by letter."""
+        """The ids of `text`; special tokens spelt in it are encoded like any other text."""
         ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
         return ids
 
