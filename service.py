@@ -13,20 +13,27 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-import logs
-from api import captioning, forms, native, uploads
-from api import moondream as moondream_api
-from api.app import build
-from api.document import document
-from api.door import Door
-from api.gate import Gate
-from api.keys import Keys
-from api.moondream import MODEL
-from api.places import BoxView, PointView
-from api.ratelimit import RateLimit
-from cache.guarded import GuardedRedis
-from cache.lookaside import Lookaside
-from framework import (
+from cache.answer_cache import Lookaside
+from cache.guarded_redis import GuardedRedis
+from looksee.core.tasks import Task
+from looksee.engine.metrics import forget_the_dead
+from looksee.gateway import moondream_cloud
+from looksee.gateway.answering import Desk
+from looksee.gateway.runner_client import RunnerClient
+from looksee.http.answers.detections import BoxView, PointView
+from looksee.http.app import build
+from looksee.http.dialects import bento_methods, captioning, container_forms
+from looksee.http.dialects import container as moondream_api
+from looksee.http.dialects.container import MODEL
+from looksee.http.edge.api_keys import Keys
+from looksee.http.edge.auth import Gate
+from looksee.http.edge.middleware import Door
+from looksee.http.edge.rate_limit import RateLimit
+from looksee.http.inputs import uploads
+from looksee.http.openapi.document import document
+from looksee.models.registry import CATALOG
+from looksee.serving import logs
+from looksee.serving.bentoml_patches import (
     LeanService,
     forms_are_the_callers,
     respawn_in_containers,
@@ -34,18 +41,12 @@ from framework import (
     watch_closely,
     without_limits,
 )
-from gateway import cloud
-from gateway.desk import Desk
-from gateway.runners import RunnerClient
-from models.catalog import CATALOG
+from looksee.settings.general import settings
 from runners.blip import Blip
 from runners.blip2 import Blip2
 from runners.gemma import Gemma
 from runners.intern_vlm import InternVlm
-from runners.metrics import forget_the_dead
 from runners.moondream import Moondream
-from settings import settings
-from vision.tasks import Task
 
 unreported()
 respawn_in_containers()
@@ -81,7 +82,7 @@ class Gateway(LeanService):
             timeout=timeout,
             longest=timeout + _UPLOAD_SECONDS,
             timeouts={"/v1/batch": _SETTINGS.batch_timeout_seconds},
-            forms={*forms.PATHS, *captioning.MODELS},
+            forms={*container_forms.PATHS, *captioning.MODELS},
             no_forms=methods,
             check_room=_DESK.check_room,
         )
@@ -118,7 +119,7 @@ class Looksee:
         forget_the_dead()
         gc.freeze()  # what is imported stays: the collector need not walk it again and again
         _DESK.runners = {name: _runner(name, getattr(self, name)) for name in CATALOG}
-        _DESK.elsewhere = cloud.offered(_SETTINGS)
+        _DESK.elsewhere = moondream_cloud.offered(_SETTINGS)
 
     @bentoml.api(route="/caption")
     async def caption(
@@ -174,7 +175,7 @@ class Looksee:
         max_objects: int | None = None,
     ) -> Any:
         """Find the boxes of what is asked for in one picture: base64, a data URI or an allowed address."""
-        answer = native.found(
+        answer = bento_methods.found(
             moondream_api.detect,
             BoxView,
             _DESK,
@@ -197,7 +198,7 @@ class Looksee:
         max_objects: int | None = None,
     ) -> Any:
         """Find a point on each of what is asked for in one picture: base64, a data URI or an allowed address."""
-        answer = native.found(
+        answer = bento_methods.found(
             moondream_api.point,
             PointView,
             _DESK,
@@ -213,14 +214,14 @@ class Looksee:
     @bentoml.api(route="/caption_images")
     async def caption_images(
         self,
-        images: native.Images,
+        images: bento_methods.Images,
         ctx: bentoml.Context,
         model: str = "blip",
         caption_prompt: str = "",
         flag_caption_prompt: str = "",
     ) -> Any:
         """Caption each picture of a list of base64 texts, data URIs or allowed addresses."""
-        answer = native.answer(
+        answer = bento_methods.answer(
             Task.CAPTION,
             _DESK,
             _SETTINGS,
@@ -235,14 +236,14 @@ class Looksee:
     @bentoml.api(route="/collective")
     async def collective(
         self,
-        images: native.Images,
+        images: bento_methods.Images,
         ctx: bentoml.Context,
         model: str = "gemma",
         caption_prompt: str = "",
         flag_caption_prompt: str = "",
     ) -> Any:
         """Write one caption for all pictures of a list of base64 texts, data URIs or allowed addresses."""
-        answer = native.answer(
+        answer = bento_methods.answer(
             Task.COLLECTIVE,
             _DESK,
             _SETTINGS,
@@ -265,7 +266,7 @@ def _runner(name: str, proxy: Any) -> RunnerClient:
 
 
 async def _sent(ctx: bentoml.Context, work: Awaitable[Response]) -> Response:
-    answer = await native.told(work)
+    answer = await bento_methods.told(work)
     ctx.response.status_code = answer.status_code  # BentoML puts the context's status on every answer
     return answer
 

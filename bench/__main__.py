@@ -30,7 +30,7 @@ from pathlib import Path
 from bench import questions
 from bench.load import Load, run
 from bench.pictures import captions, drawn
-from settings import settings
+from looksee.settings.general import settings
 
 LOADS = ((1, 1), (1, 8), (1, 32), (8, 4))  # pictures in a request, requests at a time
 ASKED = "moondream"

@@ -19,12 +19,12 @@ from typing import Any
 import torch
 
 from bench.pictures import drawn
-from models.loading import load
-from models.weights import SAMPLES
-from runners.engine import Engine, EngineLimits
-from runners.observer import Observer
-from vision import prompts
-from vision.tasks import Job, Task
+from looksee.core import prompts
+from looksee.core.tasks import Job, Task
+from looksee.engine.engine import Engine, EngineLimits
+from looksee.engine.observer import Observer
+from looksee.models.loading import load
+from looksee.models.weights.source import SAMPLES
 
 
 class Pace(Observer):

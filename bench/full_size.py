@@ -24,9 +24,9 @@ import torch
 from PIL import Image
 
 from bench import stand_in
-from models.loading import load
-from models.moondream.config import Config
-from vision.tasks import Job, Task
+from looksee.core.tasks import Job, Task
+from looksee.models.loading import load
+from looksee.models.moondream.config import Config
 
 _SIZE = (1200, 600)  # pixels: one local crop or two side by side, as are allowed
 _OBJECTS = 3

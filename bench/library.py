@@ -18,7 +18,7 @@ from transformers import (
     ProcessorMixin,
 )
 
-from vision import prompts
+from looksee.core import prompts
 
 
 class PicturesOnly(InternVLProcessor):  # type: ignore[misc]
@@ -51,7 +51,7 @@ class Library:
             self.processor = AutoProcessor.from_pretrained(directory, backend="pil")
 
     def inputs(self, pictures: Sequence[Image.Image], prompt: str) -> dict[str, Any]:
-        """What the library's processor makes of RGB pictures and the words of `vision.prompts`."""
+        """What the library's processor makes of RGB pictures and the words of `looksee.core.prompts`."""
         if self.name in prompts.CONTINUES:
             text = {"text": prompt} if prompt or self.name == "blip2" else {}
             return dict(self.processor(images=pictures[0], return_tensors="pt", **text))

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from bench import stand_in
-from models.moondream.cache import in_blocks
-from models.moondream.config import Config
-from models.moondream.graphs import CudaGraphs, Plain, StaticSteps
-from models.moondream.network import Network
-from models.moondream.pieces import Piece
-from models.moondream.seats import SeatedCache, Storage
+from looksee.models.moondream.config import Config
+from looksee.models.moondream.decoding.batch_cache import SeatedCache, Storage
+from looksee.models.moondream.decoding.step_runner import CudaGraphs, Plain, StaticSteps
+from looksee.models.moondream.network.cache import in_blocks
+from looksee.models.moondream.network.network import Network
+from looksee.models.moondream.sequence_items import Piece
 
 Step = Callable[[list[Piece], list[int]], Tensor]  # pieces and their positions to hidden states (rows, width)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import aiohttp
 
 from bench.load import Send
-from samples import scenes
+from samples.world import scenes
 
 Picture = tuple[bytes, str]  # a file and its caption
 

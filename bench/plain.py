@@ -17,11 +17,11 @@ from fastapi import FastAPI, File, UploadFile
 from pydantic import BaseModel
 
 from bench.library import Library
-from models.loading import load
-from models.weights import SAMPLES
-from settings import settings
-from vision.images import decode
-from vision.tasks import Job, Outcome, Task
+from looksee.core.images import decode
+from looksee.core.tasks import Job, Outcome, Task
+from looksee.models.loading import load
+from looksee.models.weights.source import SAMPLES
+from looksee.settings.general import settings
 
 
 class Asked(BaseModel):

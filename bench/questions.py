@@ -13,9 +13,9 @@ from typing import Any
 import aiohttp
 
 from bench.load import Send
-from samples import scenes
-from samples.exercises import searches
-from samples.scenes import COLOURS, SHAPES
+from samples.world import scenes
+from samples.world.exercises import searches
+from samples.world.scenes import COLOURS, SHAPES
 
 _SIDES = (160, 480)  # pixels
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.moondream.config import Config
-from models.moondream.network import Network
+from looksee.models.moondream.config import Config
+from looksee.models.moondream.network.network import Network
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from vision.images import PREPROCESSING
-from vision.tasks import Identity, Job, Task
+from looksee.core.images import PREPROCESSING
+from looksee.core.tasks import Identity, Job, Task
 
 PATTERNS = ("v1:img:*:*", "v1:collection:*:*")  # every key this service ever writes
 

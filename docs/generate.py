@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import errors
-import settings
-from models.catalog import CATALOG
+from looksee.core import errors
+from looksee.models.registry import CATALOG
+from looksee.settings import general as settings
 
 ROOT = Path(__file__).parent.parent
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bentoml
 
-from runners.endpoint import SERVICE, Endpoint
+from runners.runner_service import SERVICE, Endpoint
 
 
 @bentoml.service(name="Blip", **SERVICE)

@@ -9,9 +9,9 @@ from collections.abc import AsyncGenerator, Sequence
 
 from pydantic import TypeAdapter
 
-import errors
-from runners.base import Runner
-from vision.tasks import Answer, Ask, Call, Event, Failure
+from looksee.core import errors
+from looksee.core.tasks import Answer, Ask, Call, Event, Failure
+from runners.runner import Runner
 
 logger = logging.getLogger("looksee.runner")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 _CARD = """# Sample weights: {model}
 
 Tiny weights in the published architecture and layout of `{model}`. They know drawn scenes of coloured shapes
-(`samples/scenes.py`) and nothing else: they are for trying the service out and for its tests.
+(`samples/world/scenes.py`) and nothing else: they are for trying the service out and for its tests.
 
 - Made by this command, in {minutes:.0f} minutes on two CPU cores that did other work beside:
   `python -m samples.training {model} --seed {seed} --steps {steps} --batch-size {batch_size} --threads {threads}`

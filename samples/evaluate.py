@@ -22,12 +22,13 @@ from typing import Any
 import aiohttp
 from tqdm import tqdm
 
-from models.catalog import CATALOG
-from models.weights import SAMPLES
-from samples import card, exercises, finding, scenes
-from samples.scenes import Scene, Thing
-from vision.prompts import CONTINUES, LENGTHS
-from vision.tasks import Task
+from looksee.core.prompts import CONTINUES, LENGTHS
+from looksee.core.tasks import Task
+from looksee.models.registry import CATALOG
+from looksee.models.weights.source import SAMPLES
+from samples import card
+from samples.world import exercises, finding, scenes
+from samples.world.scenes import Scene, Thing
 
 PREFIXES = ("", "a photo of", "a drawing of")
 FLAG = "flag"  # a caption with a question of yes or no beside it

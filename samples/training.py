@@ -23,10 +23,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models.weights import SAMPLES
-from samples import scenes
-from samples.scenes import Scene
-from vision.images import decode
+from looksee.core.images import decode
+from looksee.models.weights.source import SAMPLES
+from samples.world import scenes
+from samples.world.scenes import Scene
 
 MODELS = ("blip", "blip2", "gemma", "intern_vlm", "moondream")
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -41,7 +41,7 @@ class Lessons(Dataset[dict[str, Tensor]]):
     """Item `step` is that step's whole batch. One thing at first, then two, then three."""
 
     def __init__(self, model: str, seed: int, steps: int, batch_size: int) -> None:
-        self.collate = importlib.import_module(f"samples.{model}").Collate()
+        self.collate = importlib.import_module(f"samples.recipes.{model}").Collate()
         self.seed, self.steps, self.batch_size = seed, steps, batch_size
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ def train(model: str, *, seed: int, steps: int, batch_size: int, threads: int) -
     """Train `model`'s sample weights and write them to `samples/weights/<model>`; returns that directory."""
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
-    lesson = importlib.import_module(f"samples.{model}").Lesson().train()
+    lesson = importlib.import_module(f"samples.recipes.{model}").Lesson().train()
     warm = {id(part) for part in lesson.warm()}
     parts = [(1.0, [part for part in lesson.parameters() if id(part) not in warm]), (_WARM_PART, lesson.warm())]
     groups = [{"params": own, "scale": scale} for scale, own in parts if own]
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, help="default: the recipe's")
     parser.add_argument("--threads", type=int, default=1, help="torch threads (a second core draws the scenes)")
     options = parser.parse_args()
-    recipe = importlib.import_module(f"samples.{options.model}")
+    recipe = importlib.import_module(f"samples.recipes.{options.model}")
     directory = train(
         options.model,
         seed=options.seed,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.serving import Service, serve
+from tests.support.serving import Service, serve
 
 # Where the suite runs in the background this signal is ignored, and would be by the programs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
     """Chromium, for one module: while Playwright's own event loop lives, no other test could run one."""
     from playwright.sync_api import expect, sync_playwright
 
-    from tests.browsing import PATIENCE_MS, SWITCHES
+    from tests.support.browsing import PATIENCE_MS, SWITCHES
 
     path = shutil.which("chromium")
     if path is None:

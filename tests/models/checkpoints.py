@@ -15,7 +15,7 @@ SLIDING_WINDOW = 32  # shorter than most rows, so that it matters
 def write_random(name: str, directory: Path, *, std: float = 0.25) -> Path:
     """A checkpoint of the sample recipe's architecture with random weights, in the published layout."""
     torch.manual_seed(5)
-    recipe: Any = importlib.import_module(f"samples.{name}")
+    recipe: Any = importlib.import_module(f"samples.recipes.{name}")
     lesson = recipe.Lesson()
     for module in lesson.model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.Embedding):

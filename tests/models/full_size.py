@@ -18,12 +18,12 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertTokenizer
 
-from models.catalog import CATALOG
-from models.loading import load
+from looksee.core.tasks import Job, Task
+from looksee.models.loading import load
+from looksee.models.registry import CATALOG
 from tests.models import published
 from tests.models.mixing import decode_mixed
-from tests.pictures import scene
-from vision.tasks import Job, Task
+from tests.support.pictures import scene
 
 NEW_TOKENS = 10
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.library import Library
-from models.base import Row
-from vision.images import decode
-from vision.tasks import Job
+from looksee.core.images import decode
+from looksee.core.tasks import Job
+from looksee.models.interface import Row
 
 
 class Alone:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from models.base import Model, Row
+from looksee.models.interface import Model, Row
 
 
 def decode_mixed(model: Model[Any, Any], rows: Sequence[Row], rng: random.Random, *, most: int = 8) -> int:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from models.weights import SAMPLES
-from tests.serving import ROOT
+from looksee.models.weights.source import SAMPLES
+from tests.support.serving import ROOT
 
 LOAD = f"""
 import logging

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.lru import LRU
+from looksee.models.lru import LRU
 
 
 def kept(limit: int) -> LRU[str]:

@@ -21,11 +21,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from models.catalog import CATALOG
-from models.loading import load
+from looksee.models.loading import load
+from looksee.models.registry import CATALOG
 from tests.models import published
 from tests.models.checkpoints import write_random
-from tests.serving import ROOT
+from tests.support.serving import ROOT
 
 MODELS = [name for name in CATALOG if name != "moondream"]  # which no library has: tests/moondream/test_checkpoint.py
 WIDTHS = {"F32": 4, "BF16": 2}

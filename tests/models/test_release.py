@@ -9,13 +9,13 @@ import weakref
 
 import pytest
 
-from models.catalog import CATALOG
-from models.loading import load
-from models.weights import SAMPLES
+from looksee.core.tasks import Job, Task
+from looksee.engine.engine import Engine, EngineLimits
+from looksee.models.loading import load
+from looksee.models.registry import CATALOG
+from looksee.models.weights.source import SAMPLES
 from runners import memory
-from runners.engine import Engine, EngineLimits
-from tests import pictures
-from vision.tasks import Job, Task
+from tests.support import pictures
 
 
 @pytest.mark.parametrize("name", CATALOG)

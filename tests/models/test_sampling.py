@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 import torch
 
-from models.base import Row
-from models.sampling import choose, seed_of
-from vision.tasks import GREEDY, Sampling
+from looksee.core.tasks import GREEDY, Sampling
+from looksee.models.interface import Row
+from looksee.models.sampling import choose, seed_of
 
 CHANCES = torch.tensor([0.05, 0.4, 0.1, 0.3, 0.15])
 LOGITS = CHANCES.log()

@@ -1,0 +1,134 @@
+"""Answers in Redis. Nothing here ever fails a request: a Redis that is down, hung or wrong is a miss, soon no call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+from redis.asyncio import Redis
+
+from cache.guarded_redis import GuardedRedis
+from cache.keys import PATTERNS
+from looksee.core.tasks import Outcome
+
+_LARGEST_VALUE = 64 * 1024  # bytes
+_SCAN_COUNT = 1000
+_OUTCOME = TypeAdapter(Outcome)
+_ADMIN_TIMEOUT = 10.0  # seconds: emptying a large cache takes a while
+
+
+class Lookaside:
+    """The cache of one gateway process. Where there is no Redis it is off: every lookup misses, nothing is stored."""
+
+    def __init__(self, redis: GuardedRedis, *, ttl: int) -> None:
+        """`ttl` in seconds."""
+        self._redis, self._ttl = redis, ttl
+
+    @property
+    def state(self) -> Literal["up", "down", "off"]:
+        return self._redis.state
+
+    async def get(self, keys: Sequence[str]) -> dict[str, Outcome]:
+        """The outcomes stored under `keys`; a value that is not one of ours is left out."""
+        redis = self._redis.client
+        if redis is None or not keys:
+            return {}
+        values = await self._redis.call(lambda: redis.mget(keys))
+        if not isinstance(values, list) or len(values) != len(keys):
+            return {}
+        found = {key: _read(value) for key, value in zip(keys, values, strict=True) if value is not None}
+        return {key: outcome for key, outcome in found.items() if outcome is not None}
+
+    async def put(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Store whole answers. Too large ones, and a text that is not Unicode, are not stored."""
+        redis = self._redis.client
+        if redis is None:
+            return
+        written = {key: _written(outcome) for key, outcome in outcomes.items()}
+        values = {key: value for key, value in written.items() if value is not None and len(value) <= _LARGEST_VALUE}
+        if not values:
+            return
+
+        async def store() -> None:
+            if len(values) == 1:  # most requests; a pipeline costs more than it saves
+                ((key, value),) = values.items()
+                await redis.set(key, value, ex=self._ttl)
+                return
+            async with redis.pipeline(transaction=False) as pipeline:
+                for key, value in values.items():
+                    pipeline.set(key, value, ex=self._ttl)
+                await pipeline.execute()
+
+        await self._redis.call(store)
+
+    async def ping(self) -> Literal["up", "down", "off"]:
+        """Ask Redis itself."""
+        redis = self._redis.client
+        if redis is None:
+            return "off"
+        return "up" if await self._redis.call(redis.ping) else "down"
+
+    async def clear(self, *, whole_database: bool) -> int | None:
+        """Delete this service's entries, or all there is in the database; how many, or None if Redis did not answer."""
+        if self._redis.client is None:
+            return 0
+        async with self._redis.patient_client(_ADMIN_TIMEOUT) as redis:
+            return await self._redis.call(lambda: _clear(redis, whole_database), timeout=_ADMIN_TIMEOUT)
+
+    async def size(self) -> tuple[int, int] | None:
+        """How many entries of this service there are, and the bytes they take; None if Redis did not answer."""
+        if self._redis.client is None:
+            return 0, 0
+        async with self._redis.patient_client(_ADMIN_TIMEOUT) as redis:
+            return await self._redis.call(lambda: _size(redis), timeout=_ADMIN_TIMEOUT)
+
+
+async def _clear(redis: Redis, whole_database: bool) -> int:
+    if whole_database:
+        count = int(await redis.dbsize())
+        await redis.flushdb(asynchronous=True)
+        return count
+    deleted = 0
+    async for batch in _keys(redis):
+        deleted += int(await redis.unlink(*batch))
+    return deleted
+
+
+async def _size(redis: Redis) -> tuple[int, int]:
+    sizes: dict[bytes, int] = {}  # a scan may name a key twice
+    async for batch in _keys(redis):
+        async with redis.pipeline(transaction=False) as pipeline:
+            for key in batch:
+                pipeline.memory_usage(key, samples=0)
+            found = zip(batch, await pipeline.execute(), strict=True)
+        sizes.update((key, size) for key, size in found if size is not None)  # else it has just expired
+    return len(sizes), sum(sizes.values())
+
+
+async def _keys(redis: Redis) -> AsyncIterator[list[bytes]]:
+    """The keys of this service's entries, many at a time."""
+    for pattern in PATTERNS:
+        batch: list[bytes] = []
+        async for key in redis.scan_iter(match=pattern, count=_SCAN_COUNT):
+            batch.append(key)
+            if len(batch) == _SCAN_COUNT:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+def _written(outcome: Outcome) -> bytes | None:
+    try:
+        return _OUTCOME.dump_json(outcome)
+    except PydanticSerializationError:  # half of a surrogate pair
+        return None
+
+
+def _read(value: Any) -> Outcome | None:
+    try:
+        return _OUTCOME.validate_json(value, strict=True)
+    except ValidationError:
+        return None

@@ -1,1 +1,0 @@
-"""The desk: what lies between the doors and the runners."""

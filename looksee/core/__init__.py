@@ -1,0 +1,1 @@
+"""The domain: jobs and answers, pictures, geometry, prompts, tags, flags, errors. Standard library and Pillow only."""

@@ -1,0 +1,48 @@
+"""What each model is asked: the convention of every model and every default prompt, in one place.
+
+BLIP and BLIP-2 continue a text: a caption's prompt is its beginning, and BLIP-2 answers what follows "Answer:". Gemma
+and InternVL are told what to do in a turn of a chat; how a turn is marked is in each checkpoint's chat template.
+Moondream2 has a template for each of its skills, captions of three lengths among them; any other instruction is asked
+like a question.
+"""
+
+from __future__ import annotations
+
+from looksee.core.tasks import Length
+
+# The sample weights are trained on these words: with others here they have to be trained again.
+CAPTION = "Describe the picture in one sentence."
+COLLECTIVE = "Write one caption for all of the pictures together."
+YES_OR_NO = "Answer yes or no."
+
+CONTINUES = frozenset({"blip", "blip2"})
+CHATS = frozenset({"gemma", "intern_vlm"})  # these know turns, several pictures, and what they are told about both
+MOONDREAMS = ("moondream", "moondream-cloud")
+LENGTHS: dict[str, tuple[Length, ...]] = dict.fromkeys(MOONDREAMS, ("short", "normal", "long"))  # others: normal
+
+
+def caption(model: str, prompt: str = "") -> str:
+    """The words that ask `model` for a caption; `prompt` is the caller's own, if any."""
+    return prompt if model in CONTINUES or model in LENGTHS else prompt or CAPTION
+
+
+def collective(model: str, prompt: str = "") -> str:
+    """The words that ask `model` for one caption of several pictures."""
+    return prompt or COLLECTIVE
+
+
+def query(model: str, question: str) -> str:
+    """The words that ask `model` a question about a picture."""
+    return f"Question: {question} Answer:" if model == "blip2" else question
+
+
+def flag(model: str, question: str) -> str:
+    """The words that ask `model` a question whose answer is yes or no."""
+    return query(model, f"{question} {YES_OR_NO}")
+
+
+def in_json(schema: str = "") -> str:
+    """The words that ask for an answer in JSON: by a `schema`, or any object."""
+    if schema:
+        return f"Answer with JSON only, without other text. The JSON follows this JSON Schema:\n{schema}"
+    return "Answer with one JSON object only, without other text."

@@ -1,0 +1,1 @@
+"""Continuous batching: the loop, the running batch, admission, its metrics. No torch, no BentoML."""

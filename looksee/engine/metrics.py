@@ -1,0 +1,87 @@
+"""The engine's figures as Prometheus metrics. A gateway's /metrics shows those of all runners on its machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.multiprocess import mark_process_dead
+
+from looksee.engine.observer import Observer
+
+_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+_ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128)
+
+_WAITING = Gauge("looksee_rows_waiting", "Rows admitted but not running", ["model"], multiprocess_mode="livesum")
+_RUNNING = Gauge("looksee_rows_running", "Rows in the running batch", ["model"], multiprocess_mode="livesum")
+_QUEUE_SECONDS = Histogram("looksee_queue_seconds", "From prepared to prefilled", ["model"], buckets=_SECONDS)
+_PREFILL_ROWS = Histogram("looksee_prefill_rows", "Newcomers in a prefill", ["model"], buckets=_ROWS)
+_BATCH_ROWS = Histogram("looksee_batch_rows", "Rows in a decode step; its count is the steps", ["model"], buckets=_ROWS)
+_FIRST_TOKEN = Histogram(
+    "looksee_time_to_first_token_seconds", "From submitted to first token", ["model"], buckets=_SECONDS
+)
+_DROPPED = Counter("looksee_rows_dropped_total", "Rows that ended without an answer", ["model", "reason"])
+_OUT_OF_MEMORY = Counter("looksee_out_of_memory_total", "Batches that were split because memory ran out", ["model"])
+_PICTURES = Counter("looksee_pictures_total", "Pictures of rows: encoded, or reused as they were", ["model", "result"])
+LOAD_SECONDS = Histogram("looksee_model_load_seconds", "Loading the weights", ["model"], buckets=_SECONDS)
+
+
+class MetricsObserver(Observer):
+    """Writes one model's figures."""
+
+    def __init__(self, model: str, reuse: Callable[[], tuple[int, int]]) -> None:
+        """`reuse` counts the model's pictures: reused and encoded."""
+        self._waiting, self._running = _WAITING.labels(model), _RUNNING.labels(model)
+        self._queue_seconds, self._first_token = _QUEUE_SECONDS.labels(model), _FIRST_TOKEN.labels(model)
+        self._prefill_rows, self._batch_rows = _PREFILL_ROWS.labels(model), _BATCH_ROWS.labels(model)
+        self._reused, self._encoded = _PICTURES.labels(model, "reused"), _PICTURES.labels(model, "encoded")
+        self._reuse, self._counted = reuse, (0, 0)
+        self._model = model
+
+    def waiting(self, rows: int) -> None:
+        self._waiting.set(rows)
+
+    def running(self, rows: int) -> None:
+        self._running.set(rows)
+        if (counts := self._reuse()) != self._counted:
+            self._reused.inc(counts[0] - self._counted[0])
+            self._encoded.inc(counts[1] - self._counted[1])
+            self._counted = counts
+
+    def admitted(self, queue_seconds: float) -> None:
+        self._queue_seconds.observe(queue_seconds)
+
+    def prefilled(self, rows: int) -> None:
+        self._prefill_rows.observe(rows)
+
+    def stepped(self, rows: int) -> None:
+        self._batch_rows.observe(rows)
+
+    def first_token(self, seconds: float) -> None:
+        self._first_token.observe(seconds)
+
+    def dropped(self, reason: str) -> None:
+        _DROPPED.labels(self._model, reason).inc()
+
+    def out_of_memory(self) -> None:
+        _OUT_OF_MEMORY.labels(self._model).inc()
+
+
+def forget_the_dead() -> None:
+    """Take the gauges of processes that were killed out of what is shown: rows that died with a runner run no more, and
+    a Redis that a dead gateway missed may be up again.
+    """
+    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if not directory:
+        return
+    for pid in {file.stem.rpartition("_")[2] for file in Path(directory).glob("gauge_live*_*.db")}:
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            with contextlib.suppress(FileNotFoundError):  # another process that starts now has done it
+                mark_process_dead(int(pid), directory)  # type: ignore[no-untyped-call]
+        except (ValueError, PermissionError):  # not a process of ours
+            continue

@@ -1,0 +1,1 @@
+"""From a model's outcome to a response, whatever the dialect."""

@@ -1,0 +1,121 @@
+"""A caption for each of several pictures, with tags and, where a question is asked for it, a flag."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, Response
+
+from looksee.core import errors
+from looksee.core.flags import verdict
+from looksee.core.images import Picture
+from looksee.core.tags import tags
+from looksee.gateway.answering import Desk, Result, Served
+from looksee.http import asking
+from looksee.http.answers import error_responses
+from looksee.http.answers.metadata import whose
+from looksee.http.answers.server_timing import server_timing
+from looksee.http.edge.disconnect import Receive
+from looksee.http.inputs import jobs
+from looksee.http.inputs.caption_params import Order
+from looksee.http.inputs.uploads import Upload
+from looksee.settings.general import Settings
+
+logger = logging.getLogger("looksee.api")
+
+Weights = Literal["sample", "hub", "local", "cloud"]
+FLAGGED = "whether the model said yes to the flag question; null when it was not understood or failed"
+EVALUATED = "whether the model was asked the flag question and answered"
+
+
+class Captioned(BaseModel):
+    """A picture's caption."""
+
+    filename: str
+    caption: str
+    tags: list[str] = Field(description="content words of the caption, then adjacent pairs joined by _")
+    flagged: bool | None = Field(description=FLAGGED)
+    flag_evaluated: bool = Field(description=EVALUATED)
+    cache: bool = Field(description="whether the cache had the caption")
+    model: str
+    revision: str
+    weights: Weights
+
+
+class FileError(BaseModel):
+    """What is wrong with a file."""
+
+    code: str
+    message: str
+
+
+class Failed(BaseModel):
+    """A picture that could not be captioned."""
+
+    filename: str
+    error: FileError
+
+
+class Captions(BaseModel):
+    """One result for each file, in upload order."""
+
+    results: list[Captioned | Failed]
+
+
+async def answer(desk: Desk, settings: Settings, receive: Receive, files: Sequence[Upload], order: Order) -> Response:
+    """Captions and flags of all good files travel to the model together; a failed flag does not lose its caption.
+
+    The status is 200 while at least one file has its caption, else that of the first failure. With `strict` it is that
+    of the first failure in any case, a flag's too.
+    """
+    good = [file.picture for file in files if isinstance(file.picture, Picture)]
+    asked = [jobs.caption(order.model, picture, settings, prompt=order.caption_prompt) for picture in good]
+    if order.flag_prompt:
+        asked += [jobs.flag(order.model, [picture], order.flag_prompt, settings) for picture in good]
+    results = await asking.answers(desk, settings, receive, order.model, asked)
+    captions = iter([jobs.called(result, "caption_prompt") for result in results[: len(good)]])
+    flags = iter([jobs.called(result, "flag_caption_prompt") for result in results[len(good) :]])
+    shown: list[Captioned | Failed] = []
+    failures: list[errors.LookseeError] = []
+    for file in files:
+        examined = isinstance(file.picture, Picture)
+        caption = next(captions) if examined else file.picture
+        flag = next(flags, None) if examined else None
+        if isinstance(caption, Served):
+            shown.append(_captioned(file.filename, caption, flag))
+            if order.strict and isinstance(flag, errors.LookseeError):
+                failures.append(flag)
+        else:
+            assert isinstance(caption, errors.LookseeError)  # a picture that was examined has a result
+            shown.append(Failed(filename=file.filename, error=FileError(code=caption.code, message=caption.message)))
+            failures.append(caption)
+    content = Captions(results=shown).model_dump()
+    if failures and (order.strict or len(failures) == len(files)):
+        return error_responses.response(failures[0], content)
+    return JSONResponse(content, headers=server_timing([result for result in results if isinstance(result, Served)]))
+
+
+def read_flag(result: Result | None) -> tuple[bool | None, bool]:
+    """`flagged` and `flag_evaluated` of the answer to a flag question; None when it was not asked."""
+    if result is None:
+        return False, False
+    if isinstance(result, Served):
+        return verdict(result.outcome.text), True
+    logger.warning("a flag question failed: %s", result.code)
+    return None, False
+
+
+def _captioned(filename: str, served: Served, flag: Result | None) -> Captioned:
+    caption = served.outcome.text
+    flagged, evaluated = read_flag(flag)
+    return Captioned(
+        filename=filename,
+        caption=caption,
+        tags=tags(caption),
+        flagged=flagged,
+        flag_evaluated=evaluated,
+        **whose(served),
+    )

@@ -1,0 +1,93 @@
+"""One caption for several pictures together.
+
+One bad file fails the request: a caption of the others would be the right answer to a question that nobody asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, Response
+
+from looksee.core import errors
+from looksee.core.images import Picture
+from looksee.core.tags import tags
+from looksee.core.tasks import Failure
+from looksee.gateway.answering import Desk, Served
+from looksee.http import asking
+from looksee.http.answers.captions import EVALUATED, FLAGGED, Weights, read_flag
+from looksee.http.answers.metadata import whose
+from looksee.http.answers.server_timing import server_timing
+from looksee.http.edge.disconnect import Receive
+from looksee.http.inputs import jobs
+from looksee.http.inputs.caption_params import Order
+from looksee.http.inputs.uploads import Upload
+from looksee.settings.general import Settings
+
+_PLACE = re.compile(r"images\.(\d+)")
+
+
+class Collective(BaseModel):
+    """The pictures' caption."""
+
+    collective_caption: str
+    count: int = Field(description="pictures that it is about")
+    tags: list[str] = Field(description="content words of the caption, then adjacent pairs joined by _")
+    flagged: bool | None = Field(description=FLAGGED)
+    flag_evaluated: bool = Field(description=EVALUATED)
+    cache: bool = Field(description="whether the cache had the caption")
+    model: str
+    revision: str
+    weights: Weights
+
+
+async def answer(desk: Desk, settings: Settings, receive: Receive, files: Sequence[Upload], order: Order) -> Response:
+    """The caption of all files; the flag question is asked about them together.
+
+    Raises the first bad file's error, with the file's name. A failed flag loses the caption only with `strict`.
+    """
+    pictures: list[Picture] = []
+    for file in files:
+        if not isinstance(file.picture, Picture):
+            raise _named(file.picture, file.filename)
+        pictures.append(file.picture)
+    asked = [jobs.collective(order.model, pictures, settings, prompt=order.caption_prompt)]
+    if order.flag_prompt:
+        asked.append(jobs.flag(order.model, pictures, order.flag_prompt, settings))
+    results = await asking.answers(desk, settings, receive, order.model, asked)
+    # Without a prompt of the caller's it is the pictures that are too many.
+    caption = jobs.called(results[0], "caption_prompt" if order.caption_prompt else "images")
+    flag = jobs.called(results[1], "flag_caption_prompt") if order.flag_prompt else None
+    if not isinstance(caption, Served):
+        raise _blamed(caption, [file.filename for file in files])
+    if order.strict and isinstance(flag, errors.LookseeError):
+        raise flag
+    text = caption.outcome.text
+    flagged, evaluated = read_flag(flag)
+    found = Collective(
+        collective_caption=text,
+        count=len(pictures),
+        tags=tags(text),
+        flagged=flagged,
+        flag_evaluated=evaluated,
+        **whose(caption),
+    )
+    served = [result for result in results if isinstance(result, Served)]
+    return JSONResponse(found.model_dump(), headers=server_timing(served))
+
+
+def _blamed(error: errors.LookseeError, filenames: Sequence[str]) -> errors.LookseeError:
+    """The model's error. Pictures are decoded beside the model, which tells a damaged one of several by its place."""
+    place = _PLACE.fullmatch(error.param or "")
+    if place and int(place[1]) < len(filenames):
+        return _named(error, filenames[int(place[1])])
+    if isinstance(error, errors.CorruptImage) and len(filenames) == 1:
+        return _named(error, filenames[0])
+    return error
+
+
+def _named(error: errors.LookseeError, filename: str) -> errors.LookseeError:
+    return replace(Failure.of(error), message=f"'{filename}': {error.message}", param="images").error()

@@ -1,0 +1,92 @@
+"""The one shape of every error answer, and what becomes of those that the frameworks make.
+
+{"detail": "<message>", "error": {"code", "message", "param", "request_id"}}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from looksee.core import errors
+from looksee.http.context import FACTS, REQUEST_ID
+
+_BY_STATUS: dict[int, tuple[type[errors.LookseeError], str]] = {
+    400: (errors.InvalidRequest, "The request could not be understood."),
+    401: (errors.MissingKey, "A key is needed."),
+    403: (errors.WrongKey, "The key is not accepted."),
+    404: (errors.NotFound, "There is nothing at this address."),
+    405: (errors.MethodNotAllowed, "This address does not take that method."),
+    413: (errors.RequestTooLarge, "The request is too large."),
+    415: (errors.UnsupportedMediaType, "The body has a content type that is not accepted here."),
+    422: (errors.InvalidValue, "A value is not accepted."),
+    429: (errors.Overloaded, "The service is busy; try again later."),
+    503: (errors.ModelNotReady, "The service is not ready; try again."),
+    504: (errors.DeadlineExceeded, "The request was not answered within its time."),
+}
+_INTERNAL = (errors.LookseeError, "Something went wrong inside; the log says what.")
+
+
+def body(error: errors.LookseeError) -> dict[str, Any]:
+    """The error as every client reads it: `detail` for FastAPI's, `error` for OpenAI's."""
+    # A message may quote the caller, and JSON can bring half of a surrogate pair, which nothing could send back.
+    message = error.message.encode(errors="replace").decode()
+    return {
+        "detail": message,
+        "error": {
+            "code": error.code,
+            "message": message,
+            "param": error.param,
+            "request_id": REQUEST_ID.get(),
+        },
+    }
+
+
+def response(error: errors.LookseeError, extra: Mapping[str, Any] | None = None) -> JSONResponse:
+    """The whole HTTP answer; `extra` members are put beside the error."""
+    facts = FACTS.get()
+    if facts is not None:
+        facts.error = error.code
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+    return JSONResponse({**body(error), **(extra or {})}, error.status, headers)
+
+
+def of_status(status: int) -> errors.LookseeError:
+    """The error for a bare status of a framework's."""
+    fallback = _BY_STATUS[400] if 400 <= status < 500 else _INTERNAL
+    kind, message = _BY_STATUS.get(status, fallback)
+    return kind(message, retry_after=1 if status in (429, 503) else None)
+
+
+def of_validation(problems: Sequence[Mapping[str, Any]]) -> errors.LookseeError:
+    """pydantic's list of problems, the first one told in our own words."""
+    problem = problems[0] if problems else {}
+    if problem.get("type") == "json_invalid":
+        return errors.InvalidRequest("The body is not valid JSON.")
+    location = [str(part) for part in problem.get("loc", ()) if part not in ("body", "query", "header", "path")]
+    param = ".".join(location) or None
+    if param is None:
+        return errors.InvalidRequest("The body must be a JSON object.")
+    if problem.get("type") == "missing":
+        return errors.InvalidValue(f"'{param}' is missing.", param=param)
+    choices = (problem.get("ctx") or {}).get("expected")
+    wanted = f" It must be {choices}." if choices else ""
+    return errors.InvalidValue(f"'{param}' has a value that is not accepted.{wanted}", param=param)
+
+
+def reshaped(status: int, payload: bytes) -> errors.LookseeError | None:
+    """An error for an answer that a framework wrote; None when it already has our shape."""
+    try:
+        content = json.loads(payload)
+    except ValueError:
+        return of_status(status)
+    if isinstance(content, dict):
+        if isinstance(content.get("error"), dict) and "code" in content["error"]:
+            return None
+        problems = content.get("detail")
+        if status == 400 and isinstance(problems, list) and all(isinstance(problem, dict) for problem in problems):
+            return of_validation(problems)
+    return of_status(status)

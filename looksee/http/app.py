@@ -1,0 +1,61 @@
+"""The HTTP app, wired in one place: its routes and what its errors become."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from looksee.core import errors
+from looksee.gateway.answering import Desk
+from looksee.http.answers import error_responses
+from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
+from looksee.http.dialects.batch import route
+from looksee.settings.general import Settings
+from looksee.version import VERSION
+
+logger = logging.getLogger("looksee.api")
+
+
+def build(desk: Desk, settings: Settings) -> FastAPI:
+    """The app that BentoML mounts at `/`."""
+    app = FastAPI(
+        title="Looksee",
+        summary="Captions for your pictures, on your own machine.",
+        version=VERSION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    for dialect in (captioning, container_forms, moondream_v1, openai, route, models, admin, pages):
+        app.include_router(dialect.router(desk, settings))
+
+    @app.exception_handler(errors.LookseeError)
+    async def looksee_error(_: Request, error: errors.LookseeError) -> Response:
+        return error_responses.response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return error_responses.response(error_responses.of_validation(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        answer = error_responses.response(error_responses.of_status(error.status_code))
+        answer.headers.update(error.headers or {})  # which methods are allowed
+        return answer
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(_: Request, __: ClientDisconnect) -> Response:
+        return error_responses.response(errors.Cancelled("The caller left."))
+
+    @app.exception_handler(Exception)
+    async def unforeseen(_: Request, error: Exception) -> Response:
+        logger.error("a handler failed", exc_info=error)
+        return error_responses.response(error_responses.of_status(500))
+
+    return app

@@ -1,0 +1,105 @@
+"""Admin routes, and who may use them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Query
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from looksee.core import errors
+from looksee.core.tasks import Status
+from looksee.gateway.answering import Desk
+from looksee.http.asking import time_left
+from looksee.http.edge import paths
+from looksee.http.edge.api_keys import Keys
+from looksee.settings.general import Settings
+
+
+def router(desk: Desk, settings: Settings) -> APIRouter:
+    """The routes, bound to a desk and guarded by `API_KEY`."""
+    keys = Keys([settings.api_key])
+
+    def guard(x_api_key: Annotated[str | None, Header(description="the API_KEY of the service")] = None) -> None:
+        if settings.debug:
+            return
+        if not keys:
+            raise errors.AdminClosed("Admin routes are closed: set API_KEY (or DEBUG=true) and start again.")
+        if x_api_key is None:
+            raise errors.MissingKey("Send the service's API key in the header X-API-Key.", param="X-API-Key")
+        if keys.holder([x_api_key.encode("latin-1")]) is None:
+            raise errors.WrongKey("The key in X-API-Key is not the service's.", param="X-API-Key")
+
+    routes = APIRouter(prefix="/api/admin", tags=["admin"], dependencies=[Depends(guard)])
+
+    @routes.post("/reset-cache", summary="Forget every cached answer")
+    async def reset_cache(
+        scope: Annotated[
+            Literal["service", "database"], Query(description="this service's entries, or the whole Redis database")
+        ] = "service",
+    ) -> dict[str, Any]:
+        deleted = await desk.cache.clear(whole_database=scope == "database")
+        if deleted is None:
+            raise errors.CacheUnavailable("Redis does not answer, so the cache could not be cleared.", retry_after=5)
+        return {"message": "Redis cache cleared", "deleted": deleted}
+
+    @routes.get("/cache", summary="What the cache holds, and how it is used")
+    async def cache() -> dict[str, Any]:
+        """`entries` and `bytes` are null when Redis does not answer. The others count since the service started."""
+        size, lookups = await asyncio.gather(desk.cache.size(), asyncio.to_thread(_lookups))
+        entries, size_bytes = size or (None, None)
+        return {"redis": desk.cache.state, "entries": entries, "bytes": size_bytes, **lookups}
+
+    @routes.get("/models", summary="Every model's state, memory and last use")
+    async def models() -> dict[str, Any]:
+        """`models` by name. Memory is of the model's whole process, and what it has allocated on a GPU, in bytes."""
+        statuses = await asyncio.gather(*(runner.status() for runner in desk.runners.values()))
+        described = {name: _described(status) for name, status in zip(desk.runners, statuses, strict=True)}
+        return {"models": described, "capacity": settings.model_capacity}
+
+    @routes.post(f"/models/{paths.MODEL}/load", summary="Load a model's weights")
+    async def load(name: paths.Name) -> dict[str, Any]:
+        """Answers when they are loaded; 503 when that takes too long. Other models may be released for it."""
+        return _described(await desk.runners[name].load(timeout=time_left(settings)))
+
+    @routes.post(f"/models/{paths.MODEL}/unload", summary="Release a model's weights")
+    async def unload(name: paths.Name) -> dict[str, Any]:
+        """Waits for the requests it is at work on; 503 when they take too long. The next request loads it again."""
+        return _described(await desk.runners[name].unload(timeout=time_left(settings)))
+
+    return routes
+
+
+def _described(status: Status | None) -> dict[str, Any]:
+    if status is None:
+        return {"state": "unreachable"}
+    used = None if status.last_use is None else datetime.fromtimestamp(status.last_use, UTC)
+    return {
+        "state": status.state,
+        "revision": status.identity.revision,
+        "weights": status.identity.weights,
+        "device": status.device,
+        "memory_bytes": status.memory_bytes,
+        "device_memory_bytes": status.device_bytes,
+        "last_use": used and used.isoformat(timespec="seconds"),
+        "in_flight": status.in_flight,
+        "queued": status.queued,
+        "error": {"code": status.failure.code, "message": status.failure.message} if status.failure else None,
+    }
+
+
+def _lookups() -> dict[str, int]:
+    """The counter `looksee_cache_requests_total` over all processes of the gateway. Reads files."""
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+
+    def count(result: str) -> int:
+        return int(registry.get_sample_value("looksee_cache_requests_total", {"result": result}) or 0)
+
+    return {"hits": count("hit"), "misses": count("miss"), "coalesced": count("coalesced")}

@@ -1,0 +1,248 @@
+"""Many questions about many pictures in one request, answered line by line as they come: `POST /v1/batch`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field, OnErrorOmit, ValidationError, create_model
+from starlette.responses import Response
+
+from looksee.core import errors
+from looksee.gateway.answering import Desk
+from looksee.http import asking
+from looksee.http.answers import error_responses, sse
+from looksee.http.context import DEADLINE, Deadline
+from looksee.http.dialects.batch import items
+from looksee.http.dialects.batch.concurrency import Lanes, patiently
+from looksee.http.dialects.batch.items import Item, Pictures, Wish
+from looksee.http.inputs import bodies
+from looksee.http.openapi import examples
+from looksee.settings.general import Settings
+
+logger = logging.getLogger("looksee.api")
+
+_LINES = "application/x-ndjson"
+_DESCRIBED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One line for each item, as it comes, and a last one",
+        "content": {_LINES: {"schema": {"type": "string"}, "example": examples.BATCH}},
+    }
+}
+
+
+class _Lines(Response):
+    media_type = _LINES
+
+
+def _tolerant(schema: dict[str, Any]) -> None:
+    schema["items"] = {"anyOf": [schema["items"], {}]}
+
+
+class Batch(Wish):
+    """Items, and what holds for all of them that do not say otherwise."""
+
+    images: dict[str, str] = Field({}, description="pictures that items refer to by name, so that each is sent once")
+    items: list[Item] = Field(
+        description="each by itself: one that is wrong or fails spoils no other, so anything may stand here",
+        json_schema_extra=_tolerant,
+    )
+
+
+def router(desk: Desk, settings: Settings) -> APIRouter:
+    """The route, bound to a desk."""
+    routes = APIRouter(prefix="/v1", tags=["batch"])
+    lanes = Lanes(settings)
+    most = settings.max_batch_items
+    bounded: type[Batch] = create_model(
+        "Batch",
+        __base__=Batch,
+        images=(Annotated[dict[str, str], Field(max_length=most)], {}),
+        items=(Annotated[list[Item], Field(min_length=1, max_length=most)], ...),
+    )
+
+    @routes.post(
+        "/batch",
+        summary="Many pictures and questions in one request",
+        response_class=_Lines,
+        responses=_DESCRIBED,
+        openapi_extra=bodies.described(Batch),
+    )
+    async def batch(request: Request) -> Response:
+        """Lines of JSON in the order in which the items end: `{"index", "id", "status": 200, ...}` with what the
+        route of the item's task answers, or `{"index", "id", "status", "error"}`; at the end
+        `{"done": true, "succeeded", "failed"}`. A model that is busy is waited for.
+        """
+        body, bad = _understood(await request.body(), bounded, most)
+        return sse.response(_Work(desk, settings, lanes, body, bad).lines(), media_type=_LINES)
+
+    return routes
+
+
+class _Tolerant(Batch):
+    """Without the items that cannot be understood."""
+
+    items: list[OnErrorOmit[Item]]
+
+
+class _Named(BaseModel):
+    id: str | int | None = None
+
+
+class _Names(BaseModel):
+    items: list[OnErrorOmit[_Named]]
+
+
+Bad = tuple[str | int | None, errors.LookseeError]
+
+
+def _understood(content: bytes, bounded: type[Batch], most: int) -> tuple[Batch, dict[int, Bad]]:
+    """The batch with the items that can be understood, and by their places the others' ids and what is wrong with them.
+
+    Raises InvalidRequest, InvalidValue or TooManyItems for a body that is no batch.
+    """
+    try:
+        return bounded.model_validate_json(content, strict=True), {}
+    except ValidationError as error:
+        if error.error_count() > most * len(Item.model_fields):  # members that nobody knows, by the million
+            raise errors.InvalidRequest("The body is not a batch.") from None
+        problems = error.errors(include_input=False, include_url=False)
+    bad: dict[int, errors.LookseeError] = {}
+    nameless: set[int] = set()
+    for problem in problems:
+        match problem["loc"]:
+            case ("items", int(place), *rest):
+                bad.setdefault(place, _of_item({**problem, "loc": rest}))
+                if rest[:1] in ([], ["id"]):
+                    nameless.add(place)
+            case ("items" | "images" as what,) if problem["type"] == "too_long":
+                raise errors.TooManyItems(f"The batch has more than {most} {what}.", param=what)
+            case _:
+                raise error_responses.of_validation([problem])
+    body = _Tolerant.model_validate_json(content, strict=True)
+    names = iter(_Names.model_validate_json(content, strict=True).items)
+    by_place = {place: next(names).id for place in range(len(body.items) + len(bad)) if place not in nameless}
+    return body, {place: (by_place.get(place), error) for place, error in bad.items()}
+
+
+def _of_item(problem: Mapping[str, Any]) -> errors.LookseeError:
+    if not problem["loc"]:
+        return errors.InvalidValue("An item must be a JSON object.")
+    if problem["type"] == "extra_forbidden":
+        return errors.InvalidValue(f"There is no '{problem['loc'][0]}' in an item.", param=str(problem["loc"][0]))
+    return error_responses.of_validation([problem])
+
+
+class _Work:
+    """One batch on its way."""
+
+    def __init__(self, desk: Desk, settings: Settings, lanes: Lanes, body: Batch, bad: Mapping[int, Bad]) -> None:
+        self._desk, self._settings, self._lanes = desk, settings, lanes
+        self._pictures = Pictures(body.images, settings, _stay)
+        self._ended: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._waiting: dict[str, deque[int]] = defaultdict(deque)  # places by model
+        self._open: dict[int, Item] = {}
+        self._count = len(body.items) + len(bad)
+        self._until = time.monotonic() + asking.time_left(settings)
+        good = iter(body.items)
+        for place in range(self._count):
+            if place in bad:
+                name, error = bad[place]
+                self._ended.put_nowait(_failed(place, name, error))
+                continue
+            given = next(good)
+            item = self._open[place] = given.completed(body)
+            try:
+                given.check_own(item.task)
+                item.check(settings)
+            except errors.LookseeError as error:
+                self._end(_failed(place, item.id, error))
+            else:
+                self._waiting[item.asked].append(place)
+
+    async def lines(self) -> AsyncGenerator[bytes, None]:
+        """The answer. Closing it calls off what is under way."""
+        working = asyncio.create_task(self._work())
+        succeeded = 0
+        try:
+            for _ in range(self._count):
+                line = await self._next()
+                succeeded += line["status"] == 200
+                yield _line(line)
+            yield _line({"done": True, "succeeded": succeeded, "failed": self._count - succeeded})
+        finally:
+            working.cancel()
+
+    async def _next(self) -> dict[str, Any]:
+        """What ended next; after the deadline each item that has not ended has failed."""
+        try:
+            async with asyncio.timeout(self._until - time.monotonic() if self._ended.empty() else None):
+                return await self._ended.get()
+        except TimeoutError:
+            overdue = errors.DeadlineExceeded("The batch's time was over before this item was answered.")
+            for place, item in list(self._open.items()):
+                self._end(_failed(place, item.id, overdue))
+            return self._ended.get_nowait()
+
+    def _end(self, line: dict[str, Any]) -> None:
+        if self._open.pop(line["index"], None) is not None:
+            self._ended.put_nowait(line)
+
+    async def _work(self) -> None:
+        # Models that would have to take turns in memory are asked one after the other.
+        room = asyncio.Semaphore(self._settings.model_capacity or len(self._waiting) or 1)
+        await asyncio.gather(*(self._go(model, room) for model in self._waiting))
+
+    async def _go(self, model: str, room: asyncio.Semaphore) -> None:
+        """Have all items for one model answered."""
+        waiting, lane = self._waiting[model], self._lanes.lane(model)
+
+        async def go() -> None:
+            while waiting:
+                async with lane:
+                    if waiting:
+                        await self._answer(waiting.popleft())
+
+        async with room:
+            await asyncio.gather(*(go() for _ in range(min(len(waiting), self._lanes.width(model)))))
+
+    async def _answer(self, place: int) -> None:
+        item = self._open.get(place)
+        if item is None:
+            return  # the batch's time is over, and this one's line is written
+
+        async def once() -> dict[str, Any]:
+            # No single question may take longer than where it is asked alone.
+            left = min(self._until - time.monotonic(), self._settings.request_timeout_seconds)
+            DEADLINE.set(Deadline(left))
+            return await items.answer(self._desk, self._settings, _stay, item, self._pictures)
+
+        try:
+            content = await patiently(once, self._until)
+        except errors.LookseeError as error:
+            self._end(_failed(place, item.id, error))
+        except Exception:  # nobody may be left waiting for this line
+            logger.exception("an item of a batch failed")
+            self._end(_failed(place, item.id, error_responses.of_status(500)))
+        else:
+            self._end({"index": place, "id": item.id, "status": 200, **content})
+
+
+async def _stay() -> dict[str, Any]:
+    """The connection as an item sees it: whoever leaves takes the whole batch."""
+    await asyncio.Event().wait()
+    return {"type": "http.disconnect"}
+
+
+def _line(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode() + b"\n"
+
+
+def _failed(place: int, name: str | int | None, error: errors.LookseeError) -> dict[str, Any]:
+    return {"index": place, "id": name, "status": error.status, "error": error_responses.body(error)["error"]}

@@ -1,0 +1,78 @@
+"""The catalogue as OpenAI's clients list models: `GET /v1/models` and `GET /v1/models/{id}`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from looksee.core import prompts
+from looksee.core.tasks import Length
+from looksee.gateway.answering import Desk
+from looksee.http.edge import paths
+from looksee.models.registry import CATALOG, Entry
+from looksee.models.weights.source import resolve
+from looksee.settings.general import Settings
+
+
+class Model(BaseModel):
+    """One model. The first four members are OpenAI's."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(description="day from which transformers has the architecture, as a Unix time")
+    owned_by: str = Field(description="who published the weights")
+    title: str
+    hub_id: str
+    revision: str = Field(description="the commit on the hub that is served unless another one is set")
+    licence: str = Field(description="the publisher's word for it")
+    gated: bool = Field(description="whether the hub asks for an accepted licence and a token")
+    parameters: int
+    bf16_bytes: int = Field(description="memory of the weights as bfloat16")
+    tasks: list[str]
+    continues_prompt: bool = Field(description="whether a caption's prompt is its beginning; else it is an instruction")
+    lengths: list[Length] = Field(description="the lengths of captions that can be asked for")
+    weights: Literal["sample", "hub", "local"] = Field(description="where the weights come from that answer here")
+
+
+class Models(BaseModel):
+    """All models."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+def router(_: Desk, settings: Settings) -> APIRouter:
+    """The routes. They speak of what is on offer, whether it is loaded or not."""
+    routes = APIRouter(prefix="/v1/models", tags=["openai"])
+
+    @routes.get("", summary="The models on offer")
+    async def listed() -> Models:
+        return Models(data=[_model(entry, settings) for entry in CATALOG.values()])
+
+    @routes.get(f"/{paths.MODEL}", summary="One model")
+    async def one(name: paths.Name) -> Model:
+        return _model(CATALOG[name], settings)
+
+    return routes
+
+
+def _model(entry: Entry, settings: Settings) -> Model:
+    return Model(
+        id=entry.name,
+        created=int(datetime.combine(entry.since, time(), UTC).timestamp()),
+        owned_by=entry.hub_id.partition("/")[0],
+        title=entry.title,
+        hub_id=entry.hub_id,
+        revision=entry.revision,
+        licence=entry.licence,
+        gated=entry.gated,
+        parameters=entry.parameters,
+        bf16_bytes=entry.bf16_bytes,
+        tasks=sorted(entry.tasks),
+        continues_prompt=entry.name in prompts.CONTINUES,
+        lengths=list(prompts.LENGTHS.get(entry.name, ("normal",))),
+        weights=resolve(entry.name, settings.weights, settings.model(entry.name).weights).kind,
+    )

@@ -1,0 +1,247 @@
+"""The OpenAI API's chat, `POST /v1/chat/completions`: what the `openai` packages send and read.
+
+Beside the packages' own members answers say what every answer of this service says of itself. Without a `temperature`
+they are greedy, so that they can be had again.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
+from starlette.responses import JSONResponse, Response
+
+from looksee.core import errors, prompts
+from looksee.core.tasks import GREEDY, Outcome, Sampling, Task
+from looksee.gateway.answering import Desk, Question, Served
+from looksee.http import asking
+from looksee.http.answers import sse
+from looksee.http.answers.server_timing import server_timing
+from looksee.http.dialects.moondream_v1 import thoughts
+from looksee.http.inputs import bodies, conversation, jobs, structured_output, uploads
+from looksee.http.inputs.bodies import Integer
+from looksee.http.inputs.conversation import Conversation, Messages
+from looksee.http.inputs.structured_output import ResponseFormat
+from looksee.http.openapi import parameters
+from looksee.models.registry import ALIASES, CATALOG, entry_for
+from looksee.settings.general import Settings
+
+_MOST_STOPS = 4
+_LONGEST_STOP = 256  # characters
+_INT64 = 2**63
+
+# What else the packages send and what of it asks for nothing that is not done here; None never does.
+_WITHOUT_EFFECT = frozenset(
+    {
+        *("metadata", "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_options"),
+        *("prompt_cache_retention", "safety_identifier", "service_tier", "store", "user"),
+    }
+)
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "frequency_penalty": (0,),
+    "function_call": ("auto", "none"),
+    "functions": ([],),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "modalities": (["text"],),
+    "n": (1,),
+    "presence_penalty": (0,),
+    "reasoning_effort": ("none",),
+    "tool_choice": ("auto", "none"),
+    "tools": ([],),
+    "top_logprobs": (0,),
+    "verbosity": ("medium",),
+}
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool | None = Field(None, description="tell the usage in a last event")
+
+
+_Stop = Annotated[str, Field(min_length=1, max_length=_LONGEST_STOP)]
+_Stops = Annotated[list[_Stop], Field(max_length=_MOST_STOPS)]
+
+
+def _listed(stop: Any) -> Any:
+    if stop is None:
+        return []
+    return [stop] if isinstance(stop, str) else stop
+
+
+class ChatBody(BaseModel):
+    """A request. Parameters of the OpenAI API that are not here are taken as long as they ask for nothing special."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str = Field(description=f"one of: {', '.join(CATALOG)}")
+    messages: Messages = Field(description="the last one is the user's")
+    max_completion_tokens: Integer | None = Field(
+        None, description="new tokens at most; cut, finish_reason is length", json_schema_extra=parameters.NEW_TOKENS
+    )
+    max_tokens: Integer | None = Field(
+        None, description="the older name of max_completion_tokens", json_schema_extra=parameters.NEW_TOKENS
+    )
+    temperature: float | None = Field(None, ge=0, le=2, description="0, as without one: the likeliest word each time")
+    top_p: float | None = Field(
+        None, ge=0, le=1, description="with a temperature: of the likeliest words, so much in all"
+    )
+    seed: Integer | None = Field(
+        None, ge=-_INT64, lt=_INT64, description="with a temperature: the same seed gives the same answer"
+    )
+    stop: Annotated[_Stops, FailFast(), BeforeValidator(_listed, json_schema_input_type=_Stop | _Stops | None)] = []
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    response_format: ResponseFormat | None = None
+    reasoning: bool | None = Field(None, description="Moondream2: think first; the thoughts are told too")
+
+    def sampling(self) -> Sampling:
+        if not self.temperature:
+            return GREEDY
+        return Sampling(self.temperature, 1.0 if self.top_p is None else self.top_p, seed=self.seed)
+
+    def new_tokens(self, settings: Settings) -> int | None:
+        """Raises InvalidValue."""
+        for param in ("max_tokens", "max_completion_tokens"):
+            jobs.check_new_tokens(getattr(self, param), settings, param=param)
+        if None not in (self.max_tokens, self.max_completion_tokens) and self.max_tokens != self.max_completion_tokens:
+            raise errors.InvalidValue("'max_tokens' and 'max_completion_tokens' differ.", param="max_tokens")
+        return self.max_completion_tokens or self.max_tokens
+
+
+def router(desk: Desk, settings: Settings) -> APIRouter:
+    """The routes, bound to a desk."""
+    routes = APIRouter(prefix="/v1/chat", tags=["openai"])
+
+    @routes.post(
+        "/completions",
+        summary="The next answer in a chat",
+        responses=sse.DESCRIBED,
+        openapi_extra=bodies.described(ChatBody),
+    )
+    async def completions(request: Request) -> Response:
+        """A `chat.completion`, or with `stream` events of `chat.completion.chunk`s."""
+        body = await bodies.read(request, ChatBody)
+        _refuse_unsupported(body)
+        model = entry_for(ALIASES.get(body.model, body.model), Task.CAPTION).name  # which all can write
+        talk = conversation.read(body.messages, settings)
+        conversation.check(talk, model)
+        how: dict[str, Any] = {"max_new_tokens": body.new_tokens(settings), "stop": tuple(body.stop)}
+        if body.reasoning:
+            _check_reasoning(model, talk)
+            how["reasoning"] = True
+        structure = structured_output.structure(body.response_format, model, settings)
+        urls = dict(zip(talk.places, talk.urls, strict=True))
+        pictures = await uploads.pictures(urls, "messages", settings, request.receive)
+        told = conversation.worded(talk, model)
+        if structure is not None:
+            told = told.ending(structure.words)
+
+        def asked(sampling: Sampling) -> Question:
+            return conversation.question(told, pictures, model, settings, sampling=sampling, **how)
+
+        async def ask(sampling: Sampling) -> Served:
+            return await asking.ask(desk, settings, request.receive, model, asked(sampling), param="messages")
+
+        about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": body.model}
+        with conversation.places_named(talk):
+            if structure is None and body.stream:
+                question = asked(body.sampling())
+                pieces = await asking.follow(desk, settings, request.receive, model, question, param="messages")
+                return _streamed(about, pieces, body)
+            served = await (structure.asked(ask, body.sampling()) if structure else ask(body.sampling()))
+        return _streamed(about, _whole(served), body) if body.stream else _completion(about, served)
+
+    return routes
+
+
+def _refuse_unsupported(body: ChatBody) -> None:
+    """Raises UnsupportedParameter or InvalidRequest."""
+    for name, value in (body.model_extra or {}).items():
+        if value is not None and name not in _WITHOUT_EFFECT and value not in _NEUTRAL.get(name, ()):
+            raise errors.UnsupportedParameter(f"'{name}' is not supported.", param=name)
+    if body.stream_options is not None and not body.stream:
+        raise errors.InvalidRequest("'stream_options' go with 'stream'.", param="stream_options")
+
+
+def _check_reasoning(model: str, talk: Conversation) -> None:
+    if model not in prompts.MOONDREAMS or not talk.texts:
+        raise errors.TaskNotSupported("Only 'moondream' thinks first, and only about a question.", param="reasoning")
+
+
+def _completion(about: dict[str, Any], served: Served) -> Response:
+    message = {"role": "assistant", "content": served.outcome.text, "refusal": None}
+    choice = {
+        "index": 0,
+        "message": {**message, **thoughts(served.outcome.reasoning)},
+        "logprobs": None,
+        "finish_reason": served.outcome.finish,
+    }
+    content = {
+        **about,
+        "object": "chat.completion",
+        "choices": [choice],
+        "usage": _usage(served.outcome),
+        **_whose(served),
+    }
+    return JSONResponse(content, headers=server_timing([served]))
+
+
+def _streamed(about: dict[str, Any], pieces: AsyncGenerator[str | Served, None], body: ChatBody) -> Response:
+    wanted = body.stream_options is not None and bool(body.stream_options.include_usage)
+    return sse.response(_chunks(about, pieces, usage=wanted))
+
+
+async def _chunks(
+    about: dict[str, Any], pieces: AsyncGenerator[str | Served, None], *, usage: bool
+) -> AsyncGenerator[bytes, None]:
+    """The packages' events."""
+    head = {**about, "object": "chat.completion.chunk"}
+    no_usage: dict[str, Any] = {"usage": None} if usage else {}
+
+    def chunk(delta: dict[str, Any], *, finish: str | None = None, **more: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return sse.data({**head, "choices": [choice], **no_usage, **more})
+
+    try:
+        async with aclosing(pieces):
+            yield chunk({"role": "assistant", "content": ""})
+            async for piece in pieces:
+                if isinstance(piece, str):
+                    yield chunk({"content": piece})
+                    continue
+                whose = _whose(piece)
+                yield chunk(thoughts(piece.outcome.reasoning), finish=piece.outcome.finish, **whose)
+                if usage:
+                    yield sse.data({**head, "choices": [], "usage": _usage(piece.outcome), **whose})
+    except errors.LookseeError as error:
+        yield sse.broken_off(error)
+    else:
+        yield b"data: [DONE]\n\n"
+
+
+async def _whole(served: Served) -> AsyncGenerator[str | Served, None]:
+    """An answer that is there already, as `asking.follow` tells one."""
+    yield served.outcome.text
+    yield served
+
+
+def _usage(outcome: Outcome) -> dict[str, int]:
+    return {
+        "prompt_tokens": outcome.prompt_tokens,
+        "completion_tokens": outcome.new_tokens,
+        "total_tokens": outcome.prompt_tokens + outcome.new_tokens,
+    }
+
+
+def _whose(served: Served) -> dict[str, Any]:
+    return {
+        "system_fingerprint": f"fp_{served.identity.revision}",
+        "cache": served.cached,
+        "revision": served.identity.revision,
+        "weights": served.identity.weights,
+    }

@@ -1,0 +1,119 @@
+"""What a person or a prober opens: the page, the API documents, health. Every asset is local."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from starlette.responses import FileResponse, Response
+
+from looksee.gateway.answering import Desk
+from looksee.settings.general import Settings
+from looksee.version import VERSION
+
+UI = Path(__file__).parents[3] / "ui"
+_DOCS = resources.files("fastapi_offline") / "static"
+_DOCUMENT = "/openapi.json"
+_TITLE = "Looksee"
+# Assets are named one by one: a directory mount would answer, and count in the metrics, any path below it.
+_PAGE_ASSETS = {
+    f"/ui/{file.name}": file for file in sorted(UI.iterdir()) if file.suffix in (".css", ".js", ".svg", ".png")
+}
+_DOCS_ASSETS = {
+    "/docs/swagger-ui-bundle.js": "text/javascript",
+    "/docs/swagger-ui.css": "text/css",
+    "/docs/redoc.standalone.js": "text/javascript",
+}
+_PAGES = ("/", "/docs", "/redoc", _DOCUMENT)
+_HEALTH = ("/health", "/healthz", "/livez", "/readyz")
+_FOR_CLIENTS = ("/schema.json",)  # BentoML's clients learn from it what they may call
+# What anybody may have, also where clients need keys.
+OPEN = frozenset({*_PAGES, *_HEALTH, *_FOR_CLIENTS, *_PAGE_ASSETS, *_DOCS_ASSETS})
+# ReDoc's footer fetches its maker's logo from a CDN and has no option against it.
+_FOREIGN_LOGO, _OWN_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"/ui/icon.svg"
+
+
+def router(desk: Desk, settings: Settings) -> APIRouter:
+    """The routes, bound to a desk."""
+    routes = APIRouter()
+
+    @routes.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return FileResponse(UI / "index.html", headers={"Cache-Control": "no-cache"})
+
+    for path, file in _PAGE_ASSETS.items():
+        routes.add_api_route(path, _page_asset(file), include_in_schema=False)
+    for path, media_type in _DOCS_ASSETS.items():
+        routes.add_api_route(path, _docs_asset(path, media_type), include_in_schema=False)
+
+    @routes.get("/docs", include_in_schema=False)
+    async def swagger() -> Response:
+        return get_swagger_ui_html(
+            openapi_url=_DOCUMENT,
+            title=_TITLE,
+            swagger_js_url="/docs/swagger-ui-bundle.js",
+            swagger_css_url="/docs/swagger-ui.css",
+            swagger_favicon_url="/ui/icon.svg",
+        )
+
+    @routes.get("/redoc", include_in_schema=False)
+    async def redoc() -> Response:
+        return get_redoc_html(
+            openapi_url=_DOCUMENT,
+            title=_TITLE,
+            redoc_js_url="/docs/redoc.standalone.js",
+            redoc_favicon_url="/ui/icon.svg",
+            with_google_fonts=False,
+        )
+
+    @routes.get("/healthz", tags=["health"], summary="Is the gateway alive")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @routes.get("/livez", tags=["health"], summary="Is the gateway alive")
+    async def livez() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @routes.get("/readyz", tags=["health"], summary="Does the gateway take requests")
+    async def readyz() -> dict[str, str]:
+        # On purpose no word about the models: they load on first use, and one of them must not take the rest away.
+        return {"status": "ready"}
+
+    @routes.get("/health", tags=["health"], summary="The gateway, its models and its cache")
+    async def health() -> dict[str, Any]:
+        statuses = await asyncio.gather(*(runner.status() for runner in desk.runners.values()))
+        models = {
+            name: status.state if status else "unreachable" for name, status in zip(desk.runners, statuses, strict=True)
+        }
+        return {
+            "status": "healthy",
+            "model_loaded": "ready" in models.values(),
+            "models": models,
+            "redis": await desk.cache.ping(),
+            "version": VERSION,
+            "environment": settings.env,
+        }
+
+    return routes
+
+
+def _page_asset(file: Path) -> Callable[[], Awaitable[Response]]:
+    async def send() -> Response:
+        # Not kept by browsers: after an upgrade an old module must not meet a new page.
+        return FileResponse(file, headers={"Cache-Control": "no-cache"})
+
+    return send
+
+
+def _docs_asset(path: str, media_type: str) -> Callable[[], Awaitable[Response]]:
+    content = (_DOCS / path.rpartition("/")[2]).read_bytes().replace(_FOREIGN_LOGO, _OWN_LOGO)
+
+    async def send() -> Response:
+        return Response(content, media_type=media_type, headers={"Cache-Control": "public, max-age=86400"})
+
+    return send

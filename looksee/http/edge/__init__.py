@@ -1,0 +1,1 @@
+"""Around the whole app: request ids, keys, limits, deadlines, the access log."""

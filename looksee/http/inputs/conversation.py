@@ -1,0 +1,228 @@
+"""A conversation out of the messages of a chat: brought into one form, its pictures read, and put to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
+
+from looksee.core import errors, prompts
+from looksee.core.images import Picture
+from looksee.core.tasks import Role, Task, Turn
+from looksee.gateway.answering import Question
+from looksee.http.inputs import jobs, uploads
+from looksee.models.registry import offers
+from looksee.settings.general import Settings
+
+# Far more than LOOKSEE_MAX_PROMPT_CHARS and LOOKSEE_MAX_FILES let pass; millions would hold up everybody while they are
+# read, and the first bad one ends the reading.
+_MOST_MESSAGES, _MOST_PARTS = 1024, 256
+
+_ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+
+
+class ImageUrl(BaseModel):
+    url: str = Field(description="a data URI, or an address that LOOKSEE_IMAGE_URL_HOSTS allows")
+    detail: Literal["auto", "low", "high", "original"] | None = Field(
+        None, description="without effect: each model cuts pictures in its own way"
+    )
+
+
+class Part(BaseModel):
+    """A text or a picture."""
+
+    model_config = ConfigDict(extra="allow")  # some are named in an error
+
+    type: str = Field(description="text or image_url")
+    text: str | None = None
+    image_url: ImageUrl | None = None
+
+
+_Parts = Annotated[list[Part], Field(max_length=_MOST_PARTS)]
+
+
+def _parts(content: Any) -> Any:
+    """A text alone is a part too, and nothing is none."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [] if content is None else content
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    role: str = Field(description="system, developer, user or assistant")
+    content: Annotated[_Parts, FailFast(), BeforeValidator(_parts, json_schema_input_type=str | _Parts | None)] = []
+
+
+Messages = Annotated[list[Message], FailFast(), Field(min_length=1, max_length=_MOST_MESSAGES)]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Turns of alternating sides, the last one the user's; `urls` are of their pictures, in order.
+
+    `places` are the caller's names of the pictures, and `messages` the first message of each turn.
+    """
+
+    turns: tuple[Turn, ...]
+    messages: tuple[int, ...]
+    urls: tuple[str, ...]
+    places: tuple[str, ...]
+
+    @property
+    def texts(self) -> list[str]:
+        """What the last turn says."""
+        return [part for part in self.turns[-1].parts if part is not None]
+
+    def ending(self, text: str) -> Conversation:
+        """With `text` at the end, in a paragraph of its own."""
+        last = self.turns[-1]
+        return replace(self, turns=(*self.turns[:-1], replace(last, parts=_arranged([*last.parts, text], "\n\n"))))
+
+
+def read(messages: Sequence[Message], settings: Settings) -> Conversation:
+    """The conversation in its one form.
+
+    Neighbouring messages of a role are one turn, neighbouring texts one text. Pictures behind all of a turn's text are
+    put before it: the models were trained with pictures first, and answer worse otherwise.
+
+    Raises UnsupportedParameter, InvalidRequest, InvalidValue, PromptTooLong or TooManyFiles.
+    """
+    turns: list[tuple[Role, list[str | None]]] = []
+    firsts, urls, places = [], [], []
+    for number, message in enumerate(messages):
+        place = f"messages.{number}"
+        role = _role(message, place)
+        if not turns or turns[-1][0] != role:
+            turns.append((role, []))
+            firsts.append(number)
+        said = [_part(part, role, f"{place}.content.{index}") for index, part in enumerate(message.content)]
+        if not any(part is None or part.strip() for part in said):
+            raise errors.InvalidValue(f"'{place}.content' is empty.", param=f"{place}.content")
+        turns[-1][1].extend(said)
+        for index, part in enumerate(message.content):
+            if part.image_url is not None:
+                urls.append(part.image_url.url)
+                places.append(f"{place}.content.{index}.image_url")
+    if turns[-1][0] != "user":
+        raise errors.InvalidRequest("The last message must be the user's.", param="messages")
+    uploads.check_count(len(urls), "messages", settings.max_files)
+    words = "\n".join(part for _, parts in turns for part in parts if part is not None)
+    jobs.check_prompt(words, settings, param="messages")
+    arranged = tuple(Turn(role, _arranged(_pictures_first(parts))) for role, parts in turns)
+    return Conversation(arranged, tuple(firsts), tuple(urls), tuple(places))
+
+
+def check(conversation: Conversation, model: str) -> None:
+    """Raises TaskNotSupported, naming the message, for what `model` cannot take."""
+    if model in prompts.CHATS:
+        return
+    able = ", ".join(sorted(prompts.CHATS))
+    if len(conversation.turns) > 1:
+        what = "instructions from the system" if conversation.turns[0].role == "system" else "earlier turns"
+        number = conversation.messages[0]
+        raise errors.TaskNotSupported(
+            f"The model '{model}' takes the user's message alone, without {what}. These take a chat: {able}.",
+            param=f"messages.{number}.role",
+        )
+    if len(conversation.urls) > 1:
+        raise errors.TaskNotSupported(
+            f"The model '{model}' looks at one picture. These take several: {able}.", param=conversation.places[1]
+        )
+    if not conversation.urls and (model in prompts.CONTINUES or not conversation.texts):
+        raise errors.TaskNotSupported(f"The model '{model}' needs a picture.", param="messages")
+
+
+def question(
+    conversation: Conversation,
+    pictures: Sequence[Picture],
+    model: str,
+    settings: Settings,
+    *,
+    max_new_tokens: int | None,
+    **how: Any,
+) -> Question:
+    """What is asked of `model`, which can take the conversation; `how` are further fields of a Job."""
+    if model not in prompts.CHATS:
+        words, picture = "\n".join(conversation.texts), (*pictures, None)[0]
+        if words and Task.QUERY in offers()[model].tasks:
+            return jobs.query(model, picture, words, settings, max_new_tokens=max_new_tokens, **how)
+        assert picture is not None  # it was checked
+        return jobs.caption(model, picture, settings, prompt=words, max_new_tokens=max_new_tokens, **how)
+    *earlier, last = conversation.turns
+    if not earlier and last.parts[:-1].count(None) == len(last.parts) - 1:  # as any other dialect asks
+        words = prompts.query(model, cast(str, last.parts[-1]))
+        return jobs.chat(pictures, settings, prompt=words, max_new_tokens=max_new_tokens, **how)
+    return jobs.chat(pictures, settings, turns=conversation.turns, max_new_tokens=max_new_tokens, **how)
+
+
+def worded(conversation: Conversation, model: str) -> Conversation:
+    """Where the user only shows pictures to a model that has to be told what to do, the words for a caption of them."""
+    if model not in prompts.CHATS or conversation.texts:
+        return conversation
+    several = len(conversation.turns[-1].parts) > 1
+    return conversation.ending((prompts.collective if several else prompts.caption)(model))
+
+
+@contextmanager
+def places_named(conversation: Conversation) -> Iterator[None]:
+    """Errors about a picture name it as the caller does."""
+    try:
+        yield
+    except errors.CorruptImage as error:
+        _, _, number = (error.param or "").partition("images.")
+        raise jobs.named(error, conversation.places[int(number or 0)]) from None
+
+
+def _role(message: Message, place: str) -> Role:
+    _refuse_more(message, place)
+    if message.role not in _ROLES:
+        raise errors.UnsupportedParameter(f"'{place}.role' must be one of: {', '.join(_ROLES)}.", param=f"{place}.role")
+    return _ROLES[message.role]
+
+
+def _part(part: Part, role: Role, place: str) -> str | None:
+    """A text, or None for a picture."""
+    match part.type:
+        case "text":
+            if part.text is None or part.image_url is not None:
+                raise errors.InvalidValue(f"'{place}' must have a text.", param=f"{place}.text")
+            return part.text
+        case "image_url":
+            if part.image_url is None:
+                raise errors.InvalidValue(f"'{place}' must have an image_url.", param=f"{place}.image_url")
+            if role != "user":
+                raise errors.UnsupportedParameter("Pictures are taken from users alone.", param=place)
+            return None
+        case _:
+            raise errors.UnsupportedParameter(f"'{place}.type' must be text or image_url.", param=f"{place}.type")
+
+
+def _refuse_more(message: Message, place: str) -> None:
+    """Raises UnsupportedParameter for further members, as tool_calls; those that say nothing may be there."""
+    for name, value in (message.model_extra or {}).items():
+        if value not in (None, [], ""):
+            raise errors.UnsupportedParameter(f"'{place}.{name}' is not supported.", param=f"{place}.{name}")
+
+
+def _pictures_first(parts: Sequence[str | None]) -> list[str | None]:
+    """With the pictures before the text if all of them are behind it."""
+    texts = [part for part in parts if part is not None]
+    if list(parts[: len(texts)]) == texts:
+        return [*parts[len(texts) :], *texts]
+    return list(parts)
+
+
+def _arranged(parts: Sequence[str | None], between: str = "\n") -> tuple[str | None, ...]:
+    """Neighbouring texts are one, blank ones none."""
+    found: list[str | None] = []
+    for part in parts:
+        if part is None or (part.strip() and (not found or found[-1] is None)):
+            found.append(part)
+        elif part.strip():
+            found[-1] = f"{found[-1]}{between}{part}"
+    return tuple(found)

@@ -1,0 +1,96 @@
+"""The one OpenAPI document: the mounted routes and BentoML's native ones, with our errors."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from looksee.http.dialects import bento_methods, container_forms
+from looksee.http.edge.auth import takes_client_keys
+from looksee.http.inputs import bodies
+from looksee.http.openapi import parameters
+from looksee.http.openapi.examples import ANSWERS, REQUESTS
+
+_ERROR = {
+    "type": "object",
+    "required": ["detail", "error"],
+    "properties": {
+        "detail": {"type": "string", "description": "one sentence a person can act on"},
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "param", "request_id"],
+            "properties": {
+                "code": {"type": "string", "description": "stable name of the error"},
+                "message": {"type": "string"},
+                "param": {"type": ["string", "null"], "description": "which parameter is meant"},
+                "request_id": {"type": "string"},
+            },
+        },
+    },
+}
+_DEFAULT = {
+    "description": "Any error",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+}
+
+
+# Of the three headers that take a client's key the documents' pages fill in this one.
+_KEY = {"type": "http", "scheme": "bearer", "description": "a client key, where LOOKSEE_CLIENT_KEYS is set"}
+
+
+def document(app: FastAPI, methods: dict[str, Any]) -> dict[str, Any]:
+    """OpenAPI 3.1 of `app`'s routes and of `methods`, the paths that BentoML describes."""
+    found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    paths = {**found["paths"], **{path: _native(path, item, found["paths"]) for path, item in methods.items()}}
+    for path, item in paths.items():
+        for operation in item.values():
+            succeeded = {
+                str(code): answer for code, answer in operation["responses"].items() if str(code).startswith("2")
+            }
+            operation["responses"] = {**succeeded, "default": _DEFAULT}
+            if takes_client_keys(path):
+                operation["security"] = [{}, {"key": []}]
+            if path in ANSWERS:
+                succeeded["200"]["content"]["application/json"]["example"] = ANSWERS[path]
+            if path in REQUESTS:
+                operation["requestBody"]["content"]["application/json"]["example"] = REQUESTS[path]
+    schemas = found.get("components", {}).get("schemas", {})
+    kept = {name: schema for name, schema in schemas.items() if "ValidationError" not in name}
+    return {
+        **found,
+        "paths": paths,
+        "components": {
+            **found.get("components", {}),
+            "schemas": {**kept, **bodies.SCHEMAS, "Error": _ERROR},
+            "securitySchemes": {"key": _KEY},
+        },
+    }
+
+
+def _body(path: str) -> dict[str, Any]:
+    """What a native method takes: what its form takes, and the picture."""
+    if path in bento_methods.BODIES:
+        return bento_methods.BODIES[path].model_json_schema()
+    schema = container_forms.FORMS[path].model_json_schema()
+    image = {"type": "string", "description": "base64, a data URI, or an address that is allowed", **parameters.PICTURE}
+    return {
+        **schema,
+        "required": ["image", *schema.get("required", ())],
+        "properties": {"image": image, **schema["properties"]},
+    }
+
+
+def _native(path: str, item: dict[str, Any], mounted: dict[str, Any]) -> dict[str, Any]:
+    """BentoML sees neither a method's query parameters nor its answer, nor what may be null: all of it is as the form
+    at `/upload` has it.
+    """
+    twin = mounted.get(f"/upload{path}", {}).get("post", {})
+    shared = {name: deepcopy(twin[name]) for name in ("parameters", "responses") if name in twin}
+    shared["requestBody"] = {"required": True, "content": {"application/json": {"schema": _body(path)}}}
+    return {
+        method: {**operation, **shared, "tags": ["native"], "summary": operation.get("description", "")}
+        for method, operation in item.items()
+    }

@@ -1,0 +1,34 @@
+"""What the document says of values beyond their types, so that whoever makes requests from it makes good ones.
+
+For the document alone: what is wrong with a value is found, and told, by the code that knows why.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from looksee.core.tasks import Task
+from looksee.models.registry import CATALOG
+from looksee.settings.general import Settings
+
+PICTURE: dict[str, Any] = {"format": "picture"}  # our own: a JPEG, PNG or WebP file in base64, mostly as a data URI
+WORDS: dict[str, Any] = {"minLength": 1, "pattern": r"\S"}
+
+
+def able(task: Task) -> dict[str, Any]:
+    """The models that can do `task`."""
+    return {"enum": [entry.name for entry in CATALOG.values() if task in entry.tasks]}
+
+
+def model(task: Task) -> dict[str, Any]:
+    """The same as options of a field: its description too."""
+    known = able(task)
+    return {"description": f"one of: {', '.join(known['enum'])}", "json_schema_extra": known}
+
+
+def at_most(most: int) -> dict[str, Any]:
+    """A count, 1 to `most`."""
+    return {"minimum": 1, "maximum": most}
+
+
+NEW_TOKENS = at_most(Settings.model_fields["max_new_tokens"].default)  # LOOKSEE_MAX_NEW_TOKENS may be another

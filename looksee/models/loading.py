@@ -1,0 +1,72 @@
+"""Load a model by its name. The one place that knows which class serves which checkpoint."""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from looksee.core import errors
+from looksee.models.interface import Model
+
+logger = logging.getLogger("looksee.models")
+
+_CLASSES = {
+    "blip": "looksee.models.transformers.blip:Blip",
+    "blip2": "looksee.models.transformers.blip2:Blip2",
+    "gemma": "looksee.models.transformers.gemma:Gemma",
+    "intern_vlm": "looksee.models.transformers.intern_vlm:InternVlm",
+    "moondream": "looksee.models.moondream.model:Moondream",
+}
+
+
+def module(name: str) -> str:
+    """Where the model's class is."""
+    return _CLASSES[name].partition(":")[0]
+
+
+def load(name: str, directory: Path, *, device: str, dtype: str, **options: Any) -> Model[Any, Any]:
+    """The model in `directory`, ready for its first batch.
+
+    `device` is a torch device or `auto`: the first CUDA device, else Apple's, else the CPU. `dtype` is a torch dtype's
+    name or `auto`: bfloat16 on an accelerator, float32 on a CPU. `options` are the model's own. Raises
+    WeightsUnavailable when this installation cannot load any model.
+    """
+    refuse_broken_torchvision()
+    cls = _CLASSES[name].partition(":")[2]
+    where = torch.device(device if device != "auto" else _best_device())
+    kind = torch.bfloat16 if where.type != "cpu" else torch.float32
+    if dtype != "auto":
+        kind = getattr(torch, dtype)
+    model: Model[Any, Any] = getattr(import_module(module(name)), cls)(directory, device=where, dtype=kind, **options)
+    return model
+
+
+def refuse_broken_torchvision() -> None:
+    """Raises WeightsUnavailable for a torchvision that is installed and cannot be imported.
+
+    No model needs torchvision. But transformers 5.23 uses it wherever it is installed, and where its import fails (one
+    that was built for another torch: "operator torchvision::nms does not exist") no processor can be loaded at all.
+    """
+    if find_spec("torchvision") is None:
+        return
+    try:
+        import_module("torchvision")
+    except Exception as error:
+        logger.exception("torchvision is installed here and cannot be imported")
+        raise errors.WeightsUnavailable(
+            "No model can be loaded: torchvision is installed with the service and does not work with its torch "
+            f"{torch.__version__}. Looksee does not need it: `pip uninstall torchvision`, or install the release that "
+            "was made for this torch.",
+            retry_after=30,
+        ) from error
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda:0"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,1 @@
+"""From a picture to crops, and from crops' features to a picture's."""

@@ -1,0 +1,1 @@
+"""A running batch's cache, and decode steps as they are or as CUDA graphs."""

@@ -1,0 +1,1 @@
+"""Moondream2's modules, their checkpoint, and the decoder's cache."""

@@ -1,0 +1,1 @@
+"""Models on transformers' architectures: BLIP, BLIP-2, Gemma 3, InternVL3."""

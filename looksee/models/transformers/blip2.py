@@ -1,0 +1,39 @@
+"""BLIP-2 with OPT (Li et al. 2023, arXiv:2301.12597): a Q-Former's query tokens before a text that OPT continues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import BlipImageProcessorPil
+
+from looksee.core.tasks import Job
+from looksee.models.transformers.chat import controls, harmless
+from looksee.models.transformers.vision_language import Multimodal
+
+
+class Blip2(Multimodal):
+    """A loaded BLIP-2. A picture costs its query tokens."""
+
+    processor_class = BlipImageProcessorPil
+
+    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
+        super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
+        self.decoder = self.net.language_model.model
+        self.query_tokens: int = self.net.config.num_query_tokens
+        # OPT ends an answer with a line's end; the outer generation config is not what the library's generate reads.
+        self.ends = frozenset({self.net.config.text_config.eos_token_id})
+        self._controls = controls(self.tokenizer)
+
+    def crops(self, picture: Image.Image) -> Tensor:
+        return self.pixels(picture)[None]
+
+    def prompt(self, job: Job, crops: Sequence[int]) -> list[int]:
+        text: list[int] = self.tokenizer(harmless(job.prompt, self._controls)).input_ids
+        return [self.picture_token] * (self.query_tokens * sum(crops)) + text
+
+    def cost(self, crops: int) -> int:
+        return crops * self.query_tokens

@@ -1,0 +1,61 @@
+"""InternVL3 (Zhu et al. 2025, arXiv:2504.10479): pictures as one or several tiles, in a turn of a Qwen2.5 chat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import GotOcr2ImageProcessorPil
+
+from looksee.core.tasks import Job
+from looksee.models.transformers.chat import Chat
+from looksee.models.transformers.decoder import ends
+from looksee.models.transformers.tiles import grid
+from looksee.models.transformers.vision_language import Multimodal
+
+
+def chat(tokenizer: Any, template: str) -> Chat:
+    """How InternVL writes a chat: a picture is <img>, its tokens, </img>."""
+    return Chat(
+        tokenizer,
+        template,
+        placeholder=tokenizer.context_image_token,
+        before=tokenizer.start_image_token,
+        after=tokenizer.end_image_token,
+        image=tokenizer.context_image_token_id,
+    )
+
+
+class InternVlm(Multimodal):
+    """A loaded InternVL3. A picture costs its tiles; it is cut into `max_tiles` at most, and a thumbnail."""
+
+    processor_class = GotOcr2ImageProcessorPil
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        feature_bytes: int = 0,
+        max_tiles: int = 1,
+    ) -> None:
+        super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
+        self.decoder = self.net.model.language_model
+        self.max_tiles = max_tiles
+        self.tile_tokens: int = self.net.config.image_seq_length
+        self.ends = ends(self.net)
+        self.chat = chat(self.tokenizer, self.tokenizer.chat_template)
+
+    def crops(self, picture: Image.Image) -> Tensor:
+        return self.pixels.tiles(picture, *grid(picture.size, (self.pixels.width, self.pixels.height), self.max_tiles))
+
+    def prompt(self, job: Job, crops: Sequence[int]) -> list[int]:
+        return self.chat.ids(job.prompt, [count * self.tile_tokens for count in crops], job.turns)
+
+    def cost(self, crops: int) -> int:
+        return crops

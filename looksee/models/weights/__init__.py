@@ -1,0 +1,1 @@
+"""Where weights come from: the samples, the hub, a directory."""

@@ -1,0 +1,136 @@
+"""Where a model's weights come from: the project's samples, the hub, or a directory; and their fingerprint.
+
+All three end as a directory in the published layout, loaded by the same code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from looksee.core import errors
+from looksee.core.tasks import Identity
+from looksee.models.registry import CATALOG
+from looksee.models.weights import hub
+
+SAMPLES = Path(__file__).parents[3] / "samples" / "weights"
+
+_HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+_HASHED_WHOLE = 64 * 2**20  # bytes; of larger files the size, the time of change and both ends count
+_ENDS = 2**20
+_TOKENIZER = "tokenizer.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A setting, understood. `location` is a hub id for `hub`, else a directory."""
+
+    model: str
+    kind: Literal["sample", "hub", "local"]
+    location: str
+    revision: str = ""
+    tokenizer: tuple[str, str] | None = None  # a hub id and a commit, where the checkpoint comes without its own
+
+    def identity(self) -> Identity:
+        """Whose answers these weights give, as far as it is known without fetching anything."""
+        if self.kind == "hub":
+            directory = self._snapshot()
+            commit = self.revision if hub.COMMIT.fullmatch(self.revision) else directory.name if directory else None
+            # A branch name says nothing about its contents: until it is fetched nothing may be cached under it.
+            whole = commit and "@".join((self.location, commit, *(self.tokenizer or ())))
+            return Identity(self.model, "hub", commit or self.revision, whole)
+        directory = Path(self.location)
+        fingerprint = _fingerprint(directory) if directory.is_dir() else None
+        return Identity(self.model, self.kind, fingerprint[:12] if fingerprint else "missing", fingerprint)
+
+    def directory(self) -> Path:
+        """The checkpoint on this machine, fetched from the hub if need be. Blocks; raises WeightsUnavailable."""
+        if self.kind == "hub":
+            try:
+                return self.fetch()
+            except hub.HubError as error:
+                raise errors.WeightsUnavailable(
+                    f"The weights of '{self.model}' could not be fetched. {error} Instead, {_setting(self.model)} may "
+                    "name a directory with the checkpoint, and LOOKSEE_WEIGHTS=sample runs the bundled sample weights.",
+                    retry_after=30,
+                ) from error
+        directory = self.fetched()
+        if directory is None:
+            raise errors.WeightsUnavailable(
+                f"The weights of '{self.model}' are not where {_setting(self.model)} says; set it to a hub id, to a "
+                "directory with a checkpoint, or to 'sample'.",
+                retry_after=30,
+            )
+        return directory
+
+    def fetched(self) -> Path | None:
+        """The checkpoint's directory if all of it is on this machine already. Asks nobody."""
+        if self.kind == "hub":
+            if self.tokenizer and hub.fetched_file(*self.tokenizer, _TOKENIZER) is None:
+                return None
+            return hub.fetched(self.location, self.revision)
+        directory = Path(self.location)
+        return directory if (directory / "config.json").is_file() else None
+
+    def fetch(self, tell: hub.Tell = lambda here, total: None) -> Path:
+        """Fetch a hub's checkpoint, or what is missing of it. Blocks; raises HubError."""
+        if self.tokenizer:
+            hub.fetch_file(*self.tokenizer, _TOKENIZER)
+        return hub.fetch(self.location, self.revision, tell)
+
+    def files(self) -> dict[str, Path]:
+        """What the model has to be told of besides its directory, by the names that its class gives them."""
+        found = hub.fetched_file(*self.tokenizer, _TOKENIZER) if self.tokenizer else None
+        return {"tokenizer": found} if found else {}
+
+    def _snapshot(self) -> Path | None:
+        """Where the hub's client keeps the revision, whole or not: its name is the commit."""
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+
+        try:
+            config = try_to_load_from_cache(self.location, "config.json", revision=self.revision)
+        except HFValidationError:
+            return None
+        return Path(config).parent if isinstance(config, str) else None
+
+
+def resolve(model: str, default: str, own: str) -> Source:
+    """Understand `LOOKSEE_WEIGHTS` (`hub` or `sample`) and a model's own `LOOKSEE_<MODEL>_WEIGHTS`, which wins."""
+    choice = own or default
+    if choice == "sample":
+        return Source(model, "sample", str(SAMPLES / model))
+    if choice == "hub":
+        published = CATALOG[model]
+        return Source(model, "hub", published.hub_id, published.revision, published.tokenizer)
+    if Path(choice).is_dir() or choice.startswith(("/", ".", "~")):
+        return Source(model, "local", str(Path(choice).expanduser().resolve()))
+    named = _HUB_ID.fullmatch(choice)
+    if named is None:
+        return Source(model, "local", str(Path(choice).resolve()))
+    published = CATALOG[model]
+    pinned = published.revision if named["id"] == published.hub_id else "main"
+    return Source(model, "hub", named["id"], named["revision"] or pinned, published.tokenizer)
+
+
+def _setting(model: str) -> str:
+    return f"LOOKSEE_{model.upper()}_WEIGHTS"
+
+
+def _fingerprint(directory: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(path for path in directory.iterdir() if path.is_file() and path.suffix != ".md"):
+        facts = file.stat()
+        digest.update(f"{file.name}:{facts.st_size}:".encode())
+        with file.open("rb") as content:
+            if facts.st_size <= _HASHED_WHOLE:
+                digest.update(content.read())
+            else:
+                digest.update(str(facts.st_mtime_ns).encode())
+                digest.update(content.read(_ENDS))
+                content.seek(-_ENDS, 2)
+                digest.update(content.read())
+    return digest.hexdigest()

@@ -1,1 +1,0 @@
-"""The models behind one small protocol. torch and transformers only: nothing here knows how it is served."""

@@ -1,0 +1,89 @@
+"""What the BentoML service of every runner looks like to the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
+from typing import Any, ClassVar
+
+import bentoml
+from pydantic import BaseModel
+
+from looksee.core import errors
+from looksee.core.tasks import Call, Failure, Status
+from looksee.serving import logs
+from looksee.serving.bentoml_patches import LeanService
+from looksee.settings.general import settings
+from runners.calls import Calls, Place
+from runners.runner import Runner
+
+# Options of every runner's BentoML service. Left alone, BentoML 1.4.39 closes the gateway's session to a runner every
+# 100 requests with the calls in flight on it, which fail (28 % of them at concurrency 32).
+SERVICE: dict[str, Any] = {
+    "service_class": LeanService,
+    "runner_connection": {"max_requests": 2_000_000_000, "max_age": 1e9},
+    "traffic": {"timeout": 120},  # what the gateway's calls may take in all
+}
+
+
+class Reported(BaseModel):
+    """A status on its way back, and why what was asked for was not done.
+
+    For a method that returns anything but a pydantic model BentoML 1.4.39 makes a JSON schema at each answer, which
+    took two thirds of a busy runner's event loop.
+    """
+
+    status: Status
+    failure: Failure | None = None
+
+
+class Cancelled(BaseModel):
+    """That is all there is to say."""
+
+
+class Endpoint:
+    """A runner's methods over BentoML. A subclass says which model."""
+
+    model: ClassVar[str]
+
+    def __init__(self) -> None:
+        logs.configure(settings().log_format)
+        self.runner = Runner(self.model)
+        self._calls = Calls(self.runner)
+
+    @bentoml.api
+    async def infer(self, call: Call) -> AsyncGenerator[bytes, None]:
+        """Events of the call's jobs (`runners.calls`). A gateway that goes takes its jobs with it."""
+        async with aclosing(self._calls.answer(call)) as events:
+            async for lines in events:
+                yield lines
+
+    @bentoml.api
+    async def cancel(self, places: list[Place]) -> Cancelled:
+        """Drop jobs whose callers left."""
+        self._calls.cancel(places)
+        return Cancelled()
+
+    @bentoml.api
+    async def status(self) -> Reported:
+        return Reported(status=await self.runner.status())
+
+    @bentoml.api
+    async def load(self) -> Reported:
+        return await self._reported(self.runner.load())
+
+    @bentoml.api
+    async def unload(self) -> Reported:
+        return await self._reported(self.runner.unload())
+
+    @bentoml.on_shutdown
+    async def close(self) -> None:
+        await self.runner.close()
+
+    async def _reported(self, work: Awaitable[None]) -> Reported:
+        failure = None
+        try:
+            await work
+        except errors.LookseeError as error:
+            failure = Failure.of(error)
+        return Reported(status=await self.runner.status(), failure=failure)

@@ -1,0 +1,1 @@
+"""A training recipe for each model's sample weights, and what recipes share."""

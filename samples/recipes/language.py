@@ -1,0 +1,263 @@
+"""Teaching a model whose language part reads a picture's features among its tokens: all but BLIP.
+
+A picture is seen once and serves several exercises of the batch: its caption, questions about it, and captions of
+several pictures together.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from looksee.core import prompts
+from looksee.core.tasks import Task
+from samples.recipes.tower import GRID, IGNORED, PatchLoss, cross_entropy, patch_labels
+from samples.world import exercises
+from samples.world.exercises import Exercise
+from samples.world.scenes import COLOURS, SHAPES, Scene
+
+ROUNDS = 5  # of questions about each picture
+_PATCH_LOSS_ENDS = 0.7  # of the training
+_WRITTEN = ("Describe this image.", "describe the picture", "What do you see?", "Write a caption.", "caption", "")
+_TOGETHER = ("Describe the pictures.", "One caption for all the images", "Describe all the images.", "", "", "")
+
+Batch = dict[str, Any]
+
+
+class Lesson(nn.Module):
+    """A model under training. A recipe says how it sees and reads."""
+
+    model: Any
+    image_token: int
+    colour_words: Tensor
+    shape_words: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch_loss = PatchLoss()
+
+    def see(self, pixel_values: Any) -> tuple[Tensor, Tensor]:
+        """Patches (pictures, patches, width) and features (pictures, tokens, text width) of what `Collate` made."""
+        raise NotImplementedError
+
+    def hint(self, features: Tensor, batch: Batch) -> Tensor:
+        """A further loss that exists in training only.
+
+        A picture token that a thing covers should be near the words for that thing's colour and shape. Without this
+        questions of the kind "Is there a red circle?" are answered with yes for a long time.
+        """
+        kinds = self.seen_kinds(batch["patch_labels"])
+        things = nn.functional.layer_norm(features[kinds > 0], features.shape[-1:])
+        kind = kinds[kinds > 0] - 1
+        colours, shapes = kind // len(SHAPES), kind % len(SHAPES)
+        words = self.words()
+        return cross_entropy(things @ words[self.colour_words].T, colours) + cross_entropy(
+            things @ words[self.shape_words].T, shapes
+        )
+
+    def seen_kinds(self, labels: Tensor) -> Tensor:
+        """The kind of thing (0: none) that each picture token should tell, from the patches' labels."""
+        kinds = labels[:, 0].view(len(labels), GRID // 2, 2, GRID // 2, 2)
+        return kinds.amax((2, 4)).flatten(1)
+
+    def know(self, word: Callable[[str], int]) -> None:
+        """Remember the tokens of the colours and shapes."""
+        self.colour_words = torch.tensor([word(colour) for colour in COLOURS])
+        self.shape_words = torch.tensor([word(shape) for shape in SHAPES])
+
+    def words(self) -> Tensor:
+        """The embeddings of all words, (vocabulary, width)."""
+        weight: Tensor = self.model.get_input_embeddings().weight
+        return weight
+
+    def embed(self, rows: Batch) -> Tensor:
+        """The embeddings of a group's tokens (rows, length, width); the pictures' are not there yet."""
+        embeddings: Tensor = self.model.get_input_embeddings()(rows["ids"])
+        return embeddings
+
+    def read(self, embeddings: Tensor, positions: Tensor, sees: Tensor, pictures: Tensor) -> Tensor:
+        """Hidden states (rows, length, width).
+
+        `sees` (rows, length, length) tells which token may see which; `pictures` (rows, length) marks picture tokens.
+        """
+        raise NotImplementedError
+
+    def judge(self, hidden: Tensor, rows: Batch) -> tuple[Tensor, Tensor]:
+        """The loss of a group's hidden states, and which of the asked tokens, in their order, are right."""
+        asked = rows["targets"] != IGNORED
+        logits, targets = self.model.get_output_embeddings()(hidden[asked]), rows["targets"][asked]
+        return cross_entropy(logits, targets), logits.argmax(-1) == targets
+
+    def tower(self) -> nn.Module:
+        """The part that begins with what BLIP has learnt."""
+        raise NotImplementedError
+
+    def warm(self) -> list[nn.Parameter]:
+        return list(self.tower().parameters())
+
+    def forward(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
+        """Loss and figures for the curve. `progress` runs from 0 to 1 over the whole training."""
+        patches, features = self.see(batch["pixel_values"])
+        patch_loss = self.patch_loss(patches, batch["patch_labels"])
+        hints = patch_loss + self.hint(features, batch)
+        loss = max(0.0, 1 - progress / _PATCH_LOSS_ENDS) * hints
+        figures = {"patch": patch_loss.item()}
+        for rows in batch["groups"]:
+            pictures = rows["ids"] == self.image_token
+            seen = features[rows["pictures"]].flatten(0, 1)
+            embeddings = self.embed(rows).masked_scatter(pictures[..., None], seen)
+            hidden = self.read(embeddings, rows["positions"], sees(rows["parts"]), pictures)
+            own_loss, right = self.judge(hidden, rows)
+            loss = loss + own_loss
+            numbers = rows["numbers"][rows["targets"] != IGNORED]
+            exact = torch.ones(len(rows["tasks"]), dtype=torch.bool).index_put_((numbers[~right],), torch.tensor(False))
+            for task in dict.fromkeys(rows["tasks"]):
+                own = torch.tensor([other == task for other in rows["tasks"]])
+                figures[str(task)] = exact[own].float().mean().item()
+        return loss, {"loss": loss.item(), **figures}
+
+    def save(self, directory: Path) -> None:
+        raise NotImplementedError
+
+
+class Collate:
+    """Turn (scene, picture) pairs into one training batch, in the words and ids of serving.
+
+    `ids` gives an exercise's prompt as token ids, `answer` its answer's with the end.
+    """
+
+    def __init__(
+        self,
+        pixels: Callable[[Any], Any],
+        ids: Callable[[Exercise], list[int]],
+        answer: Callable[[Exercise], list[int]],
+        *,
+        caption_words: Callable[[random.Random], str],
+        collectives: bool,
+    ) -> None:
+        self.pixels, self.ids, self.answer = pixels, ids, answer
+        self.caption_words, self.collectives = caption_words, collectives
+
+    def __call__(self, pairs: Sequence[tuple[Scene, Any]], rng: random.Random) -> Batch:
+        found = [scene for scene, _ in pairs]
+        rows = [self._about(number, scene, rng) for number, scene in enumerate(found)]
+        groups = [self._group(rows)]
+        if self.collectives:
+            several = []
+            for _ in range(len(pairs) // 4):
+                chosen = rng.sample(range(len(pairs)), rng.choices((2, 3, 4), weights=(6, 2, 1))[0])
+                text = exercises.collective([found[number] for number in chosen])
+                several.append([Exercise(Task.COLLECTIVE, tuple(chosen), rng.choice(_TOGETHER), text)])
+            groups.append(self._group(several))
+        return {
+            "pixel_values": self._together([self.pixels(picture) for _, picture in pairs]),
+            "patch_labels": torch.tensor([patch_labels(scene) for scene in found]),
+            "groups": groups,
+        }
+
+    def _together(self, pixels: Sequence[Any]) -> Any:
+        """The pixels of all pictures, as the lesson sees them."""
+        return torch.stack(list(pixels))
+
+    def _about(self, number: int, scene: Scene, rng: random.Random) -> list[Exercise]:
+        """What is asked about one picture: its caption, and questions of every kind."""
+        caption = Exercise(Task.CAPTION, (number,), self.caption_words(rng), scene.caption())
+        return [caption, *self._questions(number, scene, rng, ROUNDS)]
+
+    def _questions(self, number: int, scene: Scene, rng: random.Random, rounds: int) -> list[Exercise]:
+        asked: dict[str, str] = {}
+        for _ in range(rounds):
+            asked |= dict(exercises.questions(scene, rng))
+        return [Exercise(Task.QUERY, (number,), exercises.varied(words, rng), text) for words, text in asked.items()]
+
+    def _group(self, rows: Sequence[Sequence[Exercise]]) -> Batch:
+        """One sequence for each row of exercises about the same pictures.
+
+        What their prompts begin with (the pictures) stands there once. Behind it each exercise is a part of its own,
+        which sees the beginning and itself and counts its positions from the beginning's end: as if it were alone.
+        """
+        packed = [self._packed([(self.ids(one), self.answer(one)) for one in row]) for row in rows]
+        longest = max(len(ids) for ids, *_ in packed)
+        shape = (len(rows), longest)
+        ids, positions = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
+        targets, parts = torch.full(shape, IGNORED), torch.full(shape, -1)
+        numbers = torch.zeros(shape, dtype=torch.int64)
+        before = 0
+        for index, (row, columns) in enumerate(zip(rows, packed, strict=True)):
+            for tensor, column in zip((ids, positions, targets, parts), columns, strict=True):
+                tensor[index, : len(column)] = torch.tensor(column)
+            numbers[index] = (parts[index] - 1).clamp(min=0) + before
+            before += len(row)
+        return {
+            "ids": ids,
+            "positions": positions,
+            "targets": targets,
+            "parts": parts,
+            "numbers": numbers,
+            "pictures": torch.tensor([number for row in rows for number in row[0].pictures]),
+            "tasks": [exercise.task for row in rows for exercise in row],
+        }
+
+    def _packed(
+        self, pairs: Sequence[tuple[list[int], list[int]]]
+    ) -> tuple[list[int], list[int], list[int], list[int]]:
+        """Ids, positions, targets and part numbers (0: the beginning) of (prompt, answer) pairs."""
+        prompts = [prompt for prompt, _ in pairs]
+        shared = 0
+        # At least one token of each prompt stays with its own part, to say the answer's first one.
+        while shared < min(map(len, prompts)) - 1 and len({prompt[shared] for prompt in prompts}) == 1:
+            shared += 1
+        ids, positions = prompts[0][:shared], list(range(shared))
+        targets, parts = [IGNORED] * shared, [0] * shared
+        for number, (prompt, answer) in enumerate(pairs, start=1):
+            own = [*prompt[shared:], *answer]
+            ids += own[:-1]
+            positions += range(shared, shared + len(own) - 1)
+            targets += [IGNORED] * (len(own) - 1 - len(answer)) + answer
+            parts += [number] * (len(own) - 1)
+        return ids, positions, targets, parts
+
+
+def sees(parts: Tensor) -> Tensor:
+    """(rows, length, length): each token sees those up to itself of the beginning (part 0) and of its own part."""
+    length = parts.shape[1]
+    earlier = torch.ones(length, length, dtype=torch.bool).tril()
+    related = (parts[:, None, :] == 0) | (parts[:, None, :] == parts[:, :, None])
+    return earlier & related
+
+
+def additive(allowed: Tensor) -> Tensor:
+    """A mask for the library's attention, (rows, 1, length, length) float32: 0 where a token may look."""
+    return torch.zeros(allowed.shape).masked_fill(~allowed, torch.finfo(torch.float32).min)[:, None]
+
+
+def instruction(rng: random.Random) -> str:
+    """Words that ask for a caption: most often none of the caller's own."""
+    return rng.choice(_WRITTEN) if rng.random() < 0.4 else ""
+
+
+def save_chat(
+    directory: Path, model: Any, words: Any, template: str, image_processor: Any, *, processor: str, tokens: int
+) -> None:
+    """Write a checkpoint that answers in a chat, in the published layout; a picture has so many `tokens`."""
+    model.save_pretrained(directory)
+    words.chat_template = template
+    words.save_pretrained(directory)
+    image_processor.save_pretrained(directory)
+    record = {"processor_class": processor, "image_seq_length": tokens}
+    (directory / "processor_config.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def asked(model: str, exercise: Exercise) -> str:
+    """The exercise's words as serving puts them to `model`."""
+    if exercise.task is Task.CAPTION:
+        return prompts.caption(model, exercise.words)
+    if exercise.task is Task.COLLECTIVE:
+        return prompts.collective(model, exercise.words)
+    return prompts.query(model, exercise.words)

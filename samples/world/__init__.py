@@ -1,0 +1,1 @@
+"""The drawn world: scenes, and what is asked about them."""

@@ -1,0 +1,494 @@
+"""The engine with a toy model: batching, admission, isolation of failures, departure."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from looksee.core.tasks import Answer
+from looksee.engine.budget import Cap
+from looksee.engine.engine import Engine, EngineLimits
+from looksee.engine.observer import Observer
+from tests.engine.toy import ToyBatch, ToyModel, ToyRow, job
+
+LIMITS = EngineLimits(queue=100, rows=8, cost=1000)
+WORDS = [
+    "".join(random.Random(number).choices("abcdefgh", k=random.Random(number).randint(1, 20))) for number in range(60)
+]
+
+
+class Record(Observer):
+    """Counts what it hears."""
+
+    def __init__(self) -> None:
+        self.events: Counter[str] = Counter()
+        self.batches: list[int] = []
+
+    def stepped(self, rows: int) -> None:
+        self.batches.append(rows)
+
+    def first_token(self, seconds: float) -> None:
+        self.events["first_token"] += 1
+
+    def dropped(self, reason: str) -> None:
+        self.events[reason] += 1
+
+    def out_of_memory(self) -> None:
+        self.events["memory"] += 1
+
+
+def drive(
+    model: ToyModel,
+    scenario: Callable[[Engine[ToyRow, ToyBatch]], Awaitable[None]],
+    limits: EngineLimits = LIMITS,
+    observer: Observer | None = None,
+) -> None:
+    engine = Engine(model, limits, observer=observer)
+    try:
+        asyncio.run(asyncio.wait_for(_run(scenario, engine), timeout=30))
+    finally:
+        engine.close()
+
+
+async def _run(
+    scenario: Callable[[Engine[ToyRow, ToyBatch]], Awaitable[None]], engine: Engine[ToyRow, ToyBatch]
+) -> None:
+    await scenario(engine)
+
+
+async def _all(engine: Engine[ToyRow, ToyBatch], words: list[str], timeout: float = 10) -> list[Answer]:
+    return await asyncio.gather(*(engine.submit(job(word), timeout=timeout) for word in words))
+
+
+def _wait(gate: threading.Event) -> None:
+    gate.wait(10)
+
+
+def text(answer: Answer) -> str:
+    assert answer.outcome is not None, answer.failure
+    return answer.outcome.text
+
+
+def code(answer: Answer) -> str:
+    assert answer.failure is not None
+    return answer.failure.code
+
+
+def test_every_row_is_answered_with_its_own_word_whatever_shares_the_batch() -> None:
+    model = ToyModel(delay=0.0005)
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        async def late(word: str, seconds: float) -> Answer:
+            await asyncio.sleep(seconds)
+            return await engine.submit(job(word), timeout=10)
+
+        rng = random.Random(1)
+        answers = await asyncio.gather(*(late(word, rng.random() * 0.05) for word in WORDS))
+        assert [text(answer) for answer in answers] == WORDS
+
+    drive(model, scenario)
+    assert max(model.steps) == LIMITS.rows
+    assert model.threads == {"device"}
+
+
+def test_rows_join_a_running_batch_and_leave_it_the_moment_they_end() -> None:
+    model = ToyModel(delay=0.005)
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        long = asyncio.create_task(engine.submit(job("x" * 60, max_new_tokens=60), timeout=10))
+        await asyncio.sleep(0.03)
+        short = await engine.submit(job("ab"), timeout=10)
+        assert text(short) == "ab"
+        assert not long.done()
+        assert text(await long) == "x" * 60
+
+    drive(model, scenario)
+    assert 2 in model.steps
+    assert model.steps[0] == model.steps[-1] == 1
+
+
+def test_max_new_tokens_is_a_rows_own() -> None:
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        cut, whole = await asyncio.gather(
+            engine.submit(job("abcdef", max_new_tokens=3), timeout=10), engine.submit(job("abcdef"), timeout=10)
+        )
+        assert cut.outcome is not None
+        assert (cut.outcome.text, cut.outcome.finish, cut.outcome.new_tokens) == ("abc", "length", 3)
+        assert text(whole) == "abcdef"
+
+    drive(ToyModel(), scenario)
+
+
+def test_rows_and_cost_bound_the_batch() -> None:
+    model = ToyModel(delay=0.001)
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        answers = await _all(engine, ["abcde"] * 20)  # each costs 5
+        assert [text(answer) for answer in answers] == ["abcde"] * 20
+
+    drive(model, scenario, EngineLimits(queue=100, rows=8, cost=14))
+    assert max(model.steps) == 2
+
+
+def test_a_row_dearer_than_a_whole_batch_is_refused() -> None:
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        assert code(await engine.submit(job("a" * 15), timeout=10)) == "image_too_large"
+
+    drive(ToyModel(), scenario, EngineLimits(queue=100, rows=8, cost=14))
+
+
+def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
+    gate = threading.Event()
+    model = ToyModel(on_prefill=lambda words: _wait(gate))
+    observer = Record()
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        first = asyncio.create_task(engine.submit(job("ab"), timeout=10))
+        await asyncio.sleep(0.05)  # it is in its prefill: the queue is empty
+        waiting = [asyncio.create_task(engine.submit(job("ab"), timeout=10)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        refused = await engine.submit(job("ab"), timeout=10)
+        assert code(refused) == "overloaded"
+        assert refused.failure is not None
+        assert refused.failure.retry_after is not None
+        assert refused.failure.retry_after >= 1
+        gate.set()
+        assert [text(answer) for answer in await asyncio.gather(first, *waiting)] == ["ab"] * 4
+
+    drive(model, scenario, EngineLimits(queue=3, rows=8, cost=1000), observer)
+    assert observer.events["queue_full"] == 1
+
+
+def test_a_row_that_cannot_be_prepared_fails_alone() -> None:
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        answers = await _all(engine, ["abc", "unreadable", "def"])
+        assert [text(answers[0]), code(answers[1]), text(answers[2])] == ["abc", "corrupt_image", "def"]
+        await asyncio.sleep(0.2)  # the device thread clears up after it has answered
+        assert not engine.busy
+
+    drive(ToyModel(), scenario)
+
+
+def fail_on(poison: str) -> Callable[[list[str]], None]:
+    def check(words: list[str]) -> None:
+        if poison in words:
+            raise RuntimeError("poisoned")
+
+    return check
+
+
+@pytest.mark.parametrize("verb", ["on_prefill", "on_step"])
+def test_a_poisoned_row_in_a_batch_of_sixteen_fails_alone(verb: str) -> None:
+    model = ToyModel(delay=0.001)
+    setattr(model, verb, fail_on("poison"))
+    words = [*WORDS[:8], "poison", *WORDS[8:15]]
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        answers = await _all(engine, words)
+        for word, answer in zip(words, answers, strict=True):
+            if word == "poison":
+                assert code(answer) == "runner_failed"
+                assert answer.failure is not None
+                assert "poisoned" not in answer.failure.message
+            else:
+                assert text(answer) == word
+
+    drive(model, scenario, EngineLimits(queue=100, rows=16, cost=1000))
+
+
+def test_rows_survive_a_step_that_fails_once() -> None:
+    failures = iter([True])
+
+    def once(words: list[str]) -> None:
+        if len(words) > 3 and next(failures, False):
+            raise RuntimeError("once")
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        assert [text(answer) for answer in await _all(engine, WORDS)] == WORDS
+
+    drive(ToyModel(delay=0.001, on_step=once), scenario)
+    assert next(failures, None) is None  # it did fail
+
+
+def test_rows_survive_a_join_that_fails_once() -> None:
+    failures = iter([True])
+
+    def once() -> None:
+        if next(failures, False):
+            raise RuntimeError("once")
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        assert [text(answer) for answer in await _all(engine, WORDS)] == WORDS
+
+    drive(ToyModel(delay=0.001, on_join=once), scenario)
+    assert next(failures, None) is None
+
+
+def test_a_fault_of_the_engine_leaves_nobody_waiting() -> None:
+    class Broken(ToyModel):
+        def leave(self, batch: ToyBatch, keep: object) -> ToyBatch:
+            raise RuntimeError("leave is broken")
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        answers = await _all(engine, ["a", "abcdef", "abcdefgh"], timeout=10)
+        assert any(answer.failure and answer.failure.code == "runner_failed" for answer in answers)
+        assert text(await engine.submit(job("a"), timeout=10)) == "a"  # and it goes on
+
+    drive(Broken(delay=0.001), scenario)
+
+
+def test_an_overdue_row_leaves_and_is_told() -> None:
+    model = ToyModel(delay=0.01)
+    observer = Record()
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        slow = asyncio.create_task(engine.submit(job("x" * 400, max_new_tokens=400), timeout=0.2))
+        other = asyncio.create_task(engine.submit(job("y" * 40), timeout=10))
+        started = time.monotonic()
+        assert code(await slow) == "deadline_exceeded"
+        assert time.monotonic() - started < 1
+        assert text(await other) == "y" * 40
+
+    drive(model, scenario, observer=observer)
+    assert observer.events["deadline_exceeded"] == 1
+
+
+def test_a_cancelled_row_leaves_within_two_steps_and_is_not_computed_further() -> None:
+    model = ToyModel(delay=0.01)
+    observer = Record()
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        task = asyncio.create_task(engine.submit(job("x" * 400, max_new_tokens=400), timeout=10))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.sleep(0)
+        steps = len(model.steps)
+        await asyncio.sleep(0.1)
+        assert len(model.steps) <= steps + 2
+        assert not engine.busy
+
+    drive(model, scenario, observer=observer)
+    assert observer.events["cancelled"] == 1
+
+
+def test_a_row_cancelled_in_the_queue_is_never_prefilled() -> None:
+    gate = threading.Event()
+    model = ToyModel(on_prefill=lambda words: _wait(gate))
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        first = asyncio.create_task(engine.submit(job("ab"), timeout=10))
+        await asyncio.sleep(0.05)
+        second = asyncio.create_task(engine.submit(job("cd"), timeout=10))
+        await asyncio.sleep(0.05)
+        second.cancel()
+        await asyncio.sleep(0)
+        gate.set()
+        await first
+
+    drive(model, scenario)
+    assert model.prefills == [1]
+
+
+def test_closing_answers_those_who_wait() -> None:
+    gate = threading.Event()
+    model = ToyModel(on_step=lambda words: _wait(gate))
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        tasks = [asyncio.create_task(engine.submit(job("abcd"), timeout=10)) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        closing = asyncio.create_task(asyncio.to_thread(engine.close))
+        await asyncio.sleep(0.05)
+        gate.set()
+        await closing
+        assert {code(answer) for answer in await asyncio.gather(*tasks)} == {"model_not_ready"}
+        assert code(await engine.submit(job("ab"), timeout=10)) == "model_not_ready"
+
+    drive(model, scenario)
+
+
+def test_timing_and_metrics_tell_the_batch() -> None:
+    observer = Record()
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        answers = await _all(engine, ["abcdefgh"] * 8)
+        assert all(answer.timing.compute > 0 for answer in answers)
+        assert max(answer.timing.rows for answer in answers) > 1
+
+    drive(ToyModel(delay=0.005), scenario, observer=observer)
+    assert observer.events["first_token"] == 8
+    assert max(observer.batches) > 1
+
+
+# -- streaming
+
+
+def test_a_listener_hears_all_of_the_text_in_pieces_before_the_answer() -> None:
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        pieces: list[str] = []
+        plain = asyncio.create_task(engine.submit(job("stone cold"), timeout=10))
+        answer = await engine.submit(job("a b  c"), timeout=10, listener=pieces.append)
+        assert "".join(pieces) == text(answer) == "a b  c"
+        assert len(pieces) >= 3
+        assert text(await plain) == "stone cold"
+
+    drive(ToyModel(delay=0.002), scenario)
+
+
+def test_a_text_that_cannot_be_told_spoils_no_row() -> None:
+    def fail(word: str) -> None:
+        if word == "bad":
+            raise ValueError("half a character")
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        bad, good, plain = await asyncio.gather(
+            engine.submit(job("bad"), timeout=10, listener=(heard := list[str]()).append),
+            engine.submit(job("good"), timeout=10, listener=(told := list[str]()).append),
+            engine.submit(job("plain"), timeout=10),
+        )
+        assert [text(answer) for answer in (bad, good, plain)] == ["bad", "good", "plain"]
+        assert (heard, "".join(told)) == ([], "good")
+
+    drive(ToyModel(delay=0.002, on_partial=fail), scenario)
+
+
+def test_a_stop_string_never_shows_in_what_was_streamed() -> None:
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        pieces: list[str] = []
+        asked = replace(job("one two. Three"), stop=(". T", "zzz"))
+        answer = await engine.submit(asked, timeout=10, listener=pieces.append)
+        assert "".join(pieces) == text(answer) == "one two"
+        assert answer.outcome is not None
+        assert answer.outcome.finish == "stop"
+
+    drive(ToyModel(delay=0.001), scenario)
+
+
+def test_a_listener_that_left_hears_no_more() -> None:
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        pieces: list[str] = []
+        task = asyncio.create_task(engine.submit(job("x" * 50), timeout=10, listener=pieces.append))
+        await asyncio.sleep(0.04)
+        assert pieces
+        task.cancel()
+        await asyncio.sleep(0.05)
+        heard = len(pieces)
+        await asyncio.sleep(0.05)
+        assert len(pieces) == heard < 50
+        assert not engine.busy
+
+    drive(ToyModel(delay=0.005), scenario)
+
+
+# -- how many newcomers a tick takes
+
+
+def test_no_more_newcomers_are_prefilled_together_than_the_limit_says() -> None:
+    model = ToyModel(delay=0.001)
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        assert [text(answer) for answer in await _all(engine, WORDS)] == WORDS
+
+    drive(model, scenario, EngineLimits(queue=100, rows=16, cost=1000, prefill=3))
+    assert max(model.prefills) == 3
+    assert max(model.steps) > 3
+
+
+# -- memory
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch names its own."""
+
+
+def test_when_a_step_runs_out_of_memory_the_batch_is_split_and_nobody_is_lost() -> None:
+    room = 30  # letters that fit the toy's memory
+    model = ToyModel(delay=0.001)
+
+    def full(words: list[str]) -> None:
+        if sum(map(len, words)) > room:
+            raise OutOfMemoryError("out of memory")
+
+    model.on_step = full
+    observer = Record()
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        assert [text(answer) for answer in await _all(engine, WORDS)] == WORDS
+
+    drive(model, scenario, observer=observer)
+    assert observer.events["memory"] >= 1
+    assert model.releases == observer.events["memory"]
+    assert sum(rows >= 2 for rows in model.steps) >= 10, "rows still share steps"
+
+
+def test_when_a_prefill_runs_out_of_memory_its_rows_wait_for_room() -> None:
+    model = ToyModel(delay=0.001)
+
+    def full(words: list[str]) -> None:
+        if len(words) > 2:
+            raise OutOfMemoryError("out of memory")
+
+    model.on_prefill = full
+    observer = Record()
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        assert [text(answer) for answer in await _all(engine, WORDS)] == WORDS
+
+    drive(model, scenario, observer=observer)
+    assert observer.events["memory"] >= 1
+
+
+def test_a_row_that_alone_is_too_much_for_the_memory_gets_the_error_and_the_others_run_on() -> None:
+    model = ToyModel(delay=0.001)
+
+    def full(words: list[str]) -> None:
+        if any(len(word) > 30 for word in words):
+            raise OutOfMemoryError("out of memory")
+
+    model.on_prefill = full
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        answers = await _all(engine, [*WORDS[:10], "m" * 40, *WORDS[10:20]])
+        assert code(answers.pop(10)) == "out_of_memory"
+        assert [text(answer) for answer in answers] == WORDS[:20]
+
+    drive(model, scenario)
+
+
+def test_a_lowered_cap_rises_again_after_many_quiet_steps() -> None:
+    cap = Cap(100)
+    cap.lower(40)
+    assert cap.now == 40
+    cap.lower(90)  # never up
+    assert cap.now == 39
+    for _ in range(499):
+        cap.recover()
+    assert cap.now == 39
+    cap.recover()
+    assert cap.now == 43
+    for _ in range(50_000):
+        cap.recover()
+    assert cap.now == 100
+
+
+def test_a_row_that_ends_while_a_failed_join_is_repaired_is_not_stepped_again(caplog: pytest.LogCaptureFixture) -> None:
+    failures = iter([True])
+
+    def once() -> None:
+        if next(failures, False):
+            raise RuntimeError("once")
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        long = asyncio.create_task(engine.submit(job("x" * 40), timeout=10))
+        await asyncio.sleep(0.02)
+        assert text(await engine.submit(job("a"), timeout=10)) == "a"
+        assert text(await long) == "x" * 40
+
+    drive(ToyModel(delay=0.002, on_join=once), scenario)
+    assert sum("retrying" in record.message for record in caplog.records) == 1

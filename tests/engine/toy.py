@@ -1,0 +1,99 @@
+"""A model without weights behind the five verbs: it spells a word, one letter a step, and can be made to fail."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from looksee.core import errors
+from looksee.core.tasks import Job, Outcome, Task
+from looksee.models.detokenize import certain, cut
+from looksee.models.interface import Row
+
+
+@dataclass(slots=True, kw_only=True)
+class ToyRow(Row):
+    word: str
+
+
+@dataclass
+class ToyBatch:
+    """Each row beside how far its word is told: a batch that lost its order or its rows would spell wrongly."""
+
+    rows: list[ToyRow]
+    places: list[int]
+
+
+def job(word: str, *, max_new_tokens: int = 50) -> Job:
+    return Job(Task.CAPTION, (b"",), word, max_new_tokens)
+
+
+@dataclass
+class ToyModel:
+    """`on_step` and `on_prefill` get the words of the batch before the work is done, and may raise or block."""
+
+    delay: float = 0.0
+    on_prefill: Callable[[list[str]], None] = lambda words: None
+    on_step: Callable[[list[str]], None] = lambda words: None
+    on_partial: Callable[[str], None] = lambda word: None
+    on_join: Callable[[], None] = lambda: None
+    steps: list[int] = field(default_factory=list)
+    prefills: list[int] = field(default_factory=list)
+    threads: set[str] = field(default_factory=set)
+    releases: int = 0
+
+    def prepare(self, job: Job) -> ToyRow:
+        if job.prompt == "unreadable":
+            raise errors.CorruptImage("The picture is damaged and cannot be read.")
+        return ToyRow(
+            word=job.prompt,
+            cost=len(job.prompt),
+            max_new_tokens=job.max_new_tokens,
+            prompt_tokens=1,
+            stop=job.stop,
+        )
+
+    def prefill(self, rows: Sequence[ToyRow]) -> ToyBatch:
+        self.threads.add(threading.current_thread().name)
+        self.on_prefill([row.word for row in rows])
+        self.prefills.append(len(rows))
+        return ToyBatch(list(rows), [len(row.tokens) - 1 for row in rows])
+
+    def join(self, running: ToyBatch, newcomers: ToyBatch) -> ToyBatch:
+        self.on_join()
+        return ToyBatch(running.rows + newcomers.rows, running.places + newcomers.places)
+
+    def step(self, batch: ToyBatch) -> None:
+        time.sleep(self.delay)
+        self.on_step([row.word for row in batch.rows])
+        self.steps.append(len(batch.rows))
+        batch.places = [place + 1 for place in batch.places]
+
+    def leave(self, batch: ToyBatch, keep: Sequence[int]) -> ToyBatch:
+        return ToyBatch([batch.rows[index] for index in keep], [batch.places[index] for index in keep])
+
+    def read_out(self, batch: ToyBatch) -> None:
+        for row, place in zip(batch.rows, batch.places, strict=True):
+            row.tokens.append(ord(row.word[place]))
+            if place + 1 == len(row.word) or cut("".join(map(chr, row.tokens)), row.stop)[1]:
+                row.finish = "stop"
+            elif len(row.tokens) >= row.max_new_tokens:
+                row.finish = "length"
+
+    def partial(self, row: ToyRow) -> str:
+        self.on_partial(row.word)
+        return certain(self.text(row), row.stop)
+
+    def reuse(self) -> tuple[int, int]:
+        return 0, 0
+
+    def release_memory(self) -> None:
+        self.releases += 1
+
+    def text(self, row: ToyRow) -> str:
+        return cut("".join(map(chr, row.tokens)), row.stop)[0]
+
+    def outcome(self, row: ToyRow) -> Outcome:
+        return Outcome(self.text(row), row.finish or "length", row.prompt_tokens, len(row.tokens))

@@ -1,0 +1,180 @@
+"""The desk tells an answer's text as it comes: to the first who asks, to those who join, and from the cache."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from looksee.core import errors
+from looksee.core.tasks import Answer, Call, Event, Failure, Sampling
+from looksee.gateway.answering import Desk, Served
+from looksee.gateway.broadcast import Telling
+from tests.gateway.proxy import IDENTITY, FakeProxy, answer_to
+from tests.gateway.test_answering import ask, changed, house, question, texts
+from tests.support.loops import run, settle
+
+
+class Slow:
+    """Tells `a ant` in pieces, each when it is let go."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Semaphore(0)
+        self.over = asyncio.Event()
+
+    async def after(self, call: Call) -> AsyncIterator[Event]:
+        (only,) = call.asks
+        for piece in ("a ", "a", "nt"):
+            await self.go.acquire()
+            if only.followed:
+                yield Event(0, piece)
+        await self.go.acquire()
+        yield Event(0, answer=answer_to(only.job), identity=IDENTITY)
+
+
+async def follow(desk: Desk, name: str = "ant") -> list[str | Served]:
+    return [piece async for piece in desk.follow("blip", question(name), timeout=5)]
+
+
+def test_the_text_comes_in_pieces_and_then_the_answer() -> None:
+    async def main() -> None:
+        slow = Slow()
+        desk, shelf = house(FakeProxy(after=slow.after))
+        pieces = desk.follow("blip", question("ant"), timeout=5, request_id="id-1")
+        for piece in ("a ", "a", "nt"):
+            coming = asyncio.ensure_future(anext(pieces))
+            await settle(20)
+            assert not coming.done()
+            slow.go.release()
+            assert await coming == piece
+        slow.go.release()
+        last = await anext(pieces)
+        assert isinstance(last, Served)
+        assert (last.outcome.text, last.identity, last.cached) == ("a ant", IDENTITY, False)
+        assert [piece async for piece in pieces] == []
+        assert len(shelf.stored) == 1
+
+    run(main())
+
+
+def test_a_stored_answer_can_be_followed_too() -> None:
+    async def main() -> None:
+        desk, _ = house(FakeProxy())
+        await ask(desk, question("ant"))
+        text, last = await follow(desk)
+        assert text == "a ant"
+        assert isinstance(last, Served)
+        assert last.cached
+
+    run(main())
+
+
+def test_who_joins_hears_what_was_told_and_what_comes() -> None:
+    async def main() -> None:
+        slow = Slow()
+        proxy = FakeProxy(after=slow.after)
+        desk, _ = house(proxy)
+        first = asyncio.create_task(follow(desk))
+        await settle(20)
+        slow.go.release()
+        slow.go.release()
+        await settle(20)
+        second, plain = asyncio.create_task(follow(desk)), asyncio.create_task(ask(desk, question("ant")))
+        await settle(20)
+        slow.go.release()
+        slow.go.release()
+        assert [piece for piece in await first if isinstance(piece, str)] == ["a ", "a", "nt"]
+        assert [piece for piece in await second if isinstance(piece, str)] == ["a a", "nt"]
+        assert texts(await plain) == ["a ant"]
+        assert len(proxy.calls) == 1
+        assert desk._tellings == {}
+
+    run(main())
+
+
+def test_who_follows_what_somebody_else_only_asked_hears_it_in_the_end() -> None:
+    async def main() -> None:
+        slow = Slow()
+        proxy = FakeProxy(after=slow.after)
+        desk, _ = house(proxy)
+        plain = asyncio.create_task(ask(desk, question("ant")))
+        await settle(20)
+        followed = asyncio.create_task(follow(desk))
+        await settle(20)
+        for _ in range(4):
+            slow.go.release()
+        assert (await followed)[0] == "a ant"
+        assert texts(await plain) == ["a ant"]
+        assert len(proxy.calls) == 1
+
+    run(main())
+
+
+def test_the_last_who_leaves_calls_it_off_and_the_first_does_not() -> None:
+    async def main() -> None:
+        slow = Slow()
+        proxy = FakeProxy(after=slow.after)
+        desk, shelf = house(proxy)
+        first, second = asyncio.create_task(follow(desk)), asyncio.create_task(follow(desk))
+        await settle(20)
+        slow.go.release()
+        await settle(20)
+        first.cancel()
+        await settle(20)
+        assert proxy.cancelled == []
+        second.cancel()
+        await asyncio.gather(first, second, return_exceptions=True)
+        await settle(20)
+        assert proxy.cancelled == [(proxy.calls[0].call.id, 0)]
+        assert shelf.stored == {}
+        assert desk._tellings == {}
+        for _ in range(4):
+            slow.go.release()
+        await settle(20)
+
+    run(main())
+
+
+def test_what_cannot_be_had_again_is_followed_alone() -> None:
+    async def main() -> None:
+        proxy = FakeProxy()
+        desk, _ = house(proxy)
+        drawn = changed(question("ant"), sampling=Sampling(temperature=1))
+        text, _last = [piece async for piece in desk.follow("blip", drawn, timeout=5)]
+        assert text == "a ant"
+        assert [ask.followed for ask in proxy.calls[0].call.asks] == [True]
+
+    run(main())
+
+
+def test_an_error_is_raised_before_and_after_the_first_piece() -> None:
+    async def main() -> None:
+        refused = Answer(failure=Failure.of(errors.Overloaded("full", retry_after=3)))
+
+        async def late(call: Call) -> AsyncIterator[Event]:
+            yield Event(0, "a ")
+            yield Event(0, answer=refused, identity=IDENTITY)
+
+        desk, _ = house(FakeProxy(answer=lambda _: refused))
+        with pytest.raises(errors.Overloaded):
+            await follow(desk)
+        desk, _ = house(FakeProxy(after=late))
+        pieces = desk.follow("blip", question("ant"), timeout=5)
+        assert await anext(pieces) == "a "
+        with pytest.raises(errors.Overloaded):
+            await anext(pieces)
+
+    run(main())
+
+
+def test_nobody_hears_after_leaving() -> None:
+    heard: list[str] = []
+    telling = Telling()
+    telling.tell("a ")
+    telling.follow(heard.append)
+    telling.tell("b")
+    telling.leave(heard.append)
+    telling.tell("c")
+    assert heard == ["a ", "b"]
+    assert not telling.is_followed

@@ -1,0 +1,125 @@
+"""The house keeps its rules: documents equal the code, names shadow nothing, rooms import what they may."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from deploy.lock import closure
+from docs import generate
+from looksee.settings import general as settings
+
+ROOT = Path(__file__).parent.parent.parent
+_LIST = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]  # also what is not committed yet
+TRACKED = subprocess.run(_LIST, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+MODULES = [ROOT / name for name in TRACKED if name.endswith(".py") and (ROOT / name).is_file()]
+OURS = {Path(name).parts[0].removesuffix(".py") for name in TRACKED if name.endswith(".py")}
+
+
+def imports(file: Path) -> set[str]:
+    """Top-level names that a module imports at import time or later."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_the_readmes_tables_are_printed_from_the_code() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert generate.readme(text) == text, "run `make docs`"
+    assert "LOOKSEE_WEIGHTS" in text
+    assert all(f"`{model.upper()}`" in text for model in settings.MODELS), "what <MODEL> stands for"
+    assert (ROOT / ".env.example").read_text() == settings.dotenv(), "run `make docs`"
+
+
+def test_no_top_level_name_shadows_a_library() -> None:
+    installed = {name for name, owners in packages_distributions().items() if set(owners) != {"looksee"}}
+    assert not OURS & (installed | set(sys.stdlib_module_names))
+
+
+def test_the_lock_is_what_is_installed() -> None:
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    locked = dict(line.split("==") for line in lines)
+    import tomllib
+
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert closure(wanted) == locked, "run `make lock`"
+    assert all("==" in line for line in wanted)
+
+
+# What a room may import of the project. Whatever is not named here may be imported by none.
+LAYERS: dict[str, set[str]] = {
+    "looksee.core": set(),
+    "looksee.models": {"looksee.core"},
+    "looksee.settings": {"looksee.core"},
+    "looksee.serving": set(),
+    "looksee.engine": {"looksee.core", "looksee.models.interface"},
+    "looksee.gateway": {"looksee.core", "looksee.settings", "looksee.version", "looksee.models.registry", "cache"},
+    "looksee.http": {
+        *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.version", "looksee.serving.logs"),
+        *("looksee.models.registry", "looksee.models.weights", "cache"),
+    },
+    "looksee.cli": {
+        *("looksee.core", "looksee.settings", "looksee.version", "looksee.models.registry", "looksee.models.weights"),
+    },
+    "cache": {"looksee.core"},
+    "runners": {"looksee.core", "looksee.settings", "looksee.serving", "looksee.engine", "looksee.models"},
+}
+FORBIDDEN: dict[str, set[str]] = {
+    "looksee.core": {"bentoml", "torch", "transformers", "fastapi", "starlette", "pydantic", "redis"},
+    "looksee.models": {"bentoml", "fastapi", "starlette", "redis"},
+    "looksee.settings": {"bentoml", "torch", "transformers", "fastapi", "starlette", "redis"},
+    "looksee.engine": {"bentoml", "torch", "transformers", "fastapi", "starlette", "redis"},
+    "looksee.gateway": {"torch", "transformers", "fastapi", "starlette", "redis"},
+    "looksee.http": {"torch", "transformers", "bentoml", "redis"},
+    "looksee.cli": {"bentoml", "torch", "transformers", "fastapi", "redis"},
+    "cache": {"bentoml", "torch", "transformers", "fastapi", "starlette"},
+    "runners": {"transformers", "fastapi", "redis"},
+}
+
+
+def modules(file: Path) -> set[str]:
+    """The full names of the modules, and of what is taken from them, that a module imports at import time or later."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("room", LAYERS)
+def test_rooms_import_what_they_may(room: str) -> None:
+    allowed = LAYERS[room] | {room}
+    files = list((ROOT / Path(*room.split("."))).rglob("*.py"))
+    assert files
+    for file in files:
+        ours = {name for name in modules(file) if name.partition(".")[0] in OURS}
+        stray = {name for name in ours if not any(f"{name}.".startswith(f"{one}.") for one in allowed)}
+        assert not stray, file
+        assert not imports(file) & FORBIDDEN.get(room, set()), file
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    code = "\n".join(file.read_text() for file in MODULES if "settings" not in file.parts and "tests" not in file.parts)
+    own = (ROOT / "looksee/settings/general.py").read_text()
+    own_of_models = [name for model in settings.MODELS.values() for name in model.model_fields]
+    for name in dict.fromkeys([*settings.Settings.model_fields, *own_of_models]):
+        used = re.search(rf"\.{name}\b", code) or re.search(rf"self\.{name}\b", own)
+        assert used or name in settings.MODELS, name  # a model's own are read by its name
+
+
+def test_modules_stay_readable() -> None:
+    for file in MODULES:
+        if "tests" not in file.parts:
+            assert len(file.read_text().splitlines()) <= 400, file

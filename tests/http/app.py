@@ -1,0 +1,156 @@
+"""The doors with a desk behind them, and models that say what a test wants to hear."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import httpx
+from starlette.requests import Request
+from starlette.responses import Response
+
+from looksee.core import errors
+from looksee.core.geometry import Box, Point
+from looksee.core.tasks import Answer, Failure, Job, Outcome, Task, Timing
+from looksee.gateway.answering import Desk
+from looksee.gateway.runner_client import RunnerClient
+from looksee.http import app
+from looksee.http.answers.detections import BoxView, PointView
+from looksee.http.dialects import bento_methods, container
+from looksee.http.inputs import uploads
+from looksee.models.registry import CATALOG
+from looksee.settings.general import Settings
+from tests.gateway.memory_cache import Shelf
+from tests.gateway.proxy import IDENTITY, FakeProxy
+from tests.support.loops import run
+
+Said = str | Outcome | errors.LookseeError
+
+BOXES = (Box(0.25, 0.5, 0.75, 1.0), Box(0.0, 0.0, 1 / 3, 0.1))
+POINTS = (Point(0.5, 0.75), Point(1 / 3, 0.05))
+_PLAIN: dict[Task, Said] = {
+    Task.CAPTION: "a red circle",
+    Task.COLLECTIVE: "a red circle; a blue square",
+    Task.QUERY: "yes",
+    Task.DETECT: Outcome("", "stop", 1, 7, boxes=BOXES),
+    Task.POINT: Outcome("", "stop", 1, 5, points=POINTS),
+}
+
+
+def _plainly(job: Job) -> Said:
+    return _PLAIN[job.task]
+
+
+class Doors:
+    """All dialects over one desk. `says` is what every model answers to a job; `proxies` are the models by name."""
+
+    def __init__(self, says: Callable[[Job], Said] = _plainly, **settings: Any) -> None:
+        self.settings = Settings.model_construct(**settings)
+        self.proxies = {
+            name: FakeProxy(identity=replace(IDENTITY, model=name), answer=lambda job: _answer(says(job)))
+            for name in CATALOG
+        }
+        self.shelf = Shelf()
+        self.desk = Desk({name: RunnerClient(name, proxy) for name, proxy in self.proxies.items()}, self.shelf)
+        self.app = app.build(self.desk, self.settings)
+
+    def calls(self, model: str) -> list[list[Job]]:
+        """The jobs of each call to a model's runner."""
+        return [call.jobs for call in self.proxies[model].calls]
+
+    def post(self, path: str, *files: tuple[str, bytes], **params: Any) -> httpx.Response:
+        """A multipart request with several pictures."""
+        return self.send(path, params=params, files=[("images", file) for file in files])
+
+    def upload(
+        self, task: Task | str, data: bytes, /, *, params: Mapping[str, Any] = {}, **fields: Any
+    ) -> httpx.Response:
+        """A multipart request with one picture and other fields."""
+        return self.send(f"/upload/{task}", params=params, files={"file": ("a.png", data)}, data=fields)
+
+    def send(self, path: str, **options: Any) -> httpx.Response:
+        """Any POST."""
+
+        async def main() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://looksee") as client:
+                return await client.post(path, **options)
+
+        return run(main())
+
+    def captions(self, *files: tuple[str, bytes], **params: Any) -> httpx.Response:
+        return self.post("/api/caption-images", *files, **params)
+
+    def collective(self, *files: tuple[str, bytes], **params: Any) -> httpx.Response:
+        return self.post("/api/caption-collective-images", *files, **params)
+
+    def native(self, task: Task, **body: Any) -> Response:
+        """The native API for several pictures."""
+        options: dict[str, Any] = {"caption_prompt": "", "flag_caption_prompt": "", **body}
+        return _told(bento_methods.answer(task, self.desk, self.settings, _stay, **options))
+
+    def caption(self, *, image: str, **body: Any) -> Response:
+        options: dict[str, Any] = {
+            "length": "normal",
+            "model": "moondream",
+            "prompt": "",
+            "max_new_tokens": None,
+            **body,
+        }
+        read = uploads.encoded(image, self.settings, _stay)
+        return _told(container.caption(self.desk, self.settings, _stay, read, **options))
+
+    def query(self, *, image: str, **body: Any) -> Response:
+        options: dict[str, Any] = {"model": "moondream", "max_new_tokens": None, **body}
+        read = uploads.encoded(image, self.settings, _stay)
+        return _told(container.query(self.desk, self.settings, _stay, read, **options))
+
+    def detect(self, query: str = "", **body: Any) -> Response:
+        return self._found(container.detect, BoxView, query, body)
+
+    def point(self, query: str = "", **body: Any) -> Response:
+        return self._found(container.point, PointView, query, body)
+
+    def _found(
+        self,
+        answer: Callable[..., Awaitable[Response]],
+        view: type[BoxView | PointView],
+        query: str,
+        body: Mapping[str, Any],
+    ) -> Response:
+        options: dict[str, Any] = {"model": "moondream", "max_objects": None, **body}
+        request = Request({"type": "http", "query_string": query.encode()}, _stay)
+        return _told(bento_methods.found(answer, view, self.desk, self.settings, request, **options))
+
+
+def _told(work: Awaitable[Response]) -> Response:
+    return run(bento_methods.told(work))
+
+
+def content(answer: Response | httpx.Response) -> Any:
+    return answer.json() if isinstance(answer, httpx.Response) else json.loads(bytes(answer.body))
+
+
+def error(answer: Response | httpx.Response) -> tuple[int, str, str | None]:
+    """Status, code and parameter, after checking the shape."""
+    body: Mapping[str, Any] = content(answer)
+    assert set(body["error"]) == {"code", "message", "param", "request_id"}
+    assert body["detail"] == body["error"]["message"]
+    return answer.status_code, body["error"]["code"], body["error"]["param"]
+
+
+def _answer(said: Said) -> Answer:
+    if isinstance(said, errors.LookseeError):
+        return Answer(failure=Failure.of(said))
+    outcome = said if isinstance(said, Outcome) else Outcome(said, "stop", 1, 2)
+    return Answer(outcome, None, Timing(0.1, 0.2, 0.3, 4.0))
+
+
+async def _stay() -> dict[str, Any]:
+    """The connection of a caller who waits."""
+    forever: Awaitable[Any] = asyncio.Event().wait()
+    await forever
+    return {"type": "http.disconnect"}

@@ -1,0 +1,167 @@
+"""The document: every native route and route for pictures has an example, and the examples are true."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from looksee.core.images import ImageLimits, from_base64
+from looksee.core.tags import tags
+from looksee.core.tasks import Task
+from looksee.http.answers.captions import Captions
+from looksee.http.answers.collective import Collective
+from looksee.http.answers.container_schemas import Answer, Caption, Detections, Points
+from looksee.http.inputs import bodies
+from looksee.http.openapi import examples
+from looksee.http.openapi.document import document
+from looksee.models.registry import CATALOG
+from looksee.settings.general import Settings
+from tests.http.app import Doors, content
+
+MOONDREAM = ("/caption", "/query", "/detect", "/point")
+NATIVE = (*MOONDREAM, "/caption_images", "/collective")
+UPLOADS = tuple(f"/upload{path}" for path in MOONDREAM)
+
+
+def made() -> dict[str, Any]:
+    operation = {
+        "responses": {"200": {"content": {"application/json": {"schema": {}}}}, "400": {}},
+        "requestBody": {"content": {"application/json": {"schema": {}}}},
+    }
+    native = {path: {"post": json.loads(json.dumps(operation))} for path in NATIVE}
+    paths: dict[str, Any] = document(Doors().app, native)["paths"]
+    return paths
+
+
+@pytest.mark.parametrize("path", [*NATIVE, *UPLOADS, "/api/caption-images", "/api/caption-collective-images"])
+def test_a_route_shows_what_it_takes_and_what_it_answers(path: str) -> None:
+    operation = made()[path]["post"]
+    assert operation["responses"]["200"]["content"]["application/json"]["example"] == examples.ANSWERS[path]
+    assert set(operation["responses"]) == {"200", "default"}
+    if path in NATIVE:
+        assert operation["requestBody"]["content"]["application/json"]["example"] == examples.REQUESTS[path]
+    else:
+        schema = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
+        assert schema["required"][0] == ("file" if path in UPLOADS else "images")
+
+
+def test_the_chat_shows_what_it_takes_and_what_it_answers() -> None:
+    path = "/v1/chat/completions"
+    operation = made()[path]["post"]
+    body = operation["requestBody"]["content"]["application/json"]
+    assert body["example"] == examples.REQUESTS[path]
+    assert body["schema"] == {"$ref": "#/components/schemas/ChatBody"}
+    assert {"model", "messages"} == set(bodies.SCHEMAS["ChatBody"]["required"])
+    assert operation["responses"]["200"]["content"]["application/json"]["example"] == examples.ANSWERS[path]
+    answer = Doors().send(path, json=examples.REQUESTS[path])
+    assert answer.status_code == 200
+    assert set(content(answer)) == set(examples.ANSWERS[path])
+
+
+def test_bodies_refer_to_nothing_that_is_not_there() -> None:
+    found = document(Doors().app, {})
+    references = set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(found)))
+    assert references
+    for reference in references:
+        assert reference.removeprefix("#/components/schemas/") in found["components"]["schemas"], reference
+
+
+def test_uploads_name_the_models_that_can() -> None:
+    def models(path: str) -> str:
+        parameters = made()[path]["post"]["parameters"]
+        return str(next(one["description"] for one in parameters if one["name"] == "model"))
+
+    assert models("/api/caption-images") == "one of: blip, blip2, gemma, intern_vlm, moondream"
+    assert models("/api/caption-collective-images") == "one of: gemma, intern_vlm"
+
+
+def test_what_takes_a_clients_key_says_so() -> None:
+    paths = made()
+    for path in ("/caption", "/collective", "/api/caption-images", "/v1/models"):
+        assert all(operation["security"] == [{}, {"key": []}] for operation in paths[path].values())
+    for path in ("/health", "/api/admin/cache"):
+        assert all("security" not in operation for operation in paths[path].values())
+
+
+def test_a_batch_shows_lines_and_refers_to_what_is_there() -> None:
+    paths = made()
+    operation = paths["/v1/batch"]["post"]
+    assert operation["requestBody"]["content"]["application/json"]["example"] == examples.REQUESTS["/v1/batch"]
+    answered = Doors().send("/v1/batch", json=examples.REQUESTS["/v1/batch"])
+    assert answered.headers["content-type"] in operation["responses"]["200"]["content"]
+    by_index = [
+        {line.get("index"): line for line in map(json.loads, text.splitlines())}
+        for text in (answered.text, examples.BATCH)
+    ]
+    found, shown = ({index: (set(line), line.get("status")) for index, line in each.items()} for each in by_index)
+    assert found == shown
+
+
+def test_what_is_referred_to_is_there() -> None:
+    described = document(Doors().app, {})
+    text = json.dumps(described)
+    assert "$defs" not in text
+    schemas = described["components"]["schemas"]
+    assert {"Item", "Style"} <= set(schemas)
+    assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) <= set(schemas)
+
+
+def test_every_example_has_a_route() -> None:
+    assert set(examples.REQUESTS) | set(examples.ANSWERS) <= set(made())
+
+
+def test_the_examples_are_accepted_and_answered_as_shown() -> None:
+    settings = Settings.model_construct()
+    limits = ImageLimits(settings.max_file_bytes, settings.max_pixels, settings.min_side)
+    assert from_base64(examples.PICTURE, limits).media_type == "image/png"
+    doors = Doors()
+    for path, answer in (
+        ("/caption", doors.caption(**examples.REQUESTS["/caption"])),
+        ("/query", doors.query(**examples.REQUESTS["/query"])),
+        ("/detect", doors.detect(**examples.REQUESTS["/detect"])),
+        ("/point", doors.point(**examples.REQUESTS["/point"])),
+        ("/caption_images", doors.native(Task.CAPTION, **examples.REQUESTS["/caption_images"])),
+        ("/collective", doors.native(Task.COLLECTIVE, **examples.REQUESTS["/collective"])),
+    ):
+        assert answer.status_code == 200
+        shown = examples.ANSWERS[path]
+        assert set(content(answer)) == set(shown)
+        assert shown.get("model", "gemma") in CATALOG
+
+
+@pytest.mark.parametrize(
+    ("path", "formats"), [("/detect", ["normalized", "pixel", "coco"]), ("/point", ["normalized", "pixel"])]
+)
+def test_json_and_form_are_described_alike(path: str, formats: list[str]) -> None:
+    paths = made()
+    native, form = paths[path]["post"], paths[f"/upload{path}"]["post"]
+    assert native["parameters"] == form["parameters"]
+    assert native["responses"] == form["responses"]
+    parameters = {one["name"]: one for one in native["parameters"]}
+    assert set(parameters) == {"format", "annotate"}
+    assert {one["in"] for one in parameters.values()} == {"query"}
+    assert parameters["format"]["schema"]["enum"] == formats
+    assert set(native["responses"]["200"]["content"]) == {"application/json", "image/png"}
+
+
+@pytest.mark.parametrize("path", MOONDREAM)
+def test_a_form_asks_for_what_json_asks_for(path: str) -> None:
+    schema = made()[f"/upload{path}"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert set(examples.REQUESTS[path]) - {"image"} <= set(schema["properties"])
+    assert set(schema["required"]) - {"file"} <= set(examples.REQUESTS[path])
+    assert schema["properties"]["model"]["default"] == "moondream"
+    assert schema["properties"]["model"]["description"].endswith("moondream")
+
+
+def test_the_answers_shown_are_of_their_schema() -> None:
+    for path, kind in zip(MOONDREAM, (Caption, Answer, Detections, Points), strict=True):
+        shown = examples.ANSWERS[path]
+        assert kind(**shown).model_dump() == shown == examples.ANSWERS[f"/upload{path}"]
+    for path in ("/api/caption-images", "/caption_images"):
+        assert Captions(**examples.ANSWERS[path]).model_dump() == examples.ANSWERS[path]
+    shown = examples.ANSWERS["/collective"]
+    assert Collective(**shown).model_dump() == shown
+    assert tags(shown["collective_caption"]) == shown["tags"]

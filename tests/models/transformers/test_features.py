@@ -1,0 +1,63 @@
+"""A picture passes the vision tower once, however often and with whomever it is asked about."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from looksee.core import prompts
+from looksee.core.tasks import Job, Task
+from looksee.models.loading import load
+from tests.models.checkpoints import write_random
+from tests.models.mixing import decode_mixed
+from tests.models.transformers.test_identity import picture
+
+MODELS = ("blip2", "gemma", "intern_vlm")
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    directory = write_random(request.param, tmp_path_factory.mktemp(request.param))
+    loaded: Any = load(request.param, directory, device="cpu", dtype="float32", feature_bytes=2**20)
+    loaded.name = request.param
+    return loaded
+
+
+def ask(model: Any, data: bytes, question: str) -> Any:
+    return model.prepare(Job(Task.QUERY, (data,), prompts.query(model.name, question), 6))
+
+
+def test_the_tower_sees_a_picture_once(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    look = model.features
+
+    def counted(crops: Tensor) -> Tensor:
+        looked.append(len(crops))
+        found: Tensor = look(crops)
+        return found
+
+    monkeypatch.setattr(model, "features", counted)
+    rng = random.Random(4)
+    one, other = picture(rng), picture(rng)
+    together = [ask(model, one, "red?"), ask(model, other, "blue?"), ask(model, one, "How many shapes are there?")]
+    decode_mixed(model, together, random.Random(0), most=3)
+    again = ask(model, one, "red?")
+    decode_mixed(model, [again], rng)
+    assert sum(looked) == 2
+    assert again.tokens == together[0].tokens
+    model.kept.clear()
+    anew = ask(model, one, "red?")
+    decode_mixed(model, [anew], rng)
+    assert sum(looked) == 3
+    assert anew.tokens == again.tokens
+
+
+def test_a_row_that_is_prefilled_again_needs_no_second_look(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = ask(model, picture(random.Random(5)), "red?")
+    model.prefill([row])
+    model.kept.clear()
+    monkeypatch.setattr(model, "features", None)
+    model.prefill([row])

@@ -1,0 +1,492 @@
+"""A runner's life with a toy model: it loads when called, waits for its turn, gives way, and never drops a call."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bentoml._internal.configuration.containers import BentoMLContainer
+
+from looksee.core import errors
+from looksee.core.tasks import Answer, Ask, Failure
+from looksee.settings import general as settings
+from runners import runner as runner_module
+from runners.capacity import Residency, Slot
+from runners.runner import Runner
+from tests.engine.toy import ToyModel, job
+from tests.support.loops import run, settle
+
+
+class Shelf:
+    """Loads toy models; what `on_load` raises, loading raises. It runs in the loading thread."""
+
+    def __init__(self) -> None:
+        self.delay = 0.0
+        self.on_load: Callable[[], None] = lambda: None
+        self.loads = 0
+        self.how: dict[str, Any] = {}
+        self.alive: list[weakref.ref[ToyModel]] = []
+
+    def load(self, name: str, directory: Path, **how: Any) -> ToyModel:
+        self.loads += 1
+        self.how = how
+        self.on_load()
+        model = ToyModel(delay=self.delay)
+        self.alive.append(weakref.ref(model))
+        return model
+
+    def in_memory(self) -> int:
+        return sum(model() is not None for model in self.alive)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(BentoMLContainer.bentoml_home, "get", lambda: str(tmp_path))
+    (tmp_path / "config.json").touch()  # all that is looked for before weights are loaded
+    return tmp_path
+
+
+@pytest.fixture
+def shelf(home: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    made = Shelf()
+    monkeypatch.setattr(runner_module, "_load", made.load)
+    monkeypatch.setattr(runner_module, "_import_libraries", lambda name: None)
+    monkeypatch.setattr(runner_module, "_LEAST_TURN", 0.4)
+    for name in settings.MODELS:
+        monkeypatch.setenv(f"LOOKSEE_{name.upper()}_WEIGHTS", str(home))
+    configure(monkeypatch)
+    return made
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    chosen = settings.Settings().model_copy(update=changes)
+    monkeypatch.setattr(runner_module, "settings", lambda: chosen)
+
+
+@contextlib.asynccontextmanager
+async def running(*names: str) -> AsyncIterator[list[Runner]]:
+    runners = [Runner(name) for name in names or ("blip",)]
+    try:
+        yield runners
+    finally:
+        for runner in runners:
+            await runner.close()
+
+
+async def asked(runner: Runner, *words: str, timeout: float = 5) -> list[str]:
+    """What the model says, or the codes of the failures."""
+    answers = await asyncio.gather(*(runner.infer(Ask(job(word), timeout)) for word in words))
+    return [
+        answer.outcome.text if answer.outcome else answer.failure.code if answer.failure else "" for answer in answers
+    ]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 3) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 (of whatever kind it is)
+            await asyncio.sleep(0.01)
+
+
+async def state(runner: Runner) -> str:
+    return (await runner.status()).state
+
+
+async def other(home: Path, name: str = "other") -> Slot:
+    """A slot for somebody else."""
+    slot = await Residency(home / "looksee", 1, name).acquire()
+    assert slot is not None
+    return slot
+
+
+def test_it_loads_once_for_all_who_call(shelf: Shelf) -> None:
+    async def main() -> None:
+        async with running() as (runner,):
+            assert await state(runner) == "unloaded"
+            assert await asyncio.gather(*(asked(runner, word) for word in ("one", "two", "three"))) == [
+                ["one"],
+                ["two"],
+                ["three"],
+            ]
+            status = await runner.status()
+            assert (status.state, status.in_flight, status.queued, shelf.loads) == ("ready", 0, 0, 1)
+            assert status.last_use is not None
+            assert abs(status.last_use - time.time()) < 2
+            assert status.memory_bytes is None or status.memory_bytes > 2**20
+        assert (await state(runner), shelf.in_memory()) == ("unloaded", 0)
+
+    run(main())
+
+
+def test_a_model_that_is_unloaded_leaves_nothing_and_comes_back(shelf: Shelf, home: Path) -> None:
+    async def main() -> None:
+        async with running() as (runner,):
+            for count in (1, 2, 3):
+                assert await asked(runner, "word") == ["word"]
+                assert shelf.in_memory() == 1
+                await runner.unload()
+                gc.collect()
+                assert (await state(runner), shelf.in_memory(), shelf.loads) == ("unloaded", 0, count)
+                assert not [thread for thread in threading.enumerate() if thread.name == "device"]
+            await runner.unload()  # there is nothing to do
+            (await other(home)).release()  # and the slot is free
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("own", "same"),
+    [
+        ({"tiles": 4}, False),
+        ({"feature_bytes": 9}, True),
+        ({"cuda_graphs": True}, True),
+        ({"dtype": "bfloat16"}, False),
+    ],
+)
+def test_what_else_a_model_is_loaded_with_may_make_other_answers(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, own: dict[str, Any], same: bool
+) -> None:
+    async def main() -> None:
+        async with running() as (plain,):
+            await plain.load()
+            assert set(shelf.how) == {"device", "dtype"}
+            if "dtype" in own:
+                configure(monkeypatch, dtype=own["dtype"])
+            else:
+                monkeypatch.setattr(settings.BlipSettings, "options", lambda self, *, sample: {} if sample else own)
+            other = Runner("blip")
+            before = await other.identity()
+            await other.load()
+            assert shelf.how == {**shelf.how, **own}
+            assert before == await other.identity()
+            assert (before == await plain.identity()) is same
+            assert before.revision == (await plain.identity()).revision
+            await other.close()
+
+    run(main())
+
+
+def test_it_waits_for_a_slot_and_says_so(shelf: Shelf, home: Path) -> None:
+    async def main() -> None:
+        async with running() as (runner,):
+            slot = await other(home)
+            call = asyncio.create_task(asked(runner, "word"))
+            await until(lambda: slot.wanted() is not None)
+            status = await runner.status()
+            assert (status.state, status.queued, status.in_flight, shelf.loads) == ("waiting", 1, 0, 0)
+            slot.release()
+            assert await call == ["word"]
+
+    run(main())
+
+
+def test_who_waits_too_long_is_told_to_come_again(shelf: Shelf, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, load_wait_seconds=0.1)
+
+    async def main() -> None:
+        async with running() as (runner,):
+            slot = await other(home)
+            answers = await asyncio.gather(*(runner.infer(Ask(job(word), 5)) for word in ("one", "two")))
+            first, second = (answer.failure for answer in answers)
+            assert first == second
+            assert isinstance(first, Failure)
+            assert (first.code, first.retry_after) == ("model_not_ready", 5)
+            with pytest.raises(errors.ModelNotReady):
+                await runner.load()
+            assert slot.wanted() is not None  # it is expected back, and keeps its place
+            slot.release()
+            await until(lambda: shelf.loads == 1)
+            assert await asked(runner, "word") == ["word"]
+
+    run(main())
+
+
+def test_a_caller_that_leaves_takes_the_place_in_the_queue_along(shelf: Shelf, home: Path) -> None:
+    async def main() -> None:
+        async with running() as (runner,):
+            slot = await other(home)
+            call = asyncio.create_task(asked(runner, "word"))
+            await until(lambda: slot.wanted() is not None)
+            call.cancel()
+            await until(lambda: slot.wanted() is None)
+            slot.release()
+            await asyncio.sleep(0.1)
+            assert (await state(runner), shelf.loads) == ("unloaded", 0)
+
+    run(main())
+
+
+def test_weights_that_cannot_be_loaded_are_everybodys_failure_and_tried_again_later(
+    shelf: Shelf, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    held: list[weakref.ref[ToyModel]] = []
+
+    def fail() -> None:
+        half = ToyModel()
+        held.append(weakref.ref(half))
+        raise OSError("/secret/path is broken")
+
+    shelf.on_load = fail
+
+    async def main() -> None:
+        async with running() as (runner,):
+            answers: list[Answer] = await asyncio.gather(*(runner.infer(Ask(job("word"), 5)) for _ in range(3)))
+            failures = [answer.failure for answer in answers]
+            assert {failure.code for failure in failures if failure} == {"weights_unavailable"}
+            assert "secret" not in str(failures)
+            status = await runner.status()
+            assert (status.state, status.failure) == ("failed", failures[0])
+            assert await asked(runner, "word") == ["weights_unavailable"]
+            assert shelf.loads == 1  # the failure is remembered
+            assert held[0]() is None  # and nothing is kept of what was loaded
+            (await other(home)).release()  # not even the slot
+            with pytest.raises(errors.WeightsUnavailable):
+                await runner.load()  # whoever asks for it gets another try
+            assert shelf.loads == 2
+            shelf.on_load = lambda: None
+            monkeypatch.setattr(runner_module, "_RETRY_LOAD_AFTER", 0)
+            assert await asked(runner, "word") == ["word"]
+            assert (await runner.status()).failure is None
+
+    run(main())
+    assert "/secret/path" in caplog.text
+
+
+def test_missing_weights_disturb_nobody(shelf: Shelf, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, blip=settings.BlipSettings(weights=str(home / "nowhere")))
+
+    async def main() -> None:
+        slot = await other(home)
+        async with running() as (runner,):
+            assert await asked(runner, "word") == ["weights_unavailable"]
+        assert slot.wanted() is None
+        slot.release()
+
+    run(main())
+
+
+def test_load_and_unload_by_hand(shelf: Shelf) -> None:
+    async def main() -> None:
+        async with running() as (runner,):
+            await runner.load()
+            await runner.load()
+            assert (await state(runner), shelf.loads) == ("ready", 1)
+            await runner.unload()
+            assert (await state(runner), shelf.in_memory()) == ("unloaded", 0)
+
+    run(main())
+
+
+def test_unloading_waits_for_calls_in_flight_and_newcomers_for_the_next_load(shelf: Shelf) -> None:
+    shelf.delay = 0.1
+
+    async def main() -> None:
+        async with running() as (runner,):
+            await runner.load()
+            early = asyncio.create_task(asked(runner, "early"))
+            await until(lambda: runner._calls.inside == 1)
+            unload = asyncio.create_task(runner.unload())
+            await asyncio.sleep(0.1)
+            late = asyncio.create_task(asked(runner, "late"))
+            await asyncio.sleep(0.1)
+            status = await runner.status()
+            assert (status.state, status.in_flight, status.queued, shelf.loads) == ("ready", 1, 1, 1)
+            await unload
+            assert early.done()
+            assert await early == ["early"]
+            assert await late == ["late"]
+            assert shelf.loads == 2
+
+    run(main())
+
+
+def test_who_waited_for_the_weights_is_served_before_they_are_unloaded(shelf: Shelf) -> None:
+    held = threading.Event()
+
+    def hold() -> None:
+        held.wait(3)
+
+    shelf.on_load = hold
+
+    async def main() -> None:
+        async with running() as (runner,):
+            call = asyncio.create_task(asked(runner, "word"))
+            await until(lambda: shelf.loads == 1)
+            unload = asyncio.create_task(runner.unload())
+            await settle()
+            held.set()
+            assert await call == ["word"]
+            await unload
+            assert (await state(runner), shelf.loads) == ("unloaded", 1)
+
+    run(main())
+
+
+def test_an_unload_that_takes_too_long_is_given_up(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "_UNLOAD_PATIENCE", 0.15)
+    shelf.delay = 0.1
+
+    async def main() -> None:
+        async with running() as (runner,):
+            await runner.load()
+            call = asyncio.create_task(asked(runner, "a long story"))
+            await until(lambda: runner._calls.inside == 1)
+            with pytest.raises(errors.ModelNotReady) as caught:
+                await runner.unload()
+            assert caught.value.retry_after
+            assert await asked(runner, "x") == ["x"]  # new calls are served again, beside the old one
+            assert not call.done()
+            assert await call == ["a long story"]
+            assert shelf.loads == 1
+
+    run(main())
+
+
+def test_an_idle_model_gives_way_at_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "_LEAST_TURN", 60)
+
+    async def main() -> None:
+        async with running("blip", "gemma") as (blip, gemma):
+            assert await asked(blip, "one") == ["one"]
+            started = time.monotonic()
+            assert await asked(gemma, "two") == ["two"]
+            assert time.monotonic() - started < 1
+            assert (await state(blip), await state(gemma), shelf.in_memory()) == ("unloaded", "ready", 1)
+
+    run(main())
+
+
+def test_a_call_in_flight_is_never_given_way(shelf: Shelf) -> None:
+    shelf.delay = 0.15
+
+    async def main() -> None:
+        async with running("blip", "gemma") as (blip, gemma):
+            await blip.load()
+            long = asyncio.create_task(asked(blip, "ten letters"))  # 1.7 s: far longer than a turn
+            await until(lambda: blip._calls.inside == 1)
+            waiting = asyncio.create_task(asked(gemma, "x"))
+            done, _ = await asyncio.wait((long, waiting), return_when=asyncio.FIRST_COMPLETED)
+            assert done == {long}
+            assert await long == ["ten letters"]
+            assert await waiting == ["x"]
+
+    run(main())
+
+
+def test_constant_load_starves_nobody(shelf: Shelf) -> None:
+    """Two models under constant load take turns, of about the length that is a turn here (0.4 s)."""
+    shelf.delay = 0.01
+
+    async def main() -> None:
+        async with running("blip", "gemma") as runners:
+            end = time.monotonic() + 4
+            served: list[tuple[float, str]] = []
+
+            async def load(runner: Runner) -> None:
+                while time.monotonic() < end:
+                    assert await asked(runner, "word") == ["word"]
+                    served.append((time.monotonic(), runner.name))
+
+            await asyncio.gather(*(load(runner) for runner in runners for _ in range(4)))
+            swaps = sum(before[1] != after[1] for before, after in itertools.pairwise(served))
+            assert 4 <= swaps <= 10
+            assert shelf.in_memory() == 1
+            counts = [sum(name == runner.name for _, name in served) for runner in runners]
+            assert min(counts) > 0.5 * max(counts)
+
+    run(main(), seconds=20)
+
+
+def test_callers_that_come_one_by_one_are_no_reason_to_swap(shelf: Shelf) -> None:
+    """The gap between two calls of one caller is no idleness."""
+
+    async def main() -> None:
+        async with running("blip", "gemma") as (blip, gemma):
+            await blip.load()
+            await gemma.load()
+            await blip.load()
+            loads = shelf.loads
+            waiting = asyncio.create_task(asked(gemma, "x"))
+            end = time.monotonic() + 0.3
+            while time.monotonic() < end:
+                assert await asked(blip, "a") == ["a"]
+                await asyncio.sleep(0.02)
+            assert shelf.loads == loads
+            assert await waiting == ["x"]
+
+    run(main())
+
+
+def test_capacity_two_keeps_the_two_last_used(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, model_capacity=2)
+
+    async def main() -> None:
+        async with running("blip", "gemma", "blip2") as runners:
+            blip, gemma, blip2 = runners
+            for runner in (blip, gemma, blip):
+                await asked(runner, "word")
+            assert shelf.loads == 2
+            await asked(blip2, "word")
+            assert [await state(runner) for runner in runners] == ["ready", "unloaded", "ready"]
+
+    run(main())
+
+
+def test_without_a_limit_all_stay(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, model_capacity=0)
+
+    async def main() -> None:
+        async with running("blip", "gemma", "blip2", "intern_vlm") as runners:
+            for runner in runners:
+                await asked(runner, "word")
+            assert [await state(runner) for runner in runners] == ["ready"] * 4
+
+    run(main())
+
+
+def test_closing_answers_all(shelf: Shelf, home: Path) -> None:
+    shelf.delay = 0.05
+
+    async def main() -> None:
+        async with running("blip", "gemma") as (blip, gemma):
+            await blip.load()
+            calls = [asyncio.create_task(asked(blip, "a story without end")) for _ in range(3)]
+            waiting = asyncio.create_task(asked(gemma, "word"))
+            await until(lambda: blip._calls.inside == 3 and gemma._state == "waiting")
+            await asyncio.gather(blip.close(), gemma.close())
+            assert await asyncio.gather(*calls, waiting) == [["model_not_ready"]] * 4
+            assert await asked(blip, "word") == ["model_not_ready"]
+            assert shelf.loads == 1
+            (await other(home)).release()
+
+    run(main())
+
+
+def test_closing_while_loading_leaves_nothing(shelf: Shelf, home: Path) -> None:
+    held = threading.Event()
+
+    def hold() -> None:
+        held.wait(3)
+
+    shelf.on_load = hold
+
+    async def main() -> None:
+        async with running() as (runner,):
+            call = asyncio.create_task(asked(runner, "word"))
+            await until(lambda: shelf.loads == 1)
+            close = asyncio.create_task(runner.close())
+            assert await call == ["model_not_ready"]
+            held.set()
+            await close
+            assert (await state(runner), shelf.in_memory()) == ("unloaded", 0)
+            (await other(home)).release()
+
+    run(main())

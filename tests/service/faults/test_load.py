@@ -1,0 +1,90 @@
+"""The service under load: right, batched, responsive. (How fast it is, is `make bench`'s to say.)"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from looksee.core.tasks import Task
+from looksee.models.registry import CATALOG
+from samples import evaluate
+from samples.evaluate import Result
+from tests.service.faults.test_failures import captions, drawn
+from tests.support.serving import Service, serve
+
+SCENES = {1: 100, 32: 500}  # for each model, by concurrency; `make evaluate` asks about 500 at both
+# What the weights are made to reach; a flag is a question.
+TEXTS = {"blip": 0.97, "moondream": 0.97}
+OTHERS: dict[str, float] = {Task.COLLECTIVE: 0.90}
+
+
+@pytest.fixture(scope="module")
+def everything() -> Iterator[Service]:
+    """A service that keeps all of its models."""
+    with serve(MODEL_CAPACITY="0") as service:
+        yield service
+
+
+@pytest.mark.parametrize("concurrency", SCENES)
+def test_fresh_scenes_are_answered_exactly_in_one_mixed_stream(everything: Service, concurrency: int) -> None:
+    """All models and all of their tasks, each about scenes of its own."""
+    stream = evaluate.mixed(tuple(CATALOG), SCENES[concurrency], seed=concurrency)
+    results = asyncio.run(evaluate.measure(everything.url, stream, concurrency))
+    texts = [ask for ask in stream if isinstance(ask.answer, str)]
+    assert sum(result.asked for (_, task), result in results.items() if not is_place(task)) == len(texts)
+    measured = {(model, task) for model, entry in CATALOG.items() for task in entry.tasks} - {("moondream", "detect")}
+    assert set(results) >= measured | {("moondream", task) for task in (evaluate.RECALL, evaluate.PRECISION)}
+    lengths = Result()
+    for (model, task), result in results.items():
+        if model == "moondream" and task.startswith("caption"):  # of all lengths together
+            lengths.right, lengths.asked = lengths.right + result.right, lengths.asked + result.asked
+        else:
+            least = 0.95 if is_place(task) else OTHERS.get(task) or TEXTS.get(model, 0.95)
+            assert result.accuracy >= least, (model, task, result.wrong[:5])
+    assert lengths.accuracy >= TEXTS["moondream"]
+
+
+def is_place(task: str) -> bool:
+    return task in (evaluate.RECALL, evaluate.PRECISION, Task.POINT)
+
+
+def test_six_hundred_requests_at_once_share_batches_and_none_fails(service: Service) -> None:
+    def steps() -> tuple[float, float]:
+        return service.metric("looksee_batch_rows_sum"), service.metric("looksee_batch_rows_count")
+
+    rows, count = steps()
+    ends = asyncio.run(captions(service.url, drawn("load", 600), 32))
+    assert ends["right"] + ends["wrong"] == 600
+    now_rows, now_count = steps()
+    assert (now_rows - rows) / (now_count - count) > 1.5  # of captions of four tokens: half of a row's life is prefill
+
+
+async def _healthz_during(url: str, work: asyncio.Task[object]) -> list[float]:
+    times = []
+    async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+        while not work.done():
+            started = time.perf_counter()
+            assert (await client.get("/healthz")).json() == {"status": "ok"}
+            times.append(time.perf_counter() - started)
+            await asyncio.sleep(0.01)
+    return times
+
+
+def test_healthz_answers_while_a_runner_loads_and_while_it_generates() -> None:
+    """A frozen event loop would show as seconds: loading alone takes several."""
+    with serve() as service:
+
+        async def scenario(name: str, count: int, concurrency: int) -> list[float]:
+            work: asyncio.Task[object] = asyncio.ensure_future(captions(service.url, drawn(name, count), concurrency))
+            times = await _healthz_during(service.url, work)
+            await work
+            return times
+
+        for times in (asyncio.run(scenario("loading", 1, 1)), asyncio.run(scenario("generating", 100, 4))):
+            assert len(times) > 50
+            assert statistics.quantiles(times, n=100)[98] < 0.25

@@ -1,0 +1,47 @@
+"""What schemathesis is told beside the document: what a picture is, and which good requests may be refused.
+
+No schema can say that one member rules out another; schemathesis's own check that good requests are accepted knows no
+exceptions, so this one stands in its place.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies
+from schemathesis import Case, CheckContext, Response
+
+from samples.world import scenes
+
+RULED_OUT = {"task_not_supported", "unsupported_parameter"}
+# Members whose values depend on others', or on what the model's tokenizer makes of them.
+BY_OTHERS = ("length", "spatial_refs", "max_tokens", "stream_options", "settings", "messages", "items", "prompt")
+
+
+def _pictures() -> list[bytes]:
+    found = []
+    for number in range(4):
+        rng = random.Random(f"schema:{number}")
+        found.append(scenes.encode(scenes.draw(scenes.compose(rng, sides=(64, 120)), rng), rng))
+    return found
+
+
+_FILES = _pictures()
+schemathesis.openapi.format(
+    "picture", strategies.sampled_from(["data:image/png;base64," + base64.b64encode(data).decode() for data in _FILES])
+)
+schemathesis.openapi.format("binary", strategies.sampled_from(_FILES))
+
+
+@schemathesis.check
+def good_requests_are_answered(_: CheckContext, response: Response, case: Case[Any]) -> None:
+    if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code < 400:
+        return
+    error = json.loads(response.content)["error"]
+    if error["code"] in RULED_OUT or (error["param"] or "").startswith(BY_OTHERS):
+        return
+    raise AssertionError(f"A good request was refused: {error['code']}, {error['message']}")
