@@ -13,25 +13,25 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from cache.answer_cache import Lookaside
+from cache.answer_cache import AnswerCache
 from cache.guarded_redis import GuardedRedis
 from looksee.core.tasks import Task
 from looksee.engine.metrics import forget_the_dead
 from looksee.gateway import moondream_cloud
-from looksee.gateway.answering import Desk
+from looksee.gateway.answering import AnsweringService
 from looksee.gateway.runner_client import RunnerClient
 from looksee.http.answers.detections import BoxView, PointView
 from looksee.http.app import build
 from looksee.http.dialects import bento_methods, captioning, container_forms
 from looksee.http.dialects import container as moondream_api
 from looksee.http.dialects.container import MODEL
-from looksee.http.edge.api_keys import Keys
-from looksee.http.edge.auth import Gate
-from looksee.http.edge.middleware import Door
+from looksee.http.edge.api_keys import ApiKeys
+from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.http.edge.rate_limit import RateLimit
 from looksee.http.inputs import uploads
 from looksee.http.openapi.document import document
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from looksee.serving import logs
 from looksee.serving.bentoml_patches import (
     LeanService,
@@ -56,8 +56,8 @@ forms_are_the_callers()
 
 _SETTINGS = settings()
 _REDIS = GuardedRedis(_SETTINGS.redis(), timeout=_SETTINGS.cache_timeout_ms / 1000)
-_DESK = Desk({}, Lookaside(_REDIS, ttl=_SETTINGS.cache_ttl_seconds))
-_HTTP = build(_DESK, _SETTINGS)
+_ANSWERING = AnsweringService({}, AnswerCache(_REDIS, ttl=_SETTINGS.cache_ttl_seconds))
+_HTTP = build(_ANSWERING, _SETTINGS)
 _UPLOAD_SECONDS = 20  # what a slow upload may take beyond the time to answer
 _LEFT_OUT = ("index", "openapi-spec", "static_content")
 
@@ -75,7 +75,7 @@ class Gateway(LeanService):
         routes.sort(key=lambda route: (getattr(route, "path", "") not in methods, _name(route) != "http"))
         app.router.routes[:] = routes
         timeout = _SETTINGS.request_timeout_seconds
-        return Door(
+        return EdgeMiddleware(
             app,
             _gate(),
             max_body=_SETTINGS.max_request_bytes,
@@ -84,14 +84,14 @@ class Gateway(LeanService):
             timeouts={"/v1/batch": _SETTINGS.batch_timeout_seconds},
             forms={*container_forms.PATHS, *captioning.MODELS},
             no_forms=methods,
-            check_room=_DESK.check_room,
+            check_room=_ANSWERING.check_room,
         )
 
 
-def _gate() -> Gate:
+def _gate() -> AccessControl:
     per_minute = _SETTINGS.requests_per_minute
     rate = RateLimit(per_minute, _REDIS) if per_minute else None
-    return Gate(Keys(_SETTINGS.clients()), Keys([_SETTINGS.metrics_key]), rate)
+    return AccessControl(ApiKeys(_SETTINGS.clients()), ApiKeys([_SETTINGS.metrics_key]), rate)
 
 
 def _name(route: BaseRoute) -> str:
@@ -118,8 +118,8 @@ class Looksee:
         logs.configure(_SETTINGS.log_format)
         forget_the_dead()
         gc.freeze()  # what is imported stays: the collector need not walk it again and again
-        _DESK.runners = {name: _runner(name, getattr(self, name)) for name in CATALOG}
-        _DESK.elsewhere = moondream_cloud.offered(_SETTINGS)
+        _ANSWERING.runners = {name: _runner(name, getattr(self, name)) for name in REGISTRY}
+        _ANSWERING.elsewhere = moondream_cloud.offered(_SETTINGS)
 
     @bentoml.api(route="/caption")
     async def caption(
@@ -133,7 +133,7 @@ class Looksee:
     ) -> Any:
         """Caption one picture: base64, a data URI or an allowed address."""
         answer = moondream_api.caption(
-            _DESK,
+            _ANSWERING,
             _SETTINGS,
             ctx.request.receive,
             uploads.encoded(image, _SETTINGS, ctx.request.receive),
@@ -155,7 +155,7 @@ class Looksee:
     ) -> Any:
         """Ask a question about one picture: base64, a data URI or an allowed address."""
         answer = moondream_api.query(
-            _DESK,
+            _ANSWERING,
             _SETTINGS,
             ctx.request.receive,
             uploads.encoded(image, _SETTINGS, ctx.request.receive),
@@ -178,7 +178,7 @@ class Looksee:
         answer = bento_methods.found(
             moondream_api.detect,
             BoxView,
-            _DESK,
+            _ANSWERING,
             _SETTINGS,
             ctx.request,
             image=image,
@@ -201,7 +201,7 @@ class Looksee:
         answer = bento_methods.found(
             moondream_api.point,
             PointView,
-            _DESK,
+            _ANSWERING,
             _SETTINGS,
             ctx.request,
             image=image,
@@ -223,7 +223,7 @@ class Looksee:
         """Caption each picture of a list of base64 texts, data URIs or allowed addresses."""
         answer = bento_methods.answer(
             Task.CAPTION,
-            _DESK,
+            _ANSWERING,
             _SETTINGS,
             ctx.request.receive,
             images=images,
@@ -245,7 +245,7 @@ class Looksee:
         """Write one caption for all pictures of a list of base64 texts, data URIs or allowed addresses."""
         answer = bento_methods.answer(
             Task.COLLECTIVE,
-            _DESK,
+            _ANSWERING,
             _SETTINGS,
             ctx.request.receive,
             images=images,
@@ -258,7 +258,7 @@ class Looksee:
     @bentoml.on_shutdown
     async def close(self) -> None:
         await _REDIS.close()
-        await asyncio.gather(*(one.close() for one in _DESK.elsewhere.values()))
+        await asyncio.gather(*(one.close() for one in _ANSWERING.elsewhere.values()))
 
 
 def _runner(name: str, proxy: Any) -> RunnerClient:

@@ -22,12 +22,12 @@ from bench.pictures import drawn
 from looksee.core import prompts
 from looksee.core.tasks import Job, Task
 from looksee.engine.engine import Engine, EngineLimits
-from looksee.engine.observer import Observer
+from looksee.engine.observer import EngineObserver
 from looksee.models.loading import load
 from looksee.models.weights.source import SAMPLES
 
 
-class Pace(Observer):
+class Pace(EngineObserver):
     """Remembers when steps ended and how long first tokens took."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ async def drive(engine: Engine[Any, Any], jobs: Sequence[Job], callers: int) -> 
     async def call() -> None:
         for job in waiting:
             answer = await engine.submit(job, timeout=600)
-            assert answer.outcome is not None, answer.failure
+            assert answer.answer is not None, answer.failure
 
     started = time.perf_counter()
     await asyncio.gather(*(call() for _ in range(callers)))

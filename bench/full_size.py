@@ -87,7 +87,7 @@ def answers(model: Any, tokens: int) -> None:
     """Answer all; print a table."""
     watch = Watch()
     watch.over(model.net, "features", "read_pictures")
-    watch.over(model, "prepare", "prefill", "step", "read_out")
+    watch.over(model, "prepare", "prefill", "step", "sample")
     print("| asked | crops | prepare s | crop s | picture s | prefill s | tokens | step s | read-out s | total s |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name, job in jobs(tokens).items():
@@ -98,8 +98,8 @@ def answers(model: Any, tokens: int) -> None:
         batch = model.prefill([row])
         while row.finish is None:
             model.step(batch)
-            model.read_out(batch)
-        outcome = model.outcome(row)
+            model.sample(batch)
+        outcome = model.answer(row)
         total, spent = time.perf_counter() - started, watch.seconds
         figures = (
             f"{spent['prepare']:.2f}",

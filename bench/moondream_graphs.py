@@ -22,8 +22,8 @@ from torch import Tensor
 
 from bench import stand_in
 from looksee.models.moondream.config import Config
-from looksee.models.moondream.decoding.batch_cache import SeatedCache, Storage
-from looksee.models.moondream.decoding.step_runner import CudaGraphs, Plain, StaticSteps
+from looksee.models.moondream.decoding.batch_cache import BatchedKVCache, KVStorage
+from looksee.models.moondream.decoding.step_runner import CudaGraphRunner, EagerStepRunner, StaticStepRunner
 from looksee.models.moondream.network.cache import in_blocks
 from looksee.models.moondream.network.network import Network
 from looksee.models.moondream.sequence_items import Piece
@@ -39,16 +39,16 @@ class Decoded:
     seconds: list[float]
 
 
-def context(net: Network, rows: int, length: int) -> SeatedCache:
+def context(net: Network, rows: int, length: int) -> BatchedKVCache:
     """A cache as if `length` positions had been read."""
     torch.manual_seed(rows)
-    storage = Storage(net.config.text, rows, in_blocks(length), device=net.device, dtype=net.cache_dtype)
+    storage = KVStorage(net.config.text, rows, in_blocks(length), device=net.device, dtype=net.cache_dtype)
     for layer in storage.layers:
         layer[:, :, :, :length].normal_()
-    return SeatedCache(storage, rows)
+    return BatchedKVCache(storage, rows)
 
 
-def plain(net: Network, cache: SeatedCache) -> Step:
+def plain(net: Network, cache: BatchedKVCache) -> Step:
     def step(pieces: list[Piece], positions: list[int]) -> Tensor:
         cache.grow(in_blocks(max(positions) + 1))
         return net.extend([[piece] for piece in pieces], positions, cache.written())[:, 0]
@@ -56,7 +56,7 @@ def plain(net: Network, cache: SeatedCache) -> Step:
     return step
 
 
-def static(steps: StaticSteps, cache: SeatedCache) -> Step:
+def static(steps: StaticStepRunner, cache: BatchedKVCache) -> Step:
     seated = steps.seat(cache)
     assert seated is not None  # there is no other batch
     return lambda pieces, positions: steps.step(seated, pieces, positions)
@@ -109,9 +109,9 @@ def main() -> None:
     )
     print("| rows | steps | steps/s | median ms | slowest ms | same rows | device GiB |")
     print("|---|---|---|---|---|---|---|")
-    ways: dict[str, StaticSteps | None] = {"plain": None, "static": StaticSteps(net, Plain())}
+    ways: dict[str, StaticStepRunner | None] = {"plain": None, "static": StaticStepRunner(net, EagerStepRunner())}
     if device.type == "cuda":
-        ways["graphs"] = StaticSteps(net, CudaGraphs(device))
+        ways["graphs"] = StaticStepRunner(net, CudaGraphRunner(device))
     different = False
     for rows in options.rows:
         before: Decoded | None = None

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from bench.library import Library
 from looksee.core.images import decode
-from looksee.core.tasks import Job, Outcome, Task
+from looksee.core.tasks import Answer, Job, Task
 from looksee.models.loading import load
 from looksee.models.weights.source import SAMPLES
 from looksee.settings.general import settings
@@ -40,15 +40,15 @@ class Alone:
         self.model = load(name, SAMPLES / name, device="cpu", dtype=dtype, prefix_bytes=own.prefix_cache_bytes)
         self._one_at_a_time = threading.Lock()
 
-    def answer(self, task: Task, asked: Asked) -> Outcome:
+    def answer(self, task: Task, asked: Asked) -> Answer:
         data = base64.b64decode(asked.image)
         with self._one_at_a_time:
             row = self.model.prepare(Job(task, (data,), asked.question or asked.object, length=asked.length))
             batch = self.model.prefill([row])
             while row.finish is None:
                 self.model.step(batch)
-                self.model.read_out(batch)
-            return self.model.outcome(row)
+                self.model.sample(batch)
+            return self.model.answer(row)
 
 
 def skilled(model: Alone) -> FastAPI:

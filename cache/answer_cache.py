@@ -11,15 +11,15 @@ from redis.asyncio import Redis
 
 from cache.guarded_redis import GuardedRedis
 from cache.keys import PATTERNS
-from looksee.core.tasks import Outcome
+from looksee.core.tasks import Answer
 
 _LARGEST_VALUE = 64 * 1024  # bytes
 _SCAN_COUNT = 1000
-_OUTCOME = TypeAdapter(Outcome)
+_OUTCOME = TypeAdapter(Answer)
 _ADMIN_TIMEOUT = 10.0  # seconds: emptying a large cache takes a while
 
 
-class Lookaside:
+class AnswerCache:
     """The cache of one gateway process. Where there is no Redis it is off: every lookup misses, nothing is stored."""
 
     def __init__(self, redis: GuardedRedis, *, ttl: int) -> None:
@@ -30,7 +30,7 @@ class Lookaside:
     def state(self) -> Literal["up", "down", "off"]:
         return self._redis.state
 
-    async def get(self, keys: Sequence[str]) -> dict[str, Outcome]:
+    async def get(self, keys: Sequence[str]) -> dict[str, Answer]:
         """The outcomes stored under `keys`; a value that is not one of ours is left out."""
         redis = self._redis.client
         if redis is None or not keys:
@@ -41,7 +41,7 @@ class Lookaside:
         found = {key: _read(value) for key, value in zip(keys, values, strict=True) if value is not None}
         return {key: outcome for key, outcome in found.items() if outcome is not None}
 
-    async def put(self, outcomes: Mapping[str, Outcome]) -> None:
+    async def put(self, outcomes: Mapping[str, Answer]) -> None:
         """Store whole answers. Too large ones, and a text that is not Unicode, are not stored."""
         redis = self._redis.client
         if redis is None:
@@ -120,14 +120,14 @@ async def _keys(redis: Redis) -> AsyncIterator[list[bytes]]:
             yield batch
 
 
-def _written(outcome: Outcome) -> bytes | None:
+def _written(outcome: Answer) -> bytes | None:
     try:
         return _OUTCOME.dump_json(outcome)
     except PydanticSerializationError:  # half of a surrogate pair
         return None
 
 
-def _read(value: Any) -> Outcome | None:
+def _read(value: Any) -> Answer | None:
     try:
         return _OUTCOME.validate_json(value, strict=True)
     except ValidationError:

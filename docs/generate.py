@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from looksee.core import errors
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from looksee.settings import general as settings
 
 ROOT = Path(__file__).parent.parent
@@ -19,7 +19,7 @@ def models_table() -> str:
         "| name | model | hub id | licence | gated | parameters | bf16 | download | tasks |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for entry in CATALOG.values():
+    for entry in REGISTRY.values():
         hub = f"[`{entry.hub_id}`](https://huggingface.co/{entry.hub_id}/tree/{entry.revision})"
         gated = "yes" if entry.gated else "no"
         sizes = f"{entry.size} | {entry.bf16_bytes / 1e9:.1f} GB | {entry.hub_bytes / 1e9:.1f} GB"

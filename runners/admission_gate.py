@@ -12,7 +12,7 @@ from looksee.core.tasks import Failure
 T = TypeVar("T")
 
 
-class Turnstile(Generic[T]):
+class AdmissionGate(Generic[T]):
     """Counts the calls inside and hands each what it is about. For one event loop.
 
     `changed` is called when the first call goes in, when the last one leaves, and when one comes that must wait.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import bentoml
 
-from runners.runner_service import SERVICE, Endpoint
+from runners.runner_service import SERVICE, RunnerService
 
 
 @bentoml.service(name="Blip", **SERVICE)
-class Blip(Endpoint):
+class Blip(RunnerService):
     """Captions pictures with BLIP."""
 
     model = "blip"

@@ -10,12 +10,12 @@ from collections.abc import AsyncGenerator, Sequence
 from pydantic import TypeAdapter
 
 from looksee.core import errors
-from looksee.core.tasks import Answer, Ask, Call, Event, Failure
+from looksee.core.tasks import Ask, Call, Event, Failure, Reply
 from runners.runner import Runner
 
 logger = logging.getLogger("looksee.runner")
 
-Place = tuple[str, int]  # a call's id, and the number of an ask in it
+AskId = tuple[str, int]  # a call's id, and the number of an ask in it
 
 _EVENT = TypeAdapter(Event)
 _REMEMBERED = 1024  # cancelled asks that have not come yet, or not any more
@@ -26,8 +26,8 @@ class Calls:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._at_work: dict[Place, asyncio.Task[None]] = {}
-        self._left: OrderedDict[Place, None] = OrderedDict()
+        self._at_work: dict[AskId, asyncio.Task[None]] = {}
+        self._left: OrderedDict[AskId, None] = OrderedDict()
 
     async def answer(self, call: Call) -> AsyncGenerator[bytes, None]:
         """Events as lines of JSON, several at a time where they come together. An empty line says that it has begun.
@@ -45,17 +45,17 @@ class Calls:
             try:
                 listener = (lambda text: tell(Event(number, text))) if ask.followed else None
                 answer = await self._runner.infer(ask, listener)
-                tell(Event(number, answer=answer, identity=await self._runner.identity()))
+                tell(Event(number, reply=answer, identity=await self._runner.identity()))
             except Exception:  # nobody may be left waiting
                 logger.exception("a job could not be answered")
                 failure = Failure.of(errors.RunnerFailed("The model failed on this request."))
-                tell(Event(number, answer=Answer(failure=failure)))
+                tell(Event(number, reply=Reply(failure=failure)))
 
-        def ended(place: Place) -> None:
+        def ended(place: AskId) -> None:
             del self._at_work[place], own[place]
             news.set()
 
-        own: dict[Place, asyncio.Task[None]] = {}
+        own: dict[AskId, asyncio.Task[None]] = {}
         try:
             for number, ask in enumerate(call.asks):
                 place = (call.id, number)
@@ -73,7 +73,7 @@ class Calls:
             for task in own.values():
                 task.cancel()
 
-    def cancel(self, places: Sequence[Place]) -> None:
+    def cancel(self, places: Sequence[AskId]) -> None:
         """Drop jobs whose callers left; those of a call that is still on its way are dropped when it comes."""
         for place in places:
             if place in self._at_work:

@@ -33,7 +33,7 @@ _LARGEST = 4096  # bytes of a record
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LeaseHolder:
     """Who holds a slot. `since` and `used` (the last use) are seconds of the monotonic clock."""
 
     slot: int
@@ -54,13 +54,13 @@ class _Ticket:
     slot: int | None = None
 
 
-RecordT = TypeVar("RecordT", Holder, _Ticket)
+RecordT = TypeVar("RecordT", LeaseHolder, _Ticket)
 
 
-class Slot:
+class Lease:
     """A place for one model's weights. Held until `release`, at the latest until this process ends."""
 
-    def __init__(self, residency: Residency, descriptor: int, holder: Holder) -> None:
+    def __init__(self, residency: CapacityManager, descriptor: int, holder: LeaseHolder) -> None:
         self._residency, self._descriptor, self._holder = residency, descriptor, holder
         _write(descriptor, holder)
 
@@ -80,14 +80,14 @@ class Slot:
         os.close(self._descriptor)  # and with it the lock
 
 
-class Residency:
+class CapacityManager:
     """One runner's view of the slots in `directory`. `capacity` 0 means as many as there are runners."""
 
     def __init__(self, directory: Path, capacity: int, model: str) -> None:
         self.directory, self.capacity, self.model = directory, capacity, model
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    async def acquire(self, wanted: Callable[[], bool] = lambda: True) -> Slot | None:
+    async def acquire(self, wanted: Callable[[], bool] = lambda: True) -> Lease | None:
         """A slot, first come first served; None when it is not `wanted` any more. Cancelling it leaves the queue."""
         if not self.capacity:
             return self._take()
@@ -114,13 +114,13 @@ class Residency:
             self._path(number).unlink(missing_ok=True)
             os.close(descriptor)
 
-    def holders(self) -> list[Holder]:
+    def holders(self) -> list[LeaseHolder]:
         """Who holds a slot now, for display."""
         found = []
         for path in sorted(self.directory.glob("slot-*")):
             with _opened(path) as descriptor:
                 if descriptor is not None and not _lock(descriptor, fcntl.LOCK_SH):
-                    holder = _read(descriptor, Holder)
+                    holder = _read(descriptor, LeaseHolder)
                     if holder is not None:
                         found.append(holder)
         return found
@@ -143,13 +143,13 @@ class Residency:
                     return False
         return False
 
-    def _take(self) -> Slot | None:
+    def _take(self) -> Lease | None:
         """A slot that is free now."""
         for index in range(self.capacity) if self.capacity else itertools.count():
             descriptor = os.open(self.directory / f"slot-{index}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if _lock(descriptor, fcntl.LOCK_EX):
                 now = time.monotonic()
-                return Slot(self, descriptor, Holder(index, self.model, os.getpid(), now, now, busy=True))
+                return Lease(self, descriptor, LeaseHolder(index, self.model, os.getpid(), now, now, busy=True))
             os.close(descriptor)
         return None
 
@@ -216,7 +216,7 @@ def _lock(descriptor: int, kind: int) -> bool:
     return True
 
 
-def _write(descriptor: int, record: Holder | _Ticket) -> None:
+def _write(descriptor: int, record: LeaseHolder | _Ticket) -> None:
     data = json.dumps(asdict(record)).encode()
     os.ftruncate(descriptor, os.pwrite(descriptor, data, 0))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import bentoml
 
-from runners.runner_service import SERVICE, Endpoint
+from runners.runner_service import SERVICE, RunnerService
 
 
 @bentoml.service(name="Gemma", **SERVICE)
-class Gemma(Endpoint):
+class Gemma(RunnerService):
     """Captions pictures, alone and together, and answers questions about them with Gemma 3."""
 
     model = "gemma"

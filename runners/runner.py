@@ -25,7 +25,7 @@ from typing import Any, TypeAlias
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 from looksee.core import errors
-from looksee.core.tasks import Answer, Ask, Failure, Identity, State, Status
+from looksee.core.tasks import Ask, Failure, Identity, Reply, State, Status
 from looksee.engine.engine import Engine, EngineLimits
 from looksee.engine.metrics import LOAD_SECONDS, MetricsObserver, forget_the_dead
 from looksee.models.interface import Model
@@ -33,8 +33,8 @@ from looksee.models.weights import source
 from looksee.serving.logs import REQUEST_ID
 from looksee.settings.general import settings
 from runners import memory
-from runners.admission_gate import Turnstile
-from runners.capacity import Residency, Slot
+from runners.admission_gate import AdmissionGate
+from runners.capacity import CapacityManager, Lease
 
 logger = logging.getLogger("looksee.runner")
 
@@ -65,12 +65,12 @@ class Runner:
             queue=config.max_queue, rows=own.max_batch_rows, cost=own.batch_cost, prefill=own.max_prefill_rows
         )
         home = Path(BentoMLContainer.bentoml_home.get())
-        self._residency = Residency(home / "looksee", config.model_capacity, name)
-        self._calls: Turnstile[_AnyEngine] = Turnstile(self._on_change)
+        self._residency = CapacityManager(home / "looksee", config.model_capacity, name)
+        self._calls: AdmissionGate[_AnyEngine] = AdmissionGate(self._on_change)
         self._identity: Identity | None = None
         self._state: State = "unloaded"
         self._engine: _AnyEngine | None = None
-        self._slot: Slot | None = None
+        self._slot: Lease | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._failure: Failure | None = None
@@ -81,7 +81,7 @@ class Runner:
         self._gone.set()
         self._closing = False
 
-    async def infer(self, ask: Ask, listener: Callable[[str], None] | None = None) -> Answer:
+    async def infer(self, ask: Ask, listener: Callable[[str], None] | None = None) -> Reply:
         """Answer a job; a `listener` hears its text as it comes.
 
         Never raises for the job's own troubles. Cancelling it (the caller left) drops its row at the next step.
@@ -93,7 +93,7 @@ class Runner:
                 raise self._failure.error()
             engine = await self._enter(ask.timeout)
         except errors.LookseeError as error:
-            return Answer(failure=Failure.of(error))
+            return Reply(failure=Failure.of(error))
         try:
             return await engine.submit(ask.job, timeout=deadline - time.monotonic(), listener=listener)
         finally:
@@ -220,7 +220,7 @@ class Runner:
             await asyncio.to_thread(self._stop)
             slot.release()
 
-    async def _serve(self, slot: Slot, *, turn: float) -> None:
+    async def _serve(self, slot: Lease, *, turn: float) -> None:
         """Answer calls until the weights should go and no call is in flight."""
         assert self._engine is not None  # it was started
         ready = time.monotonic()

@@ -14,7 +14,7 @@ from looksee.core.tasks import Call, Failure, Status
 from looksee.serving import logs
 from looksee.serving.bentoml_patches import LeanService
 from looksee.settings.general import settings
-from runners.calls import Calls, Place
+from runners.calls import AskId, Calls
 from runners.runner import Runner
 
 # Options of every runner's BentoML service. Left alone, BentoML 1.4.39 closes the gateway's session to a runner every
@@ -26,7 +26,7 @@ SERVICE: dict[str, Any] = {
 }
 
 
-class Reported(BaseModel):
+class StatusReply(BaseModel):
     """A status on its way back, and why what was asked for was not done.
 
     For a method that returns anything but a pydantic model BentoML 1.4.39 makes a JSON schema at each answer, which
@@ -37,11 +37,11 @@ class Reported(BaseModel):
     failure: Failure | None = None
 
 
-class Cancelled(BaseModel):
+class CancelReply(BaseModel):
     """That is all there is to say."""
 
 
-class Endpoint:
+class RunnerService:
     """A runner's methods over BentoML. A subclass says which model."""
 
     model: ClassVar[str]
@@ -59,31 +59,31 @@ class Endpoint:
                 yield lines
 
     @bentoml.api
-    async def cancel(self, places: list[Place]) -> Cancelled:
+    async def cancel(self, places: list[AskId]) -> CancelReply:
         """Drop jobs whose callers left."""
         self._calls.cancel(places)
-        return Cancelled()
+        return CancelReply()
 
     @bentoml.api
-    async def status(self) -> Reported:
-        return Reported(status=await self.runner.status())
+    async def status(self) -> StatusReply:
+        return StatusReply(status=await self.runner.status())
 
     @bentoml.api
-    async def load(self) -> Reported:
+    async def load(self) -> StatusReply:
         return await self._reported(self.runner.load())
 
     @bentoml.api
-    async def unload(self) -> Reported:
+    async def unload(self) -> StatusReply:
         return await self._reported(self.runner.unload())
 
     @bentoml.on_shutdown
     async def close(self) -> None:
         await self.runner.close()
 
-    async def _reported(self, work: Awaitable[None]) -> Reported:
+    async def _reported(self, work: Awaitable[None]) -> StatusReply:
         failure = None
         try:
             await work
         except errors.LookseeError as error:
             failure = Failure.of(error)
-        return Reported(status=await self.runner.status(), failure=failure)
+        return StatusReply(status=await self.runner.status(), failure=failure)

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from looksee.core.prompts import CONTINUES, LENGTHS
 from looksee.core.tasks import Task
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES
 from samples import card
 from samples.world import exercises, finding, scenes
@@ -79,7 +79,7 @@ def drawn(count: int, seed: str) -> list[tuple[Scene, bytes]]:
 
 def asks(model: str, count: int, seed: int) -> Iterator[Ask]:
     """About `count` scenes: everything that the model can do."""
-    tasks = CATALOG[model].tasks
+    tasks = REGISTRY[model].tasks
     pictures = drawn(count, f"{model}:{seed}")
     for number, (scene, data) in enumerate(pictures):
         rng = random.Random(f"questions:{seed}:{number}")
@@ -193,7 +193,7 @@ def mixed(models: Sequence[str], count: int, seed: int) -> list[Ask]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure sample weights through a running service.")
-    parser.add_argument("models", nargs="*", default=list(CATALOG), help="default: all")
+    parser.add_argument("models", nargs="*", default=list(REGISTRY), help="default: all")
     parser.add_argument("--url", default="http://localhost:3000")
     parser.add_argument("--scenes", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0, help="other seeds give other scenes")

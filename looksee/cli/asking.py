@@ -99,7 +99,7 @@ def caption(
     asked = {"task": wanted, **{name: value for name, value in given.items() if value is not None}}
     _check(asked)
     target = output or folder / "captions.jsonl"
-    from looksee.cli.folder import Work, pictures
+    from looksee.cli.folder import FolderRun, pictures
     from looksee.cli.record import Record
 
     names = pictures(folder)
@@ -115,7 +115,7 @@ def caption(
         click.echo(
             f"{len(names)} pictures in {folder}" + (f", {here} of them answered before" if here else ""), err=True
         )
-        work = Work(folder, todo, asked, record)
+        work = FolderRun(folder, todo, asked, record)
         _run(lambda: work.run(url, key, concurrency), f"interrupted; the same command goes on from here: {target}")
         answered = len(todo) - len(work.failed)
         click.echo(

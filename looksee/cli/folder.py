@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from looksee.cli.picture import picture, trouble
 from looksee.cli.record import Record
-from looksee.cli.service_client import Service, ServiceError, connected
+from looksee.cli.service_client import ServiceClient, ServiceError, connected
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _MOST_FILES, _MOST_BYTES = 64, 16 * 2**20  # in one request; a larger file goes alone
@@ -32,7 +32,7 @@ def pictures(folder: Path) -> list[str]:
     )
 
 
-class Work:
+class FolderRun:
     """What is asked about the pictures `names` of a folder; the answers go to a record."""
 
     def __init__(self, folder: Path, names: Sequence[str], asked: Mapping[str, Any], record: Record) -> None:
@@ -52,7 +52,7 @@ class Work:
         except ExceptionGroup as several:
             raise several.exceptions[0] from None
 
-    async def _go(self, service: Service) -> None:
+    async def _go(self, service: ServiceClient) -> None:
         while self._groups:
             names = self._groups.popleft()
             try:
@@ -67,7 +67,7 @@ class Work:
                     half = len(rest) // 2
                     self._groups.extendleft((rest[half:], rest[:half]))
 
-    async def _ask(self, service: Service, names: Sequence[str]) -> None:
+    async def _ask(self, service: ServiceClient, names: Sequence[str]) -> None:
         items = []
         for name, image in zip(names, await asyncio.to_thread(self._read, names), strict=True):
             if isinstance(image, str):

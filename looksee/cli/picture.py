@@ -11,13 +11,13 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image"
+WeightsSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image"
 
 _ADDRESSES = ("data:", "http://", "https://")
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
-def picture(source: Source) -> str:
+def picture(source: WeightsSource) -> str:
     """A data URI of a path, the bytes of a file, an open binary file, or a PIL image.
 
     Files stay as they are. A PIL image becomes a PNG, or a JPEG if it was opened from one; upright, as its EXIF data
@@ -45,7 +45,7 @@ def trouble(error: Exception) -> str:
     return str(error)
 
 
-def _content(source: Source) -> bytes:
+def _content(source: WeightsSource) -> bytes:
     if isinstance(source, str | os.PathLike):
         return Path(source).read_bytes()
     if isinstance(source, bytes | bytearray | memoryview):

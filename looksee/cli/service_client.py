@@ -24,7 +24,7 @@ class ServiceError(click.ClickException):
         self.code = code
 
 
-class Service:
+class ServiceClient:
     """One at `url`, asked with `key` where it wants one."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
@@ -73,13 +73,13 @@ class Service:
 
 
 @asynccontextmanager
-async def connected(url: str, key: str) -> AsyncIterator[Service]:
+async def connected(url: str, key: str) -> AsyncIterator[ServiceClient]:
     """The service at an address. Nothing is sent yet."""
     # Answers take as long as they take: the service keeps the deadlines.
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
     headers = {"X-API-Key": key} if key else None
     async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
-        yield Service(session, url)
+        yield ServiceClient(session, url)
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> ServiceError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from looksee.models.weights.source import Source
+    from looksee.models.weights.source import WeightsSource
 
 
 @click.command()
@@ -35,12 +35,12 @@ def pull(names: tuple[str, ...], everything: bool) -> None:
 @click.command()
 def models() -> None:
     """List the catalogue, and what of it is on this machine."""
-    from looksee.models.registry import CATALOG
+    from looksee.models.registry import REGISTRY
 
     head = ("name", "model", "hub id", "licence", "gated", "parameters", "bf16", "to fetch", "here")
     rows = [head]
     for name, source in _sources().items():
-        entry = CATALOG[name]
+        entry = REGISTRY[name]
         numbers = (entry.size, _gigabytes(entry.bf16_bytes), _gigabytes(entry.hub_bytes))
         gated = "yes" if entry.gated else "no"
         rows.append((name, entry.title, entry.hub_id, entry.licence, gated, *numbers, _here(source, entry.hub_id)))
@@ -49,20 +49,20 @@ def models() -> None:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _sources() -> dict[str, Source]:
+def _sources() -> dict[str, WeightsSource]:
     """Where the published weights of each model come from, as it is set here."""
     from looksee.settings.general import settings
 
     config = settings()  # reads .env, which may name a hub, a cache or a token: before the hub's client looks
     logging.getLogger("looksee").addHandler(logging.NullHandler())  # what goes wrong is said once, in a sentence
-    from looksee.models.registry import CATALOG
+    from looksee.models.registry import REGISTRY
     from looksee.models.weights.source import resolve
 
-    own = {name: config.model(name).weights for name in CATALOG}
+    own = {name: config.model(name).weights for name in REGISTRY}
     return {name: resolve(name, "hub", "" if choice == "sample" else choice) for name, choice in own.items()}
 
 
-def _pull(source: Source) -> bool:
+def _pull(source: WeightsSource) -> bool:
     """Fetch one model's weights and say how it went; False if it failed."""
     from huggingface_hub.utils.tqdm import disable_progress_bars
     from tqdm import tqdm
@@ -97,7 +97,7 @@ def _pull(source: Source) -> bool:
     return True
 
 
-def _here(source: Source, published: str) -> str:
+def _here(source: WeightsSource, published: str) -> str:
     """How much of a model's weights is on this machine."""
     directory = source.fetched()
     other = "" if source.location == published else f" of {source.location}"

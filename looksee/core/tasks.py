@@ -116,7 +116,7 @@ class Reasoning:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Answer:
     """A model's whole answer: a text, or the boxes or points of what it was to find.
 
     `finish` is `length` when `max_new_tokens` or `max_objects` cut it. `prompt_tokens` counts all that the decoder was
@@ -152,10 +152,10 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """A job's outcome or its failure: exactly one of the two."""
 
-    outcome: Outcome | None = None
+    answer: Answer | None = None
     failure: Failure | None = None
     timing: Timing = field(default_factory=Timing)
 
@@ -216,5 +216,5 @@ class Event:
 
     ask: int
     text: str = ""
-    answer: Answer | None = None
+    reply: Reply | None = None
     identity: Identity | None = None

@@ -9,7 +9,7 @@ _FORGETS = 0.1  # how much of the pace each finished job renews
 
 
 @dataclass(slots=True)
-class Pace:
+class ThroughputEstimate:
     """How fast jobs are finished, for Retry-After: an average of busy seconds a job that forgets slowly."""
 
     seconds_a_job: float = 0.05

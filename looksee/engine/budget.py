@@ -6,7 +6,7 @@ _QUIET_STEPS = 500  # without trouble, until a lowered cap rises
 _RISE = 1.1
 
 
-class Cap:
+class BatchBudget:
     """`now` is the cap in force, `most` the one that is set."""
 
     def __init__(self, most: int) -> None:

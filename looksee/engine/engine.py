@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from typing import Generic
 
 from looksee.core import errors
-from looksee.core.tasks import Answer, Failure, Job
-from looksee.core.throughput import Pace
-from looksee.engine.batch import Running
-from looksee.engine.budget import Cap
-from looksee.engine.observer import Observer
-from looksee.engine.prefill_policy import Company
-from looksee.engine.row import Entry
+from looksee.core.tasks import Failure, Job, Reply
+from looksee.core.throughput import ThroughputEstimate
+from looksee.engine.batch import RunningBatch
+from looksee.engine.budget import BatchBudget
+from looksee.engine.observer import EngineObserver
+from looksee.engine.prefill_policy import PrefillPolicy
+from looksee.engine.row import ScheduledRow
 from looksee.models.interface import BatchT, Model, RowT
 
 logger = logging.getLogger("looksee.engine")
@@ -56,37 +56,39 @@ class Engine(Generic[RowT, BatchT]):
         limits: EngineLimits,
         *,
         prepare_threads: int = 2,
-        observer: Observer | None = None,
+        observer: EngineObserver | None = None,
     ) -> None:
         self.model, self.limits = model, limits
-        self.observer = observer or Observer()
+        self.observer = observer or EngineObserver()
         self._lock = threading.Condition()
-        self._waiting: deque[Entry[RowT]] = deque()
+        self._waiting: deque[ScheduledRow[RowT]] = deque()
         self._admitted = 0  # rows being prepared or waiting
         self._closed = False
-        self._running: Running[RowT, BatchT] = Running(model, Cap(limits.cost), self.observer, self._fail)
-        self._arriving: list[Entry[RowT]] = []
-        self._company = Company()
-        self._pace = Pace()
+        self._running: RunningBatch[RowT, BatchT] = RunningBatch(
+            model, BatchBudget(limits.cost), self.observer, self._fail
+        )
+        self._arriving: list[ScheduledRow[RowT]] = []
+        self._company = PrefillPolicy()
+        self._pace = ThroughputEstimate()
         self._last_finish = 0.0
         self._preparing = ThreadPoolExecutor(prepare_threads, thread_name_prefix="prepare")
         self._device = threading.Thread(target=self._run, name="device", daemon=True)
         self._device.start()
 
-    async def submit(self, job: Job, *, timeout: float, listener: Callable[[str], None] | None = None) -> Answer:
+    async def submit(self, job: Job, *, timeout: float, listener: Callable[[str], None] | None = None) -> Reply:
         """Answer one job. Never raises for the job's own troubles: they come as the answer's failure.
 
         A `listener` is called on this event loop with each further piece of the text, all of them before the answer;
         together they are its text. Cancelling the awaiting task drops the row from the batch at the next step.
         """
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
+        future: asyncio.Future[Reply] = loop.create_future()
 
         def soon(call: Callable[..., None], *arguments: object) -> None:
             with contextlib.suppress(RuntimeError):  # the caller's loop has ended, and the caller with it
                 loop.call_soon_threadsafe(call, *arguments)
 
-        def deliver(result: Answer) -> None:
+        def deliver(result: Reply) -> None:
             if not future.done():
                 future.set_result(result)
 
@@ -95,15 +97,15 @@ class Engine(Generic[RowT, BatchT]):
                 listener(piece)
 
         now = time.monotonic()
-        entry: Entry[RowT] = Entry(
-            answer=functools.partial(soon, deliver),
+        entry: ScheduledRow[RowT] = ScheduledRow(
+            reply=functools.partial(soon, deliver),
             listener=functools.partial(soon, hear) if listener is not None else None,
             deadline=now + timeout,
             submitted=now,
         )
         refusal = self._admit()
         if refusal is not None:
-            return Answer(failure=Failure.of(refusal))
+            return Reply(failure=Failure.of(refusal))
         self._preparing.submit(self._prepare, entry, job)
         try:
             return await future
@@ -141,7 +143,7 @@ class Engine(Generic[RowT, BatchT]):
             self.observer.waiting(self._admitted)
         return None
 
-    def _prepare(self, entry: Entry[RowT], job: Job) -> None:
+    def _prepare(self, entry: ScheduledRow[RowT], job: Job) -> None:
         started = time.monotonic()
         try:
             if not self._gone(entry, started):
@@ -185,20 +187,20 @@ class Engine(Generic[RowT, BatchT]):
         self._arriving = self._take(now)
         if self._arriving:
             self._put_back(self._running.admit(self._arriving))
-            self._answer(self._running.take_ended())  # a failed join is repaired with a step, in which rows may end
+            self._answer(self._running.pop_finished())  # a failed join is repaired with a step, in which rows may end
         self._arriving = []
         if self._running.entries:
             self._put_back(self._running.step())
             self._pass_on()
         self.observer.running(len(self._running.entries))
 
-    def _take(self, now: float) -> list[Entry[RowT]]:
+    def _take(self, now: float) -> list[ScheduledRow[RowT]]:
         """The waiting entries that fit beside the running batch, oldest first; none while they wait for company."""
-        taken: list[Entry[RowT]] = []
+        taken: list[ScheduledRow[RowT]] = []
         cost = 0
         room = min(self.limits.prefill, self.limits.rows - len(self._running.entries))
         with self._lock:
-            if self._company.worth_waiting_for(min(len(self._waiting), room), room, len(self._running.entries)):
+            if self._company.should_defer(min(len(self._waiting), room), room, len(self._running.entries)):
                 return taken
             while self._waiting and len(taken) < room:
                 entry = self._waiting[0]
@@ -213,7 +215,7 @@ class Engine(Generic[RowT, BatchT]):
                 self._leave_queue()
         return taken
 
-    def _put_back(self, entries: Sequence[Entry[RowT]]) -> None:
+    def _put_back(self, entries: Sequence[ScheduledRow[RowT]]) -> None:
         """Entries that were admitted and found no memory wait first in the queue."""
         if not entries:
             return
@@ -224,7 +226,7 @@ class Engine(Generic[RowT, BatchT]):
 
     def _pass_on(self) -> None:
         """After a step: text to those who listen, answers to those whose rows ended."""
-        ended = self._running.take_ended()
+        ended = self._running.pop_finished()
         for entry in [*self._running.entries, *ended]:
             if len(entry.ready_row.tokens) == 1:
                 self.observer.first_token(time.monotonic() - entry.submitted)
@@ -233,14 +235,14 @@ class Engine(Generic[RowT, BatchT]):
                 self._tell(entry)
         self._answer(ended)
 
-    def _tell(self, entry: Entry[RowT]) -> None:
+    def _tell(self, entry: ScheduledRow[RowT]) -> None:
         try:
             entry.tell(self.model.partial(entry.ready_row))
         except Exception:  # this row's text, nobody else's; its end may still be told
             entry.context.run(logger.exception, "the text of a running row could not be told")
             entry.listener = None
 
-    def _answer(self, ended: Sequence[Entry[RowT]]) -> None:
+    def _answer(self, ended: Sequence[ScheduledRow[RowT]]) -> None:
         if ended:
             now = time.monotonic()
             # Since the last answer, or since these rows started when nothing ran before them.
@@ -252,23 +254,23 @@ class Engine(Generic[RowT, BatchT]):
 
     # -- answers
 
-    def _succeed(self, entry: Entry[RowT]) -> None:
+    def _succeed(self, entry: ScheduledRow[RowT]) -> None:
         try:
-            outcome = self.model.outcome(entry.ready_row)
+            outcome = self.model.answer(entry.ready_row)
         except Exception as error:
             self._fail(entry, error)
         else:
             entry.tell(outcome.text)
-            entry.answer(Answer(outcome=outcome, timing=entry.timing()))
+            entry.reply(Reply(answer=outcome, timing=entry.timing()))
 
-    def _fail(self, entry: Entry[RowT], error: Exception) -> None:
+    def _fail(self, entry: ScheduledRow[RowT], error: Exception) -> None:
         if not isinstance(error, errors.LookseeError):
             entry.context.run(logger.error, "a row failed", exc_info=error)
             error = errors.RunnerFailed("The model failed on this request.")
         self.observer.dropped(error.code)
-        entry.answer(Answer(failure=Failure.of(error), timing=entry.timing()))
+        entry.reply(Reply(failure=Failure.of(error), timing=entry.timing()))
 
-    def _gone(self, entry: Entry[RowT], now: float) -> bool:
+    def _gone(self, entry: ScheduledRow[RowT], now: float) -> bool:
         """Whether nobody waits for this row any more; an overdue one is told so."""
         if entry.cancelled:
             self.observer.dropped("cancelled")

@@ -10,7 +10,7 @@ from pathlib import Path
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.multiprocess import mark_process_dead
 
-from looksee.engine.observer import Observer
+from looksee.engine.observer import EngineObserver
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 _ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128)
@@ -29,7 +29,7 @@ _PICTURES = Counter("looksee_pictures_total", "Pictures of rows: encoded, or reu
 LOAD_SECONDS = Histogram("looksee_model_load_seconds", "Loading the weights", ["model"], buckets=_SECONDS)
 
 
-class MetricsObserver(Observer):
+class MetricsObserver(EngineObserver):
     """Writes one model's figures."""
 
     def __init__(self, model: str, reuse: Callable[[], tuple[int, int]]) -> None:

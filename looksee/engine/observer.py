@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Observer:
+class EngineObserver:
     """Hears what happens in an engine. This one ignores it."""
 
     def waiting(self, rows: int) -> None: ...

@@ -11,14 +11,14 @@ from __future__ import annotations
 _LONGEST = 8  # steps that a newcomer waits at most
 
 
-class Company:
+class PrefillPolicy:
     """Counts what waiting has cost since newcomers were last let in. Asked once before each step."""
 
     def __init__(self) -> None:
         self._row_steps = 0
         self._steps = 0
 
-    def worth_waiting_for(self, newcomers: int, room: int, running: int) -> bool:
+    def should_defer(self, newcomers: int, room: int, running: int) -> bool:
         """Whether `newcomers` should wait for another step, where there is `room` for so many beside `running` rows."""
         if newcomers and newcomers < room and self._row_steps < running and self._steps < _LONGEST:
             self._row_steps += newcomers

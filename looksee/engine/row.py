@@ -8,18 +8,18 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Generic
 
-from looksee.core.tasks import Answer, Timing
+from looksee.core.tasks import Reply, Timing
 from looksee.models.interface import RowT
 
 
 @dataclass(slots=True, eq=False)
-class Entry(Generic[RowT]):
+class ScheduledRow(Generic[RowT]):
     """A row and its caller, who may listen to its text as it comes. Times are of the monotonic clock.
 
     `row` is set once it is prepared.
     """
 
-    answer: Callable[[Answer], None]
+    reply: Callable[[Reply], None]
     listener: Callable[[str], None] | None
     deadline: float
     submitted: float

@@ -12,54 +12,54 @@ from typing import Any
 from prometheus_client import Counter
 
 from cache import keys
-from cache.answer_cache import Lookaside
+from cache.answer_cache import AnswerCache
 from looksee.core import errors
 from looksee.core.images import Picture
-from looksee.core.tasks import Answer, Identity, Job, Outcome, Task, Timing
-from looksee.gateway.broadcast import Listener, Telling
-from looksee.gateway.moondream_cloud import Cloud
+from looksee.core.tasks import Answer, Identity, Job, Reply, Task, Timing
+from looksee.gateway.broadcast import Listener, TextBroadcast
+from looksee.gateway.moondream_cloud import MoondreamCloud
 from looksee.gateway.runner_client import RunnerClient
-from looksee.gateway.single_flight import Flight
-from looksee.models.registry import entry_for
+from looksee.gateway.single_flight import SingleFlight
+from looksee.models.registry import offer_for
 
 _LOOKUPS = Counter("looksee_cache_requests_total", "Lookups by result: hit, miss, coalesced, bypass", ["result"])
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CacheableJob:
     """A job about pictures that were examined: one, several that are looked at together in their order, or none."""
 
     job: Job
     digests: tuple[str, ...]  # the pictures' sha256s in hex
 
     @classmethod
-    def about(cls, pictures: Sequence[Picture], task: Task, prompt: str = "", **how: Any) -> Question:
+    def about(cls, pictures: Sequence[Picture], task: Task, prompt: str = "", **how: Any) -> CacheableJob:
         """`prompt` is in the words of `looksee.core.prompts` for the model asked, `how` are further fields of a Job."""
         images = tuple(picture.data for picture in pictures)
         return cls(Job(task, images, prompt, **how), tuple(picture.digest for picture in pictures))
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedAnswer:
     """An outcome, whose it is, and whether the cache had it."""
 
-    outcome: Outcome
+    answer: Answer
     identity: Identity
     cached: bool = False
     timing: Timing = field(default_factory=Timing)
 
 
-Result = Served | errors.LookseeError
+Result = ServedAnswer | errors.LookseeError
 
 
-class Desk:
+class AnsweringService:
     """One for each gateway process; holds the cache and the clients of the runners."""
 
-    def __init__(self, runners: Mapping[str, RunnerClient], cache: Lookaside) -> None:
+    def __init__(self, runners: Mapping[str, RunnerClient], cache: AnswerCache) -> None:
         self.runners, self.cache = runners, cache
-        self.elsewhere: Mapping[str, Cloud] = {}  # models that are not ours
-        self._flight: Flight[Result] = Flight()
-        self._tellings: dict[Hashable, Telling] = {}
+        self.elsewhere: Mapping[str, MoondreamCloud] = {}  # models that are not ours
+        self._flight: SingleFlight[Result] = SingleFlight()
+        self._tellings: dict[Hashable, TextBroadcast] = {}
 
     def check_room(self, model: str) -> None:
         """Raises Overloaded where the model is given no more jobs: worth asking before a large body is read."""
@@ -67,8 +67,8 @@ class Desk:
             self.runners[model].check_room()
 
     async def follow(
-        self, model: str, question: Question, *, timeout: float, request_id: str = ""
-    ) -> AsyncGenerator[str | Served, None]:
+        self, model: str, question: CacheableJob, *, timeout: float, request_id: str = ""
+    ) -> AsyncGenerator[str | ServedAnswer, None]:
         """The text of an answer in pieces, as it comes, and then the answer, whose text they are together.
 
         Raises the question's error beside those of `answer`. Closing it is leaving.
@@ -84,9 +84,9 @@ class Desk:
                     told += len(piece)
                     yield piece
             (result,) = answering.result()
-            if not isinstance(result, Served):
+            if not isinstance(result, ServedAnswer):
                 raise result
-            if rest := result.outcome.text[told:]:  # the cache had it, or somebody asked for it who did not listen
+            if rest := result.answer.text[told:]:  # the cache had it, or somebody asked for it who did not listen
                 yield rest
             yield result
         finally:
@@ -97,7 +97,7 @@ class Desk:
     async def answer(
         self,
         model: str,
-        questions: Sequence[Question],
+        questions: Sequence[CacheableJob],
         *,
         timeout: float,
         request_id: str = "",
@@ -110,7 +110,7 @@ class Desk:
         Raises UnknownModel or TaskNotSupported; whatever concerns single questions is in their results.
         """
         for question in questions:
-            entry_for(model, question.job.task)
+            offer_for(model, question.job.task)
         deadline = time.monotonic() + timeout
         runner = self.elsewhere[model] if model in self.elsewhere else self.runners[model]
         identity = await runner.identity()
@@ -153,7 +153,7 @@ class Desk:
         if identity is not None:
             for index, key in enumerate(cache_keys):
                 if key in stored:
-                    answered[index] = Served(stored[key], identity, cached=True)
+                    answered[index] = ServedAnswer(stored[key], identity, cached=True)
         return [answered[index] for index in range(len(questions))]
 
     @asynccontextmanager
@@ -163,7 +163,7 @@ class Desk:
             yield
             return
         (flight,) = flights
-        telling = self._tellings.setdefault(flight, Telling())
+        telling = self._tellings.setdefault(flight, TextBroadcast())
         telling.follow(listener)
         try:
             yield
@@ -176,14 +176,14 @@ class Desk:
         """Store the answers of `identity`: keys are not those of another's, who may have come while they were asked."""
         await self.cache.put(
             {
-                key: result.outcome
+                key: result.answer
                 for key, result in results.items()
-                if key is not None and isinstance(result, Served) and result.identity == identity
+                if key is not None and isinstance(result, ServedAnswer) and result.identity == identity
             }
         )
 
 
-def _result(answer: Answer, identity: Identity | None) -> Result:
-    if answer.outcome is not None and identity is not None:
-        return Served(answer.outcome, identity, timing=answer.timing)
+def _result(answer: Reply, identity: Identity | None) -> Result:
+    if answer.answer is not None and identity is not None:
+        return ServedAnswer(answer.answer, identity, timing=answer.timing)
     return answer.failure.error() if answer.failure else errors.RunnerFailed("The model gave no answer.")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 Listener = Callable[[str], None]
 
 
-class Telling:
+class TextBroadcast:
     """For one event loop."""
 
     def __init__(self) -> None:

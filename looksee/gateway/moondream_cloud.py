@@ -19,9 +19,9 @@ from pydantic import BaseModel, FiniteFloat, ValidationError
 from looksee.core import errors
 from looksee.core.geometry import Box, Point, point_within, within
 from looksee.core.images import media_type
-from looksee.core.tasks import GREEDY, Answer, Finish, Grounding, Identity, Job, Outcome, Reasoning, Task
+from looksee.core.tasks import GREEDY, Answer, Finish, Grounding, Identity, Job, Reasoning, Reply, Task
 from looksee.gateway.broadcast import Listener
-from looksee.models.registry import ELSEWHERE, Offer
+from looksee.models.registry import REMOTE_MODELS, ModelOffer
 from looksee.settings.general import Settings
 from looksee.version import VERSION
 
@@ -92,16 +92,16 @@ class _Said(BaseModel):
         return Reasoning(self.reasoning.text, tuple(grounding))
 
 
-def offered(settings: Settings) -> dict[str, Cloud]:
+def offered(settings: Settings) -> dict[str, MoondreamCloud]:
     """The cloud by its name where there is a key for it, and from then on a model that is known; else nothing."""
     key = settings.moondream_cloud_api_key.strip()
     if not key:
         return {}
-    ELSEWHERE[NAME] = Offer(NAME, _TASKS)
-    return {NAME: Cloud(settings.moondream.cloud_url, key)}
+    REMOTE_MODELS[NAME] = ModelOffer(NAME, _TASKS)
+    return {NAME: MoondreamCloud(settings.moondream.cloud_url, key)}
 
 
-class Cloud:
+class MoondreamCloud:
     """Asks as `looksee.gateway.runner_client.RunnerClient` does. For one event loop."""
 
     def __init__(self, url: str, key: str) -> None:
@@ -120,7 +120,7 @@ class Cloud:
 
     async def ask(
         self, job: Job, *, timeout: float, request_id: str, listener: Listener | None = None
-    ) -> tuple[Answer, Identity]:
+    ) -> tuple[Reply, Identity]:
         """The vendor's answer; a `listener` hears the pieces of a text.
 
         Raises TaskNotSupported, InvalidRequest, Overloaded, CloudKeyRefused, CloudFailed or DeadlineExceeded.
@@ -144,7 +144,7 @@ class Cloud:
             raise errors.DeadlineExceeded("Moondream's cloud did not answer in time.") from None
         except (OSError, ValueError) as error:
             raise _failed(f"{type(error).__name__}") from error
-        return Answer(outcome), _IDENTITY
+        return Reply(outcome), _IDENTITY
 
     async def close(self) -> None:
         if self._session is not None:
@@ -229,7 +229,7 @@ async def _whole(response: aiohttp.ClientResponse) -> _Said:
     return _read(b"".join([chunk async for chunk in _chunks(response)]))
 
 
-async def _followed(response: aiohttp.ClientResponse, listener: Listener) -> Outcome:
+async def _followed(response: aiohttp.ClientResponse, listener: Listener) -> Answer:
     """The outcome of a stream of events. Raises CloudFailed for one that ends early."""
     text, unread = "", b""
     async for chunk in _chunks(response):
@@ -244,7 +244,7 @@ async def _followed(response: aiohttp.ClientResponse, listener: Listener) -> Out
                 text += event.chunk
                 listener(event.chunk)
             if event.completed:
-                return Outcome(text, event.finish, 0, 0, reasoning=event.thoughts())
+                return Answer(text, event.finish, 0, 0, reasoning=event.thoughts())
     raise _failed("a stream without an end")
 
 
@@ -255,15 +255,15 @@ def _read(content: bytes) -> _Said:
         raise _failed("an answer that is not understood") from None
 
 
-def _outcome(task: Task, path: str, said: _Said) -> Outcome:
+def _outcome(task: Task, path: str, said: _Said) -> Answer:
     if task is Task.DETECT and said.objects is not None:
-        return Outcome("", "stop", 0, 0, boxes=tuple(one.box() for one in said.objects))
+        return Answer("", "stop", 0, 0, boxes=tuple(one.box() for one in said.objects))
     if task is Task.POINT and said.points is not None:
-        return Outcome("", "stop", 0, 0, points=tuple(one.point() for one in said.points))
+        return Answer("", "stop", 0, 0, points=tuple(one.point() for one in said.points))
     text = {"caption": said.caption, "query": said.answer}.get(path)
     if text is None:
         raise _failed("an answer that is not understood")
-    return Outcome(text, said.finish, 0, 0, reasoning=said.thoughts())
+    return Answer(text, said.finish, 0, 0, reasoning=said.thoughts())
 
 
 def _failed(why: str) -> errors.LookseeError:

@@ -19,13 +19,13 @@ from bentoml.exceptions import BentoMLException
 from pydantic import TypeAdapter
 
 from looksee.core import errors
-from looksee.core.tasks import Answer, Ask, Call, Event, Identity, Job
-from looksee.core.throughput import Pace
+from looksee.core.tasks import Ask, Call, Event, Identity, Job, Reply
+from looksee.core.throughput import ThroughputEstimate
 from looksee.gateway.broadcast import Listener
 
 logger = logging.getLogger("looksee.gateway")
 
-Came = tuple[Answer, Identity | None]
+Came = tuple[Reply, Identity | None]
 
 _EVENT = TypeAdapter(Event)
 _ON_THE_WAY = 2  # calls at a time
@@ -55,7 +55,7 @@ class _Parcel:
         return sum(map(len, self.job.images))
 
 
-class Courier:
+class RunnerChannel:
     """Brings jobs to one runner through its BentoML proxy, local or remote. For one event loop."""
 
     def __init__(self, model: str, proxy: Any, room: int) -> None:
@@ -63,7 +63,7 @@ class Courier:
         self.model = model
         self._proxy, self._room = proxy, room
         self._under_way = 0
-        self._pace, self._last_came = Pace(), 0.0
+        self._pace, self._last_came = ThroughputEstimate(), 0.0
         self._outbox: deque[_Parcel] = deque()
         self._on_the_way = 0
         self._left: list[tuple[str, int]] = []
@@ -71,7 +71,7 @@ class Courier:
 
     async def ask(
         self, job: Job, *, timeout: float, request_id: str, listener: Listener | None = None
-    ) -> tuple[Answer, Identity | None]:
+    ) -> tuple[Reply, Identity | None]:
         """The runner's answer and whose it is. A `listener` hears further pieces of the text, all before the answer.
 
         Raises Overloaded, and RunnerFailed or DeadlineExceeded when there is no answer at all. Cancelling it calls the
@@ -205,8 +205,8 @@ def _deliver(parcels: list[_Parcel], event: Event) -> None:
     parcel = parcels[event.ask]
     if parcel.came.done():  # called off
         return
-    if event.answer is not None:
-        parcel.came.set_result((event.answer, event.identity))
+    if event.reply is not None:
+        parcel.came.set_result((event.reply, event.identity))
     elif parcel.listener is not None:
         parcel.told = True
         parcel.listener(event.text)

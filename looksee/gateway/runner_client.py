@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import aiohttp
 from bentoml.exceptions import BentoMLException
 
-from looksee.core.tasks import Answer, Failure, Identity, Job, Status
+from looksee.core.tasks import Failure, Identity, Job, Reply, Status
 from looksee.gateway.broadcast import Listener
-from looksee.gateway.runner_channel import LOST, Courier, failed, overdue
+from looksee.gateway.runner_channel import LOST, RunnerChannel, failed, overdue
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class RunnerClient:
         """`room`: jobs that may be under way at a time."""
         self.model = model
         self._proxy = proxy
-        self._courier = Courier(model, proxy, room)
+        self._courier = RunnerChannel(model, proxy, room)
         self._identity: Identity | None = None
         self._asked = 0.0
         self._refreshing: asyncio.Task[None] | None = None
@@ -44,8 +44,8 @@ class RunnerClient:
 
     async def ask(
         self, job: Job, *, timeout: float, request_id: str, listener: Listener | None = None
-    ) -> tuple[Answer, Identity | None]:
-        """As `Courier.ask`."""
+    ) -> tuple[Reply, Identity | None]:
+        """As `RunnerChannel.ask`."""
         answer, identity = await self._courier.ask(job, timeout=timeout, request_id=request_id, listener=listener)
         if identity is not None:
             self._identity, self._asked = identity, time.monotonic()

@@ -18,7 +18,7 @@ class _Call:
         self.waiters = 0
 
 
-class Flight(Generic[T]):
+class SingleFlight(Generic[T]):
     """For one event loop. Results are handed to every waiter; nothing is kept once a run has ended."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from looksee.core import errors
-from looksee.gateway.answering import Desk
+from looksee.gateway.answering import AnsweringService
 from looksee.http.answers import error_responses
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
 from looksee.http.dialects.batch import route
@@ -21,7 +21,7 @@ from looksee.version import VERSION
 logger = logging.getLogger("looksee.api")
 
 
-def build(desk: Desk, settings: Settings) -> FastAPI:
+def build(answering: AnsweringService, settings: Settings) -> FastAPI:
     """The app that BentoML mounts at `/`."""
     app = FastAPI(
         title="Looksee",
@@ -33,7 +33,7 @@ def build(desk: Desk, settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     for dialect in (captioning, container_forms, moondream_v1, openai, route, models, admin, pages):
-        app.include_router(dialect.router(desk, settings))
+        app.include_router(dialect.router(answering, settings))
 
     @app.exception_handler(errors.LookseeError)
     async def looksee_error(_: Request, error: errors.LookseeError) -> Response:

@@ -57,7 +57,7 @@ def deadline_from(header: str | None, longest: float) -> Deadline:
 
 
 @dataclass(slots=True)
-class Facts:
+class RequestInfo:
     """What the access log tells of a request beside its address and status."""
 
     model: str | None = None
@@ -67,13 +67,13 @@ class Facts:
 
 
 DEADLINE: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
-FACTS: ContextVar[Facts | None] = ContextVar("facts", default=None)
+FACTS: ContextVar[RequestInfo | None] = ContextVar("facts", default=None)
 
 
 @contextmanager
-def begun(request_id: str) -> Iterator[Facts]:
+def begun(request_id: str) -> Iterator[RequestInfo]:
     """A request at hand, without a deadline yet; forgotten at the end."""
-    facts = Facts()
+    facts = RequestInfo()
     id_before, facts_before, deadline_before = REQUEST_ID.set(request_id), FACTS.set(facts), DEADLINE.set(None)
     try:
         yield facts

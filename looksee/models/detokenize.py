@@ -13,7 +13,7 @@ def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
     return (text[: min(ends)], True) if ends else (text, False)
 
 
-def certain(text: str, stop: Sequence[str]) -> str:
+def stable_prefix(text: str, stop: Sequence[str]) -> str:
     """The part of an unfinished row's text that stays, whatever comes next.
 
     Held back are characters that are not whole, space at the end (a finished text has none there) and what may become a

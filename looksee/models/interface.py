@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from looksee.core.tasks import GREEDY, Finish, Job, Outcome, Sampling
+from looksee.core.tasks import GREEDY, Answer, Finish, Job, Sampling
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,13 +54,13 @@ class Model(Protocol[RowT, BatchT]):
 
     def prefill(self, rows: Sequence[RowT]) -> BatchT: ...
 
-    def join(self, running: BatchT, newcomers: BatchT) -> BatchT: ...
+    def add_rows(self, running: BatchT, newcomers: BatchT) -> BatchT: ...
 
     def step(self, batch: BatchT) -> None: ...
 
-    def leave(self, batch: BatchT, keep: Sequence[int]) -> BatchT: ...
+    def keep_rows(self, batch: BatchT, keep: Sequence[int]) -> BatchT: ...
 
-    def read_out(self, batch: BatchT) -> None:
+    def sample(self, batch: BatchT) -> None:
         """Give every row of the batch its next token, or set its `finish`."""
         ...
 
@@ -80,7 +80,7 @@ class Model(Protocol[RowT, BatchT]):
         """The part of an unfinished row's text that stays, whatever comes next: what can be told already."""
         ...
 
-    def outcome(self, row: RowT) -> Outcome:
+    def answer(self, row: RowT) -> Answer:
         """The finished row's answer."""
         ...
 

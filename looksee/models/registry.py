@@ -10,7 +10,7 @@ from looksee.core.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ModelOffer:
     """A model that can be asked, and for what."""
 
     name: str
@@ -18,7 +18,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(Offer):
+class ModelSpec(ModelOffer):
     """A model of ours. `revision` is the full commit on the hub that `hub_id` is pinned to.
 
     `licence` is the publisher's word for it. `parameters` counts tied ones once; `hub_bytes` are the weights' files on
@@ -49,10 +49,10 @@ class Entry(Offer):
 
 _TEXTS = frozenset({Task.CAPTION, Task.COLLECTIVE, Task.QUERY})
 
-CATALOG: dict[str, Entry] = {
+REGISTRY: dict[str, ModelSpec] = {
     entry.name: entry
     for entry in (
-        Entry(
+        ModelSpec(
             name="blip",
             title="BLIP base",
             hub_id="Salesforce/blip-image-captioning-base",
@@ -64,7 +64,7 @@ CATALOG: dict[str, Entry] = {
             since=date(2022, 12, 21),
             tasks=frozenset({Task.CAPTION}),
         ),
-        Entry(
+        ModelSpec(
             name="blip2",
             title="BLIP-2 OPT 2.7B",
             hub_id="Salesforce/blip2-opt-2.7b",
@@ -76,7 +76,7 @@ CATALOG: dict[str, Entry] = {
             since=date(2023, 2, 9),
             tasks=frozenset({Task.CAPTION, Task.QUERY}),
         ),
-        Entry(
+        ModelSpec(
             name="gemma",
             title="Gemma 3 4B",
             hub_id="google/gemma-3-4b-it",
@@ -88,7 +88,7 @@ CATALOG: dict[str, Entry] = {
             since=date(2025, 3, 12),
             tasks=_TEXTS,
         ),
-        Entry(
+        ModelSpec(
             name="intern_vlm",
             title="InternVL3 1B",
             hub_id="OpenGVLab/InternVL3-1B-hf",
@@ -100,7 +100,7 @@ CATALOG: dict[str, Entry] = {
             since=date(2025, 4, 18),
             tasks=_TEXTS,
         ),
-        Entry(
+        ModelSpec(
             name="moondream",
             title="Moondream2",
             hub_id="vikhyatk/moondream2",
@@ -121,15 +121,15 @@ CATALOG: dict[str, Entry] = {
 ALIASES = {"moondream2": "moondream", "moondream-2b": "moondream", "moondream3-preview": "moondream"}
 # Models that others serve and that may be asked from here: none, unless the gateway is told to
 # (`looksee.gateway.moondream_cloud`).
-ELSEWHERE: dict[str, Offer] = {}
+REMOTE_MODELS: dict[str, ModelOffer] = {}
 
 
-def offers() -> dict[str, Offer]:
+def offers() -> dict[str, ModelOffer]:
     """Every model that can be asked, by name."""
-    return {**CATALOG, **ELSEWHERE}
+    return {**REGISTRY, **REMOTE_MODELS}
 
 
-def entry_for(name: str, task: Task) -> Offer:
+def offer_for(name: str, task: Task) -> ModelOffer:
     """The model of that name, which can do `task`. Raises UnknownModel or TaskNotSupported, naming those that can."""
     known = offers()
     if name not in known:

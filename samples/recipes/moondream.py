@@ -33,7 +33,7 @@ from looksee.models.moondream.config import (
 )
 from looksee.models.moondream.crops.merge import pool, stitch
 from looksee.models.moondream.crops.tiling import Crops, cut, normalised
-from looksee.models.moondream.network.cache import Cache
+from looksee.models.moondream.network.cache import KVCache
 from looksee.models.moondream.network.network import Network
 from looksee.models.moondream.sequence_items import Piece
 from samples.recipes import bpe, language, tower
@@ -207,7 +207,7 @@ class Lesson(language.Lesson):
         (directory / "config.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
-class _Passing(Cache):
+class _Passing(KVCache):
     """Keeps nothing: the whole sequence is read at once."""
 
     def write(self, layer: int, where: tuple[Tensor, Tensor], keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,9 +11,9 @@ import torch
 
 from bench import full_size, moondream_graphs, stand_in
 from looksee.models.moondream.config import Config
-from looksee.models.moondream.decoding.step_runner import Plain, StaticSteps
+from looksee.models.moondream.decoding.step_runner import EagerStepRunner, StaticStepRunner
 from looksee.models.moondream.model import Moondream
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from tests.models.moondream import vectors
 
 
@@ -25,7 +25,7 @@ def small() -> Config:
 
 def test_the_file_has_the_published_size() -> None:
     shapes = stand_in.shapes_of(Config())
-    assert len(stand_in.header(shapes)) + 2 * sum(map(math.prod, shapes.values())) == CATALOG["moondream"].hub_bytes
+    assert len(stand_in.header(shapes)) + 2 * sum(map(math.prod, shapes.values())) == REGISTRY["moondream"].hub_bytes
 
 
 def test_what_is_written_is_loaded_and_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,7 +47,7 @@ def test_what_is_written_is_loaded_and_answers(tmp_path: Path, capsys: pytest.Ca
 @torch.inference_mode()
 def test_each_way_to_step_says_the_same() -> None:
     net = stand_in.network(small(), device=vectors.CPU, dtype=torch.float32)
-    steps = StaticSteps(net, Plain(), block=32)
+    steps = StaticStepRunner(net, EagerStepRunner(), block=32)
     ways = [
         moondream_graphs.plain(net, moondream_graphs.context(net, 3, 60)),
         moondream_graphs.static(steps, moondream_graphs.context(net, 3, 60)),

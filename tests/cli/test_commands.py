@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES
 from looksee.version import VERSION
 from tests.support.hub import Hub, Repository, serving
 from tests.support.serving import ROOT, free_port
 
-BLIP = CATALOG["blip"]
+BLIP = REGISTRY["blip"]
 SMALL = {"config.json": b'{"model_type": "blip"}', "vocab.txt": b"a\nred\n"}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -273,25 +273,25 @@ def test_samples_do_not_stand_in_for_what_is_pulled(hub: Hub, looksee: Program) 
 
 
 def test_all_of_them_and_one_that_fails(hub: Hub, looksee: Program) -> None:
-    for entry in CATALOG.values():
+    for entry in REGISTRY.values():
         hub.repositories[entry.hub_id] = Repository(SMALL | {"model.safetensors": b"x"}, entry.revision)
         if entry.tokenizer:
             repository, commit = entry.tokenizer
             hub.repositories[repository] = Repository({"tokenizer.json": b"{}"}, commit)
-    missing = CATALOG["gemma"]
+    missing = REGISTRY["gemma"]
     gemma = hub.repositories.pop(missing.hub_id)
     done = looksee("pull", "--all")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         f"gemma: There is no {missing.hub_id} on the hub, or HF_TOKEN does not open it."
     ]
-    assert done.stdout.count("MB in /") == len(CATALOG) - 1
+    assert done.stdout.count("MB in /") == len(REGISTRY) - 1
     hub.repositories[missing.hub_id] = gemma
     assert looksee("pull", "--all").returncode == 0
 
 
 def test_a_tokenizer_of_another_repository_comes_with_its_model(hub: Hub, looksee: Program) -> None:
-    entry = CATALOG["moondream"]
+    entry = REGISTRY["moondream"]
     assert entry.tokenizer is not None
     repository, commit = entry.tokenizer
     hub.repositories[entry.hub_id] = Repository(SMALL | {"model.safetensors": b"x"}, entry.revision)
@@ -326,7 +326,7 @@ def test_a_pull_needs_a_model_that_there_is(looksee: Program) -> None:
     for words in (["pull"], ["pull", "gpt"]):
         done = looksee(*words)
         assert done.returncode == 2
-        assert f"Choose from: {', '.join(CATALOG)}." in done.stderr
+        assert f"Choose from: {', '.join(REGISTRY)}." in done.stderr
 
 
 # --- the rest --------------------------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def test_the_catalogue_as_a_table(looksee: Program, sample: dict[str, bytes]) ->
     assert before.returncode == 0
     head, *rows = before.stdout.splitlines()
     assert re.split(r"  +", head)[0] == "name"
-    for entry, row in zip(CATALOG.values(), rows, strict=True):
+    for entry, row in zip(REGISTRY.values(), rows, strict=True):
         for part in (
             entry.name,
             entry.title,

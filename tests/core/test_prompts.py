@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from looksee.core import prompts
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 
 
 @pytest.mark.parametrize(
@@ -15,8 +15,8 @@ from looksee.models.registry import CATALOG
         ("blip2", "", ""),
         ("gemma", "", "Describe the picture in one sentence."),
         ("intern_vlm", "", "Describe the picture in one sentence."),
-        *((model, "a photo of", "a photo of") for model in CATALOG),
-        *((model, " As  it is.", " As  it is.") for model in CATALOG),
+        *((model, "a photo of", "a photo of") for model in REGISTRY),
+        *((model, " As  it is.", " As  it is.") for model in REGISTRY),
     ],
 )
 def test_a_caption(model: str, own: str, words: str) -> None:

@@ -20,8 +20,8 @@ from looksee.core.tasks import (
     Grounding,
     Identity,
     Job,
-    Outcome,
     Reasoning,
+    Reply,
     Sampling,
     Status,
     Task,
@@ -64,18 +64,18 @@ RECORDS: list[Any] = [
     Event(0, "a red \u00e9"),
     Event(
         1,
-        answer=Answer(Outcome("a red \u00e9\u4e2d\U0001f600 'circle'", "stop", 3, 7), None, Timing(0.1, 0.2, 0.3, 4.5)),
+        reply=Reply(Answer("a red \u00e9\u4e2d\U0001f600 'circle'", "stop", 3, 7), None, Timing(0.1, 0.2, 0.3, 4.5)),
         identity=IDENTITY,
     ),
-    Event(2, answer=Answer(Outcome("", "length", 0, 0)), identity=Identity("blip", "hub", "main", None)),
-    Event(2, answer=Answer(Outcome("", "length", 4, 6, (Box(0.0, 0.1, 1 / 3, 1.0), Box(0.5, 0.5, 0.6, 0.7))))),
-    Event(2, answer=Answer(Outcome("", "stop", 4, 6, points=(Point(0.1, 0.2 + 0.1),)))),
+    Event(2, reply=Reply(Answer("", "length", 0, 0)), identity=Identity("blip", "hub", "main", None)),
+    Event(2, reply=Reply(Answer("", "length", 4, 6, (Box(0.0, 0.1, 1 / 3, 1.0), Box(0.5, 0.5, 0.6, 0.7))))),
+    Event(2, reply=Reply(Answer("", "stop", 4, 6, points=(Point(0.1, 0.2 + 0.1),)))),
     Event(
         2,
-        answer=Answer(Outcome("b", "stop", 4, 6, reasoning=Reasoning("so", (Grounding(0, 2, (Point(0.5, 1.0),)),)))),
+        reply=Reply(Answer("b", "stop", 4, 6, reasoning=Reasoning("so", (Grounding(0, 2, (Point(0.5, 1.0),)),)))),
     ),
-    Event(3, answer=Answer(failure=Failure("overloaded", "busy", "images", 5))),
-    Event(4, answer=Answer(failure=Failure.of(errors.CorruptImage("damaged")))),
+    Event(3, reply=Reply(failure=Failure("overloaded", "busy", "images", 5))),
+    Event(4, reply=Reply(failure=Failure.of(errors.CorruptImage("damaged")))),
     Status(IDENTITY, "ready", "cuda:0"),
     Status(Identity("blip", "sample", "missing", None), "failed", "cpu"),
 ]
@@ -122,7 +122,7 @@ def test_types_survive_json() -> None:
 def test_places_survive_json_as_such() -> None:
     adapter = TypeAdapter(Event)
     events = [adapter.validate_json(adapter.dump_json(record)) for record in RECORDS if isinstance(record, Event)]
-    outcomes = [event.answer.outcome for event in events if event.answer is not None]
+    outcomes = [event.reply.answer for event in events if event.reply is not None]
     _, _, detected, pointed, thought = [outcome for outcome in outcomes if outcome]
     assert type(detected.boxes[0]) is Box
     assert detected.boxes[0].x_max == 1 / 3
@@ -143,4 +143,4 @@ def test_a_task_is_its_name() -> None:
 
 
 def test_an_answer_has_its_own_timing() -> None:
-    assert Answer().timing == Timing(0.0, 0.0, 0.0, 0.0)
+    assert Reply().timing == Timing(0.0, 0.0, 0.0, 0.0)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from looksee.core.throughput import Pace
+from looksee.core.throughput import ThroughputEstimate
 
 
 def test_the_wait_follows_the_pace() -> None:
-    pace = Pace()
+    pace = ThroughputEstimate()
     for _ in range(100):
         pace.finished(2, 0.2)  # ten a second
     assert pace.wait(95) == 10
@@ -16,7 +16,7 @@ def test_the_wait_follows_the_pace() -> None:
 
 
 def test_the_wait_is_whole_seconds_and_at_least_one() -> None:
-    pace = Pace()
+    pace = ThroughputEstimate()
     for _ in range(200):
         pace.finished(1, 0.0)
     assert pace.wait(1000) == 1

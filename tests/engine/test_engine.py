@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import pytest
 
-from looksee.core.tasks import Answer
-from looksee.engine.budget import Cap
+from looksee.core.tasks import Reply
+from looksee.engine.budget import BatchBudget
 from looksee.engine.engine import Engine, EngineLimits
-from looksee.engine.observer import Observer
+from looksee.engine.observer import EngineObserver
 from tests.engine.toy import ToyBatch, ToyModel, ToyRow, job
 
 LIMITS = EngineLimits(queue=100, rows=8, cost=1000)
@@ -24,7 +24,7 @@ WORDS = [
 ]
 
 
-class Record(Observer):
+class Record(EngineObserver):
     """Counts what it hears."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ def drive(
     model: ToyModel,
     scenario: Callable[[Engine[ToyRow, ToyBatch]], Awaitable[None]],
     limits: EngineLimits = LIMITS,
-    observer: Observer | None = None,
+    observer: EngineObserver | None = None,
 ) -> None:
     engine = Engine(model, limits, observer=observer)
     try:
@@ -63,7 +63,7 @@ async def _run(
     await scenario(engine)
 
 
-async def _all(engine: Engine[ToyRow, ToyBatch], words: list[str], timeout: float = 10) -> list[Answer]:
+async def _all(engine: Engine[ToyRow, ToyBatch], words: list[str], timeout: float = 10) -> list[Reply]:
     return await asyncio.gather(*(engine.submit(job(word), timeout=timeout) for word in words))
 
 
@@ -71,12 +71,12 @@ def _wait(gate: threading.Event) -> None:
     gate.wait(10)
 
 
-def text(answer: Answer) -> str:
-    assert answer.outcome is not None, answer.failure
-    return answer.outcome.text
+def text(answer: Reply) -> str:
+    assert answer.answer is not None, answer.failure
+    return answer.answer.text
 
 
-def code(answer: Answer) -> str:
+def code(answer: Reply) -> str:
     assert answer.failure is not None
     return answer.failure.code
 
@@ -85,7 +85,7 @@ def test_every_row_is_answered_with_its_own_word_whatever_shares_the_batch() -> 
     model = ToyModel(delay=0.0005)
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
-        async def late(word: str, seconds: float) -> Answer:
+        async def late(word: str, seconds: float) -> Reply:
             await asyncio.sleep(seconds)
             return await engine.submit(job(word), timeout=10)
 
@@ -119,8 +119,8 @@ def test_max_new_tokens_is_a_rows_own() -> None:
         cut, whole = await asyncio.gather(
             engine.submit(job("abcdef", max_new_tokens=3), timeout=10), engine.submit(job("abcdef"), timeout=10)
         )
-        assert cut.outcome is not None
-        assert (cut.outcome.text, cut.outcome.finish, cut.outcome.new_tokens) == ("abc", "length", 3)
+        assert cut.answer is not None
+        assert (cut.answer.text, cut.answer.finish, cut.answer.new_tokens) == ("abc", "length", 3)
         assert text(whole) == "abcdef"
 
     drive(ToyModel(), scenario)
@@ -233,7 +233,7 @@ def test_rows_survive_a_join_that_fails_once() -> None:
 
 def test_a_fault_of_the_engine_leaves_nobody_waiting() -> None:
     class Broken(ToyModel):
-        def leave(self, batch: ToyBatch, keep: object) -> ToyBatch:
+        def keep_rows(self, batch: ToyBatch, keep: object) -> ToyBatch:
             raise RuntimeError("leave is broken")
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
@@ -364,8 +364,8 @@ def test_a_stop_string_never_shows_in_what_was_streamed() -> None:
         asked = replace(job("one two. Three"), stop=(". T", "zzz"))
         answer = await engine.submit(asked, timeout=10, listener=pieces.append)
         assert "".join(pieces) == text(answer) == "one two"
-        assert answer.outcome is not None
-        assert answer.outcome.finish == "stop"
+        assert answer.answer is not None
+        assert answer.answer.finish == "stop"
 
     drive(ToyModel(delay=0.001), scenario)
 
@@ -462,7 +462,7 @@ def test_a_row_that_alone_is_too_much_for_the_memory_gets_the_error_and_the_othe
 
 
 def test_a_lowered_cap_rises_again_after_many_quiet_steps() -> None:
-    cap = Cap(100)
+    cap = BatchBudget(100)
     cap.lower(40)
     assert cap.now == 40
     cap.lower(90)  # never up

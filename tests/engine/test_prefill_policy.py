@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from looksee.engine.prefill_policy import Company
+from looksee.engine.prefill_policy import PrefillPolicy
 
 
-def steps_waited(company: Company, newcomers: int, room: int, running: int) -> int:
+def steps_waited(company: PrefillPolicy, newcomers: int, room: int, running: int) -> int:
     """How many steps these newcomers wait when nobody else comes."""
     waited = 0
-    while company.worth_waiting_for(newcomers, room, running):
+    while company.should_defer(newcomers, room, running):
         waited += 1
     return waited
 
@@ -31,14 +31,14 @@ def steps_waited(company: Company, newcomers: int, room: int, running: int) -> i
     ],
 )
 def test_how_long_newcomers_wait(newcomers: int, room: int, running: int, steps: int) -> None:
-    company = Company()
+    company = PrefillPolicy()
     assert steps_waited(company, newcomers, room, running) == steps
     assert steps_waited(company, newcomers, room, running) == steps  # and again for the next ones
 
 
 def test_who_comes_meanwhile_shortens_the_wait() -> None:
-    company = Company()
-    assert company.worth_waiting_for(1, 8, 10)
-    assert company.worth_waiting_for(4, 8, 10)
-    assert company.worth_waiting_for(5, 8, 10)
-    assert not company.worth_waiting_for(6, 8, 10)
+    company = PrefillPolicy()
+    assert company.should_defer(1, 8, 10)
+    assert company.should_defer(4, 8, 10)
+    assert company.should_defer(5, 8, 10)
+    assert not company.should_defer(6, 8, 10)

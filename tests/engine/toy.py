@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from looksee.core import errors
-from looksee.core.tasks import Job, Outcome, Task
-from looksee.models.detokenize import certain, cut
+from looksee.core.tasks import Answer, Job, Task
+from looksee.models.detokenize import cut, stable_prefix
 from looksee.models.interface import Row
 
 
@@ -61,7 +61,7 @@ class ToyModel:
         self.prefills.append(len(rows))
         return ToyBatch(list(rows), [len(row.tokens) - 1 for row in rows])
 
-    def join(self, running: ToyBatch, newcomers: ToyBatch) -> ToyBatch:
+    def add_rows(self, running: ToyBatch, newcomers: ToyBatch) -> ToyBatch:
         self.on_join()
         return ToyBatch(running.rows + newcomers.rows, running.places + newcomers.places)
 
@@ -71,10 +71,10 @@ class ToyModel:
         self.steps.append(len(batch.rows))
         batch.places = [place + 1 for place in batch.places]
 
-    def leave(self, batch: ToyBatch, keep: Sequence[int]) -> ToyBatch:
+    def keep_rows(self, batch: ToyBatch, keep: Sequence[int]) -> ToyBatch:
         return ToyBatch([batch.rows[index] for index in keep], [batch.places[index] for index in keep])
 
-    def read_out(self, batch: ToyBatch) -> None:
+    def sample(self, batch: ToyBatch) -> None:
         for row, place in zip(batch.rows, batch.places, strict=True):
             row.tokens.append(ord(row.word[place]))
             if place + 1 == len(row.word) or cut("".join(map(chr, row.tokens)), row.stop)[1]:
@@ -84,7 +84,7 @@ class ToyModel:
 
     def partial(self, row: ToyRow) -> str:
         self.on_partial(row.word)
-        return certain(self.text(row), row.stop)
+        return stable_prefix(self.text(row), row.stop)
 
     def reuse(self) -> tuple[int, int]:
         return 0, 0
@@ -95,5 +95,5 @@ class ToyModel:
     def text(self, row: ToyRow) -> str:
         return cut("".join(map(chr, row.tokens)), row.stop)[0]
 
-    def outcome(self, row: ToyRow) -> Outcome:
-        return Outcome(self.text(row), row.finish or "length", row.prompt_tokens, len(row.tokens))
+    def answer(self, row: ToyRow) -> Answer:
+        return Answer(self.text(row), row.finish or "length", row.prompt_tokens, len(row.tokens))

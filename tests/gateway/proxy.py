@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from looksee.core.tasks import Answer, Call, Event, Failure, Identity, Job, Outcome, Status, Timing
+from looksee.core.tasks import Answer, Call, Event, Failure, Identity, Job, Reply, Status, Timing
 
 IDENTITY = Identity("blip", "local", "0123456789ab", "0123456789abcdef")
 NEWER = Identity("blip", "local", "ba9876543210", "fedcba9876543210")
@@ -18,9 +18,9 @@ def line(event: Event) -> bytes:
     return TypeAdapter(Event).dump_json(event) + b"\n"
 
 
-def answer_to(job: Job) -> Answer:
+def answer_to(job: Job) -> Reply:
     """What the fake says of a job."""
-    return Answer(Outcome(f"a {job.images[0].decode()}{job.prompt}", "stop", 1, 2), None, Timing(0.1, 0.2, 0.3, 4.0))
+    return Reply(Answer(f"a {job.images[0].decode()}{job.prompt}", "stop", 1, 2), None, Timing(0.1, 0.2, 0.3, 4.0))
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Sent:
 
 
 @dataclass
-class Reported:
+class StatusReply:
     status: Status
     failure: Failure | None = None
 
@@ -58,7 +58,7 @@ class FakeProxy:
         self,
         *,
         identity: Identity = IDENTITY,
-        answer: Callable[[Job], Answer] = answer_to,
+        answer: Callable[[Job], Reply] = answer_to,
         troubles: list[Exception] | None = None,
         status_troubles: list[Exception] | None = None,
         before: Callable[[Call], Awaitable[Any]] | None = None,
@@ -92,29 +92,29 @@ class FakeProxy:
                 yield line(event)
             return
         for number, ask in enumerate(call.asks):
-            yield line(Event(number, answer=self.answer(ask.job), identity=self.identity))
+            yield line(Event(number, reply=self.answer(ask.job), identity=self.identity))
 
     async def cancel(self, *, places: list[tuple[str, int]]) -> None:
         self.cancelled += places
         if self.on_cancel is not None:
             await self.on_cancel()
 
-    async def status(self) -> Reported:
+    async def status(self) -> StatusReply:
         self.asked += 1
         if self.before_status is not None:
             await self.before_status()
         if self.status_troubles:
             raise self.status_troubles.pop(0)
-        return Reported(Status(self.identity, "ready", "cpu"))
+        return StatusReply(Status(self.identity, "ready", "cpu"))
 
-    async def load(self) -> Reported:
+    async def load(self) -> StatusReply:
         return self._ordered("load")
 
-    async def unload(self) -> Reported:
+    async def unload(self) -> StatusReply:
         return self._ordered("unload")
 
-    def _ordered(self, order: str) -> Reported:
+    def _ordered(self, order: str) -> StatusReply:
         self.orders.append(order)
         if self.troubles:
             raise self.troubles.pop(0)
-        return Reported(Status(self.identity, "ready" if order == "load" else "unloaded", "cpu"), self.refusal)
+        return StatusReply(Status(self.identity, "ready" if order == "load" else "unloaded", "cpu"), self.refusal)

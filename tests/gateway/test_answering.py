@@ -1,4 +1,4 @@
-"""The desk: what is asked of the cache, what of a runner, what is stored, and what is shared."""
+"""The answering service: what is asked of the cache, what of a runner, what is stored, and what is shared."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from prometheus_client import REGISTRY
 from cache import keys
 from looksee.core import errors
 from looksee.core.images import Picture
-from looksee.core.tasks import Answer, Call, Event, Failure, Identity, Job, Outcome, Sampling, Task
-from looksee.gateway.answering import Desk, Question, Result, Served
+from looksee.core.tasks import Answer, Call, Event, Failure, Identity, Job, Reply, Sampling, Task
+from looksee.gateway.answering import AnsweringService, CacheableJob, Result, ServedAnswer
 from looksee.gateway.runner_client import RunnerClient
 from tests.gateway.memory_cache import Shelf
 from tests.gateway.proxy import IDENTITY, NEWER, FakeProxy, answer_to
@@ -31,39 +31,41 @@ def picture(name: str) -> Picture:
     return Picture(data, hashlib.sha256(data).hexdigest(), "image/png", 10, 10)
 
 
-def question(name: str, prompt: str = "") -> Question:
-    return Question.about([picture(name)], Task.CAPTION, prompt)
+def question(name: str, prompt: str = "") -> CacheableJob:
+    return CacheableJob.about([picture(name)], Task.CAPTION, prompt)
 
 
-def changed(asked: Question, **how: Any) -> Question:
+def changed(asked: CacheableJob, **how: Any) -> CacheableJob:
     return replace(asked, job=replace(asked.job, **how))
 
 
-def key_of(asked: Question, identity: Identity = IDENTITY) -> str:
+def key_of(asked: CacheableJob, identity: Identity = IDENTITY) -> str:
     made = keys.key(asked.job, asked.digests, identity)
     assert made is not None
     return made
 
 
-def house(proxy: FakeProxy) -> tuple[Desk, Shelf]:
+def house(proxy: FakeProxy) -> tuple[AnsweringService, Shelf]:
     shelf = Shelf()
-    return Desk({proxy.identity.model: RunnerClient(proxy.identity.model, proxy)}, shelf), shelf
+    return AnsweringService({proxy.identity.model: RunnerClient(proxy.identity.model, proxy)}, shelf), shelf
 
 
-async def ask(desk: Desk, *questions: Question, timeout: float = 5, request_id: str = "") -> list[Result]:
-    (model,) = desk.runners
-    return await desk.answer(model, questions, timeout=timeout, request_id=request_id)
+async def ask(
+    answering: AnsweringService, *questions: CacheableJob, timeout: float = 5, request_id: str = ""
+) -> list[Result]:
+    (model,) = answering.runners
+    return await answering.answer(model, questions, timeout=timeout, request_id=request_id)
 
 
-def served(results: Sequence[Result]) -> list[Served]:
+def served(results: Sequence[Result]) -> list[ServedAnswer]:
     """The results, all of which are answers."""
-    answers = [result for result in results if isinstance(result, Served)]
+    answers = [result for result in results if isinstance(result, ServedAnswer)]
     assert len(answers) == len(results), results
     return answers
 
 
 def texts(results: Sequence[Result]) -> list[str]:
-    return [one.outcome.text for one in served(results)]
+    return [one.answer.text for one in served(results)]
 
 
 def sent(proxy: FakeProxy) -> list[list[bytes]]:
@@ -80,16 +82,16 @@ def counted() -> dict[str, float]:
 def test_many_files_travel_in_one_call() -> None:
     async def main() -> None:
         proxy = FakeProxy()
-        desk, shelf = house(proxy)
+        answering, shelf = house(proxy)
         questions = [question(name) for name in ("ant", "bee", "cat")]
-        answers = served(await ask(desk, *questions, request_id="id-7"))
+        answers = served(await ask(answering, *questions, request_id="id-7"))
         assert texts(answers) == ["a ant", "a bee", "a cat"]
         assert [(one.identity, one.cached) for one in answers] == [(IDENTITY, False)] * 3
         assert [one.timing for one in answers] == [answer_to(each.job).timing for each in questions]
         assert sent(proxy) == [[b"ant", b"bee", b"cat"]]
         assert proxy.calls[0].request_id == "id-7"
         assert 4.5 < proxy.calls[0].timeout <= 5
-        assert shelf.stored == {key_of(each): answer_to(each.job).outcome for each in questions}
+        assert shelf.stored == {key_of(each): answer_to(each.job).answer for each in questions}
 
     run(main())
 
@@ -97,10 +99,10 @@ def test_many_files_travel_in_one_call() -> None:
 def test_hits_are_not_sent() -> None:
     async def main() -> None:
         proxy = FakeProxy()
-        desk, _ = house(proxy)
-        await ask(desk, question("ant"), question("cat"))
+        answering, _ = house(proxy)
+        await ask(answering, question("ant"), question("cat"))
         before = counted()
-        answers = served(await ask(desk, question("ant"), question("bee"), question("cat"), question("dog")))
+        answers = served(await ask(answering, question("ant"), question("bee"), question("cat"), question("dog")))
         assert texts(answers) == ["a ant", "a bee", "a cat", "a dog"]
         assert [one.cached for one in answers] == [True, False, True, False]
         assert [one.identity for one in answers] == [IDENTITY] * 4
@@ -116,10 +118,10 @@ def test_hits_are_not_sent() -> None:
 def test_a_full_hit_asks_no_runner() -> None:
     async def main() -> None:
         proxy = FakeProxy()
-        desk, shelf = house(proxy)
-        await ask(desk, question("ant"))
+        answering, shelf = house(proxy)
+        await ask(answering, question("ant"))
         proxy.troubles = [BentoMLException("gone")] * 9
-        assert texts(await ask(desk, question("ant"), question("ant"))) == ["a ant", "a ant"]
+        assert texts(await ask(answering, question("ant"), question("ant"))) == ["a ant", "a ant"]
         assert len(proxy.calls) == 1
         assert shelf.asked[-1] == [key_of(question("ant"))]  # once, not twice
 
@@ -129,8 +131,8 @@ def test_a_full_hit_asks_no_runner() -> None:
 def test_no_questions_no_call() -> None:
     async def main() -> None:
         proxy = FakeProxy()
-        desk, _ = house(proxy)
-        assert await ask(desk) == []
+        answering, _ = house(proxy)
+        assert await ask(answering) == []
         assert proxy.calls == []
 
     run(main())
@@ -139,10 +141,10 @@ def test_no_questions_no_call() -> None:
 def test_another_prompt_is_another_question() -> None:
     async def main() -> None:
         proxy = FakeProxy()
-        desk, _ = house(proxy)
-        assert texts(await ask(desk, question("ant"), question("ant", "!"))) == ["a ant", "a ant!"]
+        answering, _ = house(proxy)
+        assert texts(await ask(answering, question("ant"), question("ant", "!"))) == ["a ant", "a ant!"]
         longer = changed(question("ant"), max_new_tokens=7)
-        assert not served(await ask(desk, longer))[0].cached
+        assert not served(await ask(answering, longer))[0].cached
         assert [len(call.jobs) for call in proxy.calls] == [2, 1]
 
     run(main())
@@ -151,18 +153,22 @@ def test_another_prompt_is_another_question() -> None:
 def test_the_same_picture_twice_in_a_request_is_answered_once() -> None:
     async def main() -> None:
         proxy = FakeProxy()
-        desk, _ = house(proxy)
-        assert texts(await ask(desk, question("ant"), question("bee"), question("ant"))) == ["a ant", "a bee", "a ant"]
+        answering, _ = house(proxy)
+        assert texts(await ask(answering, question("ant"), question("bee"), question("ant"))) == [
+            "a ant",
+            "a bee",
+            "a ant",
+        ]
         assert sent(proxy) == [[b"ant", b"bee"]]
 
     run(main())
 
 
 def test_what_a_job_is() -> None:
-    asked = Question.about([picture("ant")], Task.CAPTION, "a photo of", max_new_tokens=9)
+    asked = CacheableJob.about([picture("ant")], Task.CAPTION, "a photo of", max_new_tokens=9)
     assert asked.job == Job(Task.CAPTION, (b"ant",), "a photo of", 9)
     how: dict[str, Any] = {"sampling": Sampling(0.5, 0.9, 40, seed=1), "stop": ("stop", "end"), "reasoning": True}
-    several = Question.about([picture("bee"), picture("ant")], Task.QUERY, "what?", **how)
+    several = CacheableJob.about([picture("bee"), picture("ant")], Task.QUERY, "what?", **how)
     assert several.job == Job(Task.QUERY, (b"bee", b"ant"), "what?", **how)
     assert several.digests == (picture("bee").digest, picture("ant").digest)
 
@@ -170,13 +176,13 @@ def test_what_a_job_is() -> None:
 def test_several_pictures_are_one_question_with_a_key_of_their_own() -> None:
     async def main() -> None:
         proxy = FakeProxy(identity=replace(IDENTITY, model="gemma"))
-        desk, shelf = house(proxy)
-        together = Question.about([picture("ant"), picture("bee")], Task.COLLECTIVE)
-        (answer,) = served(await ask(desk, together))
+        answering, shelf = house(proxy)
+        together = CacheableJob.about([picture("ant"), picture("bee")], Task.COLLECTIVE)
+        (answer,) = served(await ask(answering, together))
         assert not answer.cached
-        (answer,) = served(await ask(desk, together))
+        (answer,) = served(await ask(answering, together))
         assert answer.cached
-        (other,) = served(await ask(desk, Question.about([picture("bee"), picture("ant")], Task.COLLECTIVE)))
+        (other,) = served(await ask(answering, CacheableJob.about([picture("bee"), picture("ant")], Task.COLLECTIVE)))
         assert not other.cached
         assert [[job.images for job in call.jobs] for call in proxy.calls] == [[(b"ant", b"bee")], [(b"bee", b"ant")]]
         assert all(key.startswith("v1:collection:") for key in shelf.stored)
@@ -192,10 +198,10 @@ def test_an_answer_that_cannot_be_had_again_is_neither_stored_nor_shared() -> No
             await go.wait()
 
         proxy = FakeProxy(before=hold)
-        desk, shelf = house(proxy)
+        answering, shelf = house(proxy)
         before = counted()
         drawn = changed(question("ant"), sampling=Sampling(temperature=0.7))
-        tasks = [asyncio.create_task(ask(desk, drawn, drawn)) for _ in range(2)]
+        tasks = [asyncio.create_task(ask(answering, drawn, drawn)) for _ in range(2)]
         await settle(20)
         go.set()
         for task in tasks:
@@ -211,10 +217,13 @@ def test_an_answer_that_cannot_be_had_again_is_neither_stored_nor_shared() -> No
 def test_an_answer_with_a_seed_can_be_had_again() -> None:
     async def main() -> None:
         proxy = FakeProxy()
-        desk, shelf = house(proxy)
+        answering, shelf = house(proxy)
         drawn = changed(question("ant"), sampling=Sampling(temperature=0.7, seed=3))
-        assert [one.cached for one in served(await ask(desk, drawn) + await ask(desk, drawn))] == [False, True]
-        (other,) = served(await ask(desk, changed(drawn, sampling=Sampling(temperature=0.7, seed=4))))
+        assert [one.cached for one in served(await ask(answering, drawn) + await ask(answering, drawn))] == [
+            False,
+            True,
+        ]
+        (other,) = served(await ask(answering, changed(drawn, sampling=Sampling(temperature=0.7, seed=4))))
         assert not other.cached
         assert len(proxy.calls) == len(shelf.stored) == 2
 
@@ -222,21 +231,21 @@ def test_an_answer_with_a_seed_can_be_had_again() -> None:
 
 
 def test_failures_are_the_results_of_their_questions_and_are_not_stored() -> None:
-    def answer(job: Job) -> Answer:
+    def answer(job: Job) -> Reply:
         if job.images[0] == b"bee":
-            return Answer(failure=Failure.of(errors.CorruptImage("damaged", param="images")))
+            return Reply(failure=Failure.of(errors.CorruptImage("damaged", param="images")))
         return answer_to(job)
 
     async def main() -> None:
         proxy = FakeProxy(answer=answer)
-        desk, shelf = house(proxy)
-        ant, bee, cat = await ask(desk, question("ant"), question("bee"), question("cat"))
+        answering, shelf = house(proxy)
+        ant, bee, cat = await ask(answering, question("ant"), question("bee"), question("cat"))
         assert texts([ant, cat]) == ["a ant", "a cat"]
         assert isinstance(bee, errors.CorruptImage)
         assert (bee.message, bee.param) == ("damaged", "images")
         assert set(shelf.stored) == {key_of(question("ant")), key_of(question("cat"))}
         proxy.answer = answer_to
-        assert texts(await ask(desk, question("bee"))) == ["a bee"]  # it was not remembered as bad
+        assert texts(await ask(answering, question("bee"))) == ["a bee"]  # it was not remembered as bad
 
     run(main())
 
@@ -254,15 +263,15 @@ def test_a_runner_without_a_reply_fails_all_questions_that_were_sent(
 ) -> None:
     async def main() -> None:
         proxy = FakeProxy()
-        desk, shelf = house(proxy)
-        await ask(desk, question("ant"))
+        answering, shelf = house(proxy)
+        await ask(answering, question("ant"))
         proxy.troubles = list(troubles)
-        ant, bee, cat = await ask(desk, question("ant"), question("bee"), question("cat"))
+        ant, bee, cat = await ask(answering, question("ant"), question("bee"), question("cat"))
         assert texts([ant]) == ["a ant"]  # the cache had it
         assert [type(one) for one in (bee, cat)] == [kind, kind]
         assert len(proxy.calls) == 1 + calls
         assert len(shelf.stored) == 1
-        assert texts(await ask(desk, question("bee"))) == ["a bee"]
+        assert texts(await ask(answering, question("bee"))) == ["a bee"]
 
     run(main())
 
@@ -270,8 +279,8 @@ def test_a_runner_without_a_reply_fails_all_questions_that_were_sent(
 def test_a_lost_connection_is_not_noticed() -> None:
     async def main() -> None:
         proxy = FakeProxy(troubles=[aiohttp.ServerDisconnectedError()])
-        desk, shelf = house(proxy)
-        assert texts(await ask(desk, question("ant"))) == ["a ant"]
+        answering, shelf = house(proxy)
+        assert texts(await ask(answering, question("ant"))) == ["a ant"]
         assert len(proxy.calls) == 2
         assert len(shelf.stored) == 1
 
@@ -281,13 +290,13 @@ def test_a_lost_connection_is_not_noticed() -> None:
 def test_answers_of_other_weights_are_given_but_not_stored_under_the_old_key() -> None:
     async def main() -> None:
         proxy = FakeProxy()
-        desk, shelf = house(proxy)
-        await ask(desk, question("ant"))
+        answering, shelf = house(proxy)
+        await ask(answering, question("ant"))
         proxy.identity = NEWER
-        (bee,) = served(await ask(desk, question("bee")))
-        assert (bee.outcome.text, bee.identity) == ("a bee", NEWER)
+        (bee,) = served(await ask(answering, question("bee")))
+        assert (bee.answer.text, bee.identity) == ("a bee", NEWER)
         assert set(shelf.stored) == {key_of(question("ant"))}
-        ant, bee = served(await ask(desk, question("ant"), question("bee")))  # from now on with the new keys
+        ant, bee = served(await ask(answering, question("ant"), question("bee")))  # from now on with the new keys
         assert (ant.cached, bee.cached) == (False, False)
         assert set(shelf.stored) == {
             key_of(question("ant")), key_of(question("ant"), NEWER), key_of(question("bee"), NEWER),
@@ -301,9 +310,9 @@ def test_answers_of_unknown_weights_pass_the_cache_by(known: bool) -> None:
     async def main() -> None:
         unknown = replace(IDENTITY, fingerprint=None)
         proxy = FakeProxy(identity=unknown, status_troubles=[] if known else [aiohttp.ClientConnectionError()] * 9)
-        desk, shelf = house(proxy)
+        answering, shelf = house(proxy)
         before = counted()
-        answers = served(await ask(desk, question("ant"), question("ant")))
+        answers = served(await ask(answering, question("ant"), question("ant")))
         assert texts(answers) == ["a ant", "a ant"]
         assert [(one.identity, one.cached) for one in answers] == [(unknown, False)] * 2
         assert sent(proxy) == [[b"ant", b"ant"]]  # and nothing is shared
@@ -322,10 +331,10 @@ def test_two_identical_requests_at_once_are_one_call() -> None:
             await go.wait()
 
         proxy = FakeProxy(before=hold)
-        desk, _ = house(proxy)
+        answering, _ = house(proxy)
         before = counted()
-        tasks = [asyncio.create_task(ask(desk, question("ant"), question("bee"))) for _ in range(3)]
-        tasks.append(asyncio.create_task(ask(desk, question("bee"), question("cat"))))
+        tasks = [asyncio.create_task(ask(answering, question("ant"), question("bee"))) for _ in range(3)]
+        tasks.append(asyncio.create_task(ask(answering, question("bee"), question("cat"))))
         await settle(20)
         go.set()
         assert [texts(await task) for task in tasks] == [["a ant", "a bee"]] * 3 + [["a bee", "a cat"]]
@@ -346,10 +355,10 @@ def test_a_caller_who_leaves_does_not_take_the_answer_of_another_with_him() -> N
             await go.wait()
 
         proxy = FakeProxy(before=hold)
-        desk, shelf = house(proxy)
-        leaver = asyncio.create_task(ask(desk, question("ant")))
+        answering, shelf = house(proxy)
+        leaver = asyncio.create_task(ask(answering, question("ant")))
         await settle(20)
-        stayer = asyncio.create_task(ask(desk, question("ant")))
+        stayer = asyncio.create_task(ask(answering, question("ant")))
         await settle(20)
         leaver.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -375,8 +384,8 @@ def test_the_last_caller_to_leave_calls_the_job_off_and_nothing_is_stored() -> N
 
         proxy = FakeProxy(after=until_cancelled)
         proxy.on_cancel = cancel
-        desk, shelf = house(proxy)
-        leaver = asyncio.create_task(ask(desk, question("ant")))
+        answering, shelf = house(proxy)
+        leaver = asyncio.create_task(ask(answering, question("ant")))
         await settle(20)
         leaver.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -385,7 +394,7 @@ def test_the_last_caller_to_leave_calls_the_job_off_and_nothing_is_stored() -> N
         assert proxy.cancelled == [(proxy.calls[0].call.id, 0)]
         assert shelf.stored == {}
         proxy.after = None
-        assert texts(await ask(desk, question("ant"))) == ["a ant"]
+        assert texts(await ask(answering, question("ant"))) == ["a ant"]
 
     run(main())
 
@@ -393,14 +402,14 @@ def test_the_last_caller_to_leave_calls_the_job_off_and_nothing_is_stored() -> N
 def test_the_time_before_the_call_counts() -> None:
     async def main() -> None:
         proxy = FakeProxy()
-        desk, shelf = house(proxy)
+        answering, shelf = house(proxy)
 
-        async def slow(keys: Sequence[str]) -> dict[str, Outcome]:
+        async def slow(keys: Sequence[str]) -> dict[str, Answer]:
             await asyncio.sleep(0.05)
             return {}
 
         shelf.get = slow  # type: ignore[method-assign]
-        await ask(desk, question("ant"), timeout=1)
+        await ask(answering, question("ant"), timeout=1)
         assert 0.5 < proxy.calls[0].timeout <= 0.95
 
     run(main())
@@ -409,9 +418,9 @@ def test_the_time_before_the_call_counts() -> None:
 def test_an_unknown_model_is_refused_before_anything_else() -> None:
     async def main() -> None:
         proxy = FakeProxy()
-        desk, shelf = house(proxy)
+        answering, shelf = house(proxy)
         with pytest.raises(errors.UnknownModel, match="blip") as caught:
-            await desk.answer("gpt", [question("ant")], timeout=5)
+            await answering.answer("gpt", [question("ant")], timeout=5)
         assert caught.value.param == "model"
         assert (proxy.calls, proxy.asked, shelf.asked) == ([], 0, [])
 
@@ -421,9 +430,9 @@ def test_an_unknown_model_is_refused_before_anything_else() -> None:
 def test_a_task_that_the_model_cannot_do_is_refused() -> None:
     async def main() -> None:
         proxy = FakeProxy()
-        desk, _ = house(proxy)
+        answering, _ = house(proxy)
         with pytest.raises(errors.TaskNotSupported):
-            await ask(desk, question("ant"), changed(question("bee"), task=Task.QUERY))
+            await ask(answering, question("ant"), changed(question("bee"), task=Task.QUERY))
         assert proxy.calls == []
 
     run(main())
@@ -431,8 +440,8 @@ def test_a_task_that_the_model_cannot_do_is_refused() -> None:
 
 def test_an_answer_that_is_none_at_all_is_the_runners_fault() -> None:
     async def main() -> None:
-        desk, shelf = house(FakeProxy(answer=lambda _: Answer()))
-        (nothing,) = await ask(desk, question("ant"))
+        answering, shelf = house(FakeProxy(answer=lambda _: Reply()))
+        (nothing,) = await ask(answering, question("ant"))
         assert isinstance(nothing, errors.RunnerFailed)
         assert shelf.stored == {}
 
@@ -442,15 +451,15 @@ def test_an_answer_that_is_none_at_all_is_the_runners_fault() -> None:
 def test_a_runner_that_comes_back_with_too_few_answers_hangs_nobody() -> None:
     async def main() -> None:
         async def first_alone(call: Call) -> AsyncIterator[Event]:
-            yield Event(0, answer=answer_to(call.asks[0].job), identity=IDENTITY)
+            yield Event(0, reply=answer_to(call.asks[0].job), identity=IDENTITY)
 
         proxy = FakeProxy(after=first_alone)
-        desk, shelf = house(proxy)
-        ant, bee = await ask(desk, question("ant"), question("bee"))
+        answering, shelf = house(proxy)
+        ant, bee = await ask(answering, question("ant"), question("bee"))
         assert texts([ant]) == ["a ant"]
         assert isinstance(bee, errors.RunnerFailed)
         assert set(shelf.stored) == {key_of(question("ant"))}
         proxy.after = None
-        assert texts(await ask(desk, question("bee"))) == ["a bee"]
+        assert texts(await ask(answering, question("bee"))) == ["a bee"]
 
     run(main())

@@ -1,4 +1,4 @@
-"""Moondream's cloud behind the desk: what is sent, what is made of its answers, and that by default nothing is sent."""
+"""Moondream's cloud: what is sent, what is made of its answers, and that by default nothing is sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aiohttp import web
 from looksee.core import errors
 from looksee.core.tasks import Job, Task
 from looksee.gateway import moondream_cloud
-from looksee.models.registry import ELSEWHERE
+from looksee.models.registry import REMOTE_MODELS
 from looksee.settings.general import MoondreamSettings
 from tests.http.app import Doors, content, error
 from tests.support.files import plain
@@ -26,19 +26,19 @@ IMAGE = base64.b64encode(PICTURE).decode()
 ASKED = {"image_url": IMAGE, "model": "moondream-cloud"}
 WHOSE = {"cache": False, "model": "moondream-cloud", "revision": "unknown", "weights": "cloud"}
 
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     yield
-    ELSEWHERE.clear()
+    REMOTE_MODELS.clear()
 
 
 class Vendor:
     """A vendor's API that gives one answer; `asked` are the requests it got: path, headers and body."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Reply) -> None:
         self.answer = answer
         self.asked: list[tuple[str, dict[str, str], dict[str, Any]]] = []
 
@@ -74,13 +74,13 @@ class Vendor:
             self.doors = doors = Doors(
                 moondream=moondream, moondream_cloud_api_key=key, request_timeout_seconds=timeout
             )
-            doors.desk.elsewhere = moondream_cloud.offered(doors.settings)
+            doors.answering.elsewhere = moondream_cloud.offered(doors.settings)
             try:
                 transport = httpx.ASGITransport(doors.app, raise_app_exceptions=False)
                 async with httpx.AsyncClient(transport=transport, base_url="http://looksee") as client:
                     return await client.post(path, **sent)
             finally:
-                for one in doors.desk.elsewhere.values():
+                for one in doors.answering.elsewhere.values():
                     await one.close()
                 await runner.cleanup()
 
@@ -274,7 +274,7 @@ def test_a_vendor_who_does_not_answer() -> None:
 
 def test_nobody_at_the_address() -> None:
     async def main() -> None:
-        found = moondream_cloud.Cloud("http://127.0.0.1:1/v1", "k")
+        found = moondream_cloud.MoondreamCloud("http://127.0.0.1:1/v1", "k")
         with pytest.raises(errors.CloudFailed):
             await found.ask(Job(Task.CAPTION, (PICTURE,)), timeout=5, request_id="")
         await found.close()

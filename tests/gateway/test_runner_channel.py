@@ -13,9 +13,9 @@ import pytest
 from bentoml.exceptions import BentoMLException, ServiceUnavailable
 
 from looksee.core import errors
-from looksee.core.tasks import Answer, Call, Event, Failure, Job, Task
+from looksee.core.tasks import Call, Event, Failure, Job, Reply, Task
 from looksee.gateway import runner_channel
-from looksee.gateway.runner_channel import Came, Courier
+from looksee.gateway.runner_channel import Came, RunnerChannel
 from tests.gateway.proxy import IDENTITY, FakeProxy, answer_to
 from tests.support.loops import run, settle
 
@@ -34,13 +34,13 @@ def job(name: str) -> Job:
 
 def asked(
     proxy: FakeProxy, *names: str, timeout: float = 5, room: int = 99
-) -> tuple[Courier, list[asyncio.Task[Came]]]:
-    to = Courier("blip", proxy, room)
+) -> tuple[RunnerChannel, list[asyncio.Task[Came]]]:
+    to = RunnerChannel("blip", proxy, room)
     return to, [asyncio.create_task(to.ask(job(name), timeout=timeout, request_id=f"id-{name}")) for name in names]
 
 
 def texts(answers: Sequence[Came]) -> list[str]:
-    return [answer.outcome.text if answer.outcome else "" for answer, _ in answers]
+    return [answer.answer.text if answer.answer else "" for answer, _ in answers]
 
 
 def sent(proxy: FakeProxy) -> list[list[str]]:
@@ -59,7 +59,7 @@ class Held:
     async def after(self, call: Call) -> AsyncIterator[Event]:
         await self.go.wait()
         for number, ask in enumerate(call.asks):
-            yield Event(number, answer=answer_to(ask.job), identity=IDENTITY)
+            yield Event(number, reply=answer_to(ask.job), identity=IDENTITY)
 
 
 def test_what_is_asked_in_one_moment_is_one_call() -> None:
@@ -111,9 +111,9 @@ def test_each_answer_comes_when_its_job_ends() -> None:
         go = asyncio.Event()
 
         async def one_by_one(call: Call) -> AsyncIterator[Event]:
-            yield Event(1, answer=answer_to(call.asks[1].job), identity=IDENTITY)
+            yield Event(1, reply=answer_to(call.asks[1].job), identity=IDENTITY)
             await go.wait()
-            yield Event(0, answer=answer_to(call.asks[0].job), identity=IDENTITY)
+            yield Event(0, reply=answer_to(call.asks[0].job), identity=IDENTITY)
 
         _, (slow, quick) = asked(FakeProxy(after=one_by_one), "slow", "quick")
         assert texts([await quick]) == ["a quick"]
@@ -162,10 +162,10 @@ def test_a_follower_hears_the_text_as_it_comes() -> None:
             assert [ask.followed for ask in call.asks] == [True]
             for piece in ("a ", "o", "ne"):
                 yield Event(0, piece)
-            yield Event(0, answer=answer_to(call.asks[0].job), identity=IDENTITY)
+            yield Event(0, reply=answer_to(call.asks[0].job), identity=IDENTITY)
 
         heard: list[str] = []
-        to = Courier("blip", FakeProxy(after=tell), 9)
+        to = RunnerChannel("blip", FakeProxy(after=tell), 9)
         assert texts([await to.ask(job("one"), timeout=5, request_id="", listener=heard.append)]) == ["a one"]
         assert heard == ["a ", "o", "ne"]
 
@@ -225,7 +225,7 @@ def test_and_once_only(lost: Callable[[], Exception]) -> None:
 def test_what_was_answered_before_the_connection_was_lost_is_not_asked_again() -> None:
     async def main() -> None:
         async def half(call: Call) -> AsyncIterator[Event]:
-            yield Event(0, answer=answer_to(call.asks[0].job), identity=IDENTITY)
+            yield Event(0, reply=answer_to(call.asks[0].job), identity=IDENTITY)
             proxy.after = None
             raise aiohttp.ClientPayloadError("cut off")
 
@@ -300,7 +300,7 @@ def test_an_answer_that_nobody_understands_is_the_runners_fault() -> None:
 def test_an_answer_to_what_nobody_asked_is_the_runners_fault() -> None:
     async def main() -> None:
         async def another(call: Call) -> AsyncIterator[Event]:
-            yield Event(7, answer=answer_to(call.asks[0].job), identity=IDENTITY)
+            yield Event(7, reply=answer_to(call.asks[0].job), identity=IDENTITY)
 
         _, (task,) = asked(FakeProxy(after=another), "one")
         with pytest.raises(errors.RunnerFailed):
@@ -417,7 +417,7 @@ def test_a_runner_that_cannot_be_told_does_not_matter() -> None:
 
 def test_a_failure_is_an_answer_too() -> None:
     async def main() -> None:
-        refused = Answer(failure=Failure.of(errors.Overloaded("full", retry_after=3)))
+        refused = Reply(failure=Failure.of(errors.Overloaded("full", retry_after=3)))
         _, (task,) = asked(FakeProxy(answer=lambda _: refused), "one")
         assert await task == (refused, IDENTITY)
 

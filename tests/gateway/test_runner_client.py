@@ -11,7 +11,7 @@ import pytest
 from bentoml.exceptions import BentoMLException
 
 from looksee.core import errors
-from looksee.core.tasks import Answer, Failure, Identity, Job, Status, Task
+from looksee.core.tasks import Failure, Identity, Job, Reply, Status, Task
 from looksee.gateway import runner_client
 from looksee.gateway.runner_client import RunnerClient
 from tests.gateway.proxy import IDENTITY, NEWER, FakeProxy, answer_to
@@ -193,5 +193,5 @@ def test_any_other_trouble_of_the_connection_is_the_runners_too(ask: str) -> Non
 def test_these_fakes_tell_runners_apart() -> None:
     assert IDENTITY != NEWER
     assert isinstance(IDENTITY, Identity)
-    assert isinstance(answer_to(JOBS[0]), Answer)
+    assert isinstance(answer_to(JOBS[0]), Reply)
     assert answer_to(JOBS[0]) != answer_to(JOBS[1])

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 
 import pytest
 
-from looksee.gateway.single_flight import Flight
+from looksee.gateway.single_flight import SingleFlight
 from tests.support.loops import run, settle
 
 
@@ -40,13 +40,13 @@ class Work:
 Flown = asyncio.Task[tuple[list[str], list[bool]]]
 
 
-async def start(flight: Flight[str], work: Work) -> Flown:
+async def start(flight: SingleFlight[str], work: Work) -> Flown:
     task = asyncio.create_task(flight.run(work.keys, work))
     await settle()
     return task
 
 
-async def assert_clean(flight: Flight[str], *keys: Hashable) -> None:
+async def assert_clean(flight: SingleFlight[str], *keys: Hashable) -> None:
     """Nothing lingers: each key would be run anew."""
     await settle()
     fresh = Work("fresh", keys, go=True)
@@ -58,7 +58,7 @@ async def assert_clean(flight: Flight[str], *keys: Hashable) -> None:
 
 def test_results_come_in_the_order_of_the_keys() -> None:
     async def main() -> None:
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
         work = Work("w", ["c", "a", "b"], go=True)
         assert await flight.run(work.keys, work) == (["w:c", "w:a", "w:b"], [False, False, False])
         assert work.asked == [[0, 1, 2]]
@@ -70,7 +70,7 @@ def test_results_come_in_the_order_of_the_keys() -> None:
 def test_nothing_asked_is_nothing_run() -> None:
     async def main() -> None:
         work = Work("w", [])
-        assert await Flight[str]().run([], work) == ([], [])
+        assert await SingleFlight[str]().run([], work) == ([], [])
         assert work.asked == []
 
     run(main())
@@ -78,7 +78,7 @@ def test_nothing_asked_is_nothing_run() -> None:
 
 def test_identical_keys_at_the_same_time_run_once() -> None:
     async def main() -> None:
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
         works = [Work(str(number), ["k"]) for number in range(5)]
         tasks = [await start(flight, work) for work in works]
         assert [len(work.asked) for work in works] == [1, 0, 0, 0, 0]
@@ -91,7 +91,7 @@ def test_identical_keys_at_the_same_time_run_once() -> None:
 
 def test_one_after_the_other_run_twice() -> None:
     async def main() -> None:
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
         for name in ("first", "second"):
             work = Work(name, ["k"], go=True)
             assert await flight.run(["k"], work) == ([f"{name}:k"], [False])
@@ -101,7 +101,7 @@ def test_one_after_the_other_run_twice() -> None:
 
 def test_duplicates_within_one_call_run_once() -> None:
     async def main() -> None:
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
         work = Work("w", ["a", "b", "a", "a"], go=True)
         results, joined = await flight.run(work.keys, work)
         assert results == ["w:a", "w:b", "w:a", "w:a"]
@@ -114,7 +114,7 @@ def test_duplicates_within_one_call_run_once() -> None:
 
 def test_a_partial_overlap_runs_only_what_is_new() -> None:
     async def main() -> None:
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
         first, second = Work("1", ["a", "b"]), Work("2", ["b", "c", "a", "d"])
         one, two = await start(flight, first), await start(flight, second)
         assert (first.asked, second.asked) == ([[0, 1]], [[1, 3]])
@@ -131,7 +131,7 @@ def test_a_partial_overlap_runs_only_what_is_new() -> None:
 
 def test_different_keys_do_not_wait_for_each_other() -> None:
     async def main() -> None:
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
         slow, quick = Work("slow", ["a"]), Work("quick", ["b"], go=True)
         waiting = await start(flight, slow)
         assert await flight.run(["b"], quick) == (["quick:b"], [False])
@@ -144,7 +144,7 @@ def test_different_keys_do_not_wait_for_each_other() -> None:
 
 def test_an_error_reaches_all_who_wait_and_nothing_lingers() -> None:
     async def main() -> None:
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
         failing = Work("1", ["a", "b"], error=LookupError("lost"))
         tasks = [
             await start(flight, failing),
@@ -162,7 +162,7 @@ def test_an_error_reaches_all_who_wait_and_nothing_lingers() -> None:
 
 def test_an_error_of_one_run_cancels_ones_own_run_that_nobody_else_wants() -> None:
     async def main() -> None:
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
         failing, own = Work("1", ["a"], error=LookupError("lost")), Work("2", ["a", "b"])
         one, two = await start(flight, failing), await start(flight, own)
         failing.go.set()
@@ -179,7 +179,7 @@ def test_an_error_of_one_run_cancels_ones_own_run_that_nobody_else_wants() -> No
 @pytest.mark.parametrize("answers", [[], ["only one"], ["one", "two", "three"]])
 def test_a_wrong_number_of_results_hangs_nobody(answers: list[str]) -> None:
     async def main() -> None:
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
 
         async def work(_: list[int]) -> list[str]:
             return answers
@@ -194,7 +194,7 @@ def test_a_wrong_number_of_results_hangs_nobody(answers: list[str]) -> None:
 
 def test_a_leaving_waiter_does_not_cancel_others() -> None:
     async def main() -> None:
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
         work = Work("1", ["k"])
         tasks = [await start(flight, work), *[await start(flight, Work(str(number), ["k"])) for number in (2, 3)]]
         for leaver in (tasks[0], tasks[2]):  # he who began it, too
@@ -212,7 +212,7 @@ def test_a_leaving_waiter_does_not_cancel_others() -> None:
 
 def test_the_last_to_leave_cancels_the_work() -> None:
     async def main() -> None:
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
         work = Work("1", ["k"])
         tasks = [await start(flight, work), await start(flight, Work("2", ["k"]))]
         for left, leaver in enumerate(tasks):
@@ -229,7 +229,7 @@ def test_the_last_to_leave_cancels_the_work() -> None:
 
 def test_leaving_cancels_only_runs_that_nobody_waits_for() -> None:
     async def main() -> None:
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
         first, second = Work("1", ["a"]), Work("2", ["a", "b"])
         one, two = await start(flight, first), await start(flight, second)
         two.cancel()
@@ -246,7 +246,7 @@ def test_leaving_cancels_only_runs_that_nobody_waits_for() -> None:
 
 def test_a_run_whose_waiters_left_may_fail_in_silence() -> None:
     async def main() -> None:
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
 
         async def stubborn(_: list[int]) -> list[str]:
             try:
@@ -270,7 +270,7 @@ def test_who_comes_while_a_run_is_being_cancelled_gets_an_answer(turns: int) -> 
     """A page that is reloaded: its first request leaves, the same request comes again at once."""
 
     async def main() -> None:
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
 
         async def slow_to_leave(_: list[int]) -> list[str]:
             try:
@@ -298,7 +298,7 @@ def test_a_storm_of_callers() -> None:
 
     async def main() -> None:
         rng = random.Random(3)
-        flight = Flight[str]()
+        flight = SingleFlight[str]()
         running: dict[str, int] = {}
 
         async def caller(keys: list[str], patience: float) -> str:

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from looksee.core import errors
-from looksee.core.tasks import Answer, Call, Event, Failure, Sampling
-from looksee.gateway.answering import Desk, Served
-from looksee.gateway.broadcast import Telling
+from looksee.core.tasks import Call, Event, Failure, Reply, Sampling
+from looksee.gateway.answering import AnsweringService, ServedAnswer
+from looksee.gateway.broadcast import TextBroadcast
 from tests.gateway.proxy import IDENTITY, FakeProxy, answer_to
 from tests.gateway.test_answering import ask, changed, house, question, texts
 from tests.support.loops import run, settle
@@ -30,18 +30,18 @@ class Slow:
             if only.followed:
                 yield Event(0, piece)
         await self.go.acquire()
-        yield Event(0, answer=answer_to(only.job), identity=IDENTITY)
+        yield Event(0, reply=answer_to(only.job), identity=IDENTITY)
 
 
-async def follow(desk: Desk, name: str = "ant") -> list[str | Served]:
-    return [piece async for piece in desk.follow("blip", question(name), timeout=5)]
+async def follow(answering: AnsweringService, name: str = "ant") -> list[str | ServedAnswer]:
+    return [piece async for piece in answering.follow("blip", question(name), timeout=5)]
 
 
 def test_the_text_comes_in_pieces_and_then_the_answer() -> None:
     async def main() -> None:
         slow = Slow()
-        desk, shelf = house(FakeProxy(after=slow.after))
-        pieces = desk.follow("blip", question("ant"), timeout=5, request_id="id-1")
+        answering, shelf = house(FakeProxy(after=slow.after))
+        pieces = answering.follow("blip", question("ant"), timeout=5, request_id="id-1")
         for piece in ("a ", "a", "nt"):
             coming = asyncio.ensure_future(anext(pieces))
             await settle(20)
@@ -50,8 +50,8 @@ def test_the_text_comes_in_pieces_and_then_the_answer() -> None:
             assert await coming == piece
         slow.go.release()
         last = await anext(pieces)
-        assert isinstance(last, Served)
-        assert (last.outcome.text, last.identity, last.cached) == ("a ant", IDENTITY, False)
+        assert isinstance(last, ServedAnswer)
+        assert (last.answer.text, last.identity, last.cached) == ("a ant", IDENTITY, False)
         assert [piece async for piece in pieces] == []
         assert len(shelf.stored) == 1
 
@@ -60,11 +60,11 @@ def test_the_text_comes_in_pieces_and_then_the_answer() -> None:
 
 def test_a_stored_answer_can_be_followed_too() -> None:
     async def main() -> None:
-        desk, _ = house(FakeProxy())
-        await ask(desk, question("ant"))
-        text, last = await follow(desk)
+        answering, _ = house(FakeProxy())
+        await ask(answering, question("ant"))
+        text, last = await follow(answering)
         assert text == "a ant"
-        assert isinstance(last, Served)
+        assert isinstance(last, ServedAnswer)
         assert last.cached
 
     run(main())
@@ -74,13 +74,13 @@ def test_who_joins_hears_what_was_told_and_what_comes() -> None:
     async def main() -> None:
         slow = Slow()
         proxy = FakeProxy(after=slow.after)
-        desk, _ = house(proxy)
-        first = asyncio.create_task(follow(desk))
+        answering, _ = house(proxy)
+        first = asyncio.create_task(follow(answering))
         await settle(20)
         slow.go.release()
         slow.go.release()
         await settle(20)
-        second, plain = asyncio.create_task(follow(desk)), asyncio.create_task(ask(desk, question("ant")))
+        second, plain = asyncio.create_task(follow(answering)), asyncio.create_task(ask(answering, question("ant")))
         await settle(20)
         slow.go.release()
         slow.go.release()
@@ -88,7 +88,7 @@ def test_who_joins_hears_what_was_told_and_what_comes() -> None:
         assert [piece for piece in await second if isinstance(piece, str)] == ["a a", "nt"]
         assert texts(await plain) == ["a ant"]
         assert len(proxy.calls) == 1
-        assert desk._tellings == {}
+        assert answering._tellings == {}
 
     run(main())
 
@@ -97,10 +97,10 @@ def test_who_follows_what_somebody_else_only_asked_hears_it_in_the_end() -> None
     async def main() -> None:
         slow = Slow()
         proxy = FakeProxy(after=slow.after)
-        desk, _ = house(proxy)
-        plain = asyncio.create_task(ask(desk, question("ant")))
+        answering, _ = house(proxy)
+        plain = asyncio.create_task(ask(answering, question("ant")))
         await settle(20)
-        followed = asyncio.create_task(follow(desk))
+        followed = asyncio.create_task(follow(answering))
         await settle(20)
         for _ in range(4):
             slow.go.release()
@@ -115,8 +115,8 @@ def test_the_last_who_leaves_calls_it_off_and_the_first_does_not() -> None:
     async def main() -> None:
         slow = Slow()
         proxy = FakeProxy(after=slow.after)
-        desk, shelf = house(proxy)
-        first, second = asyncio.create_task(follow(desk)), asyncio.create_task(follow(desk))
+        answering, shelf = house(proxy)
+        first, second = asyncio.create_task(follow(answering)), asyncio.create_task(follow(answering))
         await settle(20)
         slow.go.release()
         await settle(20)
@@ -128,7 +128,7 @@ def test_the_last_who_leaves_calls_it_off_and_the_first_does_not() -> None:
         await settle(20)
         assert proxy.cancelled == [(proxy.calls[0].call.id, 0)]
         assert shelf.stored == {}
-        assert desk._tellings == {}
+        assert answering._tellings == {}
         for _ in range(4):
             slow.go.release()
         await settle(20)
@@ -139,9 +139,9 @@ def test_the_last_who_leaves_calls_it_off_and_the_first_does_not() -> None:
 def test_what_cannot_be_had_again_is_followed_alone() -> None:
     async def main() -> None:
         proxy = FakeProxy()
-        desk, _ = house(proxy)
+        answering, _ = house(proxy)
         drawn = changed(question("ant"), sampling=Sampling(temperature=1))
-        text, _last = [piece async for piece in desk.follow("blip", drawn, timeout=5)]
+        text, _last = [piece async for piece in answering.follow("blip", drawn, timeout=5)]
         assert text == "a ant"
         assert [ask.followed for ask in proxy.calls[0].call.asks] == [True]
 
@@ -150,17 +150,17 @@ def test_what_cannot_be_had_again_is_followed_alone() -> None:
 
 def test_an_error_is_raised_before_and_after_the_first_piece() -> None:
     async def main() -> None:
-        refused = Answer(failure=Failure.of(errors.Overloaded("full", retry_after=3)))
+        refused = Reply(failure=Failure.of(errors.Overloaded("full", retry_after=3)))
 
         async def late(call: Call) -> AsyncIterator[Event]:
             yield Event(0, "a ")
-            yield Event(0, answer=refused, identity=IDENTITY)
+            yield Event(0, reply=refused, identity=IDENTITY)
 
-        desk, _ = house(FakeProxy(answer=lambda _: refused))
+        answering, _ = house(FakeProxy(answer=lambda _: refused))
         with pytest.raises(errors.Overloaded):
-            await follow(desk)
-        desk, _ = house(FakeProxy(after=late))
-        pieces = desk.follow("blip", question("ant"), timeout=5)
+            await follow(answering)
+        answering, _ = house(FakeProxy(after=late))
+        pieces = answering.follow("blip", question("ant"), timeout=5)
         assert await anext(pieces) == "a "
         with pytest.raises(errors.Overloaded):
             await anext(pieces)
@@ -170,7 +170,7 @@ def test_an_error_is_raised_before_and_after_the_first_piece() -> None:
 
 def test_nobody_hears_after_leaving() -> None:
     heard: list[str] = []
-    telling = Telling()
+    telling = TextBroadcast()
     telling.tell("a ")
     telling.follow(heard.append)
     telling.tell("b")

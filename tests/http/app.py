@@ -14,20 +14,20 @@ from starlette.responses import Response
 
 from looksee.core import errors
 from looksee.core.geometry import Box, Point
-from looksee.core.tasks import Answer, Failure, Job, Outcome, Task, Timing
-from looksee.gateway.answering import Desk
+from looksee.core.tasks import Answer, Failure, Job, Reply, Task, Timing
+from looksee.gateway.answering import AnsweringService
 from looksee.gateway.runner_client import RunnerClient
 from looksee.http import app
 from looksee.http.answers.detections import BoxView, PointView
 from looksee.http.dialects import bento_methods, container
 from looksee.http.inputs import uploads
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from looksee.settings.general import Settings
 from tests.gateway.memory_cache import Shelf
 from tests.gateway.proxy import IDENTITY, FakeProxy
 from tests.support.loops import run
 
-Said = str | Outcome | errors.LookseeError
+Said = str | Answer | errors.LookseeError
 
 BOXES = (Box(0.25, 0.5, 0.75, 1.0), Box(0.0, 0.0, 1 / 3, 0.1))
 POINTS = (Point(0.5, 0.75), Point(1 / 3, 0.05))
@@ -35,8 +35,8 @@ _PLAIN: dict[Task, Said] = {
     Task.CAPTION: "a red circle",
     Task.COLLECTIVE: "a red circle; a blue square",
     Task.QUERY: "yes",
-    Task.DETECT: Outcome("", "stop", 1, 7, boxes=BOXES),
-    Task.POINT: Outcome("", "stop", 1, 5, points=POINTS),
+    Task.DETECT: Answer("", "stop", 1, 7, boxes=BOXES),
+    Task.POINT: Answer("", "stop", 1, 5, points=POINTS),
 }
 
 
@@ -45,17 +45,19 @@ def _plainly(job: Job) -> Said:
 
 
 class Doors:
-    """All dialects over one desk. `says` is what every model answers to a job; `proxies` are the models by name."""
+    """All dialects over one answering service. `says` is what every model answers; `proxies` are the models by name."""
 
     def __init__(self, says: Callable[[Job], Said] = _plainly, **settings: Any) -> None:
         self.settings = Settings.model_construct(**settings)
         self.proxies = {
             name: FakeProxy(identity=replace(IDENTITY, model=name), answer=lambda job: _answer(says(job)))
-            for name in CATALOG
+            for name in REGISTRY
         }
         self.shelf = Shelf()
-        self.desk = Desk({name: RunnerClient(name, proxy) for name, proxy in self.proxies.items()}, self.shelf)
-        self.app = app.build(self.desk, self.settings)
+        self.answering = AnsweringService(
+            {name: RunnerClient(name, proxy) for name, proxy in self.proxies.items()}, self.shelf
+        )
+        self.app = app.build(self.answering, self.settings)
 
     def calls(self, model: str) -> list[list[Job]]:
         """The jobs of each call to a model's runner."""
@@ -90,7 +92,7 @@ class Doors:
     def native(self, task: Task, **body: Any) -> Response:
         """The native API for several pictures."""
         options: dict[str, Any] = {"caption_prompt": "", "flag_caption_prompt": "", **body}
-        return _told(bento_methods.answer(task, self.desk, self.settings, _stay, **options))
+        return _told(bento_methods.answer(task, self.answering, self.settings, _stay, **options))
 
     def caption(self, *, image: str, **body: Any) -> Response:
         options: dict[str, Any] = {
@@ -101,12 +103,12 @@ class Doors:
             **body,
         }
         read = uploads.encoded(image, self.settings, _stay)
-        return _told(container.caption(self.desk, self.settings, _stay, read, **options))
+        return _told(container.caption(self.answering, self.settings, _stay, read, **options))
 
     def query(self, *, image: str, **body: Any) -> Response:
         options: dict[str, Any] = {"model": "moondream", "max_new_tokens": None, **body}
         read = uploads.encoded(image, self.settings, _stay)
-        return _told(container.query(self.desk, self.settings, _stay, read, **options))
+        return _told(container.query(self.answering, self.settings, _stay, read, **options))
 
     def detect(self, query: str = "", **body: Any) -> Response:
         return self._found(container.detect, BoxView, query, body)
@@ -123,7 +125,7 @@ class Doors:
     ) -> Response:
         options: dict[str, Any] = {"model": "moondream", "max_objects": None, **body}
         request = Request({"type": "http", "query_string": query.encode()}, _stay)
-        return _told(bento_methods.found(answer, view, self.desk, self.settings, request, **options))
+        return _told(bento_methods.found(answer, view, self.answering, self.settings, request, **options))
 
 
 def _told(work: Awaitable[Response]) -> Response:
@@ -142,11 +144,11 @@ def error(answer: Response | httpx.Response) -> tuple[int, str, str | None]:
     return answer.status_code, body["error"]["code"], body["error"]["param"]
 
 
-def _answer(said: Said) -> Answer:
+def _answer(said: Said) -> Reply:
     if isinstance(said, errors.LookseeError):
-        return Answer(failure=Failure.of(said))
-    outcome = said if isinstance(said, Outcome) else Outcome(said, "stop", 1, 2)
-    return Answer(outcome, None, Timing(0.1, 0.2, 0.3, 4.0))
+        return Reply(failure=Failure.of(said))
+    outcome = said if isinstance(said, Answer) else Answer(said, "stop", 1, 2)
+    return Reply(outcome, None, Timing(0.1, 0.2, 0.3, 4.0))
 
 
 async def _stay() -> dict[str, Any]:

@@ -17,9 +17,9 @@ from looksee.core import errors
 from looksee.http.asking import time_left
 from looksee.http.context import DEADLINE, Deadline, deadline_from
 from looksee.http.edge import middleware
-from looksee.http.edge.api_keys import Keys
-from looksee.http.edge.auth import Gate
-from looksee.http.edge.middleware import Door
+from looksee.http.edge.api_keys import ApiKeys
+from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.settings.general import Settings
 from tests.http.app import Doors, error
 from tests.support.files import plain
@@ -66,7 +66,9 @@ def behind(
 ) -> Callable[..., httpx.Response]:
     """Requests to a handler behind the door. Of `body` a number is a pause in the upload, in seconds."""
     app = Starlette(routes=[Route("/ask", handler, methods=["GET", "POST"])])
-    door = Door(app, Gate(Keys([]), Keys([])), max_body=1000, timeout=timeout, longest=longest, timeouts=timeouts)
+    door = EdgeMiddleware(
+        app, AccessControl(ApiKeys([]), ApiKeys([])), max_body=1000, timeout=timeout, longest=longest, timeouts=timeouts
+    )
 
     async def parts() -> Any:
         for part in body or [b"x"]:
@@ -158,7 +160,7 @@ def test_an_upload_that_never_ends_is_stopped_all_the_same() -> None:
 def test_every_door_hands_it_to_the_desk() -> None:
     """Through the app as it is: what reaches the runner is what the caller asked for."""
     doors = Doors(request_timeout_seconds=60)
-    door = Door(doors.app, Gate(Keys([]), Keys([])), max_body=10**6, timeout=60, longest=80)
+    door = EdgeMiddleware(doors.app, AccessControl(ApiKeys([]), ApiKeys([])), max_body=10**6, timeout=60, longest=80)
 
     async def main() -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://looksee") as client:

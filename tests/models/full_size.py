@@ -20,7 +20,7 @@ from transformers import BertTokenizer
 
 from looksee.core.tasks import Job, Task
 from looksee.models.loading import load
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from tests.models import published
 from tests.models.mixing import decode_mixed
 from tests.support.pictures import scene
@@ -54,12 +54,12 @@ def main(directory: Path) -> None:
     row = model.prepare(Job(Task.CAPTION, (scene(1)[0],), max_new_tokens=NEW_TOKENS))
     decode_mixed(model, [row], random.Random(1))
     ended = time.monotonic()
-    outcome = model.outcome(row)
+    outcome = model.answer(row)
     print(
         json.dumps(
             {
                 "parameters": sum(part.numel() for part in model.net.parameters()),
-                "published": CATALOG["blip"].parameters,
+                "published": REGISTRY["blip"].parameters,
                 "image_tokens": row.cost,
                 "new_tokens": outcome.new_tokens,
                 "write_seconds": round(written - started, 1),

@@ -21,10 +21,10 @@ def decode_mixed(model: Model[Any, Any], rows: Sequence[Row], rng: random.Random
             newcomers, waiting = waiting[:count], waiting[count:]
             fresh = model.prefill(newcomers)
             joins += batch is not None
-            batch = fresh if batch is None else model.join(batch, fresh)
+            batch = fresh if batch is None else model.add_rows(batch, fresh)
             running += newcomers
         model.step(batch)
-        model.read_out(batch)
+        model.sample(batch)
         running, batch = _without_ended(model, running, batch)
     return joins
 
@@ -33,4 +33,4 @@ def _without_ended(model: Model[Any, Any], rows: list[Row], batch: Any) -> tuple
     keep = [index for index, row in enumerate(rows) if row.finish is None]
     if len(keep) == len(rows):
         return rows, batch
-    return [rows[index] for index in keep], model.leave(batch, keep) if keep else None
+    return [rows[index] for index in keep], model.keep_rows(batch, keep) if keep else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from looksee.models.detokenize import certain, cut
+from looksee.models.detokenize import cut, stable_prefix
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,14 @@ def test_cut(text: str, stop: tuple[str, ...], expected: tuple[str, bool]) -> No
     ],
 )
 def test_certain(text: str, stop: tuple[str, ...], expected: str) -> None:
-    assert certain(text, stop) == expected
+    assert stable_prefix(text, stop) == expected
 
 
 def test_pieces_of_a_growing_text_only_ever_add() -> None:
     whole = "one two. Th\u00e9 end  of it.\n"
     shown = ""
     for length in range(len(whole) + 1):
-        now = certain(whole[:length], (". Th\u00e9 END", "it!"))
+        now = stable_prefix(whole[:length], (". Th\u00e9 END", "it!"))
         assert now.startswith(shown)
         shown = now
     assert whole.startswith(shown)

@@ -22,12 +22,12 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from looksee.models.loading import load
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from tests.models import published
 from tests.models.checkpoints import write_random
 from tests.support.serving import ROOT
 
-MODELS = [name for name in CATALOG if name != "moondream"]  # which no library has: tests/moondream/test_checkpoint.py
+MODELS = [name for name in REGISTRY if name != "moondream"]  # which no library has: tests/moondream/test_checkpoint.py
 WIDTHS = {"F32": 4, "BF16": 2}
 # A buffer that the library saved in those days: int64 numbers from 0.
 _POSITIONS = "text_decoder.bert.embeddings.position_ids"
@@ -54,11 +54,11 @@ def parameters(shapes: published.Shapes) -> int:
 def test_the_catalogue_says_how_large_they_are(name: str) -> None:
     shapes = published.shapes(name, published.config(name))
     files = published.manifest(name)["files"]
-    assert CATALOG[name].parameters == parameters(shapes)
-    assert CATALOG[name].hub_bytes == sum(size for _, size in files.values())
+    assert REGISTRY[name].parameters == parameters(shapes)
+    assert REGISTRY[name].hub_bytes == sum(size for _, size in files.values())
     assert sum(count for count, _ in files.values()) == len(shapes)
     rounded = {"blip": 224.0, "blip2": 3744.8, "gemma": 4300.1, "intern_vlm": 938.2}
-    assert round(CATALOG[name].parameters / 1e6, 1) == rounded[name]
+    assert round(REGISTRY[name].parameters / 1e6, 1) == rounded[name]
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model != "blip"])  # BLIP's file is a pickle
@@ -95,7 +95,7 @@ def test_every_published_tensor_has_its_place_in_the_architecture(name: str) -> 
     assert {kind: set(names) for kind, names in report.items() if names} == {}
     # What was saved twice cannot be seen to be equal here, and is not tied.
     twice = sum(math.prod(shapes[tensor]) for tensor in _TWICE if tensor in shapes)
-    assert sum(part.numel() for part in net.parameters()) == CATALOG[name].parameters + twice
+    assert sum(part.numel() for part in net.parameters()) == REGISTRY[name].parameters + twice
 
 
 # --- loading, with few layers and small widths -----------------------------------------------------------------------
@@ -231,7 +231,7 @@ def test_a_blip_of_the_published_size_captions_on_this_machine(tmp_path: Path) -
     )
     assert run.returncode == 0, run.stderr
     measured = json.loads(run.stdout.splitlines()[-1])
-    assert measured["parameters"] == CATALOG["blip"].parameters
+    assert measured["parameters"] == REGISTRY["blip"].parameters
     assert measured["image_tokens"] == 577
     assert measured["new_tokens"] == 10
     assert measured["peak_gib"] < 3, measured

@@ -9,13 +9,13 @@ import pytest
 
 from looksee.core import errors
 from looksee.core.tasks import Task
-from looksee.models.registry import CATALOG, Entry, entry_for
+from looksee.models.registry import REGISTRY, ModelSpec, offer_for
 from looksee.settings.general import MODELS, ModelSettings
 
 
-@pytest.mark.parametrize("found", CATALOG.values(), ids=CATALOG.keys())
-def test_an_entry_says_what_is_needed(found: Entry) -> None:
-    assert CATALOG[found.name] is found
+@pytest.mark.parametrize("found", REGISTRY.values(), ids=REGISTRY.keys())
+def test_an_entry_says_what_is_needed(found: ModelSpec) -> None:
+    assert REGISTRY[found.name] is found
     assert re.fullmatch(r"[\w.-]+/[\w.-]+", found.hub_id)
     assert re.fullmatch(r"[0-9a-f]{40}", found.revision), "pinned to a commit, not to a branch"
     assert found.tasks
@@ -26,23 +26,23 @@ def test_an_entry_says_what_is_needed(found: Entry) -> None:
         assert re.fullmatch(r"[0-9a-f]{40}", commit)
 
 
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", REGISTRY)
 def test_every_model_has_its_settings(name: str) -> None:
     assert re.fullmatch(r"[a-z0-9_]+", name), "a part of a variable's name"
-    assert list(MODELS) == list(CATALOG)
+    assert list(MODELS) == list(REGISTRY)
     assert issubclass(MODELS[name], ModelSettings)
 
 
 def test_a_name_leads_to_its_entry() -> None:
-    assert entry_for("blip", Task.CAPTION) is CATALOG["blip"]
+    assert offer_for("blip", Task.CAPTION) is REGISTRY["blip"]
 
 
 @pytest.mark.parametrize("name", ["", "BLIP", "blip ", "gpt"])
 def test_an_unknown_name_is_told_the_choices(name: str) -> None:
     with pytest.raises(errors.UnknownModel) as caught:
-        entry_for(name, Task.CAPTION)
+        offer_for(name, Task.CAPTION)
     assert caught.value.param == "model"
-    assert caught.value.message == f"There is no model '{name}'. Choose one of: {', '.join(CATALOG)}."
+    assert caught.value.message == f"There is no model '{name}'. Choose one of: {', '.join(REGISTRY)}."
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_an_unknown_name_is_told_the_choices(name: str) -> None:
 )
 def test_a_task_that_a_model_cannot_do_is_told_who_can(name: str, task: Task, able: str) -> None:
     with pytest.raises(errors.TaskNotSupported) as caught:
-        entry_for(name, task)
+        offer_for(name, task)
     assert caught.value.message == f"The model '{name}' has no task '{task}'. These have it: {able}."
     assert caught.value.param == "model"
 
 
 def test_what_each_model_can_do() -> None:
-    assert {name: sorted(found.tasks) for name, found in CATALOG.items()} == {
+    assert {name: sorted(found.tasks) for name, found in REGISTRY.items()} == {
         "blip": ["caption"],
         "blip2": ["caption", "query"],
         "gemma": ["caption", "collective", "query"],

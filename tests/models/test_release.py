@@ -12,13 +12,13 @@ import pytest
 from looksee.core.tasks import Job, Task
 from looksee.engine.engine import Engine, EngineLimits
 from looksee.models.loading import load
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES
 from runners import memory
 from tests.support import pictures
 
 
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", REGISTRY)
 def test_nothing_keeps_a_released_model(name: str) -> None:
     if not (SAMPLES / name / "model.safetensors").is_file():
         pytest.skip("its sample weights are not there")
@@ -28,7 +28,7 @@ def test_nothing_keeps_a_released_model(name: str) -> None:
         model = load(name, SAMPLES / name, device="cpu", dtype="float32")
         engine = Engine(model, EngineLimits(queue=8, rows=8, cost=10_000))
         job = Job(Task.CAPTION, (pictures.scene("release")[0],))
-        assert asyncio.run(engine.submit(job, timeout=60)).outcome
+        assert asyncio.run(engine.submit(job, timeout=60)).answer
         engine.close()
         net = model.net  # type: ignore[attr-defined]
         return [weakref.ref(model), weakref.ref(net), *(weakref.ref(tensor) for tensor in net.parameters())]

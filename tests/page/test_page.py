@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from looksee.core.tasks import Task
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from tests.support.browsing import (
     able,
     answered,
@@ -39,7 +39,7 @@ SAMPLE = "a red circle, a blue square and a green triangle"  # what ui/sample.pn
 
 def _states(**changed: str) -> dict[str, object]:
     """What /health says when the models have these states; the others are not loaded."""
-    models = dict.fromkeys(CATALOG, "unloaded") | changed
+    models = dict.fromkeys(REGISTRY, "unloaded") | changed
     return {"status": "healthy", "models": models, "redis": "up", "version": "0", "environment": "test"}
 
 
@@ -447,11 +447,11 @@ def test_pictures_are_dragged_to_another_place(page: Page) -> None:
     expect(page.get_by_role("button", name="Move 2.png earlier")).to_be_disabled()
 
 
-@pytest.mark.parametrize("model", list(CATALOG))
+@pytest.mark.parametrize("model", list(REGISTRY))
 def test_a_model_does_all_that_it_can(page: Page, model: str) -> None:
     if model not in able(Task.CAPTION):
         pytest.skip("its sample weights are not here")
-    tasks = CATALOG[model].tasks
+    tasks = REGISTRY[model].tasks
     pictures = [scene(f"page tasks {number}", count=number) for number in (1, 2)]
     (_, first), (_, second) = pictures
     model_of(page, model).check()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runners.capacity import Residency
+from runners.capacity import CapacityManager
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -63,7 +63,7 @@ class Stamps:
 
 async def hold(directory: Path, capacity: int, model: str, stamps: Stamps, *, rounds: int, busy: float) -> None:
     """Take a slot `rounds` times. Be at work for `busy` seconds each time, then idle a second or until it is wanted."""
-    residency = Residency(directory, capacity, model)
+    residency = CapacityManager(directory, capacity, model)
     for _ in range(rounds):
         stamps.add("queued", model)
         slot = await residency.acquire()

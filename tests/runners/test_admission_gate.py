@@ -8,16 +8,16 @@ import pytest
 
 from looksee.core import errors
 from looksee.core.tasks import Failure
-from runners.admission_gate import Turnstile
+from runners.admission_gate import AdmissionGate
 from tests.support.loops import run, settle
 
 FAILURE = Failure("weights_unavailable", "No weights.", retry_after=7)
 
 
-def turnstile() -> tuple[Turnstile[str], list[tuple[int, int]]]:
+def turnstile() -> tuple[AdmissionGate[str], list[tuple[int, int]]]:
     """One, and what it said: (inside, waiting) at each change."""
     changes: list[tuple[int, int]] = []
-    made: Turnstile[str] = Turnstile(lambda: changes.append((made.inside, made.waiting)))
+    made: AdmissionGate[str] = AdmissionGate(lambda: changes.append((made.inside, made.waiting)))
     return made, changes
 
 

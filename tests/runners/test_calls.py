@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter
 
-from looksee.core.tasks import Answer, Ask, Call, Event, Identity, Job, Task
+from looksee.core.tasks import Ask, Call, Event, Identity, Job, Reply, Task
 from runners import calls
 from runners.calls import Calls
 from runners.runner import Runner
@@ -26,7 +26,7 @@ class FakeRunner:
         self.dropped: list[str] = []
         self.begun: list[str] = []
 
-    async def infer(self, ask: Ask, listener: Callable[[str], None] | None = None) -> Answer:
+    async def infer(self, ask: Ask, listener: Callable[[str], None] | None = None) -> Reply:
         prompt = ask.job.prompt
         self.begun.append(prompt)
         if listener is not None:
@@ -63,7 +63,7 @@ async def events(lines: AsyncGenerator[bytes, None]) -> list[Event]:
 
 
 def answered(number: int, prompt: str) -> Event:
-    return Event(number, answer=answer_to(job(prompt)), identity=IDENTITY)
+    return Event(number, reply=answer_to(job(prompt)), identity=IDENTITY)
 
 
 def test_it_says_that_it_has_come_and_then_each_answer_when_it_is_there() -> None:
@@ -173,10 +173,10 @@ def test_a_fault_of_our_own_is_an_answer_too() -> None:
         lines = at_work.answer(call("bad"))
         await anext(lines)
         (event,) = await events(lines)
-        assert event.answer is not None
-        assert event.answer.failure is not None
-        assert event.answer.failure.code == "runner_failed"
-        assert "fault" not in event.answer.failure.message
+        assert event.reply is not None
+        assert event.reply.failure is not None
+        assert event.reply.failure.code == "runner_failed"
+        assert "fault" not in event.reply.failure.message
 
     run(main())
 

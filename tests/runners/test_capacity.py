@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.capacity import POLL_SECONDS, Residency, Slot
+from runners.capacity import POLL_SECONDS, CapacityManager, Lease
 from tests.runners.residents import Stamps, descriptors, holding
 from tests.support.loops import run
 
@@ -20,17 +20,17 @@ def stamps(tmp_path: Path) -> Stamps:
     return Stamps(tmp_path / "stamps")
 
 
-def residency(stamps: Stamps, model: str = "blip", capacity: int = 1) -> Residency:
-    return Residency(stamps.file.parent / "looksee", capacity, model)
+def residency(stamps: Stamps, model: str = "blip", capacity: int = 1) -> CapacityManager:
+    return CapacityManager(stamps.file.parent / "looksee", capacity, model)
 
 
-async def taken(stamps: Stamps, model: str = "blip", capacity: int = 1) -> Slot:
+async def taken(stamps: Stamps, model: str = "blip", capacity: int = 1) -> Lease:
     slot = await residency(stamps, model, capacity).acquire()
     assert slot is not None
     return slot
 
 
-async def named(slot: Slot, seconds: float = 1.0) -> bool:
+async def named(slot: Lease, seconds: float = 1.0) -> bool:
     """Whether the next in line asks for this slot within that time."""
     end = time.monotonic() + seconds
     while slot.wanted() is None and time.monotonic() < end:  # noqa: ASYNC110 (another process may ask)

@@ -17,10 +17,10 @@ import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 from looksee.core import errors
-from looksee.core.tasks import Answer, Ask, Failure
+from looksee.core.tasks import Ask, Failure, Reply
 from looksee.settings import general as settings
 from runners import runner as runner_module
-from runners.capacity import Residency, Slot
+from runners.capacity import CapacityManager, Lease
 from runners.runner import Runner
 from tests.engine.toy import ToyModel, job
 from tests.support.loops import run, settle
@@ -86,7 +86,7 @@ async def asked(runner: Runner, *words: str, timeout: float = 5) -> list[str]:
     """What the model says, or the codes of the failures."""
     answers = await asyncio.gather(*(runner.infer(Ask(job(word), timeout)) for word in words))
     return [
-        answer.outcome.text if answer.outcome else answer.failure.code if answer.failure else "" for answer in answers
+        answer.answer.text if answer.answer else answer.failure.code if answer.failure else "" for answer in answers
     ]
 
 
@@ -100,9 +100,9 @@ async def state(runner: Runner) -> str:
     return (await runner.status()).state
 
 
-async def other(home: Path, name: str = "other") -> Slot:
+async def other(home: Path, name: str = "other") -> Lease:
     """A slot for somebody else."""
-    slot = await Residency(home / "looksee", 1, name).acquire()
+    slot = await CapacityManager(home / "looksee", 1, name).acquire()
     assert slot is not None
     return slot
 
@@ -238,7 +238,7 @@ def test_weights_that_cannot_be_loaded_are_everybodys_failure_and_tried_again_la
 
     async def main() -> None:
         async with running() as (runner,):
-            answers: list[Answer] = await asyncio.gather(*(runner.infer(Ask(job("word"), 5)) for _ in range(3)))
+            answers: list[Reply] = await asyncio.gather(*(runner.infer(Ask(job("word"), 5)) for _ in range(3)))
             failures = [answer.failure for answer in answers]
             assert {failure.code for failure in failures if failure} == {"weights_unavailable"}
             assert "secret" not in str(failures)

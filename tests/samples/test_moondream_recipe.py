@@ -15,10 +15,10 @@ from torch import Tensor
 from looksee.core.images import decode
 from looksee.core.tasks import Task
 from looksee.models.moondream.model import Moondream
-from looksee.models.moondream.network.cache import Cache
-from looksee.models.moondream.row_builder import Style
+from looksee.models.moondream.network.cache import KVCache
+from looksee.models.moondream.row_builder import TextOptions
 from looksee.models.moondream.rows import MoondreamRow
-from looksee.models.moondream.sequence_items import Coordinate, Piece, Size
+from looksee.models.moondream.sequence_items import CoordinateItem, Piece, SizeItem
 from samples.recipes import moondream as recipe
 from samples.recipes.language import Batch, sees
 from samples.recipes.moondream import Collate, Lesson
@@ -85,9 +85,9 @@ def answered(model: Moondream, exercise: Exercise) -> list[Piece]:
         return [*model.tokenizer.encode(f" {exercise.answer}")]
     fed: list[Piece] = []
     for thing in exercise.things:
-        fed += [Coordinate(thing.x), Coordinate(thing.y)]
+        fed += [CoordinateItem(thing.x), CoordinateItem(thing.y)]
         if exercise.task == Task.DETECT:
-            fed.append(Size(2 * thing.half_width, 2 * thing.half_height))
+            fed.append(SizeItem(2 * thing.half_width, 2 * thing.half_height))
     return fed
 
 
@@ -98,7 +98,7 @@ def served(model: Moondream, row: MoondreamRow, answer: list[Piece]) -> Tensor:
     config = model.config
     prefix = model.net.read_pictures(model.net.image_tokens([row.picture.crops(config.vision)], at_once=2))
     slots = row.start + len(pieces) + 1
-    cache = Cache.empty(config.text, 1, slots, device=torch.device("cpu"), dtype=torch.float32)
+    cache = KVCache.empty(config.text, 1, slots, device=torch.device("cpu"), dtype=torch.float32)
     cache.put([0], [layer[:, 0] for layer in prefix])
     return model.net.extend([pieces], [row.start], cache)[0]
 
@@ -133,27 +133,29 @@ def test_the_right_answer_is_what_a_row_would_say(model: Moondream) -> None:
         assert collate.ids(exercise)[row.start :] == row.prompt
         assert len(collate.ids(exercise)) == row.start + len(row.prompt)
         assert told[-1] == model.config.tokenizer.eos_id
-        names = {Coordinate: model.config.tokenizer.coord_id, Size: model.config.tokenizer.size_id}
+        names = {CoordinateItem: model.config.tokenizer.coord_id, SizeItem: model.config.tokenizer.size_id}
         assert told[:-1] == [piece if isinstance(piece, int) else names[type(piece)] for piece in fed]
 
 
 @torch.inference_mode()
 def test_the_untrained_checkpoint_answers_every_skill(model: Moondream) -> None:
     image, requests = pictures()[1][1], model.requests
-    rows: list[MoondreamRow] = [requests.caption(image, length, Style(4)) for length in ("short", "normal", "long")]
+    rows: list[MoondreamRow] = [
+        requests.caption(image, length, TextOptions(4)) for length in ("short", "normal", "long")
+    ]
     rows += [
-        requests.query(image, "What color is the circle?", Style(4)),
+        requests.query(image, "What color is the circle?", TextOptions(4)),
         requests.detect(image, "shape", max_objects=2),
         requests.point(image, "red circle", max_objects=2),
     ]
     batch = model.prefill(rows)
     for _ in range(6):
         model.step(batch)
-        model.read_out(batch)
+        model.sample(batch)
         going = [index for index, row in enumerate(batch.rows) if row.finish is None]
         if not going:
             break
-        batch = model.leave(batch, going)
+        batch = model.keep_rows(batch, going)
     assert all(row.finish for row in rows)
     assert all(0 <= number < 1 for row in rows for point in row.points for number in point)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.sync_api import FilePayload, Locator, Page
 
 from looksee.core.tasks import Task
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES
 
 PATIENCE_MS = 60_000  # the first answer waits for the weights
@@ -66,7 +66,7 @@ def able(task: Task) -> list[str]:
     """The models that have a task and whose sample weights are here."""
     return [
         name
-        for name, entry in CATALOG.items()
+        for name, entry in REGISTRY.items()
         if task in entry.tasks and (SAMPLES / name / "model.safetensors").is_file()
     ]
 

@@ -13,14 +13,14 @@ from looksee.core import errors
 from looksee.core.flags import verdict
 from looksee.core.images import Picture
 from looksee.core.tags import tags
-from looksee.gateway.answering import Desk, Result, Served
+from looksee.gateway.answering import AnsweringService, Result, ServedAnswer
 from looksee.http import asking
 from looksee.http.answers import error_responses
 from looksee.http.answers.metadata import whose
 from looksee.http.answers.server_timing import server_timing
 from looksee.http.edge.disconnect import Receive
 from looksee.http.inputs import jobs
-from looksee.http.inputs.caption_params import Order
+from looksee.http.inputs.caption_params import CaptionParams
 from looksee.http.inputs.uploads import Upload
 from looksee.settings.general import Settings
 
@@ -65,7 +65,9 @@ class Captions(BaseModel):
     results: list[Captioned | Failed]
 
 
-async def answer(desk: Desk, settings: Settings, receive: Receive, files: Sequence[Upload], order: Order) -> Response:
+async def answer(
+    answering: AnsweringService, settings: Settings, receive: Receive, files: Sequence[Upload], order: CaptionParams
+) -> Response:
     """Captions and flags of all good files travel to the model together; a failed flag does not lose its caption.
 
     The status is 200 while at least one file has its caption, else that of the first failure. With `strict` it is that
@@ -75,7 +77,7 @@ async def answer(desk: Desk, settings: Settings, receive: Receive, files: Sequen
     asked = [jobs.caption(order.model, picture, settings, prompt=order.caption_prompt) for picture in good]
     if order.flag_prompt:
         asked += [jobs.flag(order.model, [picture], order.flag_prompt, settings) for picture in good]
-    results = await asking.answers(desk, settings, receive, order.model, asked)
+    results = await asking.answers(answering, settings, receive, order.model, asked)
     captions = iter([jobs.called(result, "caption_prompt") for result in results[: len(good)]])
     flags = iter([jobs.called(result, "flag_caption_prompt") for result in results[len(good) :]])
     shown: list[Captioned | Failed] = []
@@ -84,7 +86,7 @@ async def answer(desk: Desk, settings: Settings, receive: Receive, files: Sequen
         examined = isinstance(file.picture, Picture)
         caption = next(captions) if examined else file.picture
         flag = next(flags, None) if examined else None
-        if isinstance(caption, Served):
+        if isinstance(caption, ServedAnswer):
             shown.append(_captioned(file.filename, caption, flag))
             if order.strict and isinstance(flag, errors.LookseeError):
                 failures.append(flag)
@@ -95,21 +97,23 @@ async def answer(desk: Desk, settings: Settings, receive: Receive, files: Sequen
     content = Captions(results=shown).model_dump()
     if failures and (order.strict or len(failures) == len(files)):
         return error_responses.response(failures[0], content)
-    return JSONResponse(content, headers=server_timing([result for result in results if isinstance(result, Served)]))
+    return JSONResponse(
+        content, headers=server_timing([result for result in results if isinstance(result, ServedAnswer)])
+    )
 
 
 def read_flag(result: Result | None) -> tuple[bool | None, bool]:
     """`flagged` and `flag_evaluated` of the answer to a flag question; None when it was not asked."""
     if result is None:
         return False, False
-    if isinstance(result, Served):
-        return verdict(result.outcome.text), True
+    if isinstance(result, ServedAnswer):
+        return verdict(result.answer.text), True
     logger.warning("a flag question failed: %s", result.code)
     return None, False
 
 
-def _captioned(filename: str, served: Served, flag: Result | None) -> Captioned:
-    caption = served.outcome.text
+def _captioned(filename: str, served: ServedAnswer, flag: Result | None) -> Captioned:
+    caption = served.answer.text
     flagged, evaluated = read_flag(flag)
     return Captioned(
         filename=filename,

@@ -16,14 +16,14 @@ from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tags import tags
 from looksee.core.tasks import Failure
-from looksee.gateway.answering import Desk, Served
+from looksee.gateway.answering import AnsweringService, ServedAnswer
 from looksee.http import asking
 from looksee.http.answers.captions import EVALUATED, FLAGGED, Weights, read_flag
 from looksee.http.answers.metadata import whose
 from looksee.http.answers.server_timing import server_timing
 from looksee.http.edge.disconnect import Receive
 from looksee.http.inputs import jobs
-from looksee.http.inputs.caption_params import Order
+from looksee.http.inputs.caption_params import CaptionParams
 from looksee.http.inputs.uploads import Upload
 from looksee.settings.general import Settings
 
@@ -44,7 +44,9 @@ class Collective(BaseModel):
     weights: Weights
 
 
-async def answer(desk: Desk, settings: Settings, receive: Receive, files: Sequence[Upload], order: Order) -> Response:
+async def answer(
+    answering: AnsweringService, settings: Settings, receive: Receive, files: Sequence[Upload], order: CaptionParams
+) -> Response:
     """The caption of all files; the flag question is asked about them together.
 
     Raises the first bad file's error, with the file's name. A failed flag loses the caption only with `strict`.
@@ -57,15 +59,15 @@ async def answer(desk: Desk, settings: Settings, receive: Receive, files: Sequen
     asked = [jobs.collective(order.model, pictures, settings, prompt=order.caption_prompt)]
     if order.flag_prompt:
         asked.append(jobs.flag(order.model, pictures, order.flag_prompt, settings))
-    results = await asking.answers(desk, settings, receive, order.model, asked)
+    results = await asking.answers(answering, settings, receive, order.model, asked)
     # Without a prompt of the caller's it is the pictures that are too many.
     caption = jobs.called(results[0], "caption_prompt" if order.caption_prompt else "images")
     flag = jobs.called(results[1], "flag_caption_prompt") if order.flag_prompt else None
-    if not isinstance(caption, Served):
+    if not isinstance(caption, ServedAnswer):
         raise _blamed(caption, [file.filename for file in files])
     if order.strict and isinstance(flag, errors.LookseeError):
         raise flag
-    text = caption.outcome.text
+    text = caption.answer.text
     flagged, evaluated = read_flag(flag)
     found = Collective(
         collective_caption=text,
@@ -75,7 +77,7 @@ async def answer(desk: Desk, settings: Settings, receive: Receive, files: Sequen
         flag_evaluated=evaluated,
         **whose(caption),
     )
-    served = [result for result in results if isinstance(result, Served)]
+    served = [result for result in results if isinstance(result, ServedAnswer)]
     return JSONResponse(found.model_dump(), headers=server_timing(served))
 
 

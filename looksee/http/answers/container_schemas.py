@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 _NORMALIZED = "normalised: parts of the picture's width and height, 0 to 1; with `format=pixel` in pixels"
 
 
-class Whose(BaseModel):
+class AnswerMetadata(BaseModel):
     """What every answer says of itself."""
 
     status: Literal["success"]
@@ -19,19 +19,19 @@ class Whose(BaseModel):
     weights: Literal["sample", "hub", "local", "cloud"]
 
 
-class Caption(Whose):
+class Caption(AnswerMetadata):
     """A picture's caption."""
 
     caption: str
 
 
-class Answer(Whose):
+class QueryAnswer(AnswerMetadata):
     """The answer to a question."""
 
     answer: str
 
 
-class Size(BaseModel):
+class ImageSize(BaseModel):
     """The picture's size in pixels, as a person sees it: after its EXIF orientation."""
 
     width: int
@@ -55,15 +55,15 @@ class CocoDetection(BaseModel):
     bbox: tuple[float, float, float, float] = Field(description="left, top, width and height, in pixels")
 
 
-class Detections(Whose):
+class Detections(AnswerMetadata):
     """A box for each thing that was found."""
 
     detections: list[Detection] | list[CocoDetection]
     count: int
-    image: Size
+    image: ImageSize
 
 
-class Place(BaseModel):
+class FoundPoint(BaseModel):
     """A point on one thing, from the top left of the picture."""
 
     x: float = Field(description=_NORMALIZED)
@@ -73,12 +73,12 @@ class Place(BaseModel):
 class Coordinates(BaseModel):
     """The points."""
 
-    points: list[Place]
+    points: list[FoundPoint]
     count: int
 
 
-class Points(Whose):
+class Points(AnswerMetadata):
     """A point for each thing that was found."""
 
     coordinates: Coordinates
-    image: Size
+    image: ImageSize

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from looksee.gateway.answering import Served
+from looksee.gateway.answering import ServedAnswer
 
 
-def whose(served: Served) -> dict[str, Any]:
+def whose(served: ServedAnswer) -> dict[str, Any]:
     """The members `cache`, `model`, `revision` and `weights`."""
     return {
         "cache": served.cached,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from looksee.core.tasks import Timing
-from looksee.gateway.answering import Served
+from looksee.gateway.answering import ServedAnswer
 
 
-def server_timing(served: Sequence[Served]) -> dict[str, str]:
+def server_timing(served: Sequence[ServedAnswer]) -> dict[str, str]:
     """The slowest of each part in milliseconds, the mean rows of its batches, and the cache's share of the answers."""
     timings = [one.timing for one in served if not one.cached] or [Timing()]
     parts = [

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from looksee.core import errors
 from looksee.core.tasks import Task
-from looksee.gateway.answering import Desk
+from looksee.gateway.answering import AnsweringService
 from looksee.http.answers import captions, collective, detections, error_responses
 from looksee.http.answers.detections import BoxView, PointView
 from looksee.http.edge.disconnect import Receive
@@ -27,7 +27,7 @@ from looksee.settings.general import Settings
 Images = Annotated[list[str], FailFast()]
 
 
-class Several(BaseModel):
+class SeveralPictures(BaseModel):
     """What the native methods for several pictures take, for the document."""
 
     images: list[Annotated[str, Field(json_schema_extra=parameters.PICTURE)]] = Field(min_length=1)
@@ -37,22 +37,22 @@ class Several(BaseModel):
     flag_caption_prompt: str = Field("", description="question whose yes sets `flagged`")
 
 
-class CaptionSeveral(Several):
+class CaptionImagesBody(SeveralPictures):
     model: str = Field("blip", json_schema_extra=parameters.able(Task.CAPTION))
 
 
-class CollectiveSeveral(Several):
+class CollectiveBody(SeveralPictures):
     model: str = Field("gemma", json_schema_extra=parameters.able(Task.COLLECTIVE))
 
 
-BODIES: dict[str, type[BaseModel]] = {"/caption_images": CaptionSeveral, "/collective": CollectiveSeveral}
+BODIES: dict[str, type[BaseModel]] = {"/caption_images": CaptionImagesBody, "/collective": CollectiveBody}
 
 _ANSWERS = {Task.CAPTION: captions.answer, Task.COLLECTIVE: collective.answer}
 
 
 async def answer(
     task: Task,
-    desk: Desk,
+    answering: AnsweringService,
     settings: Settings,
     receive: Receive,
     *,
@@ -66,13 +66,13 @@ async def answer(
         task, settings, model=model, caption_prompt=caption_prompt, flag_caption_prompt=flag_caption_prompt
     )
     pictures = await uploads.decode(images, "images", settings, receive)
-    return await _ANSWERS[task](desk, settings, receive, pictures, wanted)
+    return await _ANSWERS[task](answering, settings, receive, pictures, wanted)
 
 
 async def found(
     answer: Callable[..., Awaitable[Response]],
     view: type[BoxView | PointView],
-    desk: Desk,
+    answering: AnsweringService,
     settings: Settings,
     request: Request,
     *,
@@ -85,7 +85,7 @@ async def found(
     wanted = detections.view(view, request.query_params)
     read = uploads.encoded(image, settings, request.receive)
     return await answer(
-        desk, settings, request.receive, read, object=object, model=model, max_objects=max_objects, view=wanted
+        answering, settings, request.receive, read, object=object, model=model, max_objects=max_objects, view=wanted
     )
 
 

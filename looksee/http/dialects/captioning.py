@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from looksee.core.tasks import Task
-from looksee.gateway.answering import Desk
+from looksee.gateway.answering import AnsweringService
 from looksee.http.answers import captions, collective
 from looksee.http.inputs import uploads
 from looksee.http.inputs.caption_params import checked
@@ -65,8 +65,8 @@ FlagPrompt = Annotated[
 Strict = Annotated[bool, Query(description="fail the request if anything fails: a picture, or a flag")]
 
 
-def router(desk: Desk, settings: Settings) -> APIRouter:
-    """The routes, bound to a desk."""
+def router(answering: AnsweringService, settings: Settings) -> APIRouter:
+    """The routes, bound to the answering service."""
     routes = APIRouter(prefix="/api", tags=["captioning"])
 
     @routes.post(
@@ -89,7 +89,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
             strict=strict,
         )
         files = await uploads.read(request, "images", settings)
-        return await captions.answer(desk, settings, request.receive, files, order)
+        return await captions.answer(answering, settings, request.receive, files, order)
 
     @routes.post(
         "/caption-collective-images",
@@ -116,6 +116,6 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
             strict=strict,
         )
         files = await uploads.read(request, "images", settings)
-        return await collective.answer(desk, settings, request.receive, files, order)
+        return await collective.answer(answering, settings, request.receive, files, order)
 
     return routes

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from looksee.core.images import Picture
 from looksee.core.tasks import Task
-from looksee.gateway.answering import Desk, Served
+from looksee.gateway.answering import AnsweringService, ServedAnswer
 from looksee.http.answers import detections
 from looksee.http.answers.detections import BoxView, PointView
 from looksee.http.answers.metadata import whose
@@ -21,7 +21,7 @@ from looksee.http.answers.server_timing import server_timing
 from looksee.http.asking import ask
 from looksee.http.edge.disconnect import Receive
 from looksee.http.inputs import jobs
-from looksee.models.registry import entry_for
+from looksee.models.registry import offer_for
 from looksee.settings.general import Settings
 
 MODEL = "moondream"  # who answers when a request names nobody
@@ -30,7 +30,7 @@ Read = Callable[[], Awaitable[Picture]]
 
 
 async def caption(
-    desk: Desk,
+    answering: AnsweringService,
     settings: Settings,
     receive: Receive,
     read: Read,
@@ -41,18 +41,18 @@ async def caption(
     max_new_tokens: int | None,
 ) -> Response:
     """Caption one picture."""
-    entry_for(model, Task.CAPTION)
+    offer_for(model, Task.CAPTION)
     wanted = jobs.checked_length(length, model, prompt=prompt)
     jobs.check_prompt(prompt, settings, param="prompt")
     jobs.check_new_tokens(max_new_tokens, settings)
     picture = await read()
     asked = jobs.caption(model, picture, settings, prompt=prompt, length=wanted, max_new_tokens=max_new_tokens)
-    served = await ask(desk, settings, receive, model, asked, param="prompt")
-    return _answer(served, caption=served.outcome.text)
+    served = await ask(answering, settings, receive, model, asked, param="prompt")
+    return _answer(served, caption=served.answer.text)
 
 
 async def query(
-    desk: Desk,
+    answering: AnsweringService,
     settings: Settings,
     receive: Receive,
     read: Read,
@@ -62,17 +62,17 @@ async def query(
     max_new_tokens: int | None,
 ) -> Response:
     """Answer a question about one picture."""
-    entry_for(model, Task.QUERY)
+    offer_for(model, Task.QUERY)
     jobs.check_question(question, settings, param="question")
     jobs.check_new_tokens(max_new_tokens, settings)
     picture = await read()
     asked = jobs.query(model, picture, question, settings, max_new_tokens=max_new_tokens)
-    served = await ask(desk, settings, receive, model, asked, param="question")
-    return _answer(served, answer=served.outcome.text)
+    served = await ask(answering, settings, receive, model, asked, param="question")
+    return _answer(served, answer=served.answer.text)
 
 
 async def detect(
-    desk: Desk,
+    answering: AnsweringService,
     settings: Settings,
     receive: Receive,
     read: Read,
@@ -86,8 +86,8 @@ async def detect(
     _check_find(Task.DETECT, settings, object, model, max_objects)
     picture = await read()
     asked = jobs.detect(picture, object, max_objects=max_objects)
-    served = await ask(desk, settings, receive, model, asked, param="object")
-    found, label = served.outcome.boxes, object.strip()
+    served = await ask(answering, settings, receive, model, asked, param="object")
+    found, label = served.answer.boxes, object.strip()
     if view.annotate:
         return _drawing(served, await detections.drawn_boxes(picture, found, label))
     shown = detections.detections(found, label, picture, view)
@@ -95,7 +95,7 @@ async def detect(
 
 
 async def point(
-    desk: Desk,
+    answering: AnsweringService,
     settings: Settings,
     receive: Receive,
     read: Read,
@@ -109,8 +109,8 @@ async def point(
     _check_find(Task.POINT, settings, object, model, max_objects)
     picture = await read()
     asked = jobs.point(picture, object, max_objects=max_objects)
-    served = await ask(desk, settings, receive, model, asked, param="object")
-    found = served.outcome.points
+    served = await ask(answering, settings, receive, model, asked, param="object")
+    found = served.answer.points
     if view.annotate:
         return _drawing(served, await detections.drawn_points(picture, found, object.strip()))
     shown = detections.coordinates(found, picture, view)
@@ -118,7 +118,7 @@ async def point(
 
 
 def _check_find(task: Task, settings: Settings, thing: str, model: str, max_objects: int | None) -> None:
-    entry_for(model, task)
+    offer_for(model, task)
     jobs.check_question(thing, settings, param="object")
     jobs.check_objects(max_objects)
 
@@ -127,10 +127,10 @@ def _size(picture: Picture) -> dict[str, int]:
     return {"width": picture.width, "height": picture.height}
 
 
-def _answer(served: Served, **own: Any) -> Response:
+def _answer(served: ServedAnswer, **own: Any) -> Response:
     content = {"status": "success", **own, **whose(served)}
     return JSONResponse(content, headers=server_timing([served]))
 
 
-def _drawing(served: Served, png: bytes) -> Response:
+def _drawing(served: ServedAnswer, png: bytes) -> Response:
     return Response(png, media_type="image/png", headers=server_timing([served]))

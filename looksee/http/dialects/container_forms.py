@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
 from looksee.core.tasks import Task
-from looksee.gateway.answering import Desk
+from looksee.gateway.answering import AnsweringService
 from looksee.http.answers import container_schemas, error_responses
 from looksee.http.answers.detections import BoxView, PointView
 from looksee.http.dialects import container
@@ -84,8 +84,8 @@ _PREFIX = "/upload"
 PATHS = frozenset(_PREFIX + path for path in FORMS)
 
 
-def router(desk: Desk, settings: Settings) -> APIRouter:
-    """The routes, bound to a desk."""
+def router(answering: AnsweringService, settings: Settings) -> APIRouter:
+    """The routes, bound to the answering service."""
     routes = APIRouter(prefix=_PREFIX, tags=["moondream"])
 
     @routes.post(
@@ -97,18 +97,18 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
     async def caption(request: Request) -> Response:
         """As `/caption`."""
         read, fields = await uploads.read_one(request, "file", settings)
-        return await container.caption(desk, settings, request.receive, read, **_filled(CaptionForm, fields))
+        return await container.caption(answering, settings, request.receive, read, **_filled(CaptionForm, fields))
 
     @routes.post(
         "/query",
         summary="An answer about an uploaded picture",
-        response_model=container_schemas.Answer,
+        response_model=container_schemas.QueryAnswer,
         openapi_extra=_described(QueryForm),
     )
     async def query(request: Request) -> Response:
         """As `/query`."""
         read, fields = await uploads.read_one(request, "file", settings)
-        return await container.query(desk, settings, request.receive, read, **_filled(QueryForm, fields))
+        return await container.query(answering, settings, request.receive, read, **_filled(QueryForm, fields))
 
     @routes.post(
         "/detect",
@@ -120,7 +120,9 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
     async def detect(request: Request, view: Annotated[BoxView, Query()]) -> Response:
         """As `/detect`."""
         read, fields = await uploads.read_one(request, "file", settings)
-        return await container.detect(desk, settings, request.receive, read, view=view, **_filled(FindForm, fields))
+        return await container.detect(
+            answering, settings, request.receive, read, view=view, **_filled(FindForm, fields)
+        )
 
     @routes.post(
         "/point",
@@ -132,7 +134,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
     async def point(request: Request, view: Annotated[PointView, Query()]) -> Response:
         """As `/point`."""
         read, fields = await uploads.read_one(request, "file", settings)
-        return await container.point(desk, settings, request.receive, read, view=view, **_filled(FindForm, fields))
+        return await container.point(answering, settings, request.receive, read, view=view, **_filled(FindForm, fields))
 
     return routes
 

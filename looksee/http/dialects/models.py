@@ -10,14 +10,14 @@ from pydantic import BaseModel, Field
 
 from looksee.core import prompts
 from looksee.core.tasks import Length
-from looksee.gateway.answering import Desk
+from looksee.gateway.answering import AnsweringService
 from looksee.http.edge import paths
-from looksee.models.registry import CATALOG, Entry
+from looksee.models.registry import REGISTRY, ModelSpec
 from looksee.models.weights.source import resolve
 from looksee.settings.general import Settings
 
 
-class Model(BaseModel):
+class ModelCard(BaseModel):
     """One model. The first four members are OpenAI's."""
 
     id: str
@@ -37,30 +37,30 @@ class Model(BaseModel):
     weights: Literal["sample", "hub", "local"] = Field(description="where the weights come from that answer here")
 
 
-class Models(BaseModel):
+class ModelList(BaseModel):
     """All models."""
 
     object: Literal["list"] = "list"
-    data: list[Model]
+    data: list[ModelCard]
 
 
-def router(_: Desk, settings: Settings) -> APIRouter:
+def router(_: AnsweringService, settings: Settings) -> APIRouter:
     """The routes. They speak of what is on offer, whether it is loaded or not."""
     routes = APIRouter(prefix="/v1/models", tags=["openai"])
 
     @routes.get("", summary="The models on offer")
-    async def listed() -> Models:
-        return Models(data=[_model(entry, settings) for entry in CATALOG.values()])
+    async def listed() -> ModelList:
+        return ModelList(data=[_model(entry, settings) for entry in REGISTRY.values()])
 
     @routes.get(f"/{paths.MODEL}", summary="One model")
-    async def one(name: paths.Name) -> Model:
-        return _model(CATALOG[name], settings)
+    async def one(name: paths.Name) -> ModelCard:
+        return _model(REGISTRY[name], settings)
 
     return routes
 
 
-def _model(entry: Entry, settings: Settings) -> Model:
-    return Model(
+def _model(entry: ModelSpec, settings: Settings) -> ModelCard:
+    return ModelCard(
         id=entry.name,
         created=int(datetime.combine(entry.since, time(), UTC).timestamp()),
         owned_by=entry.hub_id.partition("/")[0],

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from looksee.core import errors, prompts
 from looksee.core.images import Picture
 from looksee.core.tasks import GREEDY, Length, Reasoning, Sampling, Task
-from looksee.gateway.answering import Desk, Question, Served
+from looksee.gateway.answering import AnsweringService, CacheableJob, ServedAnswer
 from looksee.http import asking
 from looksee.http.answers import sse
 from looksee.http.answers.metadata import whose
@@ -26,7 +26,7 @@ from looksee.http.context import REQUEST_ID
 from looksee.http.inputs import bodies, jobs, uploads
 from looksee.http.inputs.bodies import Integer
 from looksee.http.openapi import parameters
-from looksee.models.registry import ALIASES, entry_for
+from looksee.models.registry import ALIASES, offer_for
 from looksee.settings.general import Settings
 
 MODEL = "moondream"
@@ -47,7 +47,7 @@ Reference = Annotated[
 References = Annotated[list[Reference], FailFast(), Field(max_length=_MOST_REFERENCES)]
 
 
-class Style(BaseModel):
+class SettingsBody(BaseModel):
     """`settings` of a request; whatever else is in it is ignored, as the vendor's servers do."""
 
     temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest word each time")
@@ -65,7 +65,7 @@ class Body(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
     model: str
-    settings: Style = Style()
+    settings: SettingsBody = SettingsBody()
 
 
 def _one_of(task: Task) -> Any:
@@ -100,8 +100,8 @@ class PointBody(DetectBody):
     spatial_refs: References = []
 
 
-def router(desk: Desk, settings: Settings) -> APIRouter:
-    """The routes, bound to a desk."""
+def router(answering: AnsweringService, settings: Settings) -> APIRouter:
+    """The routes, bound to the answering service."""
     routes = APIRouter(prefix="/v1", tags=["moondream"])
 
     @routes.post("/caption", summary="A caption", responses=sse.DESCRIBED, openapi_extra=bodies.described(CaptionBody))
@@ -142,8 +142,8 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         jobs.check_question(body.object, settings, param="object")
         picture = await _picture(body.image_url, settings, request)
         asked = jobs.detect(picture, body.object, max_objects=body.settings.max_objects)
-        served = await asking.ask(desk, settings, request.receive, model, asked, param="object")
-        return _answer(served, objects=[box._asdict() for box in served.outcome.boxes])
+        served = await asking.ask(answering, settings, request.receive, model, asked, param="object")
+        return _answer(served, objects=[box._asdict() for box in served.answer.boxes])
 
     @routes.post("/point", summary="Points on things", openapi_extra=bodies.described(PointBody))
     async def point(request: Request) -> Response:
@@ -154,21 +154,21 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         picture = await _picture(body.image_url, settings, request)
         references = _references(body.spatial_refs)
         asked = jobs.point(picture, body.object, max_objects=body.settings.max_objects, spatial_refs=references)
-        served = await asking.ask(desk, settings, request.receive, model, asked, param="object")
-        return _answer(served, points=[point._asdict() for point in served.outcome.points])
+        served = await asking.ask(answering, settings, request.receive, model, asked, param="object")
+        return _answer(served, points=[point._asdict() for point in served.answer.points])
 
-    async def _text(request: Request, model: str, asked: Question, called: str, *, stream: bool) -> Response:
+    async def _text(request: Request, model: str, asked: CacheableJob, called: str, *, stream: bool) -> Response:
         param = "question" if called == "answer" else "image_url"
         if not stream:
-            served = await asking.ask(desk, settings, request.receive, model, asked, param=param)
-            return _answer(served, **{called: served.outcome.text}, **thoughts(served.outcome.reasoning))
-        pieces = await asking.follow(desk, settings, request.receive, model, asked, param=param)
+            served = await asking.ask(answering, settings, request.receive, model, asked, param=param)
+            return _answer(served, **{called: served.answer.text}, **thoughts(served.answer.reasoning))
+        pieces = await asking.follow(answering, settings, request.receive, model, asked, param=param)
         return sse.response(_chunks(pieces))
 
     return routes
 
 
-async def _chunks(pieces: AsyncGenerator[str | Served, None]) -> AsyncGenerator[bytes, None]:
+async def _chunks(pieces: AsyncGenerator[str | ServedAnswer, None]) -> AsyncGenerator[bytes, None]:
     """The client's events."""
     request_id = REQUEST_ID.get()
     try:
@@ -178,21 +178,21 @@ async def _chunks(pieces: AsyncGenerator[str | Served, None]) -> AsyncGenerator[
                     yield sse.data({"chunk": piece, "completed": False, "request_id": request_id})
                 else:
                     last = {"chunk": "", "completed": True, "request_id": request_id}
-                    yield sse.data({**last, **ended(piece), **thoughts(piece.outcome.reasoning)})
+                    yield sse.data({**last, **ended(piece), **thoughts(piece.answer.reasoning)})
     except errors.LookseeError as error:
         yield sse.broken_off(error)
 
 
 def _model(body: Body, task: Task) -> str:
     name = ALIASES.get(body.model, body.model)
-    return entry_for(name, task).name
+    return offer_for(name, task).name
 
 
 async def _picture(text: str, settings: Settings, request: Request) -> Picture:
     return await uploads.picture(text, settings, request.receive, param="image_url")
 
 
-def _style(style: Style) -> dict[str, Any]:
+def _style(style: SettingsBody) -> dict[str, Any]:
     return {"max_new_tokens": style.max_tokens or _TOKENS, "sampling": style.sampling()}
 
 
@@ -211,11 +211,11 @@ def thoughts(reasoning: Reasoning | None) -> dict[str, Any]:
     return {"reasoning": {"text": reasoning.text, "grounding": grounding}}
 
 
-def ended(served: Served) -> dict[str, Any]:
+def ended(served: ServedAnswer) -> dict[str, Any]:
     """How the answer ended, and whose it is."""
-    return {"finish_reason": served.outcome.finish, **whose(served)}
+    return {"finish_reason": served.answer.finish, **whose(served)}
 
 
-def _answer(served: Served, **own: Any) -> Response:
+def _answer(served: ServedAnswer, **own: Any) -> Response:
     content = {"request_id": REQUEST_ID.get(), **own, **ended(served)}
     return JSONResponse(content, headers=server_timing([served]))

@@ -17,8 +17,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from starlette.responses import JSONResponse, Response
 
 from looksee.core import errors, prompts
-from looksee.core.tasks import GREEDY, Outcome, Sampling, Task
-from looksee.gateway.answering import Desk, Question, Served
+from looksee.core.tasks import GREEDY, Answer, Sampling, Task
+from looksee.gateway.answering import AnsweringService, CacheableJob, ServedAnswer
 from looksee.http import asking
 from looksee.http.answers import sse
 from looksee.http.answers.server_timing import server_timing
@@ -28,7 +28,7 @@ from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.conversation import Conversation, Messages
 from looksee.http.inputs.structured_output import ResponseFormat
 from looksee.http.openapi import parameters
-from looksee.models.registry import ALIASES, CATALOG, entry_for
+from looksee.models.registry import ALIASES, REGISTRY, offer_for
 from looksee.settings.general import Settings
 
 _MOST_STOPS = 4
@@ -78,7 +78,7 @@ class ChatBody(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    model: str = Field(description=f"one of: {', '.join(CATALOG)}")
+    model: str = Field(description=f"one of: {', '.join(REGISTRY)}")
     messages: Messages = Field(description="the last one is the user's")
     max_completion_tokens: Integer | None = Field(
         None, description="new tokens at most; cut, finish_reason is length", json_schema_extra=parameters.NEW_TOKENS
@@ -113,8 +113,8 @@ class ChatBody(BaseModel):
         return self.max_completion_tokens or self.max_tokens
 
 
-def router(desk: Desk, settings: Settings) -> APIRouter:
-    """The routes, bound to a desk."""
+def router(answering: AnsweringService, settings: Settings) -> APIRouter:
+    """The routes, bound to the answering service."""
     routes = APIRouter(prefix="/v1/chat", tags=["openai"])
 
     @routes.post(
@@ -127,7 +127,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         """A `chat.completion`, or with `stream` events of `chat.completion.chunk`s."""
         body = await bodies.read(request, ChatBody)
         _refuse_unsupported(body)
-        model = entry_for(ALIASES.get(body.model, body.model), Task.CAPTION).name  # which all can write
+        model = offer_for(ALIASES.get(body.model, body.model), Task.CAPTION).name  # which all can write
         talk = conversation.read(body.messages, settings)
         conversation.check(talk, model)
         how: dict[str, Any] = {"max_new_tokens": body.new_tokens(settings), "stop": tuple(body.stop)}
@@ -141,17 +141,17 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         if structure is not None:
             told = told.ending(structure.words)
 
-        def asked(sampling: Sampling) -> Question:
+        def asked(sampling: Sampling) -> CacheableJob:
             return conversation.question(told, pictures, model, settings, sampling=sampling, **how)
 
-        async def ask(sampling: Sampling) -> Served:
-            return await asking.ask(desk, settings, request.receive, model, asked(sampling), param="messages")
+        async def ask(sampling: Sampling) -> ServedAnswer:
+            return await asking.ask(answering, settings, request.receive, model, asked(sampling), param="messages")
 
         about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": body.model}
         with conversation.places_named(talk):
             if structure is None and body.stream:
                 question = asked(body.sampling())
-                pieces = await asking.follow(desk, settings, request.receive, model, question, param="messages")
+                pieces = await asking.follow(answering, settings, request.receive, model, question, param="messages")
                 return _streamed(about, pieces, body)
             served = await (structure.asked(ask, body.sampling()) if structure else ask(body.sampling()))
         return _streamed(about, _whole(served), body) if body.stream else _completion(about, served)
@@ -173,31 +173,31 @@ def _check_reasoning(model: str, talk: Conversation) -> None:
         raise errors.TaskNotSupported("Only 'moondream' thinks first, and only about a question.", param="reasoning")
 
 
-def _completion(about: dict[str, Any], served: Served) -> Response:
-    message = {"role": "assistant", "content": served.outcome.text, "refusal": None}
+def _completion(about: dict[str, Any], served: ServedAnswer) -> Response:
+    message = {"role": "assistant", "content": served.answer.text, "refusal": None}
     choice = {
         "index": 0,
-        "message": {**message, **thoughts(served.outcome.reasoning)},
+        "message": {**message, **thoughts(served.answer.reasoning)},
         "logprobs": None,
-        "finish_reason": served.outcome.finish,
+        "finish_reason": served.answer.finish,
     }
     content = {
         **about,
         "object": "chat.completion",
         "choices": [choice],
-        "usage": _usage(served.outcome),
+        "usage": _usage(served.answer),
         **_whose(served),
     }
     return JSONResponse(content, headers=server_timing([served]))
 
 
-def _streamed(about: dict[str, Any], pieces: AsyncGenerator[str | Served, None], body: ChatBody) -> Response:
+def _streamed(about: dict[str, Any], pieces: AsyncGenerator[str | ServedAnswer, None], body: ChatBody) -> Response:
     wanted = body.stream_options is not None and bool(body.stream_options.include_usage)
     return sse.response(_chunks(about, pieces, usage=wanted))
 
 
 async def _chunks(
-    about: dict[str, Any], pieces: AsyncGenerator[str | Served, None], *, usage: bool
+    about: dict[str, Any], pieces: AsyncGenerator[str | ServedAnswer, None], *, usage: bool
 ) -> AsyncGenerator[bytes, None]:
     """The packages' events."""
     head = {**about, "object": "chat.completion.chunk"}
@@ -215,22 +215,22 @@ async def _chunks(
                     yield chunk({"content": piece})
                     continue
                 whose = _whose(piece)
-                yield chunk(thoughts(piece.outcome.reasoning), finish=piece.outcome.finish, **whose)
+                yield chunk(thoughts(piece.answer.reasoning), finish=piece.answer.finish, **whose)
                 if usage:
-                    yield sse.data({**head, "choices": [], "usage": _usage(piece.outcome), **whose})
+                    yield sse.data({**head, "choices": [], "usage": _usage(piece.answer), **whose})
     except errors.LookseeError as error:
         yield sse.broken_off(error)
     else:
         yield b"data: [DONE]\n\n"
 
 
-async def _whole(served: Served) -> AsyncGenerator[str | Served, None]:
+async def _whole(served: ServedAnswer) -> AsyncGenerator[str | ServedAnswer, None]:
     """An answer that is there already, as `asking.follow` tells one."""
-    yield served.outcome.text
+    yield served.answer.text
     yield served
 
 
-def _usage(outcome: Outcome) -> dict[str, int]:
+def _usage(outcome: Answer) -> dict[str, int]:
     return {
         "prompt_tokens": outcome.prompt_tokens,
         "completion_tokens": outcome.new_tokens,
@@ -238,7 +238,7 @@ def _usage(outcome: Outcome) -> dict[str, int]:
     }
 
 
-def _whose(served: Served) -> dict[str, Any]:
+def _whose(served: ServedAnswer) -> dict[str, Any]:
     return {
         "system_fingerprint": f"fp_{served.identity.revision}",
         "cache": served.cached,

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import FileResponse, Response
 
-from looksee.gateway.answering import Desk
+from looksee.gateway.answering import AnsweringService
 from looksee.settings.general import Settings
 from looksee.version import VERSION
 
@@ -38,8 +38,8 @@ OPEN = frozenset({*_PAGES, *_HEALTH, *_FOR_CLIENTS, *_PAGE_ASSETS, *_DOCS_ASSETS
 _FOREIGN_LOGO, _OWN_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"/ui/icon.svg"
 
 
-def router(desk: Desk, settings: Settings) -> APIRouter:
-    """The routes, bound to a desk."""
+def router(answering: AnsweringService, settings: Settings) -> APIRouter:
+    """The routes, bound to the answering service."""
     routes = APIRouter()
 
     @routes.get("/", include_in_schema=False)
@@ -86,15 +86,16 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
 
     @routes.get("/health", tags=["health"], summary="The gateway, its models and its cache")
     async def health() -> dict[str, Any]:
-        statuses = await asyncio.gather(*(runner.status() for runner in desk.runners.values()))
+        statuses = await asyncio.gather(*(runner.status() for runner in answering.runners.values()))
         models = {
-            name: status.state if status else "unreachable" for name, status in zip(desk.runners, statuses, strict=True)
+            name: status.state if status else "unreachable"
+            for name, status in zip(answering.runners, statuses, strict=True)
         }
         return {
             "status": "healthy",
             "model_loaded": "ready" in models.values(),
             "models": models,
-            "redis": await desk.cache.ping(),
+            "redis": await answering.cache.ping(),
             "version": VERSION,
             "environment": settings.env,
         }

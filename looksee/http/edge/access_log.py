@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from looksee.http.context import Facts
+from looksee.http.context import RequestInfo
 from looksee.http.edge.auth import is_open
 from looksee.serving.logs import Fields
 
@@ -27,7 +27,7 @@ class Traffic:
     bytes_out: int = 0
 
 
-def write(method: str, path: str | None, traffic: Traffic, facts: Facts, seconds: float) -> None:
+def write(method: str, path: str | None, traffic: Traffic, facts: RequestInfo, seconds: float) -> None:
     """Log a request. What anybody may have and got (the page, probes) is told at the level DEBUG.
 
     `path` is None for an address that does not exist.

@@ -20,7 +20,7 @@ def presented(headers: Headers) -> list[bytes]:
     return [key.strip().encode("latin-1") for key in found if key.strip()]  # as the bytes that came
 
 
-class Keys:
+class ApiKeys:
     """Some keys, any of which will do. Falsy where there is none."""
 
     def __init__(self, keys: Iterable[str]) -> None:

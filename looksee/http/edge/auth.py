@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from looksee.core import errors
 from looksee.http.dialects.pages import OPEN
-from looksee.http.edge.api_keys import Keys, presented
+from looksee.http.edge.api_keys import ApiKeys, presented
 from looksee.http.edge.rate_limit import RateLimit
 
 _METRICS = "/metrics"
@@ -29,10 +29,10 @@ def takes_client_keys(path: str) -> bool:
     return not is_open(path) and not path.startswith(_ADMIN) and path != _METRICS
 
 
-class Gate:
+class AccessControl:
     """Falsy keys: open to all. No `rate`: no limit."""
 
-    def __init__(self, clients: Keys, metrics: Keys, rate: RateLimit | None = None) -> None:
+    def __init__(self, clients: ApiKeys, metrics: ApiKeys, rate: RateLimit | None = None) -> None:
         self._clients, self._metrics, self._rate = clients, metrics, rate
 
     async def admit(self, scope: Scope, headers: Headers, told: dict[str, str]) -> None:
@@ -47,7 +47,7 @@ class Gate:
             await self._rate.take(client, told)
 
 
-def _holder(keys: Keys, headers: Headers, told: dict[str, str]) -> str | None:
+def _holder(keys: ApiKeys, headers: Headers, told: dict[str, str]) -> str | None:
     """Whose key a request carries; None where none is needed."""
     if not keys:
         return None

@@ -25,7 +25,7 @@ from looksee.http.answers import error_responses
 from looksee.http.context import DEADLINE, Deadline, begun, deadline_from, request_id_from
 from looksee.http.dialects import captioning
 from looksee.http.edge import access_log, paths
-from looksee.http.edge.auth import Gate
+from looksee.http.edge.auth import AccessControl
 
 logger = logging.getLogger("looksee.door")
 
@@ -39,13 +39,13 @@ _MOST_VALUES = 1_000_000  # everybody waits 50 ms while they are parsed, and for
 _GRACE = 2.0  # seconds after its deadline in which those at work on a request may still answer: they know more
 
 
-class Door:
+class EdgeMiddleware:
     """ASGI middleware around the whole gateway."""
 
     def __init__(
         self,
         app: Starlette,
-        gate: Gate,
+        gate: AccessControl,
         *,
         max_body: int,
         max_values: int = _MOST_VALUES,

@@ -13,10 +13,10 @@ from fastapi import Path
 from starlette.convertors import Convertor, register_url_convertor
 
 from looksee.core import errors
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 
 MODEL = "{name:model}"  # in a route: one of the catalogue's names
-Name = Annotated[str, Path(json_schema_extra={"enum": list(CATALOG)})]  # that part as a parameter
+Name = Annotated[str, Path(json_schema_extra={"enum": list(REGISTRY)})]  # that part as a parameter
 
 _SLASHES = re.compile("/{2,}")
 _MODELS = ("/v1/models/", "/api/admin/models/")
@@ -25,7 +25,7 @@ _MODELS = ("/v1/models/", "/api/admin/models/")
 class _ModelName(Convertor[str]):
     """What `MODEL` matches."""
 
-    regex = "|".join(CATALOG)
+    regex = "|".join(REGISTRY)
 
     def convert(self, value: str) -> str:
         return value
@@ -46,8 +46,8 @@ def unknown(path: str) -> errors.LookseeError:
     """The error for a path that no route matches."""
     for prefix in _MODELS:
         name = path.removeprefix(prefix).partition("/")[0]
-        if path.startswith(prefix) and name not in CATALOG:
-            return errors.ModelNotFound(f"There is no such model. There are: {', '.join(CATALOG)}.", param="model")
+        if path.startswith(prefix) and name not in REGISTRY:
+            return errors.ModelNotFound(f"There is no such model. There are: {', '.join(REGISTRY)}.", param="model")
     if path == "/v1/segment":
         return errors.NotOffered("None of the models here can segment; /v1/detect finds boxes.")
     if path.startswith("/v1/tuning"):

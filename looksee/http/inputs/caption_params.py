@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from looksee.core.tasks import Task
 from looksee.http.inputs.jobs import check_prompt
-from looksee.models.registry import entry_for
+from looksee.models.registry import offer_for
 from looksee.settings.general import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class CaptionParams:
     """A caption of each picture (Task.CAPTION) or of all together (Task.COLLECTIVE), and the answer to a flag question.
 
     `flag_prompt` is empty when nothing is asked. With `strict` any failure fails the request.
@@ -31,14 +31,14 @@ def checked(
     caption_prompt: str = "",
     flag_caption_prompt: str = "",
     strict: bool = False,
-) -> Order:
+) -> CaptionParams:
     """The order of a caller, who may leave the flag question to LOOKSEE_FLAG_PROMPT. A model that answers no questions
     is asked none.
 
     Raises UnknownModel, TaskNotSupported, PromptTooLong or InvalidValue.
     """
-    found = entry_for(model, task)
+    found = offer_for(model, task)
     check_prompt(caption_prompt, settings, param="caption_prompt")
     check_prompt(flag_caption_prompt, settings, param="flag_caption_prompt")
     asked = flag_caption_prompt.strip() or settings.flag_prompt
-    return Order(model, caption_prompt, asked if Task.QUERY in found.tasks else "", strict)
+    return CaptionParams(model, caption_prompt, asked if Task.QUERY in found.tasks else "", strict)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from looksee.core import errors, prompts
 from looksee.core.images import Picture
 from looksee.core.tasks import Role, Task, Turn
-from looksee.gateway.answering import Question
+from looksee.gateway.answering import CacheableJob
 from looksee.http.inputs import jobs, uploads
 from looksee.models.registry import offers
 from looksee.settings.general import Settings
@@ -145,7 +145,7 @@ def question(
     *,
     max_new_tokens: int | None,
     **how: Any,
-) -> Question:
+) -> CacheableJob:
     """What is asked of `model`, which can take the conversation; `how` are further fields of a Job."""
     if model not in prompts.CHATS:
         words, picture = "\n".join(conversation.texts), (*pictures, None)[0]

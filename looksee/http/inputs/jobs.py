@@ -9,7 +9,7 @@ from typing import Any, get_args
 from looksee.core import errors, prompts
 from looksee.core.images import Picture
 from looksee.core.tasks import Failure, Length, Task
-from looksee.gateway.answering import Question, Result
+from looksee.gateway.answering import CacheableJob, Result
 from looksee.models.registry import offers
 from looksee.settings.general import Settings
 
@@ -34,7 +34,7 @@ def caption(
     length: Length = "normal",
     max_new_tokens: int | None = None,
     **how: Any,
-) -> Question:
+) -> CacheableJob:
     """What one picture shows; `how` are further fields of a Job."""
     words = prompts.caption(model, prompt)
     tokens = max_new_tokens or (_TOKENS_BY_LENGTH[length] if model in prompts.LENGTHS else _CAPTION_TOKENS)
@@ -49,7 +49,7 @@ def collective(
     prompt: str = "",
     max_new_tokens: int | None = None,
     **how: Any,
-) -> Question:
+) -> CacheableJob:
     """What the pictures show together; `how` are further fields of a Job."""
     words = prompts.collective(model, prompt)
     return _question(settings, pictures, Task.COLLECTIVE, words, max_new_tokens or _COLLECTIVE_TOKENS, **how)
@@ -63,7 +63,7 @@ def query(
     *,
     max_new_tokens: int | None = None,
     **how: Any,
-) -> Question:
+) -> CacheableJob:
     """A question about one picture, or about none; `how` are further fields of a Job."""
     words = prompts.query(model, question)
     pictures = [] if picture is None else [picture]
@@ -72,24 +72,24 @@ def query(
 
 def chat(
     pictures: Sequence[Picture], settings: Settings, *, prompt: str = "", max_new_tokens: int | None = None, **how: Any
-) -> Question:
+) -> CacheableJob:
     """What comes next in a chat: to a `prompt` about the pictures, or to the last of the `turns` in `how`."""
     return _question(settings, pictures, Task.QUERY, prompt, max_new_tokens or settings.max_new_tokens, **how)
 
 
-def flag(model: str, pictures: Sequence[Picture], question: str, settings: Settings) -> Question:
+def flag(model: str, pictures: Sequence[Picture], question: str, settings: Settings) -> CacheableJob:
     """A question of yes or no about the pictures together."""
     return _question(settings, pictures, Task.QUERY, prompts.flag(model, question), _FLAG_TOKENS)
 
 
-def detect(picture: Picture, thing: str, *, max_objects: int | None = None) -> Question:
+def detect(picture: Picture, thing: str, *, max_objects: int | None = None) -> CacheableJob:
     """A box around each `thing`, a word or a few."""
-    return Question.about([picture], Task.DETECT, thing.strip(), max_objects=max_objects or MAX_OBJECTS)
+    return CacheableJob.about([picture], Task.DETECT, thing.strip(), max_objects=max_objects or MAX_OBJECTS)
 
 
-def point(picture: Picture, thing: str, *, max_objects: int | None = None, **how: Any) -> Question:
+def point(picture: Picture, thing: str, *, max_objects: int | None = None, **how: Any) -> CacheableJob:
     """A point on each `thing`; `how` as in a Job."""
-    return Question.about([picture], Task.POINT, thing.strip(), max_objects=max_objects or MAX_OBJECTS, **how)
+    return CacheableJob.about([picture], Task.POINT, thing.strip(), max_objects=max_objects or MAX_OBJECTS, **how)
 
 
 def check_prompt(prompt: str, settings: Settings, *, param: str) -> None:
@@ -155,5 +155,5 @@ def named(error: errors.LookseeError, param: str) -> errors.LookseeError:
 
 def _question(
     settings: Settings, pictures: Sequence[Picture], task: Task, words: str, tokens: int, **how: Any
-) -> Question:
-    return Question.about(pictures, task, words, max_new_tokens=min(tokens, settings.max_new_tokens), **how)
+) -> CacheableJob:
+    return CacheableJob.about(pictures, task, words, max_new_tokens=min(tokens, settings.max_new_tokens), **how)

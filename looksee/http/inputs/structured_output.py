@@ -20,7 +20,7 @@ from referencing.jsonschema import DRAFT202012
 
 from looksee.core import errors, prompts
 from looksee.core.tasks import Sampling
-from looksee.gateway.answering import Served
+from looksee.gateway.answering import ServedAnswer
 from looksee.http.inputs import jobs
 from looksee.settings.general import Settings
 
@@ -50,7 +50,7 @@ class ResponseFormat(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Structure:
+class StructuredOutput:
     """What an answer in JSON has to be: any object, or what follows `schema`."""
 
     schema: dict[str, Any] | None = None
@@ -72,15 +72,15 @@ class Structure:
             return None
         return text if good else None
 
-    async def asked(self, ask: Callable[[Sampling], Awaitable[Served]], sampling: Sampling) -> Served:
+    async def asked(self, ask: Callable[[Sampling], Awaitable[ServedAnswer]], sampling: Sampling) -> ServedAnswer:
         """The first answer that is what was wanted. Raises StructuredOutputFailed after a few that were not."""
         cut = False
         for number in range(_TRIES):
             served = await ask(_varied(sampling, number))
-            text = await asyncio.to_thread(self.found, served.outcome.text)
+            text = await asyncio.to_thread(self.found, served.answer.text)
             if text is not None:
-                return replace(served, outcome=replace(served.outcome, text=text))
-            cut = served.outcome.finish == "length"
+                return replace(served, answer=replace(served.answer, text=text))
+            cut = served.answer.finish == "length"
         what = "JSON of this schema" if self.schema is not None else "a JSON object"
         hint = " The last try was cut; allow more tokens." if cut else ""
         raise errors.StructuredOutputFailed(
@@ -88,7 +88,7 @@ class Structure:
         )
 
 
-def structure(asked: ResponseFormat | None, model: str, settings: Settings) -> Structure | None:
+def structure(asked: ResponseFormat | None, model: str, settings: Settings) -> StructuredOutput | None:
     """What is wanted of an answer; None for plain text.
 
     Raises TaskNotSupported where the model does not do what it is told, UnsupportedParameter, InvalidRequest for a
@@ -106,13 +106,13 @@ def structure(asked: ResponseFormat | None, model: str, settings: Settings) -> S
             f"The model '{model}' cannot be told to answer in JSON. These can: {able}.", param="response_format"
         )
     if asked.type == "json_object":
-        return Structure()
+        return StructuredOutput()
     if asked.json_schema is None or not asked.json_schema.wanted:
         raise errors.InvalidRequest(f"'{_SCHEMA}' is missing.", param=_SCHEMA)
     schema = asked.json_schema.wanted
     jobs.check_prompt(_written(schema), settings, param=_SCHEMA)
     _check(schema)
-    return Structure(schema)
+    return StructuredOutput(schema)
 
 
 def _varied(sampling: Sampling, number: int) -> Sampling:

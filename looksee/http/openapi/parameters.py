@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from looksee.core.tasks import Task
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from looksee.settings.general import Settings
 
 PICTURE: dict[str, Any] = {"format": "picture"}  # our own: a JPEG, PNG or WebP file in base64, mostly as a data URI
@@ -17,7 +17,7 @@ WORDS: dict[str, Any] = {"minLength": 1, "pattern": r"\S"}
 
 def able(task: Task) -> dict[str, Any]:
     """The models that can do `task`."""
-    return {"enum": [entry.name for entry in CATALOG.values() if task in entry.tasks]}
+    return {"enum": [entry.name for entry in REGISTRY.values() if task in entry.tasks]}
 
 
 def model(task: Task) -> dict[str, Any]:

@@ -15,18 +15,18 @@ import torch
 from torch import Tensor
 
 from looksee.core.geometry import point_within, within
-from looksee.core.tasks import Job, Outcome, Reasoning
+from looksee.core.tasks import Answer, Job, Reasoning
 from looksee.models import sampling
-from looksee.models.detokenize import certain, cut
+from looksee.models.detokenize import cut, stable_prefix
 from looksee.models.lru import LRU
 from looksee.models.moondream.config import Config
-from looksee.models.moondream.crops.picture import Picture
-from looksee.models.moondream.decoding.batch_cache import SeatedCache, Storage
-from looksee.models.moondream.decoding.step_runner import CudaGraphs, StaticSteps
+from looksee.models.moondream.crops.picture import CroppedPicture
+from looksee.models.moondream.decoding.batch_cache import BatchedKVCache, KVStorage
+from looksee.models.moondream.decoding.step_runner import CudaGraphRunner, StaticStepRunner
 from looksee.models.moondream.network import checkpoint
-from looksee.models.moondream.network.cache import Cache, in_blocks, row_bytes
+from looksee.models.moondream.network.cache import KVCache, in_blocks, row_bytes
 from looksee.models.moondream.reasoning import reasoning
-from looksee.models.moondream.row_builder import Requests
+from looksee.models.moondream.row_builder import RowBuilder
 from looksee.models.moondream.rows import Head, MoondreamRow, Reading, ReasoningRow
 from looksee.models.moondream.stream_text import whole_words
 from looksee.models.moondream.tokenizer import MoondreamTokenizer
@@ -43,7 +43,7 @@ class MoondreamBatch:
     """The running rows; `hidden` (rows, width) are their states of the latest step."""
 
     rows: list[MoondreamRow]
-    cache: SeatedCache
+    cache: BatchedKVCache
     hidden: Tensor
 
 
@@ -78,8 +78,10 @@ class Moondream:
         self.tokenizer = MoondreamTokenizer(tokenizer or directory / "tokenizer.json", self.config.tokenizer)
         self.net = checkpoint.load(directory, self.config, device=device, dtype=dtype)
         self.prefixes: LRU[list[Tensor]] = LRU(prefix_bytes, lambda layers: sum(layer.nbytes for layer in layers))
-        self.requests = Requests(self.config, self.tokenizer, self.prefixes)
-        self.static = StaticSteps(self.net, CudaGraphs(device)) if cuda_graphs and device.type == "cuda" else None
+        self.requests = RowBuilder(self.config, self.tokenizer, self.prefixes)
+        self.static = (
+            StaticStepRunner(self.net, CudaGraphRunner(device)) if cuda_graphs and device.type == "cuda" else None
+        )
         if cuda_graphs and self.static is None:
             logger.warning("there are no CUDA graphs on the device '%s': moondream decodes without them", device)
         self._crops_at_once = crops_at_once
@@ -94,15 +96,15 @@ class Moondream:
         histories = [row.history[:-1] for row in rows]
         slots = in_blocks(max(row.position for row in rows) + 1)
         device, dtype = self.net.device, self.net.cache_dtype
-        cache = SeatedCache(Storage(self.config.text, len(rows), slots, device=device, dtype=dtype), len(rows))
+        cache = BatchedKVCache(KVStorage(self.config.text, len(rows), slots, device=device, dtype=dtype), len(rows))
         written = cache.written()
         self._read_pictures(rows, written)
         self.net.extend(histories, [row.start for row in rows], written)
         return MoondreamBatch(list(rows), cache, self._no_hidden())
 
     @torch.inference_mode()
-    def join(self, running: MoondreamBatch, newcomers: MoondreamBatch) -> MoondreamBatch:
-        running.cache.join(newcomers.cache)
+    def add_rows(self, running: MoondreamBatch, newcomers: MoondreamBatch) -> MoondreamBatch:
+        running.cache.add_rows(newcomers.cache)
         return MoondreamBatch(running.rows + newcomers.rows, running.cache, self._no_hidden())
 
     @torch.inference_mode()
@@ -119,13 +121,13 @@ class Moondream:
         batch.hidden = hidden[cache.seats]
 
     @torch.inference_mode()
-    def leave(self, batch: MoondreamBatch, keep: Sequence[int]) -> MoondreamBatch:
+    def keep_rows(self, batch: MoondreamBatch, keep: Sequence[int]) -> MoondreamBatch:
         rows = [batch.rows[index] for index in keep]
         batch.cache.keep(keep, in_blocks(max(row.position for row in rows) + 1))
         return MoondreamBatch(rows, batch.cache, self._no_hidden())
 
     @torch.inference_mode()
-    def read_out(self, batch: MoondreamBatch) -> None:
+    def sample(self, batch: MoondreamBatch) -> None:
         for row, reading in zip(batch.rows, self._read(batch), strict=True):
             row.take(reading)
             if row.stop and row.finish is None and cut(self._raw_text(row), row.stop)[1]:
@@ -145,14 +147,14 @@ class Moondream:
         return cut(self._raw_text(row), row.stop)[0].lstrip()
 
     def partial(self, row: MoondreamRow) -> str:
-        return whole_words(certain(self.text(row), row.stop))
+        return whole_words(stable_prefix(self.text(row), row.stop))
 
     def reasoning(self, row: ReasoningRow) -> Reasoning:
         """What the row has thought so far, and the places in it."""
         return reasoning(row.thoughts, self.config.tokenizer, self.tokenizer.decode)
 
-    def outcome(self, row: MoondreamRow) -> Outcome:
-        return Outcome(
+    def answer(self, row: MoondreamRow) -> Answer:
+        return Answer(
             text=self.text(row).strip(),
             finish=row.finish or "length",
             prompt_tokens=row.prompt_tokens,
@@ -165,13 +167,13 @@ class Moondream:
     def _raw_text(self, row: MoondreamRow) -> str:
         return self.tokenizer.decode(row.answer)
 
-    def _read_pictures(self, rows: Sequence[MoondreamRow], cache: Cache) -> None:
+    def _read_pictures(self, rows: Sequence[MoondreamRow], cache: KVCache) -> None:
         """Begin each row with its picture's prefix, a kept one or a new one; a new picture is encoded once."""
         seen_by: dict[bytes, list[int]] = {}
         for index, row in enumerate(rows):
             if row.picture:
                 seen_by.setdefault(row.picture.digest, []).append(index)
-        new: dict[bytes, Picture] = {}
+        new: dict[bytes, CroppedPicture] = {}
         for digest, places in seen_by.items():
             kept = self.prefixes.get(digest, askers=len(places))
             if kept:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from looksee.core import errors
 from looksee.models.moondream.config import Template, TokenizerConfig
-from looksee.models.moondream.sequence_items import Coordinate, Piece, Size
+from looksee.models.moondream.sequence_items import CoordinateItem, Piece, SizeItem
 
 Reference = Sequence[float]  # (x, y) or (x_min, y_min, x_max, y_max), each 0 to 1
 
@@ -52,10 +52,10 @@ def places(references: Sequence[Reference]) -> list[Piece]:
             raise errors.InvalidValue("Spatial references must be numbers from 0 to 1.", param="spatial_refs")
         match reference:
             case [x, y]:
-                pieces += [Coordinate(x), Coordinate(y)]
+                pieces += [CoordinateItem(x), CoordinateItem(y)]
             case [x_min, y_min, x_max, y_max] if x_min <= x_max and y_min <= y_max:
-                pieces += [Coordinate((x_min + x_max) / 2), Coordinate((y_min + y_max) / 2)]
-                pieces.append(Size(x_max - x_min, y_max - y_min))
+                pieces += [CoordinateItem((x_min + x_max) / 2), CoordinateItem((y_min + y_max) / 2)]
+                pieces.append(SizeItem(x_max - x_min, y_max - y_min))
             case _:
                 raise errors.InvalidValue(
                     "A spatial reference must be [x, y] or [x_min, y_min, x_max, y_max].", param="spatial_refs"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from looksee.core.geometry import Point
 from looksee.core.tasks import Grounding, Reasoning
 from looksee.models.moondream.config import TokenizerConfig
-from looksee.models.moondream.sequence_items import Coordinate, Piece
+from looksee.models.moondream.sequence_items import CoordinateItem, Piece
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ def reasoning(thoughts: Sequence[Piece], names: TokenizerConfig, decode: Callabl
     for piece in thoughts:
         if piece in (names.start_ground_points_id, names.end_ground_id):
             parts.append(_Part())
-        if isinstance(piece, Coordinate):
+        if isinstance(piece, CoordinateItem):
             parts[-1].ids.append(names.coord_id)
             parts[-1].coordinates.append(piece.value)
         elif isinstance(piece, int):

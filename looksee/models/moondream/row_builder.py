@@ -10,7 +10,7 @@ from looksee.core import errors
 from looksee.core.tasks import GREEDY, Job, Sampling, Task
 from looksee.models.moondream import prompts
 from looksee.models.moondream.config import Config, Template
-from looksee.models.moondream.crops.picture import Picture
+from looksee.models.moondream.crops.picture import CroppedPicture
 from looksee.models.moondream.prompts import Reference
 from looksee.models.moondream.rows import DetectRow, MoondreamRow, PointRow, ReasoningRow, TextRow
 from looksee.models.moondream.sequence_items import Piece
@@ -25,7 +25,7 @@ PointRowT = TypeVar("PointRowT", bound=PointRow)
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
+class TextOptions:
     """How a text is to be written: its length in tokens, how they are chosen, and what ends it."""
 
     max_new_tokens: int = 768
@@ -33,7 +33,7 @@ class Style:
     stop: tuple[str, ...] = ()
 
 
-class Requests:
+class RowBuilder:
     """Makes rows; any thread may. Pictures are files (JPEG, PNG, WebP bytes); `prefixes` has those that need no crops.
 
     All raise PromptTooLong where the prompt leaves next to no room for an answer; less room than was asked for only
@@ -50,7 +50,7 @@ class Requests:
         """
         if job.task is Task.COLLECTIVE or len(job.images) > 1:
             raise errors.TaskNotSupported("The model 'moondream' answers about one picture at a time.", param="model")
-        style = Style(job.max_new_tokens, job.sampling, job.stop)
+        style = TextOptions(job.max_new_tokens, job.sampling, job.stop)
         if not job.images:
             if job.task is not Task.QUERY:
                 raise errors.InvalidRequest(f"To {job.task} a picture is needed.", param="image")
@@ -64,10 +64,10 @@ class Requests:
             return self.caption(image, job.length, style)
         return self._asked(image, job, style)
 
-    def _asked(self, image: bytes | None, job: Job, style: Style) -> TextRow:
+    def _asked(self, image: bytes | None, job: Job, style: TextOptions) -> TextRow:
         return self.query(image, job.prompt, style, spatial_refs=job.spatial_refs, reasoning=job.reasoning)
 
-    def caption(self, image: bytes, length: str = "normal", style: Style = Style()) -> TextRow:
+    def caption(self, image: bytes, length: str = "normal", style: TextOptions = TextOptions()) -> TextRow:
         """A caption of a `length` that the templates have: short, normal or long. Raises InvalidValue."""
         return self._text(TextRow, image, prompts.caption(self._config.tokenizer, length), style)
 
@@ -75,7 +75,7 @@ class Requests:
         self,
         image: bytes | None,
         question: str,
-        style: Style = Style(),
+        style: TextOptions = TextOptions(),
         *,
         spatial_refs: Sequence[Reference] = (),
         reasoning: bool = False,
@@ -107,7 +107,9 @@ class Requests:
         template = self._config.tokenizer.templates.point
         return self._region(PointRow, template, image, thing, spatial_refs, max_objects)
 
-    def _text(self, kind: type[RowT], image: bytes | None, prompt: list[Piece], style: Style, **more: Any) -> RowT:
+    def _text(
+        self, kind: type[RowT], image: bytes | None, prompt: list[Piece], style: TextOptions, **more: Any
+    ) -> RowT:
         return self._row(
             kind,
             image,
@@ -143,8 +145,8 @@ class Requests:
             **more,
         )
 
-    def _picture(self, image: bytes) -> Picture:
-        picture = Picture(image)
+    def _picture(self, image: bytes) -> CroppedPicture:
+        picture = CroppedPicture(image)
         if picture.digest not in self._prefixes:
             picture.crops(self._config.vision)
         return picture

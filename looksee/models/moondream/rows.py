@@ -13,8 +13,8 @@ from typing import ClassVar
 from looksee.core.geometry import Box, Point
 from looksee.models.interface import Row
 from looksee.models.moondream.config import TokenizerConfig
-from looksee.models.moondream.crops.picture import Picture
-from looksee.models.moondream.sequence_items import Coordinate, Piece, Size
+from looksee.models.moondream.crops.picture import CroppedPicture
+from looksee.models.moondream.sequence_items import CoordinateItem, Piece, SizeItem
 
 
 class Head(enum.Flag):
@@ -39,7 +39,7 @@ class MoondreamRow(Row):
     """`start` is the position of the prompt's first piece: behind the picture, or 0."""
 
     names: TokenizerConfig
-    picture: Picture | None
+    picture: CroppedPicture | None
     start: int
     prompt: list[Piece]
     pieces: list[Piece] = field(default_factory=list)
@@ -149,7 +149,7 @@ class ReasoningRow(TextRow):
         else:
             named = reading.token == self.names.coord_id
             self.tokens.append(reading.token)
-            self.pieces.append(Coordinate(reading.coordinate) if named else reading.token)
+            self.pieces.append(CoordinateItem(reading.coordinate) if named else reading.token)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,10 +177,10 @@ class PointRow(MoondreamRow):
             return
         if Head.SIZE in heads:
             self.tokens.append(names.size_id)
-            self.pieces.append(Size(*reading.size))
+            self.pieces.append(SizeItem(*reading.size))
         else:
             self.tokens.append(names.coord_id)
-            self.pieces.append(Coordinate(reading.coordinate))
+            self.pieces.append(CoordinateItem(reading.coordinate))
         if len(self.pieces) % self.period == 0 and len(self.pieces) + self.period > self.max_new_tokens:
             self.finish = "length"
 
@@ -191,9 +191,9 @@ class PointRow(MoondreamRow):
             if index % self.period == 0:
                 things.append([])
             match piece:
-                case Coordinate(value):
+                case CoordinateItem(value):
                     things[-1].append(value)
-                case Size(width, height):
+                case SizeItem(width, height):
                     things[-1] += [width, height]
         return things
 

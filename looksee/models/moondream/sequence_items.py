@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Coordinate:
+class CoordinateItem:
     """A place along one side of the picture, 0 to 1."""
 
     value: float
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class SizeItem:
     """A box's width and height, as parts of the picture's."""
 
     width: float
     height: float
 
 
-Piece = int | Coordinate | Size
+Piece = int | CoordinateItem | SizeItem

@@ -23,8 +23,8 @@ from looksee.core import images
 from looksee.core.tasks import Job
 from looksee.models.sampling import seed_of
 from looksee.models.transformers import kv
-from looksee.models.transformers.chat import controls, harmless
-from looksee.models.transformers.decoder import Batch, Decoding, PromptRow
+from looksee.models.transformers.chat import controls, escape_special_tokens
+from looksee.models.transformers.decoder import CausalDecoder, DecoderBatch, PromptRow
 from looksee.models.transformers.pixels import Pixels
 
 
@@ -35,7 +35,7 @@ class BlipRow(PromptRow):
     pixel_values: Tensor
 
 
-class Blip(Decoding[BlipRow]):
+class Blip(CausalDecoder[BlipRow]):
     """A loaded BLIP."""
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype) -> None:
@@ -57,7 +57,7 @@ class Blip(Decoding[BlipRow]):
 
     def prepare(self, job: Job) -> BlipRow:
         """Raises PromptTooLong when prompt and answer would not fit the decoder's positions."""
-        prompt_ids = self.tokenizer(harmless(job.prompt, self._controls)).input_ids[:-1]
+        prompt_ids = self.tokenizer(escape_special_tokens(job.prompt, self._controls)).input_ids[:-1]
         prompt_ids[0] = self.start
         return BlipRow(
             cost=self.image_tokens,
@@ -71,7 +71,7 @@ class Blip(Decoding[BlipRow]):
         )
 
     @torch.inference_mode()
-    def prefill(self, rows: Sequence[BlipRow]) -> Batch[BlipRow]:
+    def prefill(self, rows: Sequence[BlipRow]) -> DecoderBatch[BlipRow]:
         pixels = torch.stack([row.pixel_values for row in rows]).to(self.device, self.dtype)
         states = self.net.vision_model(pixel_values=pixels).last_hidden_state
         cross = self._cross(states)
@@ -82,9 +82,9 @@ class Blip(Decoding[BlipRow]):
             self._decode(ids, mask, positions, EncoderDecoderCache(decoder, cross))
         else:  # no row has a prompt, and nothing is before its first token
             decoder = kv.begin(cross)
-        return Batch(list(rows), decoder, mask, mask.sum(-1) - 1, self._no_logits.expand(len(rows), -1), cross)
+        return DecoderBatch(list(rows), decoder, mask, mask.sum(-1) - 1, self._no_logits.expand(len(rows), -1), cross)
 
-    def feed(self, tokens: Tensor, batch: Batch[BlipRow]) -> Tensor:
+    def feed(self, tokens: Tensor, batch: DecoderBatch[BlipRow]) -> Tensor:
         cache = EncoderDecoderCache(batch.cache, batch.cross)
         return self._decode(tokens, batch.mask, batch.positions[:, None], cache)
 

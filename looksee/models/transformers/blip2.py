@@ -11,11 +11,11 @@ from torch import Tensor
 from transformers import BlipImageProcessorPil
 
 from looksee.core.tasks import Job
-from looksee.models.transformers.chat import controls, harmless
-from looksee.models.transformers.vision_language import Multimodal
+from looksee.models.transformers.chat import controls, escape_special_tokens
+from looksee.models.transformers.vision_language import VisionLanguageModel
 
 
-class Blip2(Multimodal):
+class Blip2(VisionLanguageModel):
     """A loaded BLIP-2. A picture costs its query tokens."""
 
     processor_class = BlipImageProcessorPil
@@ -32,7 +32,7 @@ class Blip2(Multimodal):
         return self.pixels(picture)[None]
 
     def prompt(self, job: Job, crops: Sequence[int]) -> list[int]:
-        text: list[int] = self.tokenizer(harmless(job.prompt, self._controls)).input_ids
+        text: list[int] = self.tokenizer(escape_special_tokens(job.prompt, self._controls)).input_ids
         return [self.picture_token] * (self.query_tokens * sum(crops)) + text
 
     def cost(self, crops: int) -> int:

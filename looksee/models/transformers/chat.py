@@ -25,7 +25,7 @@ def controls(tokenizer: Any) -> tuple[str, ...]:
     return tuple(sorted(found, key=len, reverse=True))
 
 
-def harmless(text: str, control_strings: Sequence[str]) -> str:
+def escape_special_tokens(text: str, control_strings: Sequence[str]) -> str:
     """`text` without control strings."""
     while found := [string for string in control_strings if string in text]:  # breaking one up may make another
         for string in found:
@@ -75,7 +75,9 @@ class Chat:
         return tuple(ids)
 
     def _content(self, part: str | None) -> dict[str, str]:
-        return {"type": "image"} if part is None else {"type": "text", "text": harmless(part, self._controls)}
+        return (
+            {"type": "image"} if part is None else {"type": "text", "text": escape_special_tokens(part, self._controls)}
+        )
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids

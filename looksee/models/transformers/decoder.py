@@ -16,9 +16,9 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from looksee.core import errors
-from looksee.core.tasks import Outcome
+from looksee.core.tasks import Answer
 from looksee.models import sampling
-from looksee.models.detokenize import certain, cut
+from looksee.models.detokenize import cut, stable_prefix
 from looksee.models.interface import Row
 from looksee.models.transformers import kv
 
@@ -36,7 +36,7 @@ RowT = TypeVar("RowT", bound=PromptRow)
 
 
 @dataclass(slots=True)
-class Batch(Generic[RowT]):
+class DecoderBatch(Generic[RowT]):
     """The running rows. `mask` is (rows, length), `positions` (rows,) the latest position, `logits` (rows, vocabulary).
 
     `length` counts what was fed so far: all but the latest token, which the next step feeds. `cross` holds keys and
@@ -51,7 +51,7 @@ class Batch(Generic[RowT]):
     cross: DynamicCache
 
 
-class Decoding(ABC, Generic[RowT]):
+class CausalDecoder(ABC, Generic[RowT]):
     """A loaded model. One thread at a time may call the five verbs."""
 
     device: torch.device
@@ -60,48 +60,48 @@ class Decoding(ABC, Generic[RowT]):
     room: int  # positions for prompt and answer
 
     @abstractmethod
-    def prefill(self, rows: Sequence[RowT]) -> Batch[RowT]: ...
+    def prefill(self, rows: Sequence[RowT]) -> DecoderBatch[RowT]: ...
 
     @abstractmethod
-    def feed(self, tokens: Tensor, batch: Batch[RowT]) -> Tensor:
+    def feed(self, tokens: Tensor, batch: DecoderBatch[RowT]) -> Tensor:
         """Each row's logits (rows, vocabulary) float32 after one more token (rows, 1), which `batch.mask` includes."""
 
     @torch.inference_mode()
-    def join(self, running: Batch[RowT], newcomers: Batch[RowT]) -> Batch[RowT]:
+    def add_rows(self, running: DecoderBatch[RowT], newcomers: DecoderBatch[RowT]) -> DecoderBatch[RowT]:
         length = max(running.mask.shape[1], newcomers.mask.shape[1])
         masks = [kv.pad_left(batch.mask, length - batch.mask.shape[1], dim=1) for batch in (running, newcomers)]
-        return Batch(
+        return DecoderBatch(
             running.rows + newcomers.rows,
-            kv.join(running.cache, newcomers.cache),
+            kv.add_rows(running.cache, newcomers.cache),
             torch.cat(masks),
             torch.cat([running.positions, newcomers.positions]),
             torch.cat([running.logits, newcomers.logits]),
-            kv.join(running.cross, newcomers.cross),
+            kv.add_rows(running.cross, newcomers.cross),
         )
 
     @torch.inference_mode()
-    def step(self, batch: Batch[RowT]) -> None:
+    def step(self, batch: DecoderBatch[RowT]) -> None:
         tokens = torch.tensor([[(row.tokens or row.prompt_ids)[-1]] for row in batch.rows], device=self.device)
         batch.mask = torch.cat([batch.mask, batch.mask.new_ones(len(batch.rows), 1)], dim=1)
         batch.positions = batch.positions + 1
         batch.logits = self.feed(tokens, batch)
 
     @torch.inference_mode()
-    def leave(self, batch: Batch[RowT], keep: Sequence[int]) -> Batch[RowT]:
+    def keep_rows(self, batch: DecoderBatch[RowT], keep: Sequence[int]) -> DecoderBatch[RowT]:
         rows = torch.tensor(keep, device=self.device)
         mask = batch.mask[rows]
         length = int(mask.sum(-1).max())  # columns before are padding in every row that stays
-        return Batch(
+        return DecoderBatch(
             [batch.rows[index] for index in keep],
-            kv.leave(batch.cache, rows, length),
+            kv.keep_rows(batch.cache, rows, length),
             mask[:, mask.shape[1] - length :],
             batch.positions[rows],
             batch.logits[rows],
-            kv.leave(batch.cross, rows),
+            kv.keep_rows(batch.cross, rows),
         )
 
     @torch.inference_mode()
-    def read_out(self, batch: Batch[RowT]) -> None:
+    def sample(self, batch: DecoderBatch[RowT]) -> None:
         for row, token in zip(batch.rows, sampling.choose(batch.logits, batch.rows), strict=True):
             row.tokens.append(token)
             if token in self.ends or (row.stop and cut(self.raw_text(row), row.stop)[1]):
@@ -125,10 +125,10 @@ class Decoding(ABC, Generic[RowT]):
         return cut(self.raw_text(row), row.stop)[0].lstrip()
 
     def partial(self, row: RowT) -> str:
-        return certain(self.text(row), row.stop)
+        return stable_prefix(self.text(row), row.stop)
 
-    def outcome(self, row: RowT) -> Outcome:
-        return Outcome(
+    def answer(self, row: RowT) -> Answer:
+        return Answer(
             text=self.text(row).strip(),
             finish=row.finish or "length",
             prompt_tokens=row.prompt_tokens,

@@ -15,7 +15,7 @@ from looksee.core.tasks import Job
 from looksee.models.transformers import masks
 from looksee.models.transformers.chat import Chat
 from looksee.models.transformers.decoder import ends
-from looksee.models.transformers.vision_language import Multimodal
+from looksee.models.transformers.vision_language import VisionLanguageModel
 
 
 def chat(tokenizer: Any, template: str) -> Chat:
@@ -30,7 +30,7 @@ def chat(tokenizer: Any, template: str) -> Chat:
     )
 
 
-class Gemma(Multimodal):
+class Gemma(VisionLanguageModel):
     """A loaded Gemma 3. A picture costs its tokens."""
 
     processor_class = Gemma3ImageProcessorPil

@@ -15,7 +15,7 @@ from looksee.core.tasks import Job
 from looksee.models.transformers.chat import Chat
 from looksee.models.transformers.decoder import ends
 from looksee.models.transformers.tiles import grid
-from looksee.models.transformers.vision_language import Multimodal
+from looksee.models.transformers.vision_language import VisionLanguageModel
 
 
 def chat(tokenizer: Any, template: str) -> Chat:
@@ -30,7 +30,7 @@ def chat(tokenizer: Any, template: str) -> Chat:
     )
 
 
-class InternVlm(Multimodal):
+class InternVlm(VisionLanguageModel):
     """A loaded InternVL3. A picture costs its tiles; it is cut into `max_tiles` at most, and a thumbnail."""
 
     processor_class = GotOcr2ImageProcessorPil

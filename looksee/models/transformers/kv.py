@@ -22,7 +22,7 @@ def pad_left(tensor: Tensor, count: int, dim: int) -> Tensor:
     return torch.cat([tensor.new_zeros(shape), tensor], dim=dim)
 
 
-def join(running: DynamicCache, newcomers: DynamicCache) -> DynamicCache:
+def add_rows(running: DynamicCache, newcomers: DynamicCache) -> DynamicCache:
     """Both caches' rows in one, the shorter one padded on the left."""
     joined = []
     for old, new in zip(running.layers, newcomers.layers, strict=True):
@@ -35,7 +35,7 @@ def join(running: DynamicCache, newcomers: DynamicCache) -> DynamicCache:
     return holding(joined)
 
 
-def leave(cache: DynamicCache, keep: Tensor, length: int | None = None) -> DynamicCache:
+def keep_rows(cache: DynamicCache, keep: Tensor, length: int | None = None) -> DynamicCache:
     """The kept rows' last `length` positions, all of them when None; `keep` are row indices (int64)."""
     layers = []
     for layer in cache.layers:

@@ -23,12 +23,12 @@ from looksee.core.tasks import Job
 from looksee.models.lru import LRU
 from looksee.models.sampling import seed_of
 from looksee.models.transformers import kv
-from looksee.models.transformers.decoder import Batch, Decoding, PromptRow
+from looksee.models.transformers.decoder import CausalDecoder, DecoderBatch, PromptRow
 from looksee.models.transformers.pixels import Pixels
 
 
 @dataclass(slots=True)
-class Seen:
+class ImageInput:
     """A picture of a row: first `pixel_values` (crops, 3, height, width), then `features` (crops, tokens, width)."""
 
     key: bytes
@@ -38,13 +38,13 @@ class Seen:
 
 
 @dataclass(slots=True, kw_only=True)
-class PictureRow(PromptRow):
+class ImageRow(PromptRow):
     """`prompt_ids` has one picture token for each feature."""
 
-    pictures: list[Seen]
+    pictures: list[ImageInput]
 
 
-class Multimodal(Decoding[PictureRow]):
+class VisionLanguageModel(CausalDecoder[ImageRow]):
     """A loaded checkpoint. Features of the latest pictures are kept, `feature_bytes` of them."""
 
     processor_class: ClassVar[Any]  # the library's image processor that works without torchvision
@@ -101,7 +101,7 @@ class Multimodal(Decoding[PictureRow]):
         found: Tensor = self.net.get_image_features(crops).pooler_output
         return found
 
-    def prepare(self, job: Job) -> PictureRow:
+    def prepare(self, job: Job) -> ImageRow:
         """Raises PromptTooLong when prompt and answer would not fit the decoder's positions, CorruptImage."""
         several = len(job.images) > 1
         pictures = [
@@ -109,7 +109,7 @@ class Multimodal(Decoding[PictureRow]):
         ]
         crops = [picture.crops for picture in pictures]
         prompt_ids = self.prompt(job, crops)
-        return PictureRow(
+        return ImageRow(
             cost=self.cost(sum(crops)),
             max_new_tokens=self.limit(len(prompt_ids), job.max_new_tokens),
             prompt_tokens=len(prompt_ids),
@@ -120,16 +120,16 @@ class Multimodal(Decoding[PictureRow]):
             pictures=pictures,
         )
 
-    def _picture(self, data: bytes, *, param: str | None) -> Seen:
+    def _picture(self, data: bytes, *, param: str | None) -> ImageInput:
         key = hashlib.blake2b(data, digest_size=16).digest()
         features = self.kept.get(key)
         if features is not None:
-            return Seen(key, len(features), None, features)
+            return ImageInput(key, len(features), None, features)
         pixel_values = self.crops(images.decode(data, param=param))
-        return Seen(key, len(pixel_values), pixel_values, None)
+        return ImageInput(key, len(pixel_values), pixel_values, None)
 
     @torch.inference_mode()
-    def prefill(self, rows: Sequence[PictureRow]) -> Batch[PictureRow]:
+    def prefill(self, rows: Sequence[ImageRow]) -> DecoderBatch[ImageRow]:
         ids, mask = kv.collate_left([(row.prompt_ids + row.tokens)[:-1] for row in rows], self.pad, self.device)
         pictures = ids == self.picture_token
         for index, row in enumerate(rows):  # one that the model has written itself is a token like any other
@@ -138,7 +138,7 @@ class Multimodal(Decoding[PictureRow]):
         seen = self._see([picture for row in rows for picture in row.pictures])
         if seen:
             embeddings = embeddings.masked_scatter(pictures[..., None], torch.cat(seen).to(embeddings.dtype))
-        batch = Batch(
+        batch = DecoderBatch(
             list(rows),
             DynamicCache(),  # without a config: sliding layers keep whole rows too, so that all layers line up
             mask,
@@ -150,7 +150,7 @@ class Multimodal(Decoding[PictureRow]):
         self.decode(embeddings, batch.cache, positions, self.prompt_mask(mask, pictures))
         return batch
 
-    def _see(self, pictures: Sequence[Seen]) -> list[Tensor]:
+    def _see(self, pictures: Sequence[ImageInput]) -> list[Tensor]:
         """Features (tokens, width) of each picture, in order; each different one passes the vision tower once."""
         for picture in pictures:
             picture.features = picture.features if picture.features is not None else self.kept.peek(picture.key)
@@ -178,7 +178,7 @@ class Multimodal(Decoding[PictureRow]):
         self.kept.clear()
         super().release_memory()
 
-    def feed(self, tokens: Tensor, batch: Batch[PictureRow]) -> Tensor:
+    def feed(self, tokens: Tensor, batch: DecoderBatch[ImageRow]) -> Tensor:
         embeddings = self.net.get_input_embeddings()(tokens)
         states = self.decode(embeddings, batch.cache, batch.positions[:, None], batch.mask)
         logits: Tensor = self.net.get_output_embeddings()(states[:, -1])

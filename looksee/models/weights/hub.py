@@ -38,7 +38,7 @@ class HubError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Large:
+class LargeFile:
     """A file that the hub keeps by its content. `sha256` is also its name in the cache."""
 
     name: str
@@ -110,7 +110,7 @@ def _fetch(repository: str, revision: str, tell: Tell) -> Path:
     siblings = published.siblings or []
     weights = _SAFE if any(fnmatch(file.rfilename, _SAFE) for file in siblings) else _PICKLED
     large = [
-        Large(file.rfilename, file.lfs.size, file.lfs.sha256)
+        LargeFile(file.rfilename, file.lfs.size, file.lfs.sha256)
         for file in siblings
         if file.lfs
         and _SHA256.fullmatch(file.lfs.sha256)
@@ -147,11 +147,11 @@ def _has_weights(directory: Path, pattern: str) -> bool:
     return any(directory.glob(pattern))
 
 
-def _partial(blobs: Path, file: Large) -> Path:
+def _partial(blobs: Path, file: LargeFile) -> Path:
     return blobs / f"{file.sha256}.incomplete"
 
 
-def _here(blobs: Path, file: Large) -> int:
+def _here(blobs: Path, file: LargeFile) -> int:
     """How many of a file's bytes are here."""
     if (blobs / file.sha256).exists():
         return file.size
@@ -159,7 +159,7 @@ def _here(blobs: Path, file: Large) -> int:
     return partial.stat().st_size if partial.exists() else 0
 
 
-def _get(repository: str, commit: str, file: Large, blobs: Path, tell: Callable[[int], None]) -> None:
+def _get(repository: str, commit: str, file: LargeFile, blobs: Path, tell: Callable[[int], None]) -> None:
     """Fetch the rest of one file, and see that it is what the hub says."""
     blob, partial = blobs / file.sha256, _partial(blobs, file)
     if blob.exists():
@@ -191,7 +191,7 @@ def _get(repository: str, commit: str, file: Large, blobs: Path, tell: Callable[
         partial.rename(blob)
 
 
-def _continue(repository: str, commit: str, file: Large, content: BinaryIO, tell: Callable[[int], None]) -> None:
+def _continue(repository: str, commit: str, file: LargeFile, content: BinaryIO, tell: Callable[[int], None]) -> None:
     """Append what is missing of a file, in one request."""
     from huggingface_hub import get_session, hf_hub_url
     from huggingface_hub.utils._headers import build_hf_headers

@@ -13,7 +13,7 @@ from typing import Literal
 
 from looksee.core import errors
 from looksee.core.tasks import Identity
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from looksee.models.weights import hub
 
 SAMPLES = Path(__file__).parents[3] / "samples" / "weights"
@@ -25,7 +25,7 @@ _TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class WeightsSource:
     """A setting, understood. `location` is a hub id for `hub`, else a directory."""
 
     model: str
@@ -98,22 +98,22 @@ class Source:
         return Path(config).parent if isinstance(config, str) else None
 
 
-def resolve(model: str, default: str, own: str) -> Source:
+def resolve(model: str, default: str, own: str) -> WeightsSource:
     """Understand `LOOKSEE_WEIGHTS` (`hub` or `sample`) and a model's own `LOOKSEE_<MODEL>_WEIGHTS`, which wins."""
     choice = own or default
     if choice == "sample":
-        return Source(model, "sample", str(SAMPLES / model))
+        return WeightsSource(model, "sample", str(SAMPLES / model))
     if choice == "hub":
-        published = CATALOG[model]
-        return Source(model, "hub", published.hub_id, published.revision, published.tokenizer)
+        published = REGISTRY[model]
+        return WeightsSource(model, "hub", published.hub_id, published.revision, published.tokenizer)
     if Path(choice).is_dir() or choice.startswith(("/", ".", "~")):
-        return Source(model, "local", str(Path(choice).expanduser().resolve()))
+        return WeightsSource(model, "local", str(Path(choice).expanduser().resolve()))
     named = _HUB_ID.fullmatch(choice)
     if named is None:
-        return Source(model, "local", str(Path(choice).resolve()))
-    published = CATALOG[model]
+        return WeightsSource(model, "local", str(Path(choice).resolve()))
+    published = REGISTRY[model]
     pinned = published.revision if named["id"] == published.hub_id else "main"
-    return Source(model, "hub", named["id"], named["revision"] or pinned, published.tokenizer)
+    return WeightsSource(model, "hub", named["id"], named["revision"] or pinned, published.tokenizer)
 
 
 def _setting(model: str) -> str:

@@ -15,8 +15,8 @@ import pytest
 
 from looksee.core import errors
 from looksee.core.images import Picture
-from looksee.core.tasks import Answer, Call, Event, Job, Outcome, Sampling, Task
-from looksee.http.dialects.batch.concurrency import Lanes
+from looksee.core.tasks import Answer, Call, Event, Job, Reply, Sampling, Task
+from looksee.http.dialects.batch.concurrency import BatchConcurrency
 from looksee.http.edge.disconnect import Receive
 from looksee.http.inputs import jobs, uploads
 from looksee.settings.general import Settings
@@ -283,7 +283,7 @@ def held(doors: Doors, model: str, go: asyncio.Semaphore) -> list[int]:
         for number in range(len(call.asks)):
             await go.acquire()
             at_work.append(at_work[-1] - 1)
-            yield Event(number, answer=Answer(Outcome("a cat", "stop", 1, 2)), identity=doors.proxies[model].identity)
+            yield Event(number, reply=Reply(Answer("a cat", "stop", 1, 2)), identity=doors.proxies[model].identity)
 
     doors.proxies[model].after = after
     return at_work
@@ -339,7 +339,7 @@ def test_a_caller_who_leaves_takes_the_batch_along() -> None:
         await settle(50)
         proxy = doors.proxies["moondream"]
         asked = sum(len(call.jobs) for call in proxy.calls)
-        width = Lanes(doors.settings).width("moondream")
+        width = BatchConcurrency(doors.settings).width("moondream")
         assert width <= asked <= width + 2
         assert len(proxy.cancelled) == asked - 2
         before = len(proxy.calls)
@@ -360,7 +360,7 @@ def test_batches_together_leave_room_for_others() -> None:
 
         two = [asyncio.create_task(streamed(doors, items(name), lambda _: False)) for name in "ab"]
         await asyncio.sleep(0.3)
-        width = Lanes(doors.settings).width("moondream")
+        width = BatchConcurrency(doors.settings).width("moondream")
         assert at_work[-1] == width == doors.settings.moondream.max_batch_rows * 3 // 4
         for _ in range(80):
             go.release()

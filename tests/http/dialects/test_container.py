@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from looksee.core import errors, prompts
 from looksee.core.geometry import Box
-from looksee.core.tasks import Outcome, Task
+from looksee.core.tasks import Answer, Task
 from looksee.http.answers import annotate, container_schemas
 from tests.http.app import BOXES, POINTS, Doors, content, error
 from tests.support.files import encoded, plain
@@ -129,7 +129,7 @@ def test_points_are_found() -> None:
 
 
 def test_nothing_is_found() -> None:
-    doors = Doors(lambda _: Outcome("", "stop", 1, 1))
+    doors = Doors(lambda _: Answer("", "stop", 1, 1))
     boxes = content(doors.detect(image=IMAGE, object="dog"))
     assert (boxes["status"], boxes["detections"], boxes["count"]) == ("success", [], 0)
     assert content(doors.point(image=IMAGE, object="dog"))["coordinates"] == {"points": [], "count": 0}
@@ -158,7 +158,7 @@ def test_a_picture_that_lies_on_its_side_is_measured_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = base64.b64encode(encoded(Image.new("RGB", (20, 10)), "JPEG", exif=exif)).decode()
-    doors = Doors(lambda _: Outcome("", "stop", 1, 1, boxes=(Box(0.5, 0.5, 1.0, 1.0),)))
+    doors = Doors(lambda _: Answer("", "stop", 1, 1, boxes=(Box(0.5, 0.5, 1.0, 1.0),)))
     found = content(doors.detect("format=pixel", image=turned, object="it"))
     assert found["image"] == {"width": 10, "height": 20}
     assert [found["detections"][0][side] for side in ("x_min", "y_min", "x_max", "y_max")] == [5, 10, 10, 20]

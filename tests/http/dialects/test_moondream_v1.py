@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from looksee.core import errors
 from looksee.core.geometry import Point
-from looksee.core.tasks import GREEDY, Answer, Call, Event, Failure, Grounding, Job, Outcome, Reasoning, Sampling, Task
-from looksee.gateway.answering import Served
+from looksee.core.tasks import GREEDY, Answer, Call, Event, Failure, Grounding, Job, Reasoning, Reply, Sampling, Task
+from looksee.gateway.answering import ServedAnswer
 from looksee.http.dialects.moondream_v1 import QueryBody, _chunks
 from tests.gateway.proxy import answer_to
 from tests.http.app import BOXES, POINTS, Doors, error
@@ -67,7 +67,7 @@ def test_a_caption_of_a_length(length: str) -> None:
 
 def test_all_that_a_question_may_have() -> None:
     thoughts = Reasoning("it is so", (Grounding(3, 5, (Point(0.5, 0.25),)),))
-    doors = Doors(says=lambda _: Outcome("yes", "length", 3, 9, reasoning=thoughts))
+    doors = Doors(says=lambda _: Answer("yes", "length", 3, 9, reasoning=thoughts))
     answer = sent(
         doors,
         "query",
@@ -174,8 +174,8 @@ def test_a_stream_has_the_pieces_as_they_came() -> None:
     async def tell(call: Call) -> AsyncIterator[Event]:
         for piece in ("a ", "red ", "circle"):
             yield Event(0, piece)
-        answer = Answer(Outcome("a red circle", "stop", 1, 3))
-        yield Event(0, answer=answer, identity=doors.proxies["moondream"].identity)
+        answer = Reply(Answer("a red circle", "stop", 1, 3))
+        yield Event(0, reply=answer, identity=doors.proxies["moondream"].identity)
 
     doors = Doors()
     doors.proxies["moondream"].after = tell
@@ -199,7 +199,7 @@ def test_what_fails_later_cannot_be_taken_for_an_end() -> None:
     async def fail(call: Call) -> AsyncIterator[Event]:
         yield Event(0, "a ")
         failure = Failure.of(errors.RunnerFailed("The model failed; try again."))
-        yield Event(0, answer=Answer(failure=failure), identity=doors.proxies["moondream"].identity)
+        yield Event(0, reply=Reply(failure=failure), identity=doors.proxies["moondream"].identity)
 
     doors = Doors()
     doors.proxies["moondream"].after = fail
@@ -208,7 +208,7 @@ def test_what_fails_later_cannot_be_taken_for_an_end() -> None:
     assert failed["error"]["code"] == "runner_failed"
     assert isinstance(broken, str)
     assert doors.shelf.stored == {}
-    assert answer_to(Job(Task.CAPTION, (b"x",))).outcome is not None
+    assert answer_to(Job(Task.CAPTION, (b"x",))).answer is not None
 
 
 def test_the_first_bad_place_ends_the_reading() -> None:
@@ -223,7 +223,7 @@ def test_the_first_bad_place_ends_the_reading() -> None:
 def test_who_leaves_a_stream_leaves_the_model() -> None:
     left = []
 
-    async def said() -> AsyncGenerator[str | Served, None]:
+    async def said() -> AsyncGenerator[str | ServedAnswer, None]:
         try:
             yield "a "
             yield "circle"

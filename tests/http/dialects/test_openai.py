@@ -12,8 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from looksee.core import errors, prompts
-from looksee.core.tasks import GREEDY, Answer, Call, Event, Failure, Job, Outcome, Reasoning, Sampling, Task, Turn
-from looksee.gateway.answering import Served
+from looksee.core.tasks import GREEDY, Answer, Call, Event, Failure, Job, Reasoning, Reply, Sampling, Task, Turn
+from looksee.gateway.answering import ServedAnswer
 from looksee.http.dialects.openai import ChatBody, _chunks
 from tests.gateway.proxy import IDENTITY
 from tests.http.app import Doors, content, error
@@ -180,7 +180,7 @@ def test_how_it_is_written() -> None:
 
 
 def test_thoughts_of_moondream() -> None:
-    doors = Doors(lambda job: Outcome("yes", "stop", 1, 9, reasoning=Reasoning("so", ())))
+    doors = Doors(lambda job: Answer("yes", "stop", 1, 9, reasoning=Reasoning("so", ())))
     answer = content(chat(doors, "moondream", user(image(), text(QUESTION)), reasoning=True))
     assert answer["choices"][0]["message"]["reasoning"] == {"text": "so", "grounding": []}
     assert doors.calls("moondream")[0][0].reasoning is True
@@ -347,7 +347,7 @@ def test_errors_of_a_model_come_with_their_status(stream: bool) -> None:
 
 
 def test_a_whole_answer() -> None:
-    doors = Doors(lambda _: Outcome("a circle", "length", 12, 3))
+    doors = Doors(lambda _: Answer("a circle", "length", 12, 3))
     answer = chat(doors, "gemma", user(image(), text("What?")))
     body = content(answer)
     assert body.pop("id").startswith("chatcmpl-")
@@ -388,9 +388,9 @@ def pieces(*texts: str, failure: errors.LookseeError | None = None) -> Any:
         for one in texts:
             yield Event(0, one)
         if failure is not None:
-            yield Event(0, answer=Answer(failure=Failure.of(failure)))
+            yield Event(0, reply=Reply(failure=Failure.of(failure)))
         else:
-            yield Event(0, answer=Answer(Outcome("".join(texts), "stop", 12, 3)), identity=IDENTITY)
+            yield Event(0, reply=Reply(Answer("".join(texts), "stop", 12, 3)), identity=IDENTITY)
 
     return after
 
@@ -451,7 +451,7 @@ def test_messages_and_their_parts_are_bounded(messages: int, parts: int) -> None
 def test_who_leaves_a_stream_leaves_the_model() -> None:
     left = []
 
-    async def said() -> AsyncGenerator[str | Served, None]:
+    async def said() -> AsyncGenerator[str | ServedAnswer, None]:
         try:
             yield "a "
             yield "circle"

@@ -15,9 +15,9 @@ from starlette.routing import Route
 
 from cache.guarded_redis import GuardedRedis
 from looksee.http.dialects.pages import OPEN
-from looksee.http.edge.api_keys import Keys, presented
-from looksee.http.edge.auth import Gate
-from looksee.http.edge.middleware import Door
+from looksee.http.edge.api_keys import ApiKeys, presented
+from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.http.edge.rate_limit import RateLimit
 from tests.http.app import Doors, error
 from tests.support.loops import run
@@ -43,7 +43,9 @@ class Behind:
         paths = [*MODEL_ROUTES, "/metrics", "/api/admin/cache", *OPEN]
         app = Starlette(routes=[Route(path, self.answer, methods=methods) for path in paths])
         rate = RateLimit(per_minute, GuardedRedis("", timeout=1)) if per_minute else None
-        self.door = Door(app, Gate(Keys(clients), Keys([metrics]), rate), max_body=100, timeout=5, longest=5)
+        self.door = EdgeMiddleware(
+            app, AccessControl(ApiKeys(clients), ApiKeys([metrics]), rate), max_body=100, timeout=5, longest=5
+        )
 
     async def answer(self, request: Request) -> Response:
         self.reached.append(request.url.path)
@@ -144,14 +146,14 @@ def test_keys_are_found_as_the_bytes_that_came(headers: list[tuple[str, str]], f
 
 
 def test_a_key_is_right_as_a_whole_only() -> None:
-    keys = Keys(["secret", "sch\u00f6n"])
+    keys = ApiKeys(["secret", "sch\u00f6n"])
     assert keys.holder([b"secret"]) not in (None, keys.holder(["sch\u00f6n".encode()]))
     assert keys.holder([b"wrong", b"secret"]) == keys.holder([b"secret"])
     for wrong in (b"", b"secre", b"secrets", b"SECRET", b"sch\xf6n", b"\xff"):
         assert keys.holder([wrong]) is None
     assert "secret" not in str(keys.holder([b"secret"]))
-    assert not Keys(["", ""])
-    assert Keys([""]).holder([b""]) is None
+    assert not ApiKeys(["", ""])
+    assert ApiKeys([""]).holder([b""]) is None
 
 
 # --- requests a minute -----------------------------------------------------------------------------------------------

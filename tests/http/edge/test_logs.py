@@ -16,9 +16,9 @@ import pytest
 from looksee.core import errors
 from looksee.core.tasks import Job
 from looksee.engine.engine import Engine, EngineLimits
-from looksee.http.edge.api_keys import Keys
-from looksee.http.edge.auth import Gate
-from looksee.http.edge.middleware import Door
+from looksee.http.edge.api_keys import ApiKeys
+from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.serving import logs
 from tests.engine.toy import ToyModel, job
 from tests.http.app import Doors, Said
@@ -66,7 +66,9 @@ class Site:
 
     def __init__(self, says: Callable[[Job], Said] | None = None) -> None:
         self.doors = Doors(says, request_timeout_seconds=60) if says else Doors(request_timeout_seconds=60)
-        self.door = Door(self.doors.app, Gate(Keys([KEY]), Keys([])), max_body=10**5, timeout=60, longest=80)
+        self.door = EdgeMiddleware(
+            self.doors.app, AccessControl(ApiKeys([KEY]), ApiKeys([])), max_body=10**5, timeout=60, longest=80
+        )
 
     def ask(self, method: str, path: str, key: str = KEY, **how: Any) -> httpx.Response:
         async def main() -> httpx.Response:

@@ -24,9 +24,9 @@ from looksee.core.images import mib
 from looksee.http.answers import error_responses
 from looksee.http.context import REQUEST_ID
 from looksee.http.dialects import captioning, container_forms
-from looksee.http.edge.api_keys import Keys
-from looksee.http.edge.auth import Gate
-from looksee.http.edge.middleware import Door
+from looksee.http.edge.api_keys import ApiKeys
+from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.middleware import EdgeMiddleware
 from tests.http.app import Doors
 from tests.support.loops import run, settle
 
@@ -150,9 +150,13 @@ class Raw:
             await asyncio.Event().wait()
 
 
-def door(app: Starlette, *, gate: Gate | None = None, timeout: float = 5, longest: float = 5) -> Door:
-    gate = gate or Gate(Keys([]), Keys([]))
-    return Door(app, gate, max_body=LIMIT, max_values=MOST_VALUES, timeout=timeout, longest=longest, forms={"/form"})
+def door(
+    app: Starlette, *, gate: AccessControl | None = None, timeout: float = 5, longest: float = 5
+) -> EdgeMiddleware:
+    gate = gate or AccessControl(ApiKeys([]), ApiKeys([]))
+    return EdgeMiddleware(
+        app, gate, max_body=LIMIT, max_values=MOST_VALUES, timeout=timeout, longest=longest, forms={"/form"}
+    )
 
 
 @asynccontextmanager
@@ -395,9 +399,9 @@ def test_the_routes_that_are_not_counted_are_those_that_take_files() -> None:
 @pytest.mark.parametrize("content_type", TYPES)
 @pytest.mark.parametrize("path", taking("application/json"))
 def test_no_route_parses_more_json_than_it_may(path: str, content_type: str | None) -> None:
-    served = Door(
+    served = EdgeMiddleware(
         Doors().app,
-        Gate(Keys([]), Keys([])),
+        AccessControl(ApiKeys([]), ApiKeys([])),
         max_body=10**6,
         max_values=1000,
         timeout=5,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from looksee.core import errors
-from looksee.http.edge.api_keys import Keys
-from looksee.http.edge.auth import Gate
-from looksee.http.edge.middleware import Door
+from looksee.http.edge.api_keys import ApiKeys
+from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.middleware import EdgeMiddleware
 from tests.http.app import Doors
 from tests.support.loops import run
 
@@ -39,7 +39,9 @@ def test_nothing_is_read_for_a_model_whose_queue_is_full(path: str, query: bytes
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    door = Door(Doors().app, Gate(Keys([]), Keys([])), max_body=10**6, timeout=5, longest=5, check_room=full)
+    door = EdgeMiddleware(
+        Doors().app, AccessControl(ApiKeys([]), ApiKeys([])), max_body=10**6, timeout=5, longest=5, check_room=full
+    )
     headers = [(b"content-type", b"multipart/form-data; boundary=x"), (b"content-length", b"1000")]
     scope = {"type": "http", "method": "POST", "path": path, "query_string": query, "headers": headers}
     run(door(scope, receive, send))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from looksee.core import errors
-from looksee.core.tasks import Job, Outcome, Sampling, Turn
-from looksee.http.inputs.structured_output import Structure
+from looksee.core.tasks import Answer, Job, Sampling, Turn
+from looksee.http.inputs.structured_output import StructuredOutput
 from tests.http.app import Doors, Said, content, error
 from tests.http.dialects.test_openai import RED, asked, chat, events, image, said, says, text, user
 
@@ -95,7 +95,7 @@ def test_further_tries_are_other_draws(options: dict[str, Any], samplings: list[
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_what_never_comes_is_an_honest_error(stream: bool) -> None:
-    doors = Doors(lambda _: Outcome("{", "length", 1, 5))
+    doors = Doors(lambda _: Answer("{", "length", 1, 5))
     answer = chat(doors, "gemma", user("Which?"), response_format=OBJECT, stream=stream)
     assert error(answer) == (422, "structured_output_failed", "response_format")
     assert "cut" in content(answer)["detail"]
@@ -117,8 +117,8 @@ def test_a_stream_tells_the_checked_whole() -> None:
 
 @pytest.mark.parametrize("bad", ["[1]", "1", '"a"', "null", "{'a': 1}", '{"a": NaN}', '{"a": Infinity}'])
 def test_an_object_is_an_object(bad: str) -> None:
-    assert Structure().found(bad) is None
-    assert Structure().found("{}") == "{}"
+    assert StructuredOutput().found(bad) is None
+    assert StructuredOutput().found("{}") == "{}"
 
 
 @pytest.mark.parametrize("model", ["blip", "blip2", "moondream"])
@@ -203,5 +203,5 @@ def test_a_check_that_takes_too_long_ends(schema: dict[str, Any]) -> None:
 
 
 def test_numbers_that_cannot_be_compared_are_not_what_was_wanted() -> None:
-    assert Structure({"multipleOf": 0.1}).found("1" + "0" * 400) is None
-    assert Structure({"type": "integer"}).found("9" * 5000) is None
+    assert StructuredOutput({"multipleOf": 0.1}).found("1" + "0" * 400) is None
+    assert StructuredOutput({"type": "integer"}).found("9" * 5000) is None

@@ -13,11 +13,11 @@ from looksee.core.tags import tags
 from looksee.core.tasks import Task
 from looksee.http.answers.captions import Captions
 from looksee.http.answers.collective import Collective
-from looksee.http.answers.container_schemas import Answer, Caption, Detections, Points
+from looksee.http.answers.container_schemas import Caption, Detections, Points, QueryAnswer
 from looksee.http.inputs import bodies
 from looksee.http.openapi import examples
 from looksee.http.openapi.document import document
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from looksee.settings.general import Settings
 from tests.http.app import Doors, content
 
@@ -105,7 +105,7 @@ def test_what_is_referred_to_is_there() -> None:
     text = json.dumps(described)
     assert "$defs" not in text
     schemas = described["components"]["schemas"]
-    assert {"Item", "Style"} <= set(schemas)
+    assert {"BatchItem", "SettingsBody"} <= set(schemas)
     assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) <= set(schemas)
 
 
@@ -129,7 +129,7 @@ def test_the_examples_are_accepted_and_answered_as_shown() -> None:
         assert answer.status_code == 200
         shown = examples.ANSWERS[path]
         assert set(content(answer)) == set(shown)
-        assert shown.get("model", "gemma") in CATALOG
+        assert shown.get("model", "gemma") in REGISTRY
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_form_asks_for_what_json_asks_for(path: str) -> None:
 
 
 def test_the_answers_shown_are_of_their_schema() -> None:
-    for path, kind in zip(MOONDREAM, (Caption, Answer, Detections, Points), strict=True):
+    for path, kind in zip(MOONDREAM, (Caption, QueryAnswer, Detections, Points), strict=True):
         shown = examples.ANSWERS[path]
         assert kind(**shown).model_dump() == shown == examples.ANSWERS[f"/upload{path}"]
     for path in ("/api/caption-images", "/caption_images"):

@@ -16,7 +16,7 @@ from looksee.core.images import decode
 from looksee.models.moondream.crops.tiling import cut
 from looksee.models.moondream.model import Moondream
 from looksee.models.moondream.rows import DetectRow, MoondreamRow, PointRow, ReasoningRow
-from looksee.models.moondream.sequence_items import Coordinate, Piece, Size
+from looksee.models.moondream.sequence_items import CoordinateItem, Piece, SizeItem
 
 
 class Alone:
@@ -77,10 +77,10 @@ class Alone:
     def _embedded(self, piece: Piece) -> Tensor:
         region = self.net.region
         match piece:
-            case Coordinate(value):
+            case CoordinateItem(value):
                 angles = 2 * math.pi * torch.tensor([value]) @ region.coord_features
                 return region.coord_encoder(torch.cat([angles.cos(), angles.sin()]))  # type: ignore[no-any-return]
-            case Size(width, height):
+            case SizeItem(width, height):
                 angles = 2 * math.pi * torch.tensor([width, height]) @ region.size_features
                 return region.size_encoder(torch.cat([angles.cos(), angles.sin()]))  # type: ignore[no-any-return]
             case _:
@@ -117,7 +117,7 @@ def _think(alone: Alone, most: int) -> None:
         token = alone.token(*banned)
         if token == 3:
             break
-        alone.pieces.append(Coordinate(alone.coordinate()) if token == 5 else token)
+        alone.pieces.append(CoordinateItem(alone.coordinate()) if token == 5 else token)
         banned = (0, 6)
     alone.pieces.append(3)
 
@@ -127,7 +127,7 @@ def _find(alone: Alone, most: int, *, boxes: bool) -> None:
         if alone.token() == 0:
             alone.pieces.append(0)
             return
-        alone.pieces.append(Coordinate(alone.coordinate()))
-        alone.pieces.append(Coordinate(alone.coordinate()))
+        alone.pieces.append(CoordinateItem(alone.coordinate()))
+        alone.pieces.append(CoordinateItem(alone.coordinate()))
         if boxes:
-            alone.pieces.append(Size(*alone.size()))
+            alone.pieces.append(SizeItem(*alone.size()))

@@ -90,7 +90,7 @@ def test_logits_of_every_step() -> None:
         while row.finish is None:
             model.step(batch)
             logits.append(model.net.text.logits(batch.hidden)[0])
-            model.read_out(batch)
+            model.sample(batch)
         steps = wanted[f"{case['image'].removesuffix('.png')}/caption_normal/step_logits"]
         assert len(steps) - len(logits) == (1 if row.finish == "length" else 0)  # a last token nobody asks for
         assert close(torch.stack(logits), steps[: len(logits)])

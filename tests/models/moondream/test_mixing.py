@@ -12,7 +12,7 @@ import torch
 
 from looksee.core.tasks import Sampling
 from looksee.models.moondream.model import Moondream
-from looksee.models.moondream.row_builder import Style
+from looksee.models.moondream.row_builder import TextOptions
 from looksee.models.moondream.rows import MoondreamRow, TextRow
 from tests.models.mixing import decode_mixed
 from tests.models.moondream import alone, vectors
@@ -44,7 +44,7 @@ def some_request(rng: random.Random) -> dict[str, object]:
 
 
 def row_of(model: Moondream, wanted: dict[str, object]) -> MoondreamRow:
-    requests, style = model.requests, Style(int(str(wanted["most"])))
+    requests, style = model.requests, TextOptions(int(str(wanted["most"])))
     picture = vectors.image(str(wanted["image"])) if wanted["image"] else None
     words, refs, most = str(wanted["words"]), wanted["refs"], int(str(wanted["most"]))
     assert isinstance(refs, list)
@@ -92,7 +92,7 @@ def test_a_row_prefilled_again_goes_on_where_it_was(model: Moondream) -> None:
         while broken.finish is None:  # as after a failed step: each token from a fresh prefill
             batch = model.prefill([broken])
             model.step(batch)
-            model.read_out(batch)
+            model.sample(batch)
         assert said(broken) == said(whole)
 
 
@@ -105,7 +105,7 @@ def test_two_batches_of_one_model_do_not_know_each_other(model: Moondream) -> No
     for _ in range(3):
         for batch in batches:
             model.step(batch)
-            model.read_out(batch)
+            model.sample(batch)
     for request, row in zip(wanted, rows, strict=True):
         wanted_pieces = alone.decoded(model, row_of(model, request))
         length = min(3, len(wanted_pieces))  # the rows that ended were stepped on
@@ -114,11 +114,11 @@ def test_two_batches_of_one_model_do_not_know_each_other(model: Moondream) -> No
 
 def test_a_batch_has_as_many_slots_as_its_longest_row_needs(model: Moondream) -> None:
     picture = vectors.image("im-50x40.png")
-    short = model.requests.query(None, "a", Style(2))
-    long = model.requests.query(picture, "a" * 30, Style(60))
+    short = model.requests.query(None, "a", TextOptions(2))
+    long = model.requests.query(picture, "a" * 30, TextOptions(60))
     batch = model.prefill([short])
     assert batch.cache.slots == 64
-    batch = model.join(batch, model.prefill([long]))
+    batch = model.add_rows(batch, model.prefill([long]))
     long.finish = None
     while batch.cache.slots < 128 and long.finish is None:
         model.step(batch)
@@ -127,12 +127,12 @@ def test_a_batch_has_as_many_slots_as_its_longest_row_needs(model: Moondream) ->
             row.pieces.append(40)
     assert batch.cache.slots == 128
     short.pieces.clear()
-    batch = model.leave(batch, [0])
+    batch = model.keep_rows(batch, [0])
     assert (batch.cache.slots, batch.cache.rows) == (64, 1)
 
 
 def test_sampled_rows_do_not_depend_on_their_neighbours(model: Moondream) -> None:
-    style = Style(10, Sampling(temperature=1.0, top_p=0.9, seed=5))
+    style = TextOptions(10, Sampling(temperature=1.0, top_p=0.9, seed=5))
     picture = vectors.image("im-640x480.png")
     single = model.requests.caption(picture, "long", style)
     decode_mixed(model, [single], random.Random(0))
@@ -140,17 +140,17 @@ def test_sampled_rows_do_not_depend_on_their_neighbours(model: Moondream) -> Non
     among = model.requests.caption(picture, "long", style)
     decode_mixed(model, [*(row_of(model, some_request(rng)) for _ in range(6)), among], rng)
     assert among.tokens == single.tokens
-    greedy = model.requests.caption(picture, "long", Style(10))
+    greedy = model.requests.caption(picture, "long", TextOptions(10))
     decode_mixed(model, [greedy], random.Random(0))
     assert greedy.tokens != single.tokens
 
 
 def test_a_stop_string_ends_a_row(model: Moondream) -> None:
-    whole = model.requests.caption(vectors.image("im-640x480.png"), "normal", Style(12))
+    whole = model.requests.caption(vectors.image("im-640x480.png"), "normal", TextOptions(12))
     decode_mixed(model, [whole], random.Random(0))
     text = model.tokenizer.decode(whole.answer)
     assert len(text) > 3
-    row = model.requests.caption(vectors.image("im-640x480.png"), "normal", Style(12, stop=(text[2],)))
+    row = model.requests.caption(vectors.image("im-640x480.png"), "normal", TextOptions(12, stop=(text[2],)))
     decode_mixed(model, [row], random.Random(0))
     assert row.finish == "stop"
     assert model.text(row) == text[: text.index(text[2])].lstrip()

@@ -8,9 +8,9 @@ import random
 import pytest
 
 from looksee.models.moondream.reasoning import reasoning
-from looksee.models.moondream.row_builder import Style
+from looksee.models.moondream.row_builder import TextOptions
 from looksee.models.moondream.rows import ReasoningRow
-from looksee.models.moondream.sequence_items import Coordinate
+from looksee.models.moondream.sequence_items import CoordinateItem
 from tests.models.mixing import decode_mixed
 from tests.models.moondream import alone, vectors
 from tests.models.moondream.vectors import Case
@@ -30,9 +30,9 @@ def test_golden_runs(case: Case) -> None:
     others = [vectors.row(model, other) for other in vectors.expected("mini70")["cases"][:6]]
     decode_mixed(model, [*others[:3], row, *others[3:]], random.Random(4))
     assert isinstance(row, ReasoningRow)
-    ids = [5 if isinstance(piece, Coordinate) else piece for piece in row.thoughts]
+    ids = [5 if isinstance(piece, CoordinateItem) else piece for piece in row.thoughts]
     assert ids == case["reasoning_ids"]
-    places = [piece.value for piece in row.thoughts if isinstance(piece, Coordinate)]
+    places = [piece.value for piece in row.thoughts if isinstance(piece, CoordinateItem)]
     assert places == [number / 1024 for number in case["coord_bins"]]
     assert [token for token in row.answer if token != 0] == case["answer_ids"]
     said = reasoning(row.thoughts, model.config.tokenizer, spelt)
@@ -49,9 +49,9 @@ def test_thoughts_are_not_in_the_answer() -> None:
     row = vectors.row(model, CASES[1])
     decode_mixed(model, [row], random.Random(0))
     assert isinstance(row, ReasoningRow)
-    assert model.outcome(row).text == model.tokenizer.decode(CASES[1]["answer_ids"]).strip()
+    assert model.answer(row).text == model.tokenizer.decode(CASES[1]["answer_ids"]).strip()
     assert model.reasoning(row).text == "".join(model.tokenizer.decode([token]) for token in CASES[1]["reasoning_ids"])
-    assert model.outcome(row).new_tokens == len(row.tokens)
+    assert model.answer(row).new_tokens == len(row.tokens)
 
 
 def test_with_spatial_references() -> None:
@@ -61,7 +61,7 @@ def test_with_spatial_references() -> None:
 
     def fresh() -> ReasoningRow:
         row = model.requests.query(
-            vectors.image("im-200x100.png"), "what?", Style(12), spatial_refs=refs, reasoning=True
+            vectors.image("im-200x100.png"), "what?", TextOptions(12), spatial_refs=refs, reasoning=True
         )
         assert isinstance(row, ReasoningRow)
         return row
@@ -78,14 +78,14 @@ def test_a_first_thought_that_is_a_place() -> None:
     model = vectors.model("mini70", bias={"5": 60.0})
     row = vectors.row(model, CASES[0])
     decode_mixed(model, [row], random.Random(0))
-    assert isinstance(row.pieces[0], Coordinate)
+    assert isinstance(row.pieces[0], CoordinateItem)
     assert row.pieces == alone.decoded(model, vectors.row(model, CASES[0]))
 
 
 def test_thoughts_leave_room_for_an_answer() -> None:
     """Both phases may be as long as was asked for, but not together longer than the context."""
     model = vectors.model("mini70", bias={"3": -99.0, "0": -99.0})
-    row = model.requests.query(vectors.image("im-50x40.png"), "w" * 40, Style(80), reasoning=True)
+    row = model.requests.query(vectors.image("im-50x40.png"), "w" * 40, TextOptions(80), reasoning=True)
     assert isinstance(row, ReasoningRow)
     assert row.room == 160 - 26 - 45
     decode_mixed(model, [row], random.Random(0))

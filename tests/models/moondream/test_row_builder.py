@@ -10,9 +10,9 @@ from PIL import Image
 from looksee.core import errors
 from looksee.core.tasks import Job, Sampling, Task
 from looksee.models.moondream.model import Moondream
-from looksee.models.moondream.row_builder import Style
+from looksee.models.moondream.row_builder import TextOptions
 from looksee.models.moondream.rows import DetectRow, MoondreamRow, PointRow, ReasoningRow
-from looksee.models.moondream.sequence_items import Coordinate, Size
+from looksee.models.moondream.sequence_items import CoordinateItem, SizeItem
 from tests.models.moondream import vectors
 
 PICTURE = vectors.image("im-50x40.png")
@@ -31,10 +31,10 @@ def test_the_layout_of_every_prompt(model: Moondream) -> None:
     assert asked.query(PICTURE, "why?", reasoning=True).prompt == [1, 44, 2, *ids("why?"), 3, 4]
     assert asked.detect(PICTURE, "cat").prompt == [1, 45, 46, 2, *ids(" cat"), 3]
     assert asked.point(PICTURE, "cat").prompt == [1, 47, 2, *ids(" cat"), 3]
-    places = [Coordinate(0.25), Coordinate(0.5)]
+    places = [CoordinateItem(0.25), CoordinateItem(0.5)]
     assert asked.point(PICTURE, "gaze", spatial_refs=[(0.25, 0.5)]).prompt == [1, 47, 2, *places, *ids(" gaze"), 3]
     boxed = asked.query(PICTURE, "?", spatial_refs=[(0.25, 0, 0.75, 1)]).prompt
-    assert boxed == [1, 44, 2, Coordinate(0.5), Coordinate(0.5), Size(0.5, 1), *ids("?"), 3, 3]
+    assert boxed == [1, 44, 2, CoordinateItem(0.5), CoordinateItem(0.5), SizeItem(0.5, 1), *ids("?"), 3, 3]
 
 
 def test_where_a_prompt_begins_and_what_it_costs(model: Moondream) -> None:
@@ -62,15 +62,15 @@ def test_prompt_and_answer_must_fit_the_context(model: Moondream) -> None:
     """The published code fails with an index error deep inside."""
     room = 160 - 26 - 5
     with pytest.raises(errors.PromptTooLong, match="must fit 134"):
-        model.requests.query(PICTURE, "a" * (room - 15), Style(60))
+        model.requests.query(PICTURE, "a" * (room - 15), TextOptions(60))
     with pytest.raises(errors.PromptTooLong):
-        model.requests.query(PICTURE, "a" * (room - 15), Style(60), reasoning=True)
+        model.requests.query(PICTURE, "a" * (room - 15), TextOptions(60), reasoning=True)
     with pytest.raises(errors.PromptTooLong):
         model.requests.detect(PICTURE, "a" * room)
     with pytest.raises(errors.PromptTooLong):
         model.requests.query(None, "a" * 155)
-    assert model.requests.query(PICTURE, "a" * (room - 16), Style(60)).max_new_tokens == 16
-    assert model.requests.query(PICTURE, "a" * (room - 15), Style(8)).max_new_tokens == 8
+    assert model.requests.query(PICTURE, "a" * (room - 16), TextOptions(60)).max_new_tokens == 16
+    assert model.requests.query(PICTURE, "a" * (room - 15), TextOptions(8)).max_new_tokens == 8
 
 
 @pytest.mark.parametrize("skill", ["query", "text", "reason", "detect"])
@@ -83,11 +83,11 @@ def test_a_full_context_can_be_used_to_its_end(skill: str) -> None:
     else:
         letters = "a" * (160 - 22 - (0 if skill == "text" else 26))
         picture = None if skill == "text" else PICTURE
-        row = model.requests.query(picture, letters, Style(500), reasoning=skill == "reason")
+        row = model.requests.query(picture, letters, TextOptions(500), reasoning=skill == "reason")
     batch = model.prefill([row])
     while row.finish is None:
         model.step(batch)
-        model.read_out(batch)
+        model.sample(batch)
     assert row.finish == "length"
     if isinstance(row, ReasoningRow):
         assert row.begun is not None
@@ -172,18 +172,18 @@ def test_pictures_are_seen_upright(model: Moondream) -> None:
 
 
 def test_outcomes(model: Moondream) -> None:
-    row = model.requests.caption(PICTURE, "normal", Style(6))
+    row = model.requests.caption(PICTURE, "normal", TextOptions(6))
     batch = model.prefill([row])
     while row.finish is None:
         model.step(batch)
-        model.read_out(batch)
-    outcome = model.outcome(row)
+        model.sample(batch)
+    outcome = model.answer(row)
     assert outcome.text == model.tokenizer.decode(row.answer).strip()
     assert (outcome.finish, outcome.new_tokens, outcome.prompt_tokens) == (row.finish, len(row.tokens), 26 + 5)
     found = model.requests.detect(PICTURE, "cat", max_objects=1)
     batch = model.prefill([found])
     while found.finish is None:
         model.step(batch)
-        model.read_out(batch)
-    assert model.outcome(found).text == ""
+        model.sample(batch)
+    assert model.answer(found).text == ""
     assert len(found.boxes) == 1

@@ -6,7 +6,7 @@ from typing import Any
 
 from looksee.models.moondream.config import TokenizerConfig
 from looksee.models.moondream.rows import DetectRow, Head, PointRow, Reading, ReasoningRow, TextRow
-from looksee.models.moondream.sequence_items import Coordinate, Size
+from looksee.models.moondream.sequence_items import CoordinateItem, SizeItem
 
 SHARED: dict[str, Any] = {"cost": 0, "prompt_tokens": 2, "names": TokenizerConfig(), "picture": None, "start": 0}
 
@@ -49,9 +49,9 @@ def test_thoughts_may_not_end_the_text() -> None:
         row.take(reading)
         assert row.finish is None
     assert [*banned, row.banned] == [(), (0, 6), (0, 6), (), (3,)]
-    assert row.pieces == [0, Coordinate(0.25), 3, 60]
+    assert row.pieces == [0, CoordinateItem(0.25), 3, 60]
     assert (row.begun, row.heads) == (3, Head.TOKEN)
-    assert (row.answer, row.thoughts) == ([60], [0, Coordinate(0.25)])
+    assert (row.answer, row.thoughts) == ([60], [0, CoordinateItem(0.25)])
 
 
 def test_boxes_take_three_readings_and_points_two() -> None:
@@ -67,7 +67,7 @@ def test_boxes_take_three_readings_and_points_two() -> None:
     assert row.boxes == [(0.25, -0.25, 0.75, 0.75)]
     assert row.points == []
     assert row.tokens == [5, 5, 6]
-    assert row.pieces[-1] == Size(0.5, 1.0)
+    assert row.pieces[-1] == SizeItem(0.5, 1.0)
     row.take(Reading(token=0))
     assert (row.tokens, row.finish) == ([5, 5, 6, 0], "stop")
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.model import Moondream
-from looksee.models.moondream.row_builder import Style
+from looksee.models.moondream.row_builder import TextOptions
 from looksee.models.moondream.rows import MoondreamRow
 
 FOLDER = Path(__file__).parent / "golden"
@@ -120,11 +120,11 @@ def row(model: Moondream, case: Case) -> MoondreamRow:
         return getattr(requests, kind)(picture, thing, max_objects=case["max_objects"])  # type: ignore[no-any-return]
     if kind.startswith("caption_"):
         assert picture is not None
-        return requests.caption(picture, kind.removeprefix("caption_"), Style(20))
+        return requests.caption(picture, kind.removeprefix("caption_"), TextOptions(20))
     return requests.query(
         picture,
         words(case["question_ids"]),
-        Style(case.get("max_tokens", 20)),
+        TextOptions(case.get("max_tokens", 20)),
         spatial_refs=case.get("spatial_refs") or (),
         reasoning=kind == "query_reasoning",
     )

@@ -24,7 +24,7 @@ def test_the_prompt_is_not_part_of_the_caption(model: Any) -> None:
     rng = random.Random(3)
     row = model.prepare(Job(Task.CAPTION, (picture(rng),), "a photo of", 12))
     decode_mixed(model, [row], rng)
-    outcome = model.outcome(row)
+    outcome = model.answer(row)
     assert outcome.text.startswith("a ")
     assert not outcome.text.startswith("a photo of")
     assert outcome.prompt_tokens == model.image_tokens + 4
@@ -43,10 +43,10 @@ def test_a_stop_string_ends_the_caption_before_it(model: Any) -> None:
     data = picture(rng)
     whole = model.prepare(Job(Task.CAPTION, (data,), "", 20))
     decode_mixed(model, [whole], rng)
-    words = model.outcome(whole).text.split()
+    words = model.answer(whole).text.split()
     stopped = model.prepare(Job(Task.CAPTION, (data,), "", 20, stop=(words[2],)))
     decode_mixed(model, [stopped], rng)
-    outcome = model.outcome(stopped)
+    outcome = model.answer(stopped)
     assert outcome.text == " ".join(words[:2])
     assert outcome.finish == "stop"
     assert outcome.new_tokens < len(whole.tokens)

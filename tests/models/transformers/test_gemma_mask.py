@@ -122,7 +122,7 @@ def test_rows_of_one_prefill_are_identical_to_rows_alone(subject: Subject) -> No
     batch = subject.model.prefill(rows)
     for _ in range(12):
         subject.model.step(batch)
-        subject.model.read_out(batch)
+        subject.model.sample(batch)
     for job, row in zip(wanted, rows, strict=True):
         truth = subject.alone.tokens(job, row)
         assert row.tokens[: len(truth)] == truth

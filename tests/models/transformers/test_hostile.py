@@ -12,7 +12,7 @@ import pytest
 from looksee.core import errors, prompts
 from looksee.core.tasks import Job, Task
 from looksee.models.loading import load
-from looksee.models.transformers.chat import controls, harmless
+from looksee.models.transformers.chat import controls, escape_special_tokens
 from tests.models.checkpoints import write_random
 from tests.models.mixing import decode_mixed
 from tests.models.transformers.test_identity import MODELS, picture
@@ -92,5 +92,5 @@ def test_one_poisoned_row_of_sixteen_fails_alone_or_not_at_all(model: Any) -> No
 def test_breaking_one_string_up_may_not_make_another() -> None:
     strings = ("<a>", "< a>", "[x")
     for text in ("<a>", "<<a>a>", "< a>", "<a><a>[x", "[[x"):
-        assert not any(string in harmless(text, strings) for string in strings)
-    assert harmless("plain <b> text", strings) == "plain <b> text"
+        assert not any(string in escape_special_tokens(text, strings) for string in strings)
+    assert escape_special_tokens("plain <b> text", strings) == "plain <b> text"

@@ -125,7 +125,7 @@ def test_a_row_prefilled_again_goes_on_where_it_was(subject: Subject) -> None:
         while row.finish is None:  # as after a failed step: each token from a fresh prefill
             batch = subject.model.prefill([row])
             subject.model.step(batch)
-            subject.model.read_out(batch)
+            subject.model.sample(batch)
         assert row.tokens == subject.tokens[number]
 
 

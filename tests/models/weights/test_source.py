@@ -15,11 +15,11 @@ import pytest
 from huggingface_hub._tree_cache import TreeCacheEntry, write_tree_cache
 
 from looksee.core import errors
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from looksee.models.weights import hub, source
-from looksee.models.weights.source import SAMPLES, Source, resolve
+from looksee.models.weights.source import SAMPLES, WeightsSource, resolve
 
-PUBLISHED = CATALOG["blip"]
+PUBLISHED = REGISTRY["blip"]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -58,8 +58,8 @@ def checkpoint(directory: Path) -> Path:
     return directory
 
 
-HUB = Source("blip", "hub", PUBLISHED.hub_id, PUBLISHED.revision)
-SAMPLE = Source("blip", "sample", str(SAMPLES / "blip"))
+HUB = WeightsSource("blip", "hub", PUBLISHED.hub_id, PUBLISHED.revision)
+SAMPLE = WeightsSource("blip", "sample", str(SAMPLES / "blip"))
 
 
 @pytest.mark.parametrize(
@@ -69,35 +69,35 @@ SAMPLE = Source("blip", "sample", str(SAMPLES / "blip"))
         ("sample", "", SAMPLE),
         ("hub", "sample", SAMPLE),
         ("sample", "hub", HUB),
-        ("hub", "owner/name", Source("blip", "hub", "owner/name", "main")),
-        ("sample", "owner/name@v1.0", Source("blip", "hub", "owner/name", "v1.0")),
-        ("hub", "owner/name@refs/pr/1", Source("blip", "hub", "owner/name", "refs/pr/1")),
-        ("hub", f"owner/name@{COMMIT}", Source("blip", "hub", "owner/name", COMMIT)),
+        ("hub", "owner/name", WeightsSource("blip", "hub", "owner/name", "main")),
+        ("sample", "owner/name@v1.0", WeightsSource("blip", "hub", "owner/name", "v1.0")),
+        ("hub", "owner/name@refs/pr/1", WeightsSource("blip", "hub", "owner/name", "refs/pr/1")),
+        ("hub", f"owner/name@{COMMIT}", WeightsSource("blip", "hub", "owner/name", COMMIT)),
         ("hub", PUBLISHED.hub_id, HUB),
-        ("hub", f"{PUBLISHED.hub_id}@main", Source("blip", "hub", PUBLISHED.hub_id, "main")),
-        ("hub", "/weights/blip", Source("blip", "local", "/weights/blip")),
-        ("hub", "/weights/../other", Source("blip", "local", "/other")),
-        ("hub", "a/b/c", Source("blip", "local", "{cwd}/a/b/c")),
-        ("hub", "./owner/name", Source("blip", "local", "{cwd}/owner/name")),
-        ("hub", "../name", Source("blip", "local", "{parent}/name")),
-        ("hub", ".", Source("blip", "local", "{cwd}")),
-        ("hub", "~/blip", Source("blip", "local", "{home}/blip")),
-        ("hub", "checkpoint", Source("blip", "local", "{cwd}/checkpoint")),
-        ("hub", "has space/name", Source("blip", "local", "{cwd}/has space/name")),
+        ("hub", f"{PUBLISHED.hub_id}@main", WeightsSource("blip", "hub", PUBLISHED.hub_id, "main")),
+        ("hub", "/weights/blip", WeightsSource("blip", "local", "/weights/blip")),
+        ("hub", "/weights/../other", WeightsSource("blip", "local", "/other")),
+        ("hub", "a/b/c", WeightsSource("blip", "local", "{cwd}/a/b/c")),
+        ("hub", "./owner/name", WeightsSource("blip", "local", "{cwd}/owner/name")),
+        ("hub", "../name", WeightsSource("blip", "local", "{parent}/name")),
+        ("hub", ".", WeightsSource("blip", "local", "{cwd}")),
+        ("hub", "~/blip", WeightsSource("blip", "local", "{home}/blip")),
+        ("hub", "checkpoint", WeightsSource("blip", "local", "{cwd}/checkpoint")),
+        ("hub", "has space/name", WeightsSource("blip", "local", "{cwd}/has space/name")),
     ],
 )
 def test_settings_are_understood(
-    default: str, own: str, expected: Source, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    default: str, own: str, expected: WeightsSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     cwd = Path.cwd()
     location = expected.location.format(cwd=cwd, parent=cwd.parent, home=tmp_path / "home")
-    assert resolve("blip", default, own) == Source("blip", expected.kind, location, expected.revision)
+    assert resolve("blip", default, own) == WeightsSource("blip", expected.kind, location, expected.revision)
 
 
 def test_a_directory_that_is_there_wins_over_a_hub_id() -> None:
     checkpoint(Path("owner/name"))
-    assert resolve("blip", "hub", "owner/name") == Source("blip", "local", str(Path("owner/name").resolve()))
+    assert resolve("blip", "hub", "owner/name") == WeightsSource("blip", "local", str(Path("owner/name").resolve()))
 
 
 # --- identities ------------------------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def test_an_id_that_the_hub_would_not_take_raises_nothing(name: str) -> None:
 
 
 def local(directory: Path) -> str:
-    found = Source("blip", "local", str(directory)).identity()
+    found = WeightsSource("blip", "local", str(directory)).identity()
     assert (found.model, found.weights) == ("blip", "local")
     assert found.fingerprint is not None
     assert found.revision == found.fingerprint[:12]
@@ -218,7 +218,7 @@ def test_a_file_of_just_the_limit_is_read_whole(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("kind", ["local", "sample"])
 def test_a_missing_directory_has_no_fingerprint_and_no_weights(kind: Any, tmp_path: Path) -> None:
-    source = Source("blip", kind, str(tmp_path / "nowhere"))
+    source = WeightsSource("blip", kind, str(tmp_path / "nowhere"))
     assert (source.identity().revision, source.identity().fingerprint) == ("missing", None)
     with pytest.raises(errors.WeightsUnavailable) as caught:
         source.directory()
@@ -230,12 +230,12 @@ def test_a_missing_directory_has_no_fingerprint_and_no_weights(kind: Any, tmp_pa
 def test_a_directory_without_a_checkpoint_has_no_weights(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"x")
     with pytest.raises(errors.WeightsUnavailable):
-        Source("blip", "local", str(tmp_path)).directory()
+        WeightsSource("blip", "local", str(tmp_path)).directory()
 
 
 def test_a_directory_is_its_own_checkpoint(tmp_path: Path) -> None:
     directory = checkpoint(tmp_path / "one")
-    assert Source("blip", "local", str(directory)).directory() == directory
+    assert WeightsSource("blip", "local", str(directory)).directory() == directory
 
 
 # --- fetching: `tests/cli/test_commands.py` does it with a real hub ---------------------------------------------------
@@ -295,4 +295,4 @@ def test_a_small_file_that_is_missing_counts_too(secluded: Path) -> None:
 
 def test_a_directory_counts_as_fetched(tmp_path: Path) -> None:
     assert SAMPLE.fetched() == SAMPLES / "blip"
-    assert Source("blip", "local", str(tmp_path)).fetched() is None
+    assert WeightsSource("blip", "local", str(tmp_path)).fetched() is None

@@ -14,7 +14,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from samples.world import scenes
 from samples.world.scenes import Scene
 from tests.support.serving import Service, serve
@@ -65,7 +65,7 @@ def share(right: list[bool]) -> float:
     return sum(right) / len(right)
 
 
-@pytest.mark.parametrize("model", CATALOG)
+@pytest.mark.parametrize("model", REGISTRY)
 def test_captions(client: OpenAI, model: str) -> None:
     right = []
     for scene, picture in drawn(10):
@@ -136,7 +136,7 @@ def test_an_answer_can_be_sent_back(client: OpenAI, model: str) -> None:
         assert again.choices[0].message.content
 
 
-@pytest.mark.parametrize("model", CATALOG)
+@pytest.mark.parametrize("model", REGISTRY)
 def test_streams(client: OpenAI, model: str) -> None:
     scene, picture = next((scene, picture) for scene, picture in drawn(20) if len(scene.things) == 3)
     whole = client.chat.completions.create(model=model, messages=[user(picture)], seed=1, temperature=0.01)
@@ -178,7 +178,7 @@ def test_the_asynchronous_client(service: Service) -> None:
 
             work = [
                 ask(model, scene, picture, stream=stream)
-                for model in CATALOG
+                for model in REGISTRY
                 for stream in (False, True)
                 for scene, picture in drawn(4)
             ]
@@ -187,7 +187,7 @@ def test_the_asynchronous_client(service: Service) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("model", CATALOG)
+@pytest.mark.parametrize("model", REGISTRY)
 def test_seeds(client: OpenAI, model: str) -> None:
     _, picture = drawn(1)[0]
 
@@ -200,7 +200,7 @@ def test_seeds(client: OpenAI, model: str) -> None:
     assert [draw(seed) for seed in range(5)] == answers
 
 
-@pytest.mark.parametrize("model", CATALOG)
+@pytest.mark.parametrize("model", REGISTRY)
 def test_stop_strings_and_limits(client: OpenAI, model: str) -> None:
     scene, picture = next((scene, picture) for scene, picture in drawn(20) if len(scene.things) == 2)
     asked: Any = {"model": model, "messages": [user(picture)]}
@@ -214,7 +214,7 @@ def test_stop_strings_and_limits(client: OpenAI, model: str) -> None:
     assert completion.usage.completion_tokens == 3
 
 
-@pytest.mark.parametrize("model", CATALOG)
+@pytest.mark.parametrize("model", REGISTRY)
 def test_usage_counts_pictures(client: OpenAI, model: str) -> None:
     _, picture = drawn(1)[0]
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from deploy import redis_server
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from tests.cache.redis_server import RedisServer
 from tests.support import pictures
 from tests.support.serving import Service, free_port, serve, without
@@ -109,7 +109,7 @@ def metrics_say(service: Service, value: float) -> bool:
 
 def test_the_metrics_say_whether_redis_is_up() -> None:
     redis = RedisServer()
-    with contextlib.closing(redis), serve(redis_url=redis.url, **without(*CATALOG)) as service:
+    with contextlib.closing(redis), serve(redis_url=redis.url, **without(*REGISTRY)) as service:
         redis.start()
         assert metrics_say(service, 1.0)
         redis.stop()

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from looksee.core.tasks import Task
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from samples import evaluate
 from samples.evaluate import Result
 from tests.service.faults.test_failures import captions, drawn
@@ -33,11 +33,11 @@ def everything() -> Iterator[Service]:
 @pytest.mark.parametrize("concurrency", SCENES)
 def test_fresh_scenes_are_answered_exactly_in_one_mixed_stream(everything: Service, concurrency: int) -> None:
     """All models and all of their tasks, each about scenes of its own."""
-    stream = evaluate.mixed(tuple(CATALOG), SCENES[concurrency], seed=concurrency)
+    stream = evaluate.mixed(tuple(REGISTRY), SCENES[concurrency], seed=concurrency)
     results = asyncio.run(evaluate.measure(everything.url, stream, concurrency))
     texts = [ask for ask in stream if isinstance(ask.answer, str)]
     assert sum(result.asked for (_, task), result in results.items() if not is_place(task)) == len(texts)
-    measured = {(model, task) for model, entry in CATALOG.items() for task in entry.tasks} - {("moondream", "detect")}
+    measured = {(model, task) for model, entry in REGISTRY.items() for task in entry.tasks} - {("moondream", "detect")}
     assert set(results) >= measured | {("moondream", task) for task in (evaluate.RECALL, evaluate.PRECISION)}
     lengths = Result()
     for (model, task), result in results.items():

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from looksee.core.tasks import Task
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from samples.world import exercises, scenes
 from tests.support.serving import API_KEY, Service
 
@@ -41,7 +41,7 @@ def asked(count: int) -> list[tuple[dict[str, Any], str]]:
 
 
 @pytest.mark.parametrize("poison", POISONS)
-@pytest.mark.parametrize("model", [name for name, entry in CATALOG.items() if Task.QUERY in entry.tasks])
+@pytest.mark.parametrize("model", [name for name, entry in REGISTRY.items() if Task.QUERY in entry.tasks])
 def test_one_poisoned_row_of_sixteen_fails_alone(service: Service, model: str, poison: str) -> None:
     found = asked(15)
     bodies = [body for body, _ in found]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from tests.service.routes.test_captioning import error, post
 from tests.support import pictures
 from tests.support.serving import API_KEY, Service
@@ -34,7 +34,7 @@ def test_every_model_is_described(service: Service) -> None:
     result = post(service, ("a.png", pictures.scene("admin")[0])).json()["results"][0]
     body = told(service, "models")
     assert body["capacity"] == 1
-    assert list(body["models"]) == list(CATALOG)
+    assert list(body["models"]) == list(REGISTRY)
     blip = body["models"]["blip"]
     assert (blip["state"], blip["device"], blip["error"]) == ("ready", "cpu", None)
     assert (blip["revision"], blip["weights"]) == (result["revision"], "sample")

@@ -15,15 +15,15 @@ import httpx
 import psutil
 import pytest
 
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES
-from runners.capacity import Holder, Residency
+from runners.capacity import CapacityManager, LeaseHolder
 from tests.service.routes.test_captioning import ROUTE, error
 from tests.support import pictures
 from tests.support.serving import API_KEY, Service, serve
 
 # Also before all sample weights are trained there is something to take turns.
-MODELS = [name for name in CATALOG if (SAMPLES / name / "model.safetensors").is_file()]
+MODELS = [name for name in REGISTRY if (SAMPLES / name / "model.safetensors").is_file()]
 KEY = {"X-API-Key": API_KEY}
 CONCURRENCY = 8
 
@@ -38,7 +38,7 @@ def crowded() -> Iterator[Service]:
 
 
 @dataclass
-class Seen:
+class ImageInput:
     """What was seen while the service was at work."""
 
     resident: int = 0  # most models in memory at a time
@@ -47,8 +47,8 @@ class Seen:
     memory: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # largest of each, in bytes
 
 
-def holders(service: Service) -> list[Holder]:
-    return Residency(service.log.parent / "looksee", 1, "").holders()
+def holders(service: Service) -> list[LeaseHolder]:
+    return CapacityManager(service.log.parent / "looksee", 1, "").holders()
 
 
 async def models(client: httpx.AsyncClient) -> dict[str, dict[str, object]]:
@@ -57,8 +57,8 @@ async def models(client: httpx.AsyncClient) -> dict[str, dict[str, object]]:
 
 
 @contextlib.asynccontextmanager
-async def watching(service: Service, client: httpx.AsyncClient) -> AsyncIterator[Seen]:
-    seen = Seen()
+async def watching(service: Service, client: httpx.AsyncClient) -> AsyncIterator[ImageInput]:
+    seen = ImageInput()
 
     async def look() -> None:
         while True:
@@ -108,7 +108,7 @@ def lives(service: Service) -> list[tuple[str, str]]:
 
 
 def test_all_are_served_and_one_is_loaded_at_a_time(crowded: Service) -> None:
-    async def main() -> tuple[Seen, Seen]:
+    async def main() -> tuple[ImageInput, ImageInput]:
         async with client_of(crowded) as client:
             async with watching(crowded, client) as early:
                 await crowd(client, "early", 30)
@@ -131,7 +131,7 @@ def test_all_are_served_and_one_is_loaded_at_a_time(crowded: Service) -> None:
 
 
 def test_a_killed_holder_takes_no_request_along(crowded: Service) -> None:
-    async def main() -> Seen:
+    async def main() -> ImageInput:
         async with client_of(crowded) as client, watching(crowded, client) as seen:
             load = asyncio.create_task(crowd(client, "killed", 60))
             await asyncio.sleep(2)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES
 from tests.support.hub import Repository, serving
 from tests.support.pictures import scene
 from tests.support.serving import serve
 
-BLIP = CATALOG["blip"]
+BLIP = REGISTRY["blip"]
 
 
 def test_the_first_caption_fetches_the_weights(tmp_path: Path) -> None:

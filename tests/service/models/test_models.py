@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from tests.support.serving import Service
 
 
@@ -15,9 +15,9 @@ def test_the_list_is_the_catalogue(service: Service) -> None:
     assert answer.status_code == 200
     content = answer.json()
     assert content["object"] == "list"
-    assert [model["id"] for model in content["data"]] == list(CATALOG)
+    assert [model["id"] for model in content["data"]] == list(REGISTRY)
     for model in content["data"]:
-        entry = CATALOG[model["id"]]
+        entry = REGISTRY[model["id"]]
         assert model["object"] == "model"
         assert datetime.fromtimestamp(model["created"], UTC).date() == entry.since
         assert model["owned_by"] == entry.hub_id.split("/")[0]
@@ -29,7 +29,7 @@ def test_the_list_is_the_catalogue(service: Service) -> None:
         assert model["lengths"] == (["short", "normal", "long"] if model["id"] == "moondream" else ["normal"])
 
 
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", REGISTRY)
 def test_one_of_them(name: str, service: Service) -> None:
     answer = service.client.get(f"/v1/models/{name}")
     assert answer.status_code == 200
@@ -43,7 +43,7 @@ def test_one_that_there_is_not(name: str, service: Service) -> None:
     content = answer.json()
     assert content["error"]["code"] == "model_not_found"
     assert content["error"]["param"] == "model"
-    assert ", ".join(CATALOG) in content["detail"]
+    assert ", ".join(REGISTRY) in content["detail"]
 
 
 def test_both_are_in_the_document(service: Service) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from looksee.core.tasks import Task
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES
 from samples.world import scenes
 from tests.service.routes.test_captioning import error, post
@@ -26,7 +26,7 @@ RIGHT = 0.9  # of small samples; how good the weights are is measured elsewhere
 def able(task: Task) -> list[str]:
     return [
         name
-        for name, entry in CATALOG.items()
+        for name, entry in REGISTRY.items()
         if task in entry.tasks and (SAMPLES / name / "model.safetensors").is_file()
     ]
 

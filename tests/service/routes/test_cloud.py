@@ -10,7 +10,7 @@ from typing import Any
 import moondream
 import pytest
 
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from tests.support import pictures
 from tests.support.serving import API_KEY, Service, serve
 
@@ -72,11 +72,11 @@ def test_the_vendors_own_client_asks_it_through_us(ours: Service) -> None:
 
 
 def test_it_is_no_model_of_ours(ours: Service) -> None:
-    assert [model["id"] for model in ours.client.get("/v1/models").json()["data"]] == list(CATALOG)
+    assert [model["id"] for model in ours.client.get("/v1/models").json()["data"]] == list(REGISTRY)
     assert ours.client.get(f"/v1/models/{CLOUD}").status_code == 404
-    assert list(ours.client.get("/health").json()["models"]) == list(CATALOG)
+    assert list(ours.client.get("/health").json()["models"]) == list(REGISTRY)
     listed = ours.client.get("/api/admin/models", headers={"X-API-Key": API_KEY}).json()
-    assert list(listed["models"]) == list(CATALOG)
+    assert list(listed["models"]) == list(REGISTRY)
 
 
 def test_a_key_that_the_vendor_refuses_is_not_the_callers_fault(vendor: Service) -> None:

@@ -9,7 +9,7 @@ import bentoml
 import httpx
 import pytest
 
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from tests.service.routes.test_captioning import error, post
 from tests.support import pictures
 from tests.support.serving import API_KEY, Service
@@ -127,7 +127,7 @@ def test_health_and_probes(service: Service) -> None:
     health = service.client.get("/health").json()
     assert health["status"] == "healthy"
     assert health["redis"] == "up"
-    assert set(health["models"]) == set(CATALOG)
+    assert set(health["models"]) == set(REGISTRY)
     assert health["model_loaded"] is (health["models"]["blip"] == "ready")
     assert health["version"]
 

@@ -23,7 +23,7 @@ _ELSEWHERE = 8  # items at a time with a model whose rows are not ours to count
 _BUSY = (errors.Overloaded, errors.ModelNotReady)
 
 
-class Lanes:
+class BatchConcurrency:
     """For one event loop; one for all batches of a process."""
 
     def __init__(self, settings: Settings) -> None:

@@ -12,13 +12,13 @@ from looksee.core import errors
 from looksee.core.images import Picture, mib
 from looksee.core.tags import tags
 from looksee.core.tasks import GREEDY, Length, Sampling, Task
-from looksee.gateway.answering import Desk, Question
+from looksee.gateway.answering import AnsweringService, CacheableJob
 from looksee.http.asking import ask
 from looksee.http.dialects.moondream_v1 import ended
 from looksee.http.edge.disconnect import Receive
 from looksee.http.inputs import jobs, uploads
 from looksee.http.inputs.bodies import Integer
-from looksee.models.registry import CATALOG, entry_for
+from looksee.models.registry import REGISTRY, offer_for
 from looksee.settings.general import Settings
 
 _TEXT = frozenset({"max_tokens", "temperature", "top_p", "seed"})
@@ -31,14 +31,14 @@ _PARAMETERS = {
 }
 
 
-class Wish(BaseModel):
+class BatchDefaults(BaseModel):
     """What is asked. At the top of a batch it holds for all items that do not say otherwise."""
 
     model_config = ConfigDict(extra="forbid")  # a misspelt member would cost a whole batch before anybody saw it
 
     task: Task = Task.CAPTION
     model: str | None = Field(
-        None, description=f"one of: {', '.join(CATALOG)}; moondream if not given, gemma for collective"
+        None, description=f"one of: {', '.join(REGISTRY)}; moondream if not given, gemma for collective"
     )
     prompt: str = Field("", description="caption, collective; as in `/caption`")
     length: Length = Field("normal", description="caption; short and long are Moondream's")
@@ -53,16 +53,16 @@ class Wish(BaseModel):
     )
 
 
-class Item(Wish):
+class BatchItem(BatchDefaults):
     """One question about one picture; for the task `collective` about several."""
 
     id: str | Integer | None = Field(None, description="comes back with the answer; a file's name, for example")
     image: str | None = Field(None, description="a name in the batch's `images`, or base64, bare or as a data URI")
     images: list[str] | None = Field(None, description="collective: several such, in their order")
 
-    def completed(self, batch: Wish) -> Self:
+    def completed(self, batch: BatchDefaults) -> Self:
         """The item with what the batch says for all."""
-        common = batch.model_fields_set & Wish.model_fields.keys()
+        common = batch.model_fields_set & BatchDefaults.model_fields.keys()
         return self.model_copy(update={name: getattr(batch, name) for name in common - self.model_fields_set})
 
     @property
@@ -72,7 +72,7 @@ class Item(Wish):
 
     def check(self, settings: Settings) -> None:
         """Check a completed item but for its pictures. Raises what the route of its task would answer."""
-        model = entry_for(self.asked, self.task).name
+        model = offer_for(self.asked, self.task).name
         if self.task in (Task.DETECT, Task.POINT):
             jobs.check_question(self.object, settings, param="object")
             jobs.check_objects(self.max_objects)
@@ -87,7 +87,9 @@ class Item(Wish):
 
     def check_own(self, task: Task) -> None:
         """Raises InvalidValue for a member that has no meaning for the task: somebody meant another one."""
-        for name in sorted((self.model_fields_set & Wish.model_fields.keys()) - _PARAMETERS[task] - {"task", "model"}):
+        for name in sorted(
+            (self.model_fields_set & BatchDefaults.model_fields.keys()) - _PARAMETERS[task] - {"task", "model"}
+        ):
             raise errors.InvalidValue(f"'{name}' does not go with the task '{task}'.", param=name)
 
     def _check_pictures(self, settings: Settings) -> None:
@@ -104,7 +106,7 @@ class Item(Wish):
         return Sampling(self.temperature, self.top_p, seed=self.seed) if self.temperature else GREEDY
 
 
-class Pictures:
+class BatchPictures:
     """The pictures of a batch, each examined when it is first asked for; one that has a name only once.
 
     Those with names are kept as long as the batch, which is why they are bounded together: addresses are short.
@@ -148,15 +150,17 @@ class Pictures:
         return await uploads.picture(text, self._settings, self._receive, param="image")
 
 
-async def answer(desk: Desk, settings: Settings, receive: Receive, item: Item, pictures: Pictures) -> dict[str, Any]:
+async def answer(
+    answering: AnsweringService, settings: Settings, receive: Receive, item: BatchItem, pictures: BatchPictures
+) -> dict[str, Any]:
     """The members of the answer to a completed and checked item. Raises its error."""
     if item.task is Task.COLLECTIVE:
         several = [await pictures.read(text, f"images.{place}") for place, text in enumerate(item.images or ())]
     else:
         several = [await pictures.read(item.image or "", "image")]
     param = {Task.QUERY: "question", Task.DETECT: "object", Task.POINT: "object"}.get(item.task, "prompt")
-    served = await ask(desk, settings, receive, item.asked, _question(item, several, settings), param=param)
-    outcome = served.outcome
+    served = await ask(answering, settings, receive, item.asked, _question(item, several, settings), param=param)
+    outcome = served.answer
     own: dict[str, Any]
     match item.task:
         case Task.CAPTION:
@@ -172,7 +176,7 @@ async def answer(desk: Desk, settings: Settings, receive: Receive, item: Item, p
     return {**own, **ended(served)}
 
 
-def _question(item: Item, pictures: list[Picture], settings: Settings) -> Question:
+def _question(item: BatchItem, pictures: list[Picture], settings: Settings) -> CacheableJob:
     text: dict[str, Any] = {"max_new_tokens": item.max_tokens, "sampling": item.sampling()}
     model, first = item.asked, pictures[0]
     match item.task:

@@ -15,13 +15,13 @@ from pydantic import BaseModel, Field, OnErrorOmit, ValidationError, create_mode
 from starlette.responses import Response
 
 from looksee.core import errors
-from looksee.gateway.answering import Desk
+from looksee.gateway.answering import AnsweringService
 from looksee.http import asking
 from looksee.http.answers import error_responses, sse
 from looksee.http.context import DEADLINE, Deadline
 from looksee.http.dialects.batch import items
-from looksee.http.dialects.batch.concurrency import Lanes, patiently
-from looksee.http.dialects.batch.items import Item, Pictures, Wish
+from looksee.http.dialects.batch.concurrency import BatchConcurrency, patiently
+from looksee.http.dialects.batch.items import BatchDefaults, BatchItem, BatchPictures
 from looksee.http.inputs import bodies
 from looksee.http.openapi import examples
 from looksee.settings.general import Settings
@@ -45,26 +45,26 @@ def _tolerant(schema: dict[str, Any]) -> None:
     schema["items"] = {"anyOf": [schema["items"], {}]}
 
 
-class Batch(Wish):
+class BatchRequest(BatchDefaults):
     """Items, and what holds for all of them that do not say otherwise."""
 
     images: dict[str, str] = Field({}, description="pictures that items refer to by name, so that each is sent once")
-    items: list[Item] = Field(
+    items: list[BatchItem] = Field(
         description="each by itself: one that is wrong or fails spoils no other, so anything may stand here",
         json_schema_extra=_tolerant,
     )
 
 
-def router(desk: Desk, settings: Settings) -> APIRouter:
-    """The route, bound to a desk."""
+def router(answering: AnsweringService, settings: Settings) -> APIRouter:
+    """The route, bound to the answering service."""
     routes = APIRouter(prefix="/v1", tags=["batch"])
-    lanes = Lanes(settings)
+    lanes = BatchConcurrency(settings)
     most = settings.max_batch_items
-    bounded: type[Batch] = create_model(
+    bounded: type[BatchRequest] = create_model(
         "Batch",
-        __base__=Batch,
+        __base__=BatchRequest,
         images=(Annotated[dict[str, str], Field(max_length=most)], {}),
-        items=(Annotated[list[Item], Field(min_length=1, max_length=most)], ...),
+        items=(Annotated[list[BatchItem], Field(min_length=1, max_length=most)], ...),
     )
 
     @routes.post(
@@ -72,7 +72,7 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         summary="Many pictures and questions in one request",
         response_class=_Lines,
         responses=_DESCRIBED,
-        openapi_extra=bodies.described(Batch),
+        openapi_extra=bodies.described(BatchRequest),
     )
     async def batch(request: Request) -> Response:
         """Lines of JSON in the order in which the items end: `{"index", "id", "status": 200, ...}` with what the
@@ -80,15 +80,15 @@ def router(desk: Desk, settings: Settings) -> APIRouter:
         `{"done": true, "succeeded", "failed"}`. A model that is busy is waited for.
         """
         body, bad = _understood(await request.body(), bounded, most)
-        return sse.response(_Work(desk, settings, lanes, body, bad).lines(), media_type=_LINES)
+        return sse.response(_Work(answering, settings, lanes, body, bad).lines(), media_type=_LINES)
 
     return routes
 
 
-class _Tolerant(Batch):
+class _Tolerant(BatchRequest):
     """Without the items that cannot be understood."""
 
-    items: list[OnErrorOmit[Item]]
+    items: list[OnErrorOmit[BatchItem]]
 
 
 class _Named(BaseModel):
@@ -102,7 +102,7 @@ class _Names(BaseModel):
 Bad = tuple[str | int | None, errors.LookseeError]
 
 
-def _understood(content: bytes, bounded: type[Batch], most: int) -> tuple[Batch, dict[int, Bad]]:
+def _understood(content: bytes, bounded: type[BatchRequest], most: int) -> tuple[BatchRequest, dict[int, Bad]]:
     """The batch with the items that can be understood, and by their places the others' ids and what is wrong with them.
 
     Raises InvalidRequest, InvalidValue or TooManyItems for a body that is no batch.
@@ -110,7 +110,7 @@ def _understood(content: bytes, bounded: type[Batch], most: int) -> tuple[Batch,
     try:
         return bounded.model_validate_json(content, strict=True), {}
     except ValidationError as error:
-        if error.error_count() > most * len(Item.model_fields):  # members that nobody knows, by the million
+        if error.error_count() > most * len(BatchItem.model_fields):  # members that nobody knows, by the million
             raise errors.InvalidRequest("The body is not a batch.") from None
         problems = error.errors(include_input=False, include_url=False)
     bad: dict[int, errors.LookseeError] = {}
@@ -142,12 +142,19 @@ def _of_item(problem: Mapping[str, Any]) -> errors.LookseeError:
 class _Work:
     """One batch on its way."""
 
-    def __init__(self, desk: Desk, settings: Settings, lanes: Lanes, body: Batch, bad: Mapping[int, Bad]) -> None:
-        self._desk, self._settings, self._lanes = desk, settings, lanes
-        self._pictures = Pictures(body.images, settings, _stay)
+    def __init__(
+        self,
+        answering: AnsweringService,
+        settings: Settings,
+        lanes: BatchConcurrency,
+        body: BatchRequest,
+        bad: Mapping[int, Bad],
+    ) -> None:
+        self._answering, self._settings, self._lanes = answering, settings, lanes
+        self._pictures = BatchPictures(body.images, settings, _stay)
         self._ended: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._waiting: dict[str, deque[int]] = defaultdict(deque)  # places by model
-        self._open: dict[int, Item] = {}
+        self._open: dict[int, BatchItem] = {}
         self._count = len(body.items) + len(bad)
         self._until = time.monotonic() + asking.time_left(settings)
         good = iter(body.items)
@@ -221,7 +228,7 @@ class _Work:
             # No single question may take longer than where it is asked alone.
             left = min(self._until - time.monotonic(), self._settings.request_timeout_seconds)
             DEADLINE.set(Deadline(left))
-            return await items.answer(self._desk, self._settings, _stay, item, self._pictures)
+            return await items.answer(self._answering, self._settings, _stay, item, self._pictures)
 
         try:
             content = await patiently(once, self._until)

@@ -11,7 +11,7 @@ from looksee.models.moondream.crops.tiling import Crops, cut
 
 
 @dataclass(slots=True)
-class Picture:
+class CroppedPicture:
     """`digest` is the file's sha256. Crops are up to 5.3 MiB, the file mostly less, so only the file stays."""
 
     data: bytes

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 from looksee.models.moondream.config import TextConfig
-from looksee.models.moondream.network.cache import BLOCK, Cache, in_blocks
+from looksee.models.moondream.network.cache import BLOCK, KVCache, in_blocks
 
 _LEAST_SEATS = 8
 
@@ -25,8 +25,8 @@ def bucket(rows: int) -> int:
     return 1 << (rows - 1).bit_length() if rows <= 8 else -(rows // -8) * 8
 
 
-class Storage:
-    """`layers[i]` is (2, seats, heads, slots, head width), as in `Cache`. It moves when it grows, `moves` times.
+class KVStorage:
+    """`layers[i]` is (2, seats, heads, slots, head width), as in `KVCache`. It moves when it grows, `moves` times.
 
     Storage of the usual kind has no more than seven seats to spare when it has grown, and shrinks when a quarter of it
     is enough: at a half, rows that come and go would move all others again and again. Storage that `stays` moves as
@@ -47,7 +47,7 @@ class Storage:
         """`block` is in how many slots at a time it grows."""
         self.seats, self.slots, self.block, self.stays = seats, slots, block, stays
         self.moves = 0
-        self.layers = Cache.empty(config, seats, slots, device=device, dtype=dtype).layers
+        self.layers = KVCache.empty(config, seats, slots, device=device, dtype=dtype).layers
 
     def in_blocks(self, slots: int) -> int:
         """`slots` rounded up to whole blocks."""
@@ -65,9 +65,9 @@ class Storage:
         if not self.stays and 4 * seats * slots <= self.seats * self.slots:
             self._resize(min(self.seats, seats), min(self.slots, slots))
 
-    def part(self, seats: int, slots: int) -> Cache:
+    def part(self, seats: int, slots: int) -> KVCache:
         """The first seats and slots as a cache that writes where they are."""
-        return Cache([layer[:, :seats, :, :slots] for layer in self.layers])
+        return KVCache([layer[:, :seats, :, :slots] for layer in self.layers])
 
     def _resize(self, seats: int, slots: int) -> None:
         if (seats, slots) == (self.seats, self.slots):
@@ -79,13 +79,13 @@ class Storage:
         self.seats, self.slots = seats, slots
 
 
-class SeatedCache:
+class BatchedKVCache:
     """A batch's rows in a `storage` that no other batch uses. Row i sits in `seats[i]`; the first seats are taken.
 
     A verb that fails half-way leaves the cache unusable.
     """
 
-    def __init__(self, storage: Storage, rows: int = 0) -> None:
+    def __init__(self, storage: KVStorage, rows: int = 0) -> None:
         """`rows` have their keys and values in the storage already."""
         self.storage = storage
         self.seats = list(range(rows))
@@ -100,11 +100,11 @@ class SeatedCache:
         self.slots = max(self.slots, slots)
         self.storage.reserve(self.rows, self.slots)
 
-    def written(self) -> Cache:
+    def written(self) -> KVCache:
         """The rows in the order of their seats, as a cache that writes where they are."""
         return self.storage.part(self.rows, self.slots)
 
-    def join(self, newcomers: SeatedCache) -> None:
+    def add_rows(self, newcomers: BatchedKVCache) -> None:
         """Newcomers' rows behind these; `newcomers` is used up."""
         start, end = self.rows, self.rows + newcomers.rows
         self.slots = max(self.slots, newcomers.slots)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from looksee.models.interface import out_of_memory
-from looksee.models.moondream.decoding.batch_cache import SeatedCache, Storage, bucket
+from looksee.models.moondream.decoding.batch_cache import BatchedKVCache, KVStorage, bucket
 from looksee.models.moondream.network.cache import BLOCK
 from looksee.models.moondream.network.network import Network
 from looksee.models.moondream.network.text import causal
@@ -29,7 +29,7 @@ _WARM_UPS = 2  # libraries choose kernels and take memory when they first run
 Run = Callable[[], object]
 
 
-class Plain:
+class EagerStepRunner:
     """Captures nothing: what is run is what was given."""
 
     def capture(self, run: Run) -> Run:
@@ -40,7 +40,7 @@ class Plain:
         """Nothing that was captured will be run again."""
 
 
-class CudaGraphs(Plain):
+class CudaGraphRunner(EagerStepRunner):
     """Captures work on `device`, all of it into one pool of memory: replays follow each other, never overlap, and leave
     their results in buffers outside of the pool.
     """
@@ -69,20 +69,20 @@ class CudaGraphs(Plain):
         self._pool = torch.cuda.graph_pool_handle()  # one whose graphs are all gone cannot be used again
 
 
-class StaticSteps:
+class StaticStepRunner:
     """Decode steps of one batch at a time, captured by `graphs`.
 
     No more graphs are kept than there are buckets: of the published model for up to 32 rows 7 times 8.
     """
 
-    def __init__(self, net: Network, graphs: Plain, *, block: int = 4 * BLOCK) -> None:
+    def __init__(self, net: Network, graphs: EagerStepRunner, *, block: int = 4 * BLOCK) -> None:
         """`block` is the number of slots that a bucket's are a multiple of."""
         self._net, self._graphs, self._block = net, graphs, block
-        self._storage: Storage | None = None
-        self._seated: weakref.ref[SeatedCache] | None = None
+        self._storage: KVStorage | None = None
+        self._seated: weakref.ref[BatchedKVCache] | None = None
         self._forget_graphs()
 
-    def seat(self, cache: SeatedCache) -> SeatedCache | None:
+    def seat(self, cache: BatchedKVCache) -> BatchedKVCache | None:
         """The same rows in the storage, where they stay; `cache` is used up. None while another batch is there."""
         if cache.storage is self._storage:
             return cache
@@ -90,13 +90,13 @@ class StaticSteps:
             return None
         if self._storage is None:
             config, device, dtype = self._net.config.text, self._net.device, self._net.cache_dtype
-            self._storage = Storage(config, device=device, dtype=dtype, block=self._block, stays=True)
-        seated = SeatedCache(self._storage)
-        seated.join(cache)
+            self._storage = KVStorage(config, device=device, dtype=dtype, block=self._block, stays=True)
+        seated = BatchedKVCache(self._storage)
+        seated.add_rows(cache)
         self._seated = weakref.ref(seated)
         return seated
 
-    def step(self, cache: SeatedCache, pieces: Sequence[Piece], positions: Sequence[int]) -> Tensor:
+    def step(self, cache: BatchedKVCache, pieces: Sequence[Piece], positions: Sequence[int]) -> Tensor:
         """Feed each row a piece at its position: hidden states (rows, width)."""
         storage = cache.storage
         rows, slots = bucket(cache.rows), storage.in_blocks(max(positions) + 1)
@@ -125,7 +125,7 @@ class StaticSteps:
         self._runs: dict[tuple[int, int], Run] = {}
         self._graphs.forget()
 
-    def _take_place(self, storage: Storage) -> None:
+    def _take_place(self, storage: KVStorage) -> None:
         """Where a step's input and output lie, for as long as the storage stays."""
         width, device, dtype = self._net.config.text.dim, self._net.device, self._net.dtype
         self._embeddings = torch.zeros(storage.seats, 1, width, device=device, dtype=dtype)
@@ -133,13 +133,13 @@ class StaticSteps:
         self._hidden = torch.zeros(storage.seats, width, device=device, dtype=dtype)
         self._moves = storage.moves
 
-    def _run(self, storage: Storage, rows: int, slots: int) -> None:
+    def _run(self, storage: KVStorage, rows: int, slots: int) -> None:
         run = self._runs.get((rows, slots))
         if run is None:
             run = self._runs[rows, slots] = self._captured(self._static(storage, rows, slots))
         run()
 
-    def _static(self, storage: Storage, rows: int, slots: int) -> Run:
+    def _static(self, storage: KVStorage, rows: int, slots: int) -> Run:
         """A step of the first seats, whatever is in them. Doing it twice writes the same to the same slots."""
         cache = storage.part(rows, slots)
         embeddings, positions, hidden = self._embeddings[:rows], self._positions[:rows], self._hidden[:rows]
@@ -157,5 +157,5 @@ class StaticSteps:
             if out_of_memory(error):
                 raise
             logger.warning("decode steps run without graphs, for they cannot be captured here: %s", error)
-            self._graphs = Plain()
+            self._graphs = EagerStepRunner()
             return run

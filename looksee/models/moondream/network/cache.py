@@ -26,14 +26,14 @@ def row_bytes(config: TextConfig, slots: int, dtype: torch.dtype) -> int:
     return 2 * config.n_layers * slots * config.dim * dtype.itemsize
 
 
-class Cache:
+class KVCache:
     """`layers[i]` is (2, rows, heads, slots, head width): keys and values of layer i."""
 
     def __init__(self, layers: list[Tensor]) -> None:
         self.layers = layers
 
     @classmethod
-    def empty(cls, config: TextConfig, rows: int, slots: int, *, device: torch.device, dtype: torch.dtype) -> Cache:
+    def empty(cls, config: TextConfig, rows: int, slots: int, *, device: torch.device, dtype: torch.dtype) -> KVCache:
         """Zeros: a slot that was not written takes no part, but must hold a number."""
         shape = (2, rows, config.n_heads, slots, config.head_width)
         return cls([torch.zeros(shape, device=device, dtype=dtype) for _ in range(config.n_layers)])

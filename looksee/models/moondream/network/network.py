@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.crops.merge import pool, stitch
 from looksee.models.moondream.crops.tiling import Crops, normalised
-from looksee.models.moondream.network.cache import Cache
+from looksee.models.moondream.network.cache import KVCache
 from looksee.models.moondream.network.layers import attention_dtype
 from looksee.models.moondream.network.region import RegionModel
 from looksee.models.moondream.network.text import TextModel, causal
 from looksee.models.moondream.network.vision import VisionModel
-from looksee.models.moondream.sequence_items import Coordinate, Piece, Size
+from looksee.models.moondream.sequence_items import CoordinateItem, Piece, SizeItem
 
 
 class Network(nn.Module):
@@ -82,10 +82,10 @@ class Network(nn.Module):
         for number, row in enumerate(rows):
             for place, piece in enumerate(row):
                 match piece:
-                    case Coordinate(value):
+                    case CoordinateItem(value):
                         ids[number, place] = names.coord_id
                         coordinates.append((number, place, value))
-                    case Size(width, height):
+                    case SizeItem(width, height):
                         ids[number, place] = names.size_id
                         sizes.append((number, place, width, height))
                     case _:
@@ -101,7 +101,7 @@ class Network(nn.Module):
             )
         return x
 
-    def extend(self, rows: Sequence[Sequence[Piece]], starts: Sequence[int], cache: Cache) -> Tensor:
+    def extend(self, rows: Sequence[Sequence[Piece]], starts: Sequence[int], cache: KVCache) -> Tensor:
         """Feed each row its next pieces, from its own start on, causally: hidden states (rows, longest, width).
 
         A row shorter than the longest writes its padding into the one slot behind its end, which its next piece takes.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from looksee.models.moondream.config import TextConfig
-from looksee.models.moondream.network.cache import Cache
+from looksee.models.moondream.network.cache import KVCache
 from looksee.models.moondream.network.layers import EPS, Mlp, attention_dtype, merge_heads, split_heads
 
 THETA = 10000.0
@@ -55,7 +55,7 @@ class TextAttention(nn.Module):
         self.proj = nn.Linear(config.dim, config.dim)
 
     def forward(
-        self, x: Tensor, layer: int, cache: Cache, where: tuple[Tensor, Tensor], by: Rotation, mask: Tensor
+        self, x: Tensor, layer: int, cache: KVCache, where: tuple[Tensor, Tensor], by: Rotation, mask: Tensor
     ) -> Tensor:
         q, k, v = self._project(x, by)
         keys, values = cache.write(layer, where, k, v)
@@ -92,7 +92,7 @@ class TextBlock(nn.Module):
         self.mlp = Mlp(config.dim, config.ff_dim, config.dim)
 
     def forward(
-        self, x: Tensor, layer: int, cache: Cache, where: tuple[Tensor, Tensor], by: Rotation, mask: Tensor
+        self, x: Tensor, layer: int, cache: KVCache, where: tuple[Tensor, Tensor], by: Rotation, mask: Tensor
     ) -> Tensor:
         y = self.ln(x)
         z: Tensor = x + self.attn(y, layer, cache, where, by, mask) + self.mlp(y)
@@ -120,7 +120,7 @@ class TextModel(nn.Module):
         self.post_ln = nn.LayerNorm(config.dim, eps=EPS)
         self.lm_head = nn.Linear(config.dim, config.vocab_size)
 
-    def forward(self, x: Tensor, positions: Tensor, cache: Cache, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, positions: Tensor, cache: KVCache, mask: Tensor) -> Tensor:
         """Embeddings (rows, length, width) at `positions` (rows, length) to hidden states before the last LayerNorm.
 
         Their keys and values are written to `cache`. `mask` (rows, 1, length, slots) says which slots a position sees.

@@ -10,7 +10,7 @@ import torch
 from looksee.models.moondream import model as model_module
 from looksee.models.moondream.crops import picture
 from looksee.models.moondream.model import Moondream
-from looksee.models.moondream.row_builder import Style
+from looksee.models.moondream.row_builder import TextOptions
 from tests.models.mixing import decode_mixed
 from tests.models.moondream import vectors
 
@@ -18,7 +18,7 @@ ONE = 2 * 2 * 26 * 64 * 4  # bytes of a small picture's prefix: layers, keys and
 
 
 def ask(model: Moondream, *names: str, question: str = "what?") -> list[list[int]]:
-    rows = [model.requests.query(vectors.image(name), question, Style(6)) for name in names]
+    rows = [model.requests.query(vectors.image(name), question, TextOptions(6)) for name in names]
     decode_mixed(model, rows, random.Random(0))
     return [row.tokens for row in rows]
 
@@ -39,7 +39,7 @@ def test_a_second_question_skips_the_encoder() -> None:
 def test_newcomers_with_one_picture_encode_it_once() -> None:
     model = vectors.model("mini70")
     with mock.patch.object(model.net, "features", wraps=model.net.features) as features:
-        rows = [model.requests.query(vectors.image("im-50x40.png"), "what?", Style(4)) for _ in range(3)]
+        rows = [model.requests.query(vectors.image("im-50x40.png"), "what?", TextOptions(4)) for _ in range(3)]
         model.prefill(rows)
     assert [len(call.args[0]) for call in features.call_args_list] == [1]  # its only crop is the whole too
     assert (model.prefixes.hits, model.prefixes.misses) == (2, 1)
@@ -69,7 +69,7 @@ def test_without_room_nothing_is_kept_and_all_is_answered() -> None:
 def test_a_prefix_that_went_between_preparing_and_prefilling_is_made_again() -> None:
     model = vectors.model("mini70", prefix_bytes=ONE)
     first = ask(model, "im-200x100.png")
-    row = model.requests.query(vectors.image("im-200x100.png"), "what?", Style(6))
+    row = model.requests.query(vectors.image("im-200x100.png"), "what?", TextOptions(6))
     ask(model, "im-50x40.png")
     decode_mixed(model, [row], random.Random(0))
     assert [row.tokens] == first
@@ -108,12 +108,12 @@ def test_no_more_pictures_are_read_at_once_than_may_be() -> None:
     with mock.patch.object(model_module, "_PREFIX_BYTES_AT_ONCE", 2 * ONE + 1):
         model = vectors.model("mini70")
     with mock.patch.object(model.net, "read_pictures", wraps=model.net.read_pictures) as read:
-        rows = [model.requests.query(vectors.image(name), "what?", Style(6)) for name in names]
+        rows = [model.requests.query(vectors.image(name), "what?", TextOptions(6)) for name in names]
         batch = model.prefill(rows)
     assert [len(call.args[0]) for call in read.call_args_list] == [2, 2, 1]
     while any(row.finish is None for row in rows):
         model.step(batch)
-        model.read_out(batch)
+        model.sample(batch)
     assert [row.tokens[: len(tokens)] for row, tokens in zip(rows, together, strict=True)] == together
 
 
@@ -127,7 +127,7 @@ def test_the_encoder_takes_no_more_crops_at_once_than_it_may() -> None:
 
 def test_fewer_crops_are_less_work() -> None:
     model = vectors.model("mini70", max_crops=2)
-    row = model.requests.query(vectors.image("im-640x480.png"), "what?", Style(4))
+    row = model.requests.query(vectors.image("im-640x480.png"), "what?", TextOptions(4))
     with mock.patch.object(model.net.vision, "forward", wraps=model.net.vision.forward) as forward:
         decode_mixed(model, [row], random.Random(0))
     assert sum(len(call.args[0]) for call in forward.call_args_list) <= 3

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from looksee.models.interface import out_of_memory
-from looksee.models.moondream.decoding.batch_cache import SeatedCache, Storage, bucket
-from looksee.models.moondream.decoding.step_runner import Plain, Run, StaticSteps
+from looksee.models.moondream.decoding.batch_cache import BatchedKVCache, KVStorage, bucket
+from looksee.models.moondream.decoding.step_runner import EagerStepRunner, Run, StaticStepRunner
 from looksee.models.moondream.model import Moondream, MoondreamBatch
-from looksee.models.moondream.row_builder import Style
+from looksee.models.moondream.row_builder import TextOptions
 from looksee.models.moondream.rows import MoondreamRow
 from tests.models.mixing import decode_mixed
 from tests.models.moondream import vectors
@@ -26,7 +26,7 @@ from tests.models.moondream.test_mixing import BIAS, row_of, said, some_request
 BLOCK = 16  # small, so that the few positions of a test are several blocks
 
 
-class Counted(Plain):
+class Counted(EagerStepRunner):
     """Counts what is captured, and what is in use."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ def model(plain: Moondream) -> Moondream:
     """The same weights, and steps over static buffers."""
     model = vectors.model("mini70", bias=BIAS)
     model.net = plain.net
-    model.static = StaticSteps(plain.net, Counted(), block=BLOCK)
+    model.static = StaticStepRunner(plain.net, Counted(), block=BLOCK)
     return model
 
 
@@ -65,19 +65,19 @@ def counted(model: Moondream) -> Counted:
     return graphs
 
 
-def storage(model: Moondream) -> Storage:
+def storage(model: Moondream) -> KVStorage:
     assert model.static is not None
     assert model.static._storage is not None
     return model.static._storage
 
 
 def caption(model: Moondream, most: int = 6) -> MoondreamRow:
-    return model.requests.caption(vectors.image("im-50x40.png"), "normal", Style(most))
+    return model.requests.caption(vectors.image("im-50x40.png"), "normal", TextOptions(most))
 
 
 def step(model: Moondream, batch: MoondreamBatch) -> None:
     model.step(batch)
-    model.read_out(batch)
+    model.sample(batch)
 
 
 def check(plain: Moondream, wanted: list[dict[str, object]], rows: list[MoondreamRow]) -> None:
@@ -144,15 +144,15 @@ def test_a_second_batch_decodes_plainly_until_the_first_is_gone(plain: Moondream
 
 def test_seated_newcomers_join_a_batch_that_is_not(plain: Moondream, model: Moondream) -> None:
     """As when rows are put back one by one after a failure: whoever was stepped first is seated."""
-    rows = [caption(model, 6), model.requests.query(None, "why?", Style(6)), caption(model, 5)]
+    rows = [caption(model, 6), model.requests.query(None, "why?", TextOptions(6)), caption(model, 5)]
     seated = model.prefill(rows[:2])
     step(model, seated)
     batch = model.prefill(rows[2:])
-    batch = model.join(batch, seated)
+    batch = model.add_rows(batch, seated)
     del seated
     for _ in range(5):
         step(model, batch)
-    fresh = [caption(plain, 6), plain.requests.query(None, "why?", Style(6)), caption(plain, 5)]
+    fresh = [caption(plain, 6), plain.requests.query(None, "why?", TextOptions(6)), caption(plain, 5)]
     decode_mixed(plain, fresh, random.Random(0))
     assert [row.tokens for row in rows] == [row.tokens for row in fresh]
     assert batch.cache.storage is storage(model)
@@ -161,32 +161,34 @@ def test_seated_newcomers_join_a_batch_that_is_not(plain: Moondream, model: Moon
 def test_who_takes_a_seat_does_not_meet_who_was_there(plain: Moondream, model: Moondream) -> None:
     """What a row without sense has written, not a number, is multiplied by 0 where it is not seen, and that is none."""
     spoilt = caption(model)
-    stays = model.requests.query(vectors.image("im-50x40.png"), "a" * 45, Style(9))  # in more slots than a newcomer has
+    stays = model.requests.query(
+        vectors.image("im-50x40.png"), "a" * 45, TextOptions(9)
+    )  # in more slots than a newcomer has
     batch = model.prefill([stays, spoilt])
     step(model, batch)
     with torch.inference_mode():
         for layer in storage(model).layers:
             layer[:, 1] = torch.nan
-    batch = model.leave(batch, [0])
-    newcomer = model.requests.query(None, "what?", Style(6))
-    batch = model.join(batch, model.prefill([newcomer]))
+    batch = model.keep_rows(batch, [0])
+    newcomer = model.requests.query(None, "what?", TextOptions(6))
+    batch = model.add_rows(batch, model.prefill([newcomer]))
     for _ in range(6):
         step(model, batch)
     assert torch.isfinite(batch.hidden).all()
-    fresh = plain.requests.query(None, "what?", Style(6))
+    fresh = plain.requests.query(None, "what?", TextOptions(6))
     decode_mixed(plain, [fresh], random.Random(0))
     assert newcomer.tokens[: len(fresh.tokens)] == fresh.tokens
 
 
-def numbered(first: int, count: int) -> SeatedCache:
+def numbered(first: int, count: int) -> BatchedKVCache:
     """Rows whose keys and values are their numbers."""
-    storage = Storage(vectors.config("mini70").text, count, 20, device=vectors.CPU, dtype=torch.float32)
+    storage = KVStorage(vectors.config("mini70").text, count, 20, device=vectors.CPU, dtype=torch.float32)
     for layer in storage.layers:
         layer[:] = torch.arange(first, first + count)[:, None, None, None]
-    return SeatedCache(storage, count)
+    return BatchedKVCache(storage, count)
 
 
-def numbers(cache: SeatedCache) -> list[int]:
+def numbers(cache: BatchedKVCache) -> list[int]:
     """What numbers the rows have, everywhere the same."""
     found = [layer[:, cache.seats] for layer in cache.written().layers]
     assert all(bool((layer == layer[:1, :, :1, :1, :1]).all()) for layer in found)
@@ -198,11 +200,11 @@ def numbers(cache: SeatedCache) -> list[int]:
 @pytest.mark.parametrize("stays", [False, True])
 def test_no_more_rows_move_than_have_left(stays: bool) -> None:
     config = vectors.config("mini70").text
-    place = Storage(config, device=vectors.CPU, dtype=torch.float32, block=BLOCK, stays=stays)
-    seated = SeatedCache(place)
+    place = KVStorage(config, device=vectors.CPU, dtype=torch.float32, block=BLOCK, stays=stays)
+    seated = BatchedKVCache(place)
     for first in (0, 5):
         newcomers = numbered(first, 5)
-        seated.join(newcomers)
+        seated.add_rows(newcomers)
         assert newcomers.rows == 0
     assert (place.seats, place.slots, place.moves) == (16, 32, 2)
     seated.keep([0, 3, 4, 5, 7, 8, 9], 20)
@@ -221,7 +223,7 @@ def test_rows_that_sit_otherwise_than_in_their_order_join_others() -> None:
     seated, newcomers = numbered(0, 3), numbered(10, 4)
     newcomers.keep([1, 3, 2], 20)
     assert newcomers.seats != [0, 1, 2]
-    seated.join(newcomers)
+    seated.add_rows(newcomers)
     assert numbers(seated) == [0, 1, 2, 11, 13, 12]
     assert seated.by_seat(["a", "b", "c", "k", "m", "l"]) == [
         {0: "a", 1: "b", 2: "c", 11: "k", 13: "m", 12: "l"}[number]
@@ -231,10 +233,12 @@ def test_rows_that_sit_otherwise_than_in_their_order_join_others() -> None:
 
 @torch.inference_mode()
 def test_storage_is_as_large_as_its_rows_need() -> None:
-    seated = SeatedCache(Storage(vectors.config("mini70").text, device=vectors.CPU, dtype=torch.float32, block=BLOCK))
+    seated = BatchedKVCache(
+        KVStorage(vectors.config("mini70").text, device=vectors.CPU, dtype=torch.float32, block=BLOCK)
+    )
     sizes = []
     for count in (1, 2, 1, 5, 8, 8):
-        seated.join(numbered(seated.rows, count))
+        seated.add_rows(numbered(seated.rows, count))
         sizes.append(seated.storage.seats)
     assert sizes == [1, 4, 4, 16, 24, 32]
     assert numbers(seated) == list(range(25))
@@ -250,7 +254,7 @@ def test_storage_is_as_large_as_its_rows_need() -> None:
     assert numbers(seated) == [7]
 
 
-class Broken(Plain):
+class Broken(EagerStepRunner):
     """Works once."""
 
     def __init__(self, error: Exception) -> None:
@@ -267,7 +271,7 @@ def test_what_cannot_be_captured_runs_without(
     plain: Moondream, model: Moondream, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = Broken(RuntimeError("operation not permitted when stream is capturing"))
-    model.static = StaticSteps(plain.net, broken, block=BLOCK)
+    model.static = StaticStepRunner(plain.net, broken, block=BLOCK)
     rng = random.Random(6)
     wanted = [some_request(rng) for _ in range(16)]
     rows = [row_of(model, request) for request in wanted]
@@ -280,10 +284,10 @@ def test_what_cannot_be_captured_runs_without(
 
 
 def test_memory_that_runs_out_in_a_capture_is_the_engines_affair(plain: Moondream, model: Moondream) -> None:
-    model.static = StaticSteps(plain.net, Broken(torch.OutOfMemoryError("CUDA out of memory")), block=BLOCK)
+    model.static = StaticStepRunner(plain.net, Broken(torch.OutOfMemoryError("CUDA out of memory")), block=BLOCK)
     batch = model.prefill([caption(model), caption(model)])
     step(model, batch)
-    batch = model.leave(batch, [0])
+    batch = model.keep_rows(batch, [0])
     with pytest.raises(torch.OutOfMemoryError) as raised:
         step(model, batch)
     assert out_of_memory(raised.value)

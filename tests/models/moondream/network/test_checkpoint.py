@@ -17,7 +17,7 @@ from looksee.core import errors
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.network import checkpoint
 from looksee.models.moondream.network.network import Network
-from looksee.models.registry import CATALOG
+from looksee.models.registry import REGISTRY
 from tests.models.moondream import vectors
 
 PUBLISHED = vectors.FOLDER / "published"
@@ -67,7 +67,7 @@ def test_names_and_shapes_are_the_published_ones() -> None:
         name: record["shape"] for name, record in manifest.items()
     }
     assert len(state) == 592
-    assert sum(tensor.numel() for tensor in state.values()) == CATALOG["moondream"].parameters
+    assert sum(tensor.numel() for tensor in state.values()) == REGISTRY["moondream"].parameters
 
 
 def test_the_published_configuration_is_the_default() -> None:
