@@ -30,7 +30,7 @@ from pathlib import Path
 from bench import questions
 from bench.load import Load, run
 from bench.pictures import captions, drawn
-from looksee.settings.general import settings
+from looksee.settings import settings
 
 LOADS = ((1, 1), (1, 8), (1, 32), (8, 4))  # pictures in a request, requests at a time
 ASKED = "moondream"
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=480, help="pictures for each load (a quarter of it at 1)")
     options = parser.parse_args()
     os.environ["LOOKSEE_MOONDREAM_PREFIX_CACHE_BYTES"] = str(PREFIX_BYTES)
-    threads = settings().threads()
+    threads = settings().torch_thread_count()
     rows: list[dict[str, object]] = []
     with server("deploy.local", "--host", "127.0.0.1", "--weights", "sample") as our_url:
         for model in options.models:

@@ -21,7 +21,7 @@ from looksee.core.images import decode
 from looksee.core.tasks import Answer, Job, Task
 from looksee.models.loading import load
 from looksee.models.weights.source import SAMPLES
-from looksee.settings.general import settings
+from looksee.settings import settings
 
 
 class Asked(BaseModel):
@@ -35,9 +35,11 @@ class Alone:
     """Our own Moondream2, for want of a library's: one request at a time, a row from its first step to its last."""
 
     def __init__(self, name: str) -> None:
-        own = settings().moondream
+        own = settings().model("moondream")
         dtype = own.dtype or settings().dtype
-        self.model = load(name, SAMPLES / name, device="cpu", dtype=dtype, prefix_bytes=own.prefix_cache_bytes)
+        self.model = load(
+            name, SAMPLES / name, device="cpu", dtype=dtype, prefix_bytes=own.options(sample=True)["prefix_bytes"]
+        )
         self._one_at_a_time = threading.Lock()
 
     def answer(self, task: Task, asked: Asked) -> Answer:

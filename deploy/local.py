@@ -18,7 +18,7 @@ from types import FrameType
 from dotenv import load_dotenv
 
 from deploy import redis_server
-from looksee.settings.general import settings
+from looksee.settings import settings
 
 ROOT = Path(__file__).parent.parent
 

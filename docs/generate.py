@@ -9,7 +9,7 @@ from pathlib import Path
 
 from looksee.core import errors
 from looksee.models.registry import REGISTRY
-from looksee.settings import general as settings
+from looksee.settings import tables
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,8 +39,8 @@ def errors_table() -> str:
 
 def readme(text: str) -> str:
     """The README with its tables renewed: what stands between `<!-- name -->` and `<!-- /name -->`."""
-    tables = {"settings": settings.markdown(), "models": models_table(), "errors": errors_table()}
-    for name, table in tables.items():
+    printed = {"settings": tables.markdown(), "models": models_table(), "errors": errors_table()}
+    for name, table in printed.items():
         before, _, rest = text.partition(f"<!-- {name} -->\n")
         _, _, after = rest.partition(f"<!-- /{name} -->")
         text = f"{before}<!-- {name} -->\n{table}\n<!-- /{name} -->{after}"
@@ -50,7 +50,7 @@ def readme(text: str) -> str:
 def main() -> None:
     file = ROOT / "README.md"
     file.write_text(readme(file.read_text()))
-    (ROOT / ".env.example").write_text(settings.dotenv())
+    (ROOT / ".env.example").write_text(tables.dotenv())
     print("README.md and .env.example are up to date")
 
 

@@ -25,13 +25,13 @@ from typing import Any, TypeAlias
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 from looksee.core import errors
+from looksee.core.logs import REQUEST_ID
 from looksee.core.tasks import Ask, Failure, Identity, Reply, State, Status
 from looksee.engine.engine import Engine, EngineLimits
 from looksee.engine.metrics import LOAD_SECONDS, MetricsObserver, forget_the_dead
 from looksee.models.interface import Model
 from looksee.models.weights import source
-from looksee.serving.logs import REQUEST_ID
-from looksee.settings.general import settings
+from looksee.settings import settings
 from runners import memory
 from runners.admission_gate import AdmissionGate
 from runners.capacity import CapacityManager, Lease
@@ -44,8 +44,6 @@ _UNLOAD_PATIENCE = 30.0  # seconds that calls in flight have to end before an un
 _POLL_SECONDS = 0.05  # how often a model that is loaded looks whether another one needs its place
 _LEAST_TURN = 2.0  # seconds a model under load keeps its place while others wait, or as long as its loading took
 _LINGER = 0.1  # seconds without a call that make a model idle: callers that come one by one leave small gaps
-
-_WITHOUT_EFFECT = frozenset({"feature_bytes", "prefix_bytes", "cuda_graphs"})  # options that change no answer
 
 _AnyEngine: TypeAlias = Engine[Any, Any]
 
@@ -61,6 +59,7 @@ class Runner:
         self.source = source.resolve(name, config.weights, own.weights)
         self.device, self.dtype = own.device or config.device, own.dtype or config.dtype
         self.options = own.options(sample=self.source.kind == "sample")
+        self._without_effect = own.without_effect()
         self.limits = EngineLimits(
             queue=config.max_queue, rows=own.max_batch_rows, cost=own.batch_cost, prefill=own.max_prefill_rows
         )
@@ -266,7 +265,7 @@ class Runner:
         found = self.source.identity()
         if found.fingerprint is None:
             return found
-        matter = {name: value for name, value in self.options.items() if name not in _WITHOUT_EFFECT}
+        matter = {name: value for name, value in self.options.items() if name not in self._without_effect}
         # Answers depend on all of it: bfloat16 does not say quite what float32 says.
         return replace(found, fingerprint=f"{found.fingerprint} {self.device} {self.dtype} {matter}")
 
@@ -280,7 +279,7 @@ class Runner:
             raise
         self._identity = self._identify()  # again: a branch may have moved while it was fetched
         observer = MetricsObserver(self.name, model.reuse)
-        self._engine = Engine(model, self.limits, prepare_threads=settings().preparing(), observer=observer)
+        self._engine = Engine(model, self.limits, prepare_threads=settings().prepare_thread_count(), observer=observer)
 
     def _stop(self) -> None:
         if self._engine is not None:
@@ -302,7 +301,7 @@ def _import_libraries(name: str) -> None:
 
         refuse_broken_torchvision()
         import_module(module(name))
-    torch.set_num_threads(settings().threads())
+    torch.set_num_threads(settings().torch_thread_count())
 
 
 def _load(name: str, directory: Path, **how: Any) -> Model[Any, Any]:

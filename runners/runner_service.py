@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 import bentoml
 from pydantic import BaseModel
 
-from looksee.core import errors
+from looksee.core import errors, logs
 from looksee.core.tasks import Call, Failure, Status
-from looksee.serving import logs
 from looksee.serving.bentoml_patches import LeanService
-from looksee.settings.general import settings
+from looksee.settings import settings
 from runners.calls import AskId, Calls
 from runners.runner import Runner
 

@@ -51,7 +51,7 @@ def models() -> None:
 
 def _sources() -> dict[str, WeightsSource]:
     """Where the published weights of each model come from, as it is set here."""
-    from looksee.settings.general import settings
+    from looksee.settings import settings
 
     config = settings()  # reads .env, which may name a hub, a cache or a token: before the hub's client looks
     logging.getLogger("looksee").addHandler(logging.NullHandler())  # what goes wrong is said once, in a sentence

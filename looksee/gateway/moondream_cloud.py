@@ -21,8 +21,8 @@ from looksee.core.geometry import Box, Point, point_within, within
 from looksee.core.images import media_type
 from looksee.core.tasks import GREEDY, Answer, Finish, Grounding, Identity, Job, Reasoning, Reply, Task
 from looksee.gateway.broadcast import Listener
-from looksee.models.registry import REMOTE_MODELS, ModelOffer
-from looksee.settings.general import Settings
+from looksee.models.registry import REMOTE_MODELS, ModelOffer, moondream
+from looksee.settings import Settings
 from looksee.version import VERSION
 
 logger = logging.getLogger("looksee.gateway")
@@ -97,8 +97,10 @@ def offered(settings: Settings) -> dict[str, MoondreamCloud]:
     key = settings.moondream_cloud_api_key.strip()
     if not key:
         return {}
-    REMOTE_MODELS[NAME] = ModelOffer(NAME, _TASKS)
-    return {NAME: MoondreamCloud(settings.moondream.cloud_url, key)}
+    REMOTE_MODELS[NAME] = ModelOffer(name=NAME, tasks=_TASKS, lengths=moondream.LENGTHS, reasons=True)
+    own = settings.model("moondream")
+    assert isinstance(own, moondream.MoondreamSettings)  # as the registry has it
+    return {NAME: MoondreamCloud(own.cloud_url, key)}
 
 
 class MoondreamCloud:

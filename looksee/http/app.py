@@ -15,7 +15,7 @@ from looksee.gateway.answering import AnsweringService
 from looksee.http.answers import error_responses
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
 from looksee.http.dialects.batch import route
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 from looksee.version import VERSION
 
 logger = logging.getLogger("looksee.api")

@@ -10,7 +10,7 @@ from looksee.gateway.answering import AnsweringService, CacheableJob, Result, Se
 from looksee.http.context import DEADLINE, FACTS, REQUEST_ID, RequestInfo
 from looksee.http.edge.disconnect import Receive, unless_gone
 from looksee.http.inputs import jobs
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 
 async def answers(

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from looksee.core import errors
-from looksee.serving.logs import REQUEST_ID as REQUEST_ID  # it is the logs' too, in the runners as well
+from looksee.core.logs import REQUEST_ID as REQUEST_ID  # it is the logs' too, in the runners as well
 
 _SANE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _SECONDS = re.compile(r"\d{1,9}(\.\d{0,9})?|\.\d{1,9}", re.ASCII)

@@ -12,21 +12,14 @@ import torch
 
 from looksee.core import errors
 from looksee.models.interface import Model
+from looksee.models.registry import REGISTRY
 
 logger = logging.getLogger("looksee.models")
-
-_CLASSES = {
-    "blip": "looksee.models.transformers.blip:Blip",
-    "blip2": "looksee.models.transformers.blip2:Blip2",
-    "gemma": "looksee.models.transformers.gemma:Gemma",
-    "intern_vlm": "looksee.models.transformers.intern_vlm:InternVlm",
-    "moondream": "looksee.models.moondream.model:Moondream",
-}
 
 
 def module(name: str) -> str:
     """Where the model's class is."""
-    return _CLASSES[name].partition(":")[0]
+    return REGISTRY[name].model_class.partition(":")[0]
 
 
 def load(name: str, directory: Path, *, device: str, dtype: str, **options: Any) -> Model[Any, Any]:
@@ -37,7 +30,7 @@ def load(name: str, directory: Path, *, device: str, dtype: str, **options: Any)
     WeightsUnavailable when this installation cannot load any model.
     """
     refuse_broken_torchvision()
-    cls = _CLASSES[name].partition(":")[2]
+    cls = REGISTRY[name].model_class.partition(":")[2]
     where = torch.device(device if device != "auto" else _best_device())
     kind = torch.bfloat16 if where.type != "cpu" else torch.float32
     if dtype != "auto":

@@ -59,6 +59,15 @@ def _is_no_callers_mistake(record: logging.LogRecord) -> bool:
     return not (refused or isinstance(error, ValidationError))
 
 
+def apply() -> None:
+    """Apply all of them, once, in every process, before BentoML is given a service."""
+    disable_telemetry()
+    respawn_in_containers()
+    look_for_dead_processes_often()
+    lift_connection_limit()
+    answer_unreadable_forms()
+
+
 class _Watchful(circus.Arbiter):
     def __init__(self, *args: Any, check_delay: float, **kwargs: Any) -> None:
         super().__init__(*args, check_delay=min(check_delay, _LOOK_EVERY), **kwargs)
@@ -77,13 +86,13 @@ class _FormSerde(serde.MultipartSerde):
             raise BadInput("The form could not be read.") from error
 
 
-def forms_are_the_callers() -> None:
+def answer_unreadable_forms() -> None:
     """Answer a form that cannot be read with 400: BentoML takes what Starlette says of it for a failure of its own."""
     serdes: Any = serde.ALL_SERDE  # said to be a Mapping
     serdes["application/x-www-form-urlencoded"] = _FormSerde
 
 
-def without_limits() -> None:
+def lift_connection_limit() -> None:
     """Let a gateway have as many calls under way to a runner as it wants to: BentoML's session waits beyond a hundred.
 
     Rows are counted by the engine, which answers at once when they are too many.
@@ -99,7 +108,7 @@ def without_limits() -> None:
     SessionManager._make_client = made
 
 
-def unreported() -> None:
+def disable_telemetry() -> None:
     """Send no usage reports to BentoML's vendor.
 
     Its command line looks at BENTOML_DO_NOT_TRACK before it imports the service, and remembers what it saw.
@@ -117,7 +126,7 @@ def respawn_in_containers() -> None:
     serving.running_inside_container = lambda: False  # type: ignore[assignment]
 
 
-def watch_closely() -> None:
+def look_for_dead_processes_often() -> None:
     """Have dead processes looked for every 2 s instead of every 10; BentoML has no setting for it.
 
     Has an effect in the supervising process, which makes its arbiter after it has imported the service.

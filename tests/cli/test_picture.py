@@ -14,7 +14,7 @@ from PIL import Image
 
 from looksee import picture
 from looksee.core.images import ImageLimits, decode, from_base64
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 from tests.support.files import encoded, plain
 
 LIMITS = ImageLimits(Settings.model_construct().max_file_bytes, 10**6, 1)

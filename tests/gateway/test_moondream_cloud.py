@@ -16,7 +16,7 @@ from looksee.core import errors
 from looksee.core.tasks import Job, Task
 from looksee.gateway import moondream_cloud
 from looksee.models.registry import REMOTE_MODELS
-from looksee.settings.general import MoondreamSettings
+from looksee.models.registry.moondream import MoondreamSettings
 from tests.http.app import Doors, content, error
 from tests.support.files import plain
 from tests.support.loops import run

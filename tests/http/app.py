@@ -22,7 +22,7 @@ from looksee.http.answers.detections import BoxView, PointView
 from looksee.http.dialects import bento_methods, container
 from looksee.http.inputs import uploads
 from looksee.models.registry import REGISTRY
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 from tests.gateway.memory_cache import Shelf
 from tests.gateway.proxy import IDENTITY, FakeProxy
 from tests.support.loops import run

@@ -20,7 +20,7 @@ from looksee.http.edge import middleware
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 from tests.http.app import Doors, error
 from tests.support.files import plain
 from tests.support.loops import run

@@ -18,7 +18,9 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 
 from looksee.core import errors
 from looksee.core.tasks import Ask, Failure, Reply
-from looksee.settings import general as settings
+from looksee.models.registry import REGISTRY
+from looksee.models.registry.blip import BlipSettings
+from looksee.settings import Settings
 from runners import runner as runner_module
 from runners.capacity import CapacityManager, Lease
 from runners.runner import Runner
@@ -61,14 +63,14 @@ def shelf(home: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     monkeypatch.setattr(runner_module, "_load", made.load)
     monkeypatch.setattr(runner_module, "_import_libraries", lambda name: None)
     monkeypatch.setattr(runner_module, "_LEAST_TURN", 0.4)
-    for name in settings.MODELS:
+    for name in REGISTRY:
         monkeypatch.setenv(f"LOOKSEE_{name.upper()}_WEIGHTS", str(home))
     configure(monkeypatch)
     return made
 
 
 def configure(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-    chosen = settings.Settings().model_copy(update=changes)
+    chosen = Settings().model_copy(update=changes)
     monkeypatch.setattr(runner_module, "settings", lambda: chosen)
 
 
@@ -147,7 +149,6 @@ def test_a_model_that_is_unloaded_leaves_nothing_and_comes_back(shelf: Shelf, ho
     [
         ({"tiles": 4}, False),
         ({"feature_bytes": 9}, True),
-        ({"cuda_graphs": True}, True),
         ({"dtype": "bfloat16"}, False),
     ],
 )
@@ -161,7 +162,8 @@ def test_what_else_a_model_is_loaded_with_may_make_other_answers(
             if "dtype" in own:
                 configure(monkeypatch, dtype=own["dtype"])
             else:
-                monkeypatch.setattr(settings.BlipSettings, "options", lambda self, *, sample: {} if sample else own)
+                monkeypatch.setattr(BlipSettings, "options", lambda self, *, sample: {} if sample else own)
+                monkeypatch.setattr(BlipSettings, "without_effect", lambda self: frozenset({"feature_bytes"}))
             other = Runner("blip")
             before = await other.identity()
             await other.load()
@@ -261,7 +263,7 @@ def test_weights_that_cannot_be_loaded_are_everybodys_failure_and_tried_again_la
 
 
 def test_missing_weights_disturb_nobody(shelf: Shelf, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    configure(monkeypatch, blip=settings.BlipSettings(weights=str(home / "nowhere")))
+    configure(monkeypatch, blip=BlipSettings(weights=str(home / "nowhere")))
 
     async def main() -> None:
         slot = await other(home)

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from looksee.settings import general as module
-from looksee.settings.general import MODELS, BlipSettings, ModelSettings, Settings, settings
+from looksee.models.registry import REGISTRY
+from looksee.models.registry.blip import BlipSettings
+from looksee.models.registry.options import ModelSettings
+from looksee.settings import Settings, settings, tables
 
+CLASSES = {name: spec.settings for name, spec in REGISTRY.items()}
 BARE = [
     ("ENV", "staging", "env", "staging"),
     ("DEBUG", "true", "debug", True),
@@ -79,7 +82,7 @@ OWN: list[tuple[str, str, str, object]] = [
     ("moondream", "CLOUD_URL", "https://vendor/v1", "https://vendor/v1"),
     ("moondream", "CUDA_GRAPHS", "true", True),
 ]
-NESTED = [*((model, *shared) for model in MODELS for shared in SHARED), *OWN]
+NESTED = [*((model, *shared) for model in REGISTRY for shared in SHARED), *OWN]
 
 
 def variable_of(model: str, name: str) -> str:
@@ -91,7 +94,7 @@ def bare_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """An empty folder, no variable of ours, and everything as before afterwards (a `.env` writes `os.environ`)."""
     monkeypatch.chdir(tmp_path)
     before = dict(os.environ)
-    ours = {name for name, _, _ in module.rows()}
+    ours = {name for name, _, _ in tables.rows()}
     for name in before:
         if name.upper() in ours or name.upper().startswith("LOOKSEE_"):
             del os.environ[name]
@@ -110,9 +113,9 @@ def refusal() -> str:
 
 
 def test_these_tables_name_every_setting() -> None:
-    assert {attribute for _, _, attribute, _ in BARE + PREFIXED} == set(Settings.model_fields) - set(MODELS)
+    assert {attribute for _, _, attribute, _ in BARE + PREFIXED} == set(Settings.model_fields) - set(REGISTRY)
     assert {name.lower() for name, _, _ in SHARED} == set(ModelSettings.model_fields)
-    for model, cls in MODELS.items():
+    for model, cls in CLASSES.items():
         assert {name.lower() for other, name, _, _ in NESTED if other == model} == set(cls.model_fields)
 
 
@@ -132,7 +135,7 @@ def test_a_models_variable_sets_that_models_setting_alone(model: str, name: str,
     os.environ[variable_of(model, name)] = text
     assert getattr(settings().model(model), name.lower()) == value
     assert settings().model(model) == getattr(settings(), model)
-    assert [other for other in MODELS if settings().model(other) != before.model(other)] == [model]
+    assert [other for other in REGISTRY if settings().model(other) != before.model(other)] == [model]
     assert settings().weights == "hub"
 
 
@@ -153,7 +156,7 @@ def test_what_a_batch_may_cost_is_said_in_the_models_unit(model: str, variables:
 
 def test_several_settings_of_a_model_stand_side_by_side() -> None:
     os.environ.update(LOOKSEE_BLIP_WEIGHTS="sample", LOOKSEE_BLIP_MAX_BATCH_ROWS="4")
-    assert settings().blip == BlipSettings(weights="sample", max_batch_rows=4)
+    assert settings().model("blip") == BlipSettings(weights="sample", max_batch_rows=4)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +194,7 @@ def test_the_environment_wins_over_the_file_over_the_default(
 def test_the_file_sets_a_models_settings_too() -> None:
     Path(".env").write_text("LOOKSEE_BLIP_WEIGHTS=sample\nLOOKSEE_BLIP_DEVICE=cpu\n")
     os.environ["LOOKSEE_BLIP_DEVICE"] = "cuda:0"
-    assert (settings().blip.weights, settings().blip.device) == ("sample", "cuda:0")
+    assert (settings().model("blip").weights, settings().model("blip").device) == ("sample", "cuda:0")
 
 
 @pytest.mark.parametrize("where", ["environment", "file"])
@@ -213,8 +216,8 @@ def test_settings_are_read_once_and_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
         setattr(first, "port", 1)  # noqa: B010  # type checkers know that it is read-only
     with pytest.raises(ValidationError):
-        setattr(first.blip, "url", "x")  # noqa: B010
-    assert (first.port, first.blip.url) == (3000, "")
+        setattr(first.model("blip"), "url", "x")  # noqa: B010
+    assert (first.port, first.model("blip").url) == (3000, "")
 
 
 @pytest.mark.parametrize(
@@ -268,7 +271,7 @@ def test_a_bad_value_of_our_own_variables_is_named_once_by_its_variable(variable
     assert lines[1].startswith(f"  {variable}: ")
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", REGISTRY)
 def test_a_model_set_as_a_whole_to_nonsense_ends_the_program_too(model: str) -> None:
     variable = f"LOOKSEE_{model.upper()}"
     os.environ[variable] = "sample"
@@ -323,33 +326,33 @@ def test_the_redis_url(variables: dict[str, str], expected: str) -> None:
 )
 def test_the_keys_of_clients(variables: dict[str, str], expected: list[str]) -> None:
     os.environ.update(variables)
-    assert settings().clients() == expected
+    assert settings().client_key_list() == expected
 
 
 def test_threads_are_those_set_or_half_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, threads in ((1, 1), (2, 1), (7, 3), (16, 8)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
-        assert settings().threads() == threads
+        assert settings().torch_thread_count() == threads
     os.environ["LOOKSEE_TORCH_THREADS"] = "5"
     settings.cache_clear()
-    assert settings().threads() == 5
+    assert settings().torch_thread_count() == 5
 
 
 def test_the_printed_tables_hold_every_setting_once() -> None:
-    shown = [name for name, _, _ in module.rows()]
+    shown = [name for name, _, _ in tables.rows()]
     expected = list(dict.fromkeys(name for name, _, _, _ in BARE + PREFIXED))
     expected += [f"LOOKSEE_<MODEL>_{name}" for name, _, _ in SHARED]
     expected += [variable_of(model, name) for model, name, _, _ in OWN]
     assert sorted(shown) == sorted(expected)
-    assert all(meaning for _, _, meaning in module.rows())
+    assert all(meaning for _, _, meaning in tables.rows())
     for name in shown:
-        assert module.dotenv().count(f"\n#{name.replace('<MODEL>', 'BLIP')}=") == 1
-        assert module.markdown().count(f"| `{name}` |") == 1
-    assert {line.count("|") for line in module.markdown().splitlines()} == {4}
+        assert tables.dotenv().count(f"\n#{name.replace('<MODEL>', 'BLIP')}=") == 1
+        assert tables.markdown().count(f"| `{name}` |") == 1
+    assert {line.count("|") for line in tables.markdown().splitlines()} == {4}
 
 
 def test_the_example_file_shows_the_defaults() -> None:
-    lines = module.dotenv().splitlines()
+    lines = tables.dotenv().splitlines()
     assert all(line.startswith("#") or not line for line in lines)
     Path(".env").write_text("\n".join(line[1:] for line in lines if line.startswith("#") and not line.startswith("# ")))
     assert Path(".env").read_text().count("=") >= len(BARE)
@@ -361,22 +364,22 @@ def test_the_example_file_shows_the_defaults() -> None:
 
 def test_what_a_model_is_loaded_with_depends_on_its_weights() -> None:
     found = settings()
-    assert found.blip.options(sample=True) == {}
-    assert found.gemma.options(sample=False) == {"feature_bytes": 64 * 2**20}
-    assert found.intern_vlm.options(sample=True)["max_tiles"] == 1
-    assert found.intern_vlm.options(sample=False)["max_tiles"] == 6
-    assert found.moondream.options(sample=True) == {
+    assert found.model("blip").options(sample=True) == {}
+    assert found.model("gemma").options(sample=False) == {"feature_bytes": 64 * 2**20}
+    assert found.model("intern_vlm").options(sample=True)["max_tiles"] == 1
+    assert found.model("intern_vlm").options(sample=False)["max_tiles"] == 6
+    assert found.model("moondream").options(sample=True) == {
         "max_crops": None,
         "cpu_crops": None,
         "prefix_bytes": 2**30,
         "cuda_graphs": False,
     }
-    assert found.moondream.options(sample=False)["cpu_crops"] == 2
+    assert found.model("moondream").options(sample=False)["cpu_crops"] == 2
 
 
 def test_as_many_rows_of_a_published_moondream_fit_as_may_decode_together() -> None:
     published = (
         Path(__file__).parents[1] / "models" / "moondream" / "golden" / "published" / "effective-config-2025-06-21.json"
     )
-    own = MODELS["moondream"]()
+    own = CLASSES["moondream"]()
     assert own.batch_cost >= own.max_batch_rows * json.loads(published.read_text())["text"]["prefix_attn"]

@@ -22,7 +22,7 @@ from looksee.http.edge.disconnect import Receive
 from looksee.http.inputs import jobs
 from looksee.http.inputs.caption_params import CaptionParams
 from looksee.http.inputs.uploads import Upload
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 logger = logging.getLogger("looksee.api")
 

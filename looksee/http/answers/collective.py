@@ -25,7 +25,7 @@ from looksee.http.edge.disconnect import Receive
 from looksee.http.inputs import jobs
 from looksee.http.inputs.caption_params import CaptionParams
 from looksee.http.inputs.uploads import Upload
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 _PLACE = re.compile(r"images\.(\d+)")
 

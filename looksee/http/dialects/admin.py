@@ -17,7 +17,7 @@ from looksee.gateway.answering import AnsweringService
 from looksee.http.asking import time_left
 from looksee.http.edge import paths
 from looksee.http.edge.api_keys import ApiKeys
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 
 def router(answering: AnsweringService, settings: Settings) -> APIRouter:

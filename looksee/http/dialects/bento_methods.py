@@ -21,7 +21,7 @@ from looksee.http.answers.detections import BoxView, PointView
 from looksee.http.edge.disconnect import Receive
 from looksee.http.inputs import caption_params, uploads
 from looksee.http.openapi import parameters
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 # The first element that is no text ends the reading: pydantic would describe each of millions.
 Images = Annotated[list[str], FailFast()]

@@ -13,7 +13,7 @@ from looksee.http.answers import captions, collective
 from looksee.http.inputs import uploads
 from looksee.http.inputs.caption_params import checked
 from looksee.http.openapi import parameters
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 _FILES = {
     "requestBody": {

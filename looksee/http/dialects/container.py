@@ -22,7 +22,7 @@ from looksee.http.asking import ask
 from looksee.http.edge.disconnect import Receive
 from looksee.http.inputs import jobs
 from looksee.models.registry import offer_for
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 MODEL = "moondream"  # who answers when a request names nobody
 

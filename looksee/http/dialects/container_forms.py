@@ -17,7 +17,7 @@ from looksee.http.dialects import container
 from looksee.http.inputs import uploads
 from looksee.http.inputs.jobs import LENGTHS, MAX_OBJECTS, MOST_OBJECTS
 from looksee.http.openapi import parameters
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 FormT = TypeVar("FormT", bound=BaseModel)
 

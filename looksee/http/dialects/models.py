@@ -14,7 +14,7 @@ from looksee.gateway.answering import AnsweringService
 from looksee.http.edge import paths
 from looksee.models.registry import REGISTRY, ModelSpec
 from looksee.models.weights.source import resolve
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 
 class ModelCard(BaseModel):

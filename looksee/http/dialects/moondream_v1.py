@@ -27,7 +27,7 @@ from looksee.http.inputs import bodies, jobs, uploads
 from looksee.http.inputs.bodies import Integer
 from looksee.http.openapi import parameters
 from looksee.models.registry import ALIASES, offer_for
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 MODEL = "moondream"
 _TOKENS = 768  # of an answer, where a request does not say

@@ -29,7 +29,7 @@ from looksee.http.inputs.conversation import Conversation, Messages
 from looksee.http.inputs.structured_output import ResponseFormat
 from looksee.http.openapi import parameters
 from looksee.models.registry import ALIASES, REGISTRY, offer_for
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 _MOST_STOPS = 4
 _LONGEST_STOP = 256  # characters

@@ -13,7 +13,7 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import FileResponse, Response
 
 from looksee.gateway.answering import AnsweringService
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 from looksee.version import VERSION
 
 UI = Path(__file__).parents[3] / "ui"

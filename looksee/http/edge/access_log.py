@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from looksee.core.logs import Fields
 from looksee.http.context import RequestInfo
 from looksee.http.edge.auth import is_open
-from looksee.serving.logs import Fields
 
 logger = logging.getLogger("looksee.access")
 

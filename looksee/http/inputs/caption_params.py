@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from looksee.core.tasks import Task
 from looksee.http.inputs.jobs import check_prompt
 from looksee.models.registry import offer_for
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from looksee.core.tasks import Role, Task, Turn
 from looksee.gateway.answering import CacheableJob
 from looksee.http.inputs import jobs, uploads
 from looksee.models.registry import offers
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 # Far more than LOOKSEE_MAX_PROMPT_CHARS and LOOKSEE_MAX_FILES let pass; millions would hold up everybody while they are
 # read, and the first bad one ends the reading.

@@ -22,7 +22,7 @@ from yarl import URL
 from looksee.core import errors
 from looksee.core.addresses import Address, Allowlist, IpAddress
 from looksee.core.images import mib
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 from looksee.version import VERSION
 
 logger = logging.getLogger("looksee.api")

@@ -11,7 +11,7 @@ from looksee.core.images import Picture
 from looksee.core.tasks import Failure, Length, Task
 from looksee.gateway.answering import CacheableJob, Result
 from looksee.models.registry import offers
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 LENGTHS: tuple[Length, ...] = get_args(Length)
 MAX_OBJECTS = 50  # found at most when the caller does not say

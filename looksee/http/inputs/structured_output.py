@@ -22,7 +22,7 @@ from looksee.core import errors, prompts
 from looksee.core.tasks import Sampling
 from looksee.gateway.answering import ServedAnswer
 from looksee.http.inputs import jobs
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 _TRIES = 3
 _WARM = 0.7  # temperature of further tries where the first was greedy: it would say the same again

@@ -20,7 +20,7 @@ from looksee.core.addresses import is_address
 from looksee.core.images import ImageLimits, Picture, examine, from_base64, mib
 from looksee.http.edge.disconnect import Receive, unless_gone
 from looksee.http.inputs.fetching import Fetcher
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 _LONGEST_NAME = 255
 

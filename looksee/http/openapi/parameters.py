@@ -9,7 +9,7 @@ from typing import Any
 
 from looksee.core.tasks import Task
 from looksee.models.registry import REGISTRY
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 PICTURE: dict[str, Any] = {"format": "picture"}  # our own: a JPEG, PNG or WebP file in base64, mostly as a data URI
 WORDS: dict[str, Any] = {"minLength": 1, "pattern": r"\S"}

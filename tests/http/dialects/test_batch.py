@@ -19,7 +19,7 @@ from looksee.core.tasks import Answer, Call, Event, Job, Reply, Sampling, Task
 from looksee.http.dialects.batch.concurrency import BatchConcurrency
 from looksee.http.edge.disconnect import Receive
 from looksee.http.inputs import jobs, uploads
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 from tests.http.app import BOXES, POINTS, Doors, error
 from tests.support.files import plain
 from tests.support.loops import run, settle
@@ -361,7 +361,7 @@ def test_batches_together_leave_room_for_others() -> None:
         two = [asyncio.create_task(streamed(doors, items(name), lambda _: False)) for name in "ab"]
         await asyncio.sleep(0.3)
         width = BatchConcurrency(doors.settings).width("moondream")
-        assert at_work[-1] == width == doors.settings.moondream.max_batch_rows * 3 // 4
+        assert at_work[-1] == width == doors.settings.model("moondream").max_batch_rows * 3 // 4
         for _ in range(80):
             go.release()
         for got in await asyncio.gather(*two):

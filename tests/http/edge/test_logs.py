@@ -13,13 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
-from looksee.core import errors
+from looksee.core import errors, logs
 from looksee.core.tasks import Job
 from looksee.engine.engine import Engine, EngineLimits
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
-from looksee.serving import logs
 from tests.engine.toy import ToyModel, job
 from tests.http.app import Doors, Said
 from tests.support.files import plain

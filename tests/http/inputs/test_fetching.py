@@ -18,7 +18,7 @@ from looksee.core import errors
 from looksee.core.addresses import Allowlist
 from looksee.http.inputs import fetching
 from looksee.http.inputs.fetching import Fetcher
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 from tests.core.test_addresses import HOSTILE
 from tests.support.certificates import Authority, authority
 from tests.support.files import plain

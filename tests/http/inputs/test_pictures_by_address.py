@@ -15,7 +15,7 @@ from looksee.core import errors
 from looksee.core.tasks import Task
 from looksee.http.inputs import uploads
 from looksee.http.inputs.fetching import Fetcher
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 from tests.http.app import Doors, content, error
 from tests.support.files import plain
 from tests.support.loops import run

@@ -18,7 +18,7 @@ from looksee.core.images import ImageLimits, Picture, mib
 from looksee.http.answers import error_responses
 from looksee.http.inputs import uploads
 from looksee.http.inputs.uploads import Upload, image_limits
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 from tests.support.files import plain
 from tests.support.loops import run
 

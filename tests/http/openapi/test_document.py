@@ -18,7 +18,7 @@ from looksee.http.inputs import bodies
 from looksee.http.openapi import examples
 from looksee.http.openapi.document import document
 from looksee.models.registry import REGISTRY
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 from tests.http.app import Doors, content
 
 MOONDREAM = ("/caption", "/query", "/detect", "/point")

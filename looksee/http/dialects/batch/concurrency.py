@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from looksee.core import errors
-from looksee.settings.general import MODELS, Settings
+from looksee.models.registry import REGISTRY
+from looksee.settings import Settings
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ class BatchConcurrency:
     def width(self, model: str) -> int:
         """How many items may be with the model at a time."""
         part, whole = _SHARE
-        return max(1, self._settings.model(model).max_batch_rows * part // whole) if model in MODELS else _ELSEWHERE
+        return max(1, self._settings.model(model).max_batch_rows * part // whole) if model in REGISTRY else _ELSEWHERE
 
     def lane(self, model: str) -> asyncio.Semaphore:
         return self._lanes.setdefault(model, asyncio.Semaphore(self.width(model)))

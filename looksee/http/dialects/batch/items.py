@@ -19,7 +19,7 @@ from looksee.http.edge.disconnect import Receive
 from looksee.http.inputs import jobs, uploads
 from looksee.http.inputs.bodies import Integer
 from looksee.models.registry import REGISTRY, offer_for
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 _TEXT = frozenset({"max_tokens", "temperature", "top_p", "seed"})
 _PARAMETERS = {

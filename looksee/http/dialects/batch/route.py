@@ -24,7 +24,7 @@ from looksee.http.dialects.batch.concurrency import BatchConcurrency, patiently
 from looksee.http.dialects.batch.items import BatchDefaults, BatchItem, BatchPictures
 from looksee.http.inputs import bodies
 from looksee.http.openapi import examples
-from looksee.settings.general import Settings
+from looksee.settings import Settings
 
 logger = logging.getLogger("looksee.api")
 

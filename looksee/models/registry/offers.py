@@ -1,0 +1,30 @@
+"""Every model that can be asked: those of the registry, and those that other services answer for."""
+
+from __future__ import annotations
+
+from looksee.core import errors
+from looksee.core.tasks import Task
+from looksee.models.registry.spec import ModelOffer
+from looksee.models.registry.table import REGISTRY
+
+# What clients of other servers call them; "moondream3-preview" is what the moondream package chats with by default.
+ALIASES = {"moondream2": "moondream", "moondream-2b": "moondream", "moondream3-preview": "moondream"}
+# Models that others serve and that may be asked from here: none, unless the gateway is configured so
+# (`looksee.gateway.moondream_cloud`).
+REMOTE_MODELS: dict[str, ModelOffer] = {}
+
+
+def offers() -> dict[str, ModelOffer]:
+    """Every model that can be asked, by name."""
+    return {**REGISTRY, **REMOTE_MODELS}
+
+
+def offer_for(name: str, task: Task) -> ModelOffer:
+    """The model of that name, which can do `task`. Raises UnknownModel or TaskNotSupported, naming those that can."""
+    known = offers()
+    if name not in known:
+        raise errors.UnknownModel(f"There is no model '{name}'. Choose one of: {', '.join(known)}.", param="model")
+    if task not in known[name].tasks:
+        able = ", ".join(other.name for other in known.values() if task in other.tasks)
+        raise errors.TaskNotSupported(f"The model '{name}' has no task '{task}'. These have it: {able}.", param="model")
+    return known[name]

@@ -1,0 +1,60 @@
+"""The settings that every model has, and what several models share beyond them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+
+
+class ModelSettings(BaseModel):
+    """The settings that every model has: LOOKSEE_<MODEL>_WEIGHTS and so on. Each model's class adds its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weights: str = Field("", description="`<hub id>[@revision]`, a directory, or `sample`; empty: LOOKSEE_WEIGHTS")
+    url: str = Field("", description="where the model's runner is served alone; empty: on this machine")
+    device: Literal[""] | Device = Field("", description="as LOOKSEE_DEVICE, for this model; empty: LOOKSEE_DEVICE")
+    dtype: Literal[""] | Dtype = Field("", description="as LOOKSEE_DTYPE, for this model; empty: LOOKSEE_DTYPE")
+    max_batch_rows: PositiveInt = Field(32, description="rows that decode together at most")
+    max_prefill_rows: PositiveInt = Field(8, description="new rows that are prefilled together at most")
+
+    @property
+    def batch_cost(self) -> int:
+        """What the rows of a running batch may cost together, in the unit of the model's `Row.cost`."""
+        raise NotImplementedError
+
+    def options(self, *, sample: bool) -> dict[str, Any]:
+        """What else the model is loaded with; `sample` weights may want other defaults."""
+        return {}
+
+    def without_effect(self) -> frozenset[str]:
+        """The names of those `options` that change no answer: they are no part of what a cached answer depends on."""
+        return frozenset()
+
+
+class ImageTokenSettings(ModelSettings):
+    """A model whose running batch takes memory by the tokens of its pictures, which stay as long as their rows run."""
+
+    max_batch_image_tokens: PositiveInt
+
+    @property
+    def batch_cost(self) -> int:
+        return self.max_batch_image_tokens
+
+
+class FeatureCacheSettings(ModelSettings):
+    """A model that keeps what its vision tower made of a picture for further questions about it."""
+
+    feature_cache_bytes: NonNegativeInt = Field(
+        64 * 2**20, description="memory for the features of the latest pictures; 0: none are kept"
+    )
+
+    def options(self, *, sample: bool) -> dict[str, Any]:
+        return {"feature_bytes": self.feature_cache_bytes}
+
+    def without_effect(self) -> frozenset[str]:
+        return frozenset({"feature_bytes"})

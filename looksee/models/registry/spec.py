@@ -1,0 +1,74 @@
+"""What the service knows of a model: one record, from which everything else about it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from looksee.core.tasks import Length, Task
+from looksee.models.registry.options import ModelSettings
+
+TEXT_TASKS = frozenset({Task.CAPTION, Task.COLLECTIVE, Task.QUERY})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOffer:
+    """A model that can be asked, here or elsewhere, and what it understands.
+
+    `lengths` are the captions it can write where no prompt is given. A model that `reasons` takes `reasoning`,
+    `spatial_refs` and questions without a picture.
+    """
+
+    name: str
+    tasks: frozenset[Task]
+    lengths: tuple[Length, ...] = ("normal",)
+    reasons: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec(ModelOffer):
+    """A model that is served here. Its runner's service, its settings and its rows in every table come from this.
+
+    - `title` and `description` are for people; `since` is the day from which transformers has the architecture, or of
+      the release where it has not.
+    - `hub_id` is pinned to the full commit `revision`; `tokenizer` is a repository and a commit where the checkpoint
+      comes without its own. `licence` is the publisher's word for it.
+    - `parameters` counts tied ones once; `hub_bytes` are the weights' files on the hub.
+    - `model_class` is `module:class`, imported by the process that loads the model and by no other.
+    - `settings` are its LOOKSEE_<NAME>_... variables.
+    - A model that `continues_prompt` writes on from a caption's prompt. Any other is given `caption_prompt` as its
+      instruction where the caller has none; it is empty for a model with templates of its own. `question_format`
+      has a `{question}`. A model that `chats` knows turns, system sentences and several pictures.
+    """
+
+    title: str
+    description: str
+    hub_id: str
+    revision: str
+    licence: str
+    gated: bool
+    parameters: int
+    hub_bytes: int
+    since: date
+    model_class: str
+    settings: type[ModelSettings]
+    tokenizer: tuple[str, str] | None = None
+    continues_prompt: bool = False
+    chats: bool = False
+    caption_prompt: str = ""
+    question_format: str = "{question}"
+
+    @property
+    def bf16_bytes(self) -> int:
+        """What the weights take in memory as bfloat16."""
+        return 2 * self.parameters
+
+    @property
+    def size(self) -> str:
+        """The number of parameters for display, as in `3.74 B`."""
+        return f"{self.parameters / 1e9:.2f} B" if self.parameters >= 1e9 else f"{self.parameters / 1e6:.0f} M"
+
+    @property
+    def service_name(self) -> str:
+        """The name of the runner's BentoML service, as in `InternVlm`."""
+        return "".join(part.capitalize() for part in self.name.split("_"))

@@ -1,0 +1,133 @@
+"""The gateway's BentoML service: HTTP app and native methods behind the edge, and a client of each model's runner."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import bentoml
+from _bentoml_sdk import Service
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from looksee.core import logs
+from looksee.gateway import moondream_cloud
+from looksee.gateway.answering import AnsweringService
+from looksee.gateway.runner_client import RunnerClient
+from looksee.http.app import build
+from looksee.http.dialects import captioning, container_forms
+from looksee.http.edge.api_keys import ApiKeys
+from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.middleware import EdgeMiddleware
+from looksee.http.edge.rate_limit import RateLimit
+from looksee.http.openapi.document import document
+from looksee.serving.bentoml_patches import LeanService
+from looksee.serving.native_methods import NativeMethods
+from looksee.settings import Settings
+
+NAME = "Looksee"
+
+_UPLOAD_SECONDS = 20  # what a slow upload may take beyond the time to answer
+_LEFT_OUT = ("index", "openapi-spec", "static_content")
+
+
+class GatewayService(LeanService):
+    """A BentoML service whose app stands behind the edge. `inner` is the class that `gateway_service` made."""
+
+    def to_asgi(self, is_main: bool = True) -> Any:
+        app: Starlette = super().to_asgi(is_main=is_main)
+        # The mounted app comes before BentoML's routes, so that /healthz, /readyz and / are its own, and the methods
+        # come before it, since each of its routes would be asked first. BentoML's page (it loads a tracker), its
+        # document (it loads badges) and its directory of static files (it would match any path) are left out.
+        methods = {method.route for method in self.apis.values()}
+        routes = [route for route in app.router.routes if _name(route) not in _LEFT_OUT]
+        routes.sort(key=lambda route: (getattr(route, "path", "") not in methods, _name(route) != "http"))
+        app.router.routes[:] = routes
+        inner: Any = self.inner
+        return inner.edge(app, methods)
+
+
+def gateway_service(
+    settings: Settings,
+    answering: AnsweringService,
+    runners: Mapping[str, Service[Any]],
+    redis: Any,
+    *,
+    on_start: Callable[[], None],
+) -> Service[Any]:
+    """The service. `runners` are the models' services by name; BentoML starts those that have no URL in the settings.
+
+    `on_start` is called in each gateway process before its first request. `redis` is closed with the process.
+    """
+    http = build(answering, settings)
+
+    class Looksee(NativeMethods):
+        """Captions for your pictures, on your own machine."""
+
+        def __init__(self) -> None:
+            logs.configure(settings.log_format)
+            on_start()
+            gc.freeze()  # what is imported stays: the collector need not walk it again and again
+            answering.runners = {name: _runner_client(settings, name, getattr(self, name)) for name in runners}
+            answering.elsewhere = moondream_cloud.offered(settings)
+
+        @staticmethod
+        def edge(app: Starlette, methods: set[str]) -> EdgeMiddleware:
+            """The edge around `app`, in which `methods` are the paths of the native methods."""
+            return _edge(settings, answering, redis, app, methods)
+
+        @bentoml.on_shutdown
+        async def close(self) -> None:
+            await redis.close()
+            await asyncio.gather(*(one.close() for one in answering.elsewhere.values()))
+
+    Looksee.settings, Looksee.answering = settings, answering
+    for name, runner in runners.items():
+        setattr(Looksee, name, bentoml.depends(runner, url=settings.model(name).url or None))
+    mounted = bentoml.asgi_app(http, path="/", name="http")(Looksee)
+    options: dict[str, Any] = {"http": {"port": settings.port}, "runner_probe": {"enabled": False}}
+    made: Service[Any] = bentoml.service(name=NAME, service_class=GatewayService, **options)(mounted)
+    _add_document(http, made)
+    return made
+
+
+def _edge(
+    settings: Settings, answering: AnsweringService, redis: Any, app: Starlette, methods: set[str]
+) -> EdgeMiddleware:
+    timeout, per_minute = settings.request_timeout_seconds, settings.requests_per_minute
+    rate = RateLimit(per_minute, redis) if per_minute else None
+    return EdgeMiddleware(
+        app,
+        AccessControl(ApiKeys(settings.client_key_list()), ApiKeys([settings.metrics_key]), rate),
+        max_body=settings.max_request_bytes,
+        timeout=timeout,
+        longest=timeout + _UPLOAD_SECONDS,
+        timeouts={"/v1/batch": settings.batch_timeout_seconds},
+        forms={*container_forms.PATHS, *captioning.MODELS},
+        no_forms=methods,
+        check_room=answering.check_room,
+    )
+
+
+def _runner_client(settings: Settings, name: str, proxy: Any) -> RunnerClient:
+    return RunnerClient(name, proxy, room=settings.max_queue + settings.model(name).max_batch_rows)
+
+
+def _add_document(http: FastAPI, service: Service[Any]) -> None:
+    @functools.cache
+    def described() -> dict[str, Any]:
+        paths = service.openapi_spec.asdict()["paths"]
+        return document(http, {method.route: paths[method.route] for method in service.apis.values()})
+
+    @http.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> dict[str, Any]:
+        """The document of every public route."""
+        return described()
+
+
+def _name(route: BaseRoute) -> str:
+    return getattr(route, "name", "")

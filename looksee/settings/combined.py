@@ -1,0 +1,58 @@
+"""All settings as one class: the subjects', and those of each registered model.
+
+Precedence: command line > environment > `.env` > default. Bare names (PORT, REDIS_HOST, ...) are those of the systems
+that this service replaces; the others start with LOOKSEE_.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, create_model
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from looksee.models.registry import REGISTRY
+from looksee.models.registry.options import ModelSettings
+from looksee.settings.access import AccessSettings
+from looksee.settings.cache import CacheSettings
+from looksee.settings.image_urls import ImageUrlSettings
+from looksee.settings.limits import LimitSettings
+from looksee.settings.runners import RunnerSettings
+from looksee.settings.serving import ServingSettings
+
+# In the order of the tables.
+SUBJECTS: tuple[type[BaseModel], ...] = (
+    ServingSettings,
+    AccessSettings,
+    CacheSettings,
+    RunnerSettings,
+    LimitSettings,
+    ImageUrlSettings,
+)
+
+
+class GeneralSettings(
+    ServingSettings, AccessSettings, CacheSettings, RunnerSettings, LimitSettings, ImageUrlSettings, BaseSettings
+):
+    """What is set once for all models, read from the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOOKSEE_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+    )
+
+    def model(self, name: str) -> ModelSettings:
+        """The settings of the model `name`."""
+        own: ModelSettings = getattr(self, name)
+        return own
+
+
+if TYPE_CHECKING:
+    Settings = GeneralSettings
+else:
+    _OF_MODELS: dict[str, Any] = {name: (spec.settings, spec.settings()) for name, spec in REGISTRY.items()}
+    Settings = create_model("Settings", __base__=GeneralSettings, **_OF_MODELS)

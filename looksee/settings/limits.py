@@ -1,0 +1,28 @@
+"""Settings of limits: sizes, counts, and times of requests and answers."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
+
+
+class LimitSettings(BaseModel):
+    """How much a request may bring and ask for, and how long it may take."""
+
+    flag_prompt: str = Field("", description="question whose yes sets `flagged` where a request brings none")
+    request_timeout_seconds: PositiveFloat = Field(
+        100, le=110, description="seconds until a request is answered 504; at most 110"
+    )
+    batch_timeout_seconds: PositiveFloat = Field(
+        3600, description="seconds until what is left of a batch is answered 504, each item by itself"
+    )
+    max_queue: PositiveInt = Field(256, description="jobs that wait for a model at most; then 429")
+    max_file_bytes: PositiveInt = Field(
+        10 * 2**20, validation_alias="MAX_CONTENT_LENGTH", description="bytes of one picture file"
+    )
+    max_request_bytes: PositiveInt = Field(64 * 2**20, description="bytes of one request")
+    max_files: PositiveInt = Field(32, description="pictures in one request")
+    max_batch_items: PositiveInt = Field(4096, description="items of one batch")
+    max_pixels: PositiveInt = Field(64_000_000, description="pixels of one picture")
+    min_side: PositiveInt = Field(3, description="pixels of a picture's smallest side")
+    max_prompt_chars: PositiveInt = Field(4000, description="characters of a prompt")
+    max_new_tokens: PositiveInt = Field(1024, description="new tokens of one answer")

@@ -1,0 +1,38 @@
+"""Settings of every runner: weights, device, threads, capacity. A model's own are in `looksee.models.registry`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat
+
+from looksee.models.registry.options import Device, Dtype
+from looksee.settings.cpu import half_of_the_cores
+
+
+class RunnerSettings(BaseModel):
+    """What holds for every model that does not say otherwise."""
+
+    weights: Literal["hub", "sample"] = Field(
+        "hub", description="published weights from the hub, or the bundled sample weights that know drawn scenes only"
+    )
+    device: Device = Field(
+        "auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, `mps`; auto takes a GPU if it finds one"
+    )
+    dtype: Dtype = Field("auto", description="auto: bfloat16 on a GPU, float32 on a CPU")
+    torch_threads: NonNegativeInt = Field(0, description="CPU threads of each runner; 0: half of the cores")
+    prepare_threads: NonNegativeInt = Field(
+        0, description="threads of each runner that decode pictures; 0: half of the cores"
+    )
+    load_wait_seconds: PositiveFloat = Field(60, description="seconds a request waits for weights that are loading")
+    model_capacity: NonNegativeInt = Field(
+        1, validation_alias="MODEL_CAPACITY", description="models loaded at a time on this machine; 0: no limit"
+    )
+
+    def torch_thread_count(self) -> int:
+        """CPU threads of a runner: what is set, else half of the cores this process may use."""
+        return self.torch_threads or half_of_the_cores()
+
+    def prepare_thread_count(self) -> int:
+        """Threads of a runner that decode pictures: what is set, else half of the cores this process may use."""
+        return self.prepare_threads or half_of_the_cores()

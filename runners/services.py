@@ -1,0 +1,23 @@
+"""The BentoML service of each model's runner, made from the registry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bentoml
+from _bentoml_sdk import Service
+
+from looksee.models.registry import REGISTRY, ModelSpec
+from runners.runner_service import SERVICE, RunnerService
+
+
+def runner_services() -> dict[str, Service[Any]]:
+    """A service for each registered model, by the model's name. Their classes are new ones at each call."""
+    return {name: _service(spec) for name, spec in REGISTRY.items()}
+
+
+def _service(spec: ModelSpec) -> Service[Any]:
+    members = {"model": spec.name, "__doc__": spec.description, "__module__": __name__}
+    cls = type(spec.service_name, (RunnerService,), members)
+    made: Service[Any] = bentoml.service(name=spec.service_name, **SERVICE)(cls)
+    return made
