@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +15,7 @@ from cache.answer_cache import AnswerCache
 from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tasks import Answer, Identity, Job, Reply, Task, Timing
-from looksee.gateway.broadcast import Listener, TextBroadcast
+from looksee.gateway.broadcast import Listener
 from looksee.gateway.moondream_cloud import MoondreamCloud
 from looksee.gateway.runner_client import RunnerClient
 from looksee.gateway.single_flight import SingleFlight
@@ -34,7 +33,7 @@ class CacheableJob:
 
     @classmethod
     def about(cls, pictures: Sequence[Picture], task: Task, prompt: str = "", **how: Any) -> CacheableJob:
-        """`prompt` is in the words of `looksee.core.prompts` for the model asked, `how` are further fields of a Job."""
+        """`prompt` is in the words of `vision.prompts` for the model asked, `how` are further fields of a Job."""
         images = tuple(picture.data for picture in pictures)
         return cls(Job(task, images, prompt, **how), tuple(picture.digest for picture in pictures))
 
@@ -58,8 +57,9 @@ class AnsweringService:
     def __init__(self, runners: Mapping[str, RunnerClient], cache: AnswerCache) -> None:
         self.runners, self.cache = runners, cache
         self.elsewhere: Mapping[str, MoondreamCloud] = {}  # models that are not ours
-        self._flight: SingleFlight[Result] = SingleFlight()
-        self._tellings: dict[Hashable, TextBroadcast] = {}
+        self._flight: SingleFlight[ServedAnswer] = SingleFlight()
+        self._unstored: dict[str, Answer] = {}
+        self._storing: asyncio.Task[None] | None = None
 
     def check_room(self, model: str) -> None:
         """Raises Overloaded where the model is given no more jobs: worth asking before a large body is read."""
@@ -77,16 +77,18 @@ class AnsweringService:
         work = self.answer(model, [question], timeout=timeout, request_id=request_id, listener=heard.put_nowait)
         answering = asyncio.ensure_future(work)
         answering.add_done_callback(lambda _: heard.put_nowait(""))  # wakes who waits
-        told = 0
+        told = ""
         try:
             while not (answering.done() and heard.empty()):
                 if piece := await heard.get():
-                    told += len(piece)
+                    told += piece
                     yield piece
             (result,) = answering.result()
             if not isinstance(result, ServedAnswer):
                 raise result
-            if rest := result.answer.text[told:]:  # the cache had it, or somebody asked for it who did not listen
+            if not result.answer.text.startswith(told):  # the work was begun anew and gave another text
+                raise errors.RunnerFailed("The answer changed while it was sent; try again.")
+            if rest := result.answer.text[len(told) :]:  # from the cache, or from a run without a listener
                 yield rest
             yield result
         finally:
@@ -120,70 +122,48 @@ class AnsweringService:
             for job, question in zip(jobs, questions, strict=True)
         ]
         stored = await self.cache.get([key for key in dict.fromkeys(cache_keys) if key])
-        missing = [index for index, key in enumerate(cache_keys) if key not in stored]
 
-        # A question without a key (its answer could not be had again, or nobody knows whose it is) shares nothing.
-        flights = [cache_keys[index] or object() for index in missing]
+        async def result(job: Job, key: str | None) -> Result:
+            """From the cache, or from the one run of all identical questions."""
+            if key in stored and identity is not None:
+                _LOOKUPS.labels("hit").inc()
+                return ServedAnswer(stored[key], identity, cached=True)
 
-        async def run(own: list[int]) -> list[Result]:
-            """Have the missing questions with these numbers answered, and store what is whole."""
-            rest = deadline - time.monotonic()
+            async def ask(until: float, tell: Listener | None) -> ServedAnswer:
+                rest = until - time.monotonic()
+                return _served(*await runner.ask(job, timeout=rest, request_id=request_id, listener=tell))
 
-            async def ask(number: int) -> Result:
-                telling = self._tellings.get(flights[number])
-                tell, job = telling.tell if telling else None, jobs[missing[number]]
-                try:
-                    answer, whose = await runner.ask(job, timeout=rest, request_id=request_id, listener=tell)
-                except errors.LookseeError as error:
-                    return error
-                return _result(answer, whose)
+            async def keep(served: ServedAnswer) -> None:
+                if key is not None and served.identity == identity:  # the weights may have changed meanwhile
+                    await self._store(key, served.answer)
 
-            results = await asyncio.gather(*map(ask, own))
-            own_keys = [cache_keys[missing[number]] for number in own]
-            await self._store(dict(zip(own_keys, results, strict=True)), identity)
-            return results
+            # A question without a key (its answer is random, or the model's identity is unknown) shares nothing.
+            shared = key or object()
+            _LOOKUPS.labels("bypass" if key is None else "coalesced" if shared in self._flight else "miss").inc()
+            try:
+                return await self._flight.run(shared, ask, keep, deadline=deadline, listener=listener)
+            except errors.LookseeError as error:
+                return error
 
-        async with self._listening(flights, listener):
-            results, joined = await self._flight.run(flights, run)
-        for index, shared in zip(missing, joined, strict=True):
-            _LOOKUPS.labels("bypass" if cache_keys[index] is None else "coalesced" if shared else "miss").inc()
-        _LOOKUPS.labels("hit").inc(len(questions) - len(missing))
+        async with asyncio.TaskGroup() as group:  # tasks of one tick: the courier gathers their jobs
+            results = [group.create_task(result(job, key)) for job, key in zip(jobs, cache_keys, strict=True)]
+        return [each.result() for each in results]
 
-        answered = dict(zip(missing, results, strict=True))
-        if identity is not None:
-            for index, key in enumerate(cache_keys):
-                if key in stored:
-                    answered[index] = ServedAnswer(stored[key], identity, cached=True)
-        return [answered[index] for index in range(len(questions))]
+    async def _store(self, key: str, outcome: Answer) -> None:
+        """Store an answer, in one pipeline with the others of the same tick."""
+        self._unstored[key] = outcome
+        if len(self._unstored) == 1:
+            self._storing = asyncio.create_task(self._store_all())
+        assert self._storing is not None
+        await self._storing
 
-    @asynccontextmanager
-    async def _listening(self, flights: Sequence[Hashable], listener: Listener | None) -> AsyncIterator[None]:
-        """Let a `listener` hear of the only one of `flights`, if there is one that is told of."""
-        if listener is None or not flights:
-            yield
-            return
-        (flight,) = flights
-        telling = self._tellings.setdefault(flight, TextBroadcast())
-        telling.follow(listener)
-        try:
-            yield
-        finally:
-            telling.leave(listener)
-            if not telling.is_followed and self._tellings.get(flight) is telling:
-                del self._tellings[flight]
-
-    async def _store(self, results: Mapping[str | None, Result], identity: Identity | None) -> None:
-        """Store the answers of `identity`: keys are not those of another's, who may have come while they were asked."""
-        await self.cache.put(
-            {
-                key: result.answer
-                for key, result in results.items()
-                if key is not None and isinstance(result, ServedAnswer) and result.identity == identity
-            }
-        )
+    async def _store_all(self) -> None:
+        outcomes, self._unstored = self._unstored, {}
+        await self.cache.put(outcomes)
 
 
-def _result(answer: Reply, identity: Identity | None) -> Result:
+def _served(answer: Reply, identity: Identity | None) -> ServedAnswer:
+    """Raises the error that the answer is."""
     if answer.answer is not None and identity is not None:
         return ServedAnswer(answer.answer, identity, timing=answer.timing)
-    return answer.failure.error() if answer.failure else errors.RunnerFailed("The model gave no answer.")
+    raise answer.failure.error() if answer.failure else errors.RunnerFailed("The model gave no answer.")

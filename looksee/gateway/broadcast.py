@@ -14,10 +14,22 @@ class TextBroadcast:
         self._told = ""
         self._listeners: list[Listener] = []
 
-    def tell(self, piece: str) -> None:
-        self._told += piece
-        for listener in self._listeners:
-            listener(piece)
+    def teller(self) -> Listener | None:
+        """A listener for the pieces of one run, from the text's beginning; None if nothing follows.
+
+        Of a run that repeats the text, the part that an earlier run told is left out.
+        """
+        if not self._listeners:
+            return None
+        taken = 0
+
+        def tell(piece: str) -> None:
+            nonlocal taken
+            taken += len(piece)
+            if taken > len(self._told):
+                self._tell(piece[len(self._told) - taken :])
+
+        return tell
 
     def follow(self, listener: Listener) -> None:
         if self._told:
@@ -27,6 +39,7 @@ class TextBroadcast:
     def leave(self, listener: Listener) -> None:
         self._listeners.remove(listener)
 
-    @property
-    def is_followed(self) -> bool:
-        return bool(self._listeners)
+    def _tell(self, piece: str) -> None:
+        self._told += piece
+        for listener in self._listeners:
+            listener(piece)

@@ -1,85 +1,109 @@
-"""Single flight: identical requests that are under way at the same time run once."""
+"""Single flight: a question that is asked while it is being answered shares the run that is under way.
+
+A run has waiters, each with its own deadline. The work is given the longest deadline of the waiters at its beginning.
+If it fails on that deadline and a later waiter has time left, it is begun anew, once for all remaining waiters. A run
+without waiters is cancelled. A key is free again when the result has been stored, so that a later request finds it in
+the cache.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
+
+from looksee.core import errors
+from looksee.gateway.broadcast import Listener, TextBroadcast
 
 T = TypeVar("T")
 
+# Takes a deadline of the monotonic clock, and the listener to the text, None if the text need not be told.
+Work = Callable[[float, Listener | None], Awaitable[T]]
 
-class _Call:
-    """One run that several keys, and several waiters of each, depend on; the last waiter to leave cancels it."""
+_GRACE = 0.5  # seconds a waiter stays beyond its deadline: the runner's own answer to a missed deadline is on its way
+
+
+class _Run(Generic[T]):
+    """The work for one key, and its waiters."""
 
     def __init__(self) -> None:
-        self.keys: list[Hashable] = []
+        self.came: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.deadlines: list[float] = []  # of the waiters
+        self.telling = TextBroadcast()
         self.task: asyncio.Task[None] | None = None
-        self.waiters = 0
 
 
 class SingleFlight(Generic[T]):
-    """For one event loop. Results are handed to every waiter; nothing is kept once a run has ended."""
+    """For one event loop. At any time a key has one run at most."""
 
     def __init__(self) -> None:
-        self._under_way: dict[Hashable, tuple[asyncio.Future[T], _Call]] = {}
+        self._under_way: dict[Hashable, _Run[T]] = {}
+
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether a call of `run` for `key` joins a run that is under way."""
+        return key in self._under_way
 
     async def run(
-        self, keys: Sequence[Hashable], work: Callable[[list[int]], Awaitable[Sequence[T]]]
-    ) -> tuple[list[T], list[bool]]:
-        """The result for each key, and whether it was shared with a run begun by somebody else.
+        self,
+        key: Hashable,
+        work: Work[T],
+        keep: Callable[[T], Awaitable[None]],
+        *,
+        deadline: float,
+        listener: Listener | None = None,
+    ) -> T:
+        """The result for `key`: that of `work`, or of the run that is under way.
 
-        `work` is called at most once, with the indices of the keys that nobody is working on yet, and returns their
-        results in that order. What it raises, it raises for all who wait for those keys.
+        `keep` stores the result of `work`; the waiters do not wait for it, and it must not raise. `deadline` is of the
+        monotonic clock. A `listener` is called with each piece of the text, from its beginning.
+
+        Raises what the work raises, and DeadlineExceeded. Cancelling the last waiter cancels the work.
         """
-        own: list[int] = []
-        joined: list[bool] = []
-        futures: list[asyncio.Future[T]] = []
-        calls: set[_Call] = set()
-        call = _Call()
-        loop = asyncio.get_running_loop()
-        for index, key in enumerate(keys):
-            joined.append(key in self._under_way)
-            if key not in self._under_way:
-                self._under_way[key] = (loop.create_future(), call)
-                call.keys.append(key)
-                own.append(index)
-            future, owner = self._under_way[key]
-            futures.append(future)
-            calls.add(owner)
-        if own:
-            call.task = loop.create_task(self._work(call, own, work))
-        for each in calls:
-            each.waiters += 1
+        run = self._under_way.get(key)
+        if run is None:
+            run = self._under_way[key] = _Run()
+            run.task = asyncio.create_task(self._fly(key, run, work, keep))
+        run.deadlines.append(deadline)
+        if listener is not None:
+            run.telling.follow(listener)
         try:
-            results = await asyncio.gather(*(asyncio.shield(future) for future in futures))
+            await asyncio.wait([run.came], timeout=max(0.0, deadline - time.monotonic()) + _GRACE)
+            if not run.came.done():
+                raise errors.DeadlineExceeded("The request was not answered within its time.")
+            return run.came.result()
         finally:
-            for each in calls:
-                each.waiters -= 1
-                if each.waiters == 0 and each.task is not None:
-                    self._forget(each)  # before it has ended: who comes now must not join a run that dies
-                    each.task.cancel()  # does nothing to a task that has ended
-        return list(results), joined
+            run.deadlines.remove(deadline)
+            if listener is not None:
+                run.telling.leave(listener)
+            if not run.deadlines and not run.came.done() and run.task is not None:
+                self._forget(key, run)  # before the task has ended: a new request must not join a cancelled run
+                run.task.cancel()
 
-    async def _work(self, call: _Call, indices: list[int], work: Callable[[list[int]], Awaitable[Sequence[T]]]) -> None:
-        futures = [self._under_way[key][0] for key in call.keys]
+    async def _fly(self, key: Hashable, run: _Run[T], work: Work[T], keep: Callable[[T], Awaitable[None]]) -> None:
         try:
-            for future, result in zip(futures, await work(indices), strict=True):
-                future.set_result(result)
-        except BaseException as error:
-            for future in futures:
-                if not future.done():
-                    if isinstance(error, Exception):
-                        future.set_exception(error)
-                        future.exception()  # seen: a waiter may have left
-                    else:
-                        future.cancel()
-            if not isinstance(error, Exception):
+            try:
+                result = await _answered(run, work)
+            except Exception as error:
+                run.came.set_exception(error)
+                run.came.exception()  # marks it as retrieved: there may be no waiter left
+            else:
+                run.came.set_result(result)
+                await keep(result)
+        finally:
+            run.came.cancel()  # no effect on a future that has a result
+            self._forget(key, run)
+
+    def _forget(self, key: Hashable, run: _Run[T]) -> None:
+        if self._under_way.get(key) is run:
+            del self._under_way[key]
+
+
+async def _answered(run: _Run[T], work: Work[T]) -> T:
+    while True:
+        until = max(run.deadlines)
+        try:
+            return await work(until, run.telling.teller())
+        except errors.DeadlineExceeded:
+            if max(run.deadlines, default=until) <= max(until, time.monotonic()):
                 raise
-        finally:
-            self._forget(call)
-
-    def _forget(self, call: _Call) -> None:
-        for key in call.keys:
-            if key in self._under_way and self._under_way[key][1] is call:
-                del self._under_way[key]

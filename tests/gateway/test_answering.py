@@ -1,10 +1,13 @@
-"""The answering service: what is asked of the cache, what of a runner, what is stored, and what is shared."""
+"""The answering: what is asked of the cache, what of a runner, what is stored, and what is shared."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -16,7 +19,7 @@ from prometheus_client import REGISTRY
 from cache import keys
 from looksee.core import errors
 from looksee.core.images import Picture
-from looksee.core.tasks import Answer, Call, Event, Failure, Identity, Job, Reply, Sampling, Task
+from looksee.core.tasks import Answer, Ask, Call, Event, Failure, Identity, Job, Reply, Sampling, Task
 from looksee.gateway.answering import AnsweringService, CacheableJob, Result, ServedAnswer
 from looksee.gateway.runner_client import RunnerClient
 from tests.gateway.memory_cache import Shelf
@@ -395,6 +398,183 @@ def test_the_last_caller_to_leave_calls_the_job_off_and_nothing_is_stored() -> N
         assert shelf.stored == {}
         proxy.after = None
         assert texts(await ask(answering, question("ant"))) == ["a ant"]
+
+    run(main())
+
+
+def test_whoever_leaves_calls_off_what_nobody_else_waits_for() -> None:
+    async def main() -> None:
+        go = asyncio.Event()
+
+        async def hold(call: Call) -> AsyncIterator[Event]:
+            await go.wait()
+            for number, one in enumerate(call.asks):
+                yield Event(number, reply=answer_to(one.job), identity=IDENTITY)
+
+        proxy = FakeProxy(after=hold)
+        answering, shelf = house(proxy)
+        leaver = asyncio.create_task(ask(answering, question("ant"), question("bee"), question("cat")))
+        await settle(20)
+        stayer = asyncio.create_task(ask(answering, question("bee")))
+        await settle(20)
+        leaver.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaver
+        await settle(20)
+        assert proxy.cancelled == [(proxy.calls[0].call.id, 0), (proxy.calls[0].call.id, 2)]
+        go.set()
+        assert texts(await stayer) == ["a bee"]
+        await settle(20)
+        assert len(proxy.calls) == 1
+        assert set(shelf.stored) == {key_of(question("bee"))}
+
+    run(main())
+
+
+def test_nobody_waits_for_a_strangers_other_questions() -> None:
+    async def main() -> None:
+        go = asyncio.Event()
+
+        async def first_at_once(call: Call) -> AsyncIterator[Event]:
+            for number, one in enumerate(call.asks):
+                yield Event(number, reply=answer_to(one.job), identity=IDENTITY)
+                await go.wait()
+
+        proxy = FakeProxy(after=first_at_once)
+        answering, shelf = house(proxy)
+        upload = asyncio.create_task(ask(answering, *(question(f"ant {number}") for number in range(32))))
+        joined = asyncio.create_task(ask(answering, question("ant 0")))
+        assert texts(await joined) == ["a ant 0"]
+        await settle(20)
+        assert not upload.done()
+        assert set(shelf.stored) == {key_of(question("ant 0"))}
+        assert texts(await ask(answering, question("ant 0"))) == ["a ant 0"]
+        go.set()
+        assert texts(await upload) == [f"a ant {number}" for number in range(32)]
+        assert len(proxy.calls) == 1
+
+    run(main())
+
+
+def test_a_strangers_deadline_is_nobody_elses() -> None:
+    """In both orders: the request that joins has more time than the first one, or less."""
+
+    async def main() -> None:
+        go = asyncio.Event()
+
+        async def until_the_deadline(call: Call) -> AsyncIterator[Event]:
+            (only,) = call.asks
+            try:
+                async with asyncio.timeout(only.timeout):
+                    await go.wait()
+                    answer = answer_to(only.job)
+            except TimeoutError:
+                answer = Reply(failure=Failure.of(errors.DeadlineExceeded("late")))
+            yield Event(0, reply=answer, identity=IDENTITY)
+
+        for times in ((0.1, 50), (50, 0.1)):
+            go.clear()
+            proxy = FakeProxy(after=until_the_deadline)
+            answering, _ = house(proxy)
+            asked: dict[float, asyncio.Task[list[Result]]] = {}
+            for seconds in times:
+                asked[seconds] = asyncio.create_task(ask(answering, question("ant"), timeout=seconds))
+                await settle(20)
+            (late,) = await asked[0.1]
+            assert isinstance(late, errors.DeadlineExceeded)
+            go.set()
+            assert texts(await asked[50]) == ["a ant"]
+            assert [round(call.timeout, -1) for call in proxy.calls] == ([0, 50] if times[0] < 1 else [50])
+
+    run(main())
+
+
+def test_a_storm_of_overlapping_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random pictures, deadlines and departures: each request that stays has every answer unless its own time is over,
+    and no job is sent that is under way.
+    """
+    monkeypatch.setattr("gateway.flight._GRACE", 0.005)
+
+    async def main() -> None:
+        rng = random.Random(5)
+        late = 0
+
+        async def answer(call: Call) -> AsyncIterator[Event]:
+            came: asyncio.Queue[Event] = asyncio.Queue()
+
+            async def work(number: int, one: Ask) -> None:
+                nonlocal late
+                needed = rng.choice((0, 0.005, 0.03))
+                await asyncio.sleep(min(needed, one.timeout))
+                overdue = needed > one.timeout
+                late += overdue
+                failure = Reply(failure=Failure.of(errors.DeadlineExceeded("late")))
+                came.put_nowait(Event(number, reply=failure if overdue else answer_to(one.job), identity=IDENTITY))
+
+            async with asyncio.TaskGroup() as group:
+                for number, one in enumerate(call.asks):
+                    group.create_task(work(number, one))
+                for _ in call.asks:
+                    yield await came.get()
+
+        async def come(number: int) -> str:
+            await asyncio.sleep(number * 0.0005)
+            names, seconds = rng.choices("abcdefghij", k=rng.randint(1, 4)), rng.choice((0.01, 5, 5))
+            until = time.monotonic() + seconds
+            try:
+                async with asyncio.timeout(rng.choice((0.004, 5, 5))):
+                    results = await ask(answering, *map(question, names), timeout=seconds)
+            except TimeoutError:
+                return "left"
+            for name, result in zip(names, results, strict=True):
+                if isinstance(result, errors.DeadlineExceeded):
+                    assert time.monotonic() >= until, "a stranger's deadline"
+                else:
+                    assert texts([result]) == [f"a {name}"]
+            return "answered" if all(isinstance(result, ServedAnswer) for result in results) else "late"
+
+        proxy = FakeProxy(after=answer)
+        answering, shelf = house(proxy)
+        shelf.get = nothing  # type: ignore[method-assign]
+        before = counted()
+        outcomes = Counter(await asyncio.gather(*(come(number) for number in range(300))))
+        assert min(outcomes[kind] for kind in ("answered", "late", "left")) > 5, outcomes
+        jobs = sum(len(call.jobs) for call in proxy.calls)
+        after = counted()
+        assert jobs <= after["miss"] - before["miss"] + late
+        assert after["coalesced"] - before["coalesced"] > after["miss"] - before["miss"]
+        await asyncio.sleep(0.05)
+        assert not any(key_of(question(name)) in answering._flight for name in "abcdefghij")
+
+    async def nothing(keys: Sequence[str]) -> dict[str, Answer]:
+        return {}
+
+    run(main())
+
+
+def test_answers_do_not_wait_for_the_cache_and_those_of_one_moment_are_stored_together() -> None:
+    async def main() -> None:
+        proxy = FakeProxy()
+        answering, shelf = house(proxy)
+        go, together = asyncio.Event(), list[set[str]]()
+
+        async def slow(outcomes: Mapping[str, Answer]) -> None:
+            together.append(set(outcomes))
+            await go.wait()
+            shelf.stored.update(outcomes)
+
+        shelf.put = slow  # type: ignore[method-assign]
+        questions = [question(name) for name in ("ant", "bee", "cat")]
+        assert texts(await ask(answering, *questions)) == ["a ant", "a bee", "a cat"]
+        await settle(20)
+        assert (together, shelf.stored) == ([set(map(key_of, questions))], {})
+        assert texts(await ask(answering, question("bee"), question("dog"))) == ["a bee", "a dog"]
+        assert sent(proxy)[1:] == [[b"dog"]]  # the answer to the bee is being stored
+        await settle(20)
+        go.set()
+        await settle(20)
+        assert together[1:] == [{key_of(question("dog"))}]
+        assert [one.cached for one in served(await ask(answering, question("bee"), question("dog")))] == [True, True]
 
     run(main())
 

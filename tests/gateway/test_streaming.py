@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from looksee.core import errors
-from looksee.core.tasks import Call, Event, Failure, Reply, Sampling
+from looksee.core.tasks import Answer, Call, Event, Failure, Reply, Sampling
 from looksee.gateway.answering import AnsweringService, ServedAnswer
 from looksee.gateway.broadcast import TextBroadcast
 from tests.gateway.proxy import IDENTITY, FakeProxy, answer_to
@@ -88,7 +88,6 @@ def test_who_joins_hears_what_was_told_and_what_comes() -> None:
         assert [piece for piece in await second if isinstance(piece, str)] == ["a a", "nt"]
         assert texts(await plain) == ["a ant"]
         assert len(proxy.calls) == 1
-        assert answering._tellings == {}
 
     run(main())
 
@@ -128,7 +127,6 @@ def test_the_last_who_leaves_calls_it_off_and_the_first_does_not() -> None:
         await settle(20)
         assert proxy.cancelled == [(proxy.calls[0].call.id, 0)]
         assert shelf.stored == {}
-        assert answering._tellings == {}
         for _ in range(4):
             slow.go.release()
         await settle(20)
@@ -168,13 +166,97 @@ def test_an_error_is_raised_before_and_after_the_first_piece() -> None:
     run(main())
 
 
+def test_who_follows_after_all_others_left_hears_everything() -> None:
+    async def main() -> None:
+        slow = Slow()
+        proxy = FakeProxy(after=slow.after)
+        answering, _ = house(proxy)
+        first, plain = asyncio.create_task(follow(answering)), asyncio.create_task(ask(answering, question("ant")))
+        await settle(20)
+        slow.go.release()
+        await settle(20)
+        first.cancel()
+        await settle(20)
+        slow.go.release()
+        await settle(20)
+        second = asyncio.create_task(follow(answering))
+        await settle(20)
+        slow.go.release()
+        slow.go.release()
+        assert [piece for piece in await second if isinstance(piece, str)] == ["a a", "nt"]
+        assert texts(await plain) == ["a ant"]
+        assert len(proxy.calls) == 1
+
+    run(main())
+
+
+class Hasty:
+    """Tells the beginning of a text and fails at its deadline; the second time it tells a whole text."""
+
+    def __init__(self, pieces: tuple[str, ...]) -> None:
+        self.pieces = pieces
+        self.given: list[float] = []
+
+    async def after(self, call: Call) -> AsyncIterator[Event]:
+        (only,) = call.asks
+        self.given.append(only.timeout)
+        if len(self.given) == 1:
+            yield Event(0, "a a")
+            await asyncio.sleep(only.timeout)
+            yield Event(0, reply=Reply(failure=Failure.of(errors.DeadlineExceeded("late"))), identity=IDENTITY)
+            return
+        for piece in self.pieces:
+            yield Event(0, piece)
+        yield Event(0, reply=Reply(Answer("".join(self.pieces), "stop", 1, 2)), identity=IDENTITY)
+
+
+async def hastily(hasty: Hasty) -> tuple[list[str], BaseException | None]:
+    """The pieces sent to a caller with much time that joins the run of one with little, and the error at its end."""
+    answering, _ = house(FakeProxy(after=hasty.after))
+    first = asyncio.create_task(anext(answering.follow("blip", question("ant"), timeout=0.05)))
+    await settle(20)
+    heard: list[str] = []
+    try:
+        async for piece in answering.follow("blip", question("ant"), timeout=50):
+            if isinstance(piece, str):
+                heard += [piece]
+    except errors.LookseeError as error:
+        return heard, error
+    finally:
+        await first
+        assert [round(given, -1) for given in hasty.given] == [0, 50]
+    return heard, None
+
+
+def test_a_text_that_is_begun_anew_is_not_told_twice() -> None:
+    async def main() -> None:
+        assert await hastily(Hasty(("a ", "an", "t"))) == (["a a", "n", "t"], None)
+
+    run(main())
+
+
+def test_a_text_that_goes_another_way_when_it_is_begun_anew_is_an_error() -> None:
+    async def main() -> None:
+        heard, error = await hastily(Hasty(("an ", "an", "t")))
+        assert heard == ["a a", "an", "t"]
+        assert isinstance(error, errors.RunnerFailed)
+
+    run(main())
+
+
 def test_nobody_hears_after_leaving() -> None:
     heard: list[str] = []
     telling = TextBroadcast()
-    telling.tell("a ")
     telling.follow(heard.append)
-    telling.tell("b")
+    tell = telling.teller()
+    assert tell is not None
+    tell("a ")
     telling.leave(heard.append)
-    telling.tell("c")
-    assert heard == ["a ", "b"]
-    assert not telling.is_followed
+    tell("b")
+    telling.follow(heard.append)
+    tell("c")
+    assert heard == ["a ", "a b", "c"]
+
+
+def test_where_nobody_listens_nothing_need_be_told() -> None:
+    assert TextBroadcast().teller() is None
