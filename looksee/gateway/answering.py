@@ -1,4 +1,4 @@
-"""The desk answers jobs: from the cache, from an identical request that is under way, or from a runner."""
+"""Answers jobs: from the cache, from an identical request that is under way, or from a runner."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class CacheableJob:
 
     @classmethod
     def about(cls, pictures: Sequence[Picture], task: Task, prompt: str = "", **how: Any) -> CacheableJob:
-        """`prompt` is in the words of `vision.prompts` for the model asked, `how` are further fields of a Job."""
+        """`prompt` is in the words of `looksee.core.prompts` for the model asked, `how` are further fields of a Job."""
         images = tuple(picture.data for picture in pictures)
         return cls(Job(task, images, prompt, **how), tuple(picture.digest for picture in pictures))
 
 
 @dataclass(frozen=True, slots=True)
 class ServedAnswer:
-    """An outcome, whose it is, and whether the cache had it."""
+    """An answer, the identity of the weights that gave it, and whether it came from the cache."""
 
     answer: Answer
     identity: Identity

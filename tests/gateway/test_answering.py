@@ -493,7 +493,7 @@ def test_a_storm_of_overlapping_requests(monkeypatch: pytest.MonkeyPatch) -> Non
     """Random pictures, deadlines and departures: each request that stays has every answer unless its own time is over,
     and no job is sent that is under way.
     """
-    monkeypatch.setattr("gateway.flight._GRACE", 0.005)
+    monkeypatch.setattr("looksee.gateway.single_flight._GRACE", 0.005)
 
     async def main() -> None:
         rng = random.Random(5)
