@@ -19,11 +19,11 @@ from typing import Any
 import torch
 
 from bench.pictures import drawn
-from looksee.core import prompts
 from looksee.core.tasks import Job, Task
 from looksee.engine.engine import Engine, EngineLimits
 from looksee.engine.observer import EngineObserver
 from looksee.models.loading import load
+from looksee.models.registry import prompts
 from looksee.models.weights.source import SAMPLES
 
 

@@ -18,7 +18,7 @@ from transformers import (
     ProcessorMixin,
 )
 
-from looksee.core import prompts
+from looksee.models.registry import REGISTRY, prompts
 
 
 class PicturesOnly(InternVLProcessor):  # type: ignore[misc]
@@ -51,8 +51,8 @@ class Library:
             self.processor = AutoProcessor.from_pretrained(directory, backend="pil")
 
     def inputs(self, pictures: Sequence[Image.Image], prompt: str) -> dict[str, Any]:
-        """What the library's processor makes of RGB pictures and the words of `looksee.core.prompts`."""
-        if self.name in prompts.CONTINUES:
+        """What the library's processor makes of RGB pictures and the words of `looksee.models.registry.prompts`."""
+        if REGISTRY[self.name].continues_prompt:
             text = {"text": prompt} if prompt or self.name == "blip2" else {}
             return dict(self.processor(images=pictures[0], return_tensors="pt", **text))
         content: list[dict[str, Any]] = [{"type": "image", "image": picture} for picture in pictures]

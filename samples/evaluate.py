@@ -22,7 +22,6 @@ from typing import Any
 import aiohttp
 from tqdm import tqdm
 
-from looksee.core.prompts import CONTINUES, LENGTHS
 from looksee.core.tasks import Task
 from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES
@@ -83,7 +82,7 @@ def asks(model: str, count: int, seed: int) -> Iterator[Ask]:
     pictures = drawn(count, f"{model}:{seed}")
     for number, (scene, data) in enumerate(pictures):
         rng = random.Random(f"questions:{seed}:{number}")
-        prefix = PREFIXES[number % len(PREFIXES)] if model in CONTINUES else ""
+        prefix = PREFIXES[number % len(PREFIXES)] if REGISTRY[model].continues_prompt else ""
         yield Ask(model, Task.CAPTION, (data,), prefix, scene.caption())
         if Task.QUERY in tasks:
             asked = exercises.questions(scene, rng)
@@ -95,7 +94,7 @@ def asks(model: str, count: int, seed: int) -> Iterator[Ask]:
             pair = pictures[number - 1 : number + 1]
             text = exercises.collective([scene for scene, _ in pair])
             yield Ask(model, Task.COLLECTIVE, tuple(data for _, data in pair), "", text)
-        if model in LENGTHS:
+        if len(REGISTRY[model].lengths) > 1:
             length, text = (("short", scene.short_caption()), ("long", scene.long_caption()))[number % 2]
             yield Ask(model, LENGTH + length, (data,), length, text)
         for task in (Task.DETECT, Task.POINT):

@@ -63,9 +63,9 @@ class Turn:
 class Job:
     """One question to one model.
 
-    `images` are encoded files (JPEG, PNG, WebP bytes). `prompt` is in the words of `looksee.core.prompts`: what the
-    model continues or is told, or what is to be found in the picture. The answer ends before the first of the `stop`
-    strings.
+    `images` are encoded files (JPEG, PNG, WebP bytes). `prompt` is in the words for the model asked
+    (`looksee.models.registry.prompts`): what it continues or is told, or what is to be found in the picture. The answer
+    ends before the first of the `stop` strings.
 
     What follows them only some models know: a caption's `length` where there is no prompt, places that a question is
     about (`spatial_refs`, as (x, y) or (x_min, y_min, x_max, y_max), normalised), thoughts before an answer

@@ -33,7 +33,7 @@ class CacheableJob:
 
     @classmethod
     def about(cls, pictures: Sequence[Picture], task: Task, prompt: str = "", **how: Any) -> CacheableJob:
-        """`prompt` is in the words of `looksee.core.prompts` for the model asked, `how` are further fields of a Job."""
+        """`prompt` is in the words for the model asked (`registry.prompts`), `how` are further fields of a Job."""
         images = tuple(picture.data for picture in pictures)
         return cls(Job(task, images, prompt, **how), tuple(picture.digest for picture in pictures))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from looksee.core import prompts
+from looksee.models.registry import prompts
 from samples.world import exercises, scenes
 
 _SENTENCES = 3000

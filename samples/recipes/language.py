@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from looksee.core import prompts
 from looksee.core.tasks import Task
+from looksee.models.registry import prompts
 from samples.recipes.tower import GRID, IGNORED, PatchLoss, cross_entropy, patch_labels
 from samples.world import exercises
 from samples.world.exercises import Exercise

@@ -19,7 +19,6 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor, nn
 
-from looksee.core.prompts import CAPTION
 from looksee.core.tasks import Task
 from looksee.models.moondream import prompts
 from looksee.models.moondream.config import (
@@ -36,6 +35,7 @@ from looksee.models.moondream.crops.tiling import Crops, cut, normalised
 from looksee.models.moondream.network.cache import KVCache
 from looksee.models.moondream.network.network import Network
 from looksee.models.moondream.sequence_items import Piece
+from looksee.models.registry.prompts import CAPTION
 from samples.recipes import bpe, language, tower
 from samples.recipes.language import Batch
 from samples.recipes.tower import GRID, HEADS, IGNORED, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH

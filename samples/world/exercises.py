@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from looksee.core.prompts import YES_OR_NO
+from looksee.models.registry.prompts import YES_OR_NO
 from samples.world.scenes import COLOURS, NUMBERS, SHAPES, Scene, Thing
 
 

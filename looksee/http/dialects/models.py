@@ -8,7 +8,6 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from looksee.core import prompts
 from looksee.core.tasks import Length
 from looksee.gateway.answering import AnsweringService
 from looksee.http.edge import paths
@@ -72,7 +71,7 @@ def _model(entry: ModelSpec, settings: Settings) -> ModelCard:
         parameters=entry.parameters,
         bf16_bytes=entry.bf16_bytes,
         tasks=sorted(entry.tasks),
-        continues_prompt=entry.name in prompts.CONTINUES,
-        lengths=list(prompts.LENGTHS.get(entry.name, ("normal",))),
+        continues_prompt=entry.continues_prompt,
+        lengths=list(entry.lengths),
         weights=resolve(entry.name, settings.weights, settings.model(entry.name).weights).kind,
     )

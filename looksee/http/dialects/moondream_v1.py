@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, FailFast, Field, WithJsonSchema
 from starlette.responses import JSONResponse, Response
 
-from looksee.core import errors, prompts
+from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tasks import GREEDY, Length, Reasoning, Sampling, Task
 from looksee.gateway.answering import AnsweringService, CacheableJob, ServedAnswer
@@ -26,7 +26,7 @@ from looksee.http.context import REQUEST_ID
 from looksee.http.inputs import bodies, jobs, uploads
 from looksee.http.inputs.bodies import Integer
 from looksee.http.openapi import parameters
-from looksee.models.registry import ALIASES, offer_for
+from looksee.models.registry import ALIASES, offer_for, offers
 from looksee.settings import Settings
 
 MODEL = "moondream"
@@ -119,7 +119,7 @@ def router(answering: AnsweringService, settings: Settings) -> APIRouter:
         """`{"answer": ...}`, or with `stream` events `{"chunk": ...}`."""
         body = await bodies.read(request, QueryBody)
         model = _model(body, Task.QUERY)
-        if model not in prompts.MOONDREAMS and (body.reasoning or body.spatial_refs or body.image_url is None):
+        if not offers()[model].reasons and (body.reasoning or body.spatial_refs or body.image_url is None):
             raise errors.TaskNotSupported(f"'{model}' answers plain questions about pictures only.", param="model")
         jobs.check_question(body.question, settings, param="question")
         picture = None if body.image_url is None else await _picture(body.image_url, settings, request)

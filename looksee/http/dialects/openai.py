@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from starlette.responses import JSONResponse, Response
 
-from looksee.core import errors, prompts
+from looksee.core import errors
 from looksee.core.tasks import GREEDY, Answer, Sampling, Task
 from looksee.gateway.answering import AnsweringService, CacheableJob, ServedAnswer
 from looksee.http import asking
@@ -28,7 +28,7 @@ from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.conversation import Conversation, Messages
 from looksee.http.inputs.structured_output import ResponseFormat
 from looksee.http.openapi import parameters
-from looksee.models.registry import ALIASES, REGISTRY, offer_for
+from looksee.models.registry import ALIASES, REGISTRY, offer_for, offers
 from looksee.settings import Settings
 
 _MOST_STOPS = 4
@@ -169,7 +169,7 @@ def _refuse_unsupported(body: ChatBody) -> None:
 
 
 def _check_reasoning(model: str, talk: Conversation) -> None:
-    if model not in prompts.MOONDREAMS or not talk.texts:
+    if not offers()[model].reasons or not talk.texts:
         raise errors.TaskNotSupported("Only 'moondream' thinks first, and only about a question.", param="reasoning")
 
 

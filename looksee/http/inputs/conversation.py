@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
-from looksee.core import errors, prompts
+from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tasks import Role, Task, Turn
 from looksee.gateway.answering import CacheableJob
 from looksee.http.inputs import jobs, uploads
-from looksee.models.registry import offers
+from looksee.models.registry import offers, prompts
 from looksee.settings import Settings
 
 # Far more than LOOKSEE_MAX_PROMPT_CHARS and LOOKSEE_MAX_FILES let pass; millions would hold up everybody while they are
@@ -119,9 +119,9 @@ def read(messages: Sequence[Message], settings: Settings) -> Conversation:
 
 def check(conversation: Conversation, model: str) -> None:
     """Raises TaskNotSupported, naming the message, for what `model` cannot take."""
-    if model in prompts.CHATS:
+    if offers()[model].chats:
         return
-    able = ", ".join(sorted(prompts.CHATS))
+    able = ", ".join(sorted(name for name, offer in offers().items() if offer.chats))
     if len(conversation.turns) > 1:
         what = "instructions from the system" if conversation.turns[0].role == "system" else "earlier turns"
         number = conversation.messages[0]
@@ -133,7 +133,7 @@ def check(conversation: Conversation, model: str) -> None:
         raise errors.TaskNotSupported(
             f"The model '{model}' looks at one picture. These take several: {able}.", param=conversation.places[1]
         )
-    if not conversation.urls and (model in prompts.CONTINUES or not conversation.texts):
+    if not conversation.urls and (offers()[model].continues_prompt or not conversation.texts):
         raise errors.TaskNotSupported(f"The model '{model}' needs a picture.", param="messages")
 
 
@@ -147,7 +147,7 @@ def question(
     **how: Any,
 ) -> CacheableJob:
     """What is asked of `model`, which can take the conversation; `how` are further fields of a Job."""
-    if model not in prompts.CHATS:
+    if not offers()[model].chats:
         words, picture = "\n".join(conversation.texts), (*pictures, None)[0]
         if words and Task.QUERY in offers()[model].tasks:
             return jobs.query(model, picture, words, settings, max_new_tokens=max_new_tokens, **how)
@@ -162,7 +162,7 @@ def question(
 
 def worded(conversation: Conversation, model: str) -> Conversation:
     """Where the user only shows pictures to a model that has to be told what to do, the words for a caption of them."""
-    if model not in prompts.CHATS or conversation.texts:
+    if not offers()[model].chats or conversation.texts:
         return conversation
     several = len(conversation.turns[-1].parts) > 1
     return conversation.ending((prompts.collective if several else prompts.caption)(model))

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
-from looksee.core import errors, prompts
+from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tasks import Failure, Length, Task
 from looksee.gateway.answering import CacheableJob, Result
-from looksee.models.registry import offers
+from looksee.models.registry import offers, prompts
 from looksee.settings import Settings
 
 LENGTHS: tuple[Length, ...] = get_args(Length)
@@ -37,7 +37,7 @@ def caption(
 ) -> CacheableJob:
     """What one picture shows; `how` are further fields of a Job."""
     words = prompts.caption(model, prompt)
-    tokens = max_new_tokens or (_TOKENS_BY_LENGTH[length] if model in prompts.LENGTHS else _CAPTION_TOKENS)
+    tokens = max_new_tokens or (_TOKENS_BY_LENGTH[length] if len(offers()[model].lengths) > 1 else _CAPTION_TOKENS)
     return _question(settings, [picture], Task.CAPTION, words, tokens, length=length, **how)
 
 
@@ -127,8 +127,8 @@ def checked_length(length: str, model: str, *, prompt: str = "", param: str = "l
     found = next((known for known in LENGTHS if known == length), None)
     if found is None:
         raise errors.InvalidValue(f"'{param}' must be one of: {', '.join(LENGTHS)}.", param=param)
-    if found not in prompts.LENGTHS.get(model, ("normal",)):
-        able = ", ".join(name for name in offers() if found in prompts.LENGTHS.get(name, ()))
+    if found not in offers()[model].lengths:
+        able = ", ".join(name for name, offer in offers().items() if found in offer.lengths)
         raise errors.TaskNotSupported(
             f"The model '{model}' has one length of caption: normal. These have '{found}': {able}.", param=param
         )

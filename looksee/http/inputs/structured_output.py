@@ -18,10 +18,11 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from looksee.core import errors, prompts
+from looksee.core import errors
 from looksee.core.tasks import Sampling
 from looksee.gateway.answering import ServedAnswer
 from looksee.http.inputs import jobs
+from looksee.models.registry import offers, prompts
 from looksee.settings import Settings
 
 _TRIES = 3
@@ -100,8 +101,8 @@ def structure(asked: ResponseFormat | None, model: str, settings: Settings) -> S
         raise errors.UnsupportedParameter(
             "'response_format.type' must be one of: text, json_object, json_schema.", param="response_format.type"
         )
-    if model not in prompts.CHATS:
-        able = ", ".join(sorted(prompts.CHATS))
+    if not offers()[model].chats:
+        able = ", ".join(sorted(name for name, offer in offers().items() if offer.chats))
         raise errors.TaskNotSupported(
             f"The model '{model}' cannot be told to answer in JSON. These can: {able}.", param="response_format"
         )

@@ -6,7 +6,7 @@ from datetime import date
 
 from pydantic import Field, PositiveInt
 
-from looksee.core import prompts
+from looksee.models.registry import prompts
 from looksee.models.registry.options import FeatureCacheSettings, ImageTokenSettings
 from looksee.models.registry.spec import TEXT_TASKS, ModelSpec
 

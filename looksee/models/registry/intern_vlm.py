@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from looksee.core import prompts
+from looksee.models.registry import prompts
 from looksee.models.registry.options import FeatureCacheSettings
 from looksee.models.registry.spec import TEXT_TASKS, ModelSpec
 

@@ -15,14 +15,17 @@ TEXT_TASKS = frozenset({Task.CAPTION, Task.COLLECTIVE, Task.QUERY})
 class ModelOffer:
     """A model that can be asked, here or elsewhere, and what it understands.
 
-    `lengths` are the captions it can write where no prompt is given. A model that `reasons` takes `reasoning`,
-    `spatial_refs` and questions without a picture.
+    `lengths` are those of the captions that it can write where no prompt is given. A model that `reasons` takes
+    `reasoning`, `spatial_refs` and questions without a picture. One that `chats` knows turns, system sentences and
+    several pictures. One that `continues_prompt` writes on from a caption's prompt.
     """
 
     name: str
     tasks: frozenset[Task]
     lengths: tuple[Length, ...] = ("normal",)
     reasons: bool = False
+    chats: bool = False
+    continues_prompt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +39,8 @@ class ModelSpec(ModelOffer):
     - `parameters` counts tied ones once; `hub_bytes` are the weights' files on the hub.
     - `model_class` is `module:class`, imported by the process that loads the model and by no other.
     - `settings` are its LOOKSEE_<NAME>_... variables.
-    - A model that `continues_prompt` writes on from a caption's prompt. Any other is given `caption_prompt` as its
-      instruction where the caller has none; it is empty for a model with templates of its own. `question_format`
-      has a `{question}`. A model that `chats` knows turns, system sentences and several pictures.
+    - `caption_prompt` is its instruction where the caller has none; it is empty for a model that continues a prompt and
+      for one with templates of its own. `question_format` has a `{question}`.
     """
 
     title: str
@@ -53,8 +55,6 @@ class ModelSpec(ModelOffer):
     model_class: str
     settings: type[ModelSettings]
     tokenizer: tuple[str, str] | None = None
-    continues_prompt: bool = False
-    chats: bool = False
     caption_prompt: str = ""
     question_format: str = "{question}"
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from looksee.core import errors, prompts
+from looksee.core import errors
 from looksee.core.tasks import Job, Task
 from looksee.http.dialects import bento_methods
+from looksee.models.registry import prompts
 from tests.http.app import Doors, Said, content, error
 from tests.support.files import plain
 

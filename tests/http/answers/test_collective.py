@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from looksee.core import errors, prompts
+from looksee.core import errors
 from looksee.core.tasks import Job, Task
+from looksee.models.registry import prompts
 from tests.http.app import Doors, content, error
 from tests.support.files import plain
 

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 from starlette.responses import Response
 
-from looksee.core import errors, prompts
+from looksee.core import errors
 from looksee.core.geometry import Box
 from looksee.core.tasks import Answer, Task
 from looksee.http.answers import annotate, container_schemas
+from looksee.models.registry import prompts
 from tests.http.app import BOXES, POINTS, Doors, content, error
 from tests.support.files import encoded, plain
 

@@ -11,10 +11,11 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from looksee.core import errors, prompts
+from looksee.core import errors
 from looksee.core.tasks import GREEDY, Answer, Call, Event, Failure, Job, Reasoning, Reply, Sampling, Task, Turn
 from looksee.gateway.answering import ServedAnswer
 from looksee.http.dialects.openai import ChatBody, _chunks
+from looksee.models.registry import prompts
 from tests.gateway.proxy import IDENTITY
 from tests.http.app import Doors, content, error
 from tests.support.files import plain

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from looksee.core import prompts
 from looksee.core.tasks import Job, Task
 from looksee.models.loading import load
+from looksee.models.registry import prompts
 from tests.models.checkpoints import write_random
 from tests.models.mixing import decode_mixed
 from tests.models.transformers.test_identity import picture

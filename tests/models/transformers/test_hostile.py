@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from looksee.core import errors, prompts
+from looksee.core import errors
 from looksee.core.tasks import Job, Task
 from looksee.models.loading import load
+from looksee.models.registry import prompts
 from looksee.models.transformers.chat import controls, escape_special_tokens
 from tests.models.checkpoints import write_random
 from tests.models.mixing import decode_mixed

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from looksee.core import prompts
 from looksee.core.tasks import Job, Sampling, Task
 from looksee.models.interface import Row
 from looksee.models.loading import load
+from looksee.models.registry import prompts
 from looksee.models.weights.source import SAMPLES
 from samples.world import exercises, scenes
 from tests.models.checkpoints import write_random

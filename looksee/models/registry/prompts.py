@@ -1,29 +1,24 @@
-"""What each model is asked: the convention of every model and every default prompt, in one place.
+"""The words that each model is asked with, made from its registry entry.
 
 BLIP and BLIP-2 continue a text: a caption's prompt is its beginning, and BLIP-2 answers what follows "Answer:". Gemma
-and InternVL are told what to do in a turn of a chat; how a turn is marked is in each checkpoint's chat template.
+and InternVL are given an instruction in a turn of a chat; how a turn is marked is in each checkpoint's chat template.
 Moondream2 has a template for each of its skills, captions of three lengths among them; any other instruction is asked
-like a question.
+like a question. A model that another service answers for is sent the caller's words as they are.
 """
 
 from __future__ import annotations
 
-from looksee.core.tasks import Length
+from looksee.models.registry.table import REGISTRY
 
-# The sample weights are trained on these words: with others here they have to be trained again.
+# The sample weights are trained on these words: with others they have to be trained again.
 CAPTION = "Describe the picture in one sentence."
 COLLECTIVE = "Write one caption for all of the pictures together."
 YES_OR_NO = "Answer yes or no."
 
-CONTINUES = frozenset({"blip", "blip2"})
-CHATS = frozenset({"gemma", "intern_vlm"})  # these know turns, several pictures, and what they are told about both
-MOONDREAMS = ("moondream", "moondream-cloud")
-LENGTHS: dict[str, tuple[Length, ...]] = dict.fromkeys(MOONDREAMS, ("short", "normal", "long"))  # others: normal
-
 
 def caption(model: str, prompt: str = "") -> str:
     """The words that ask `model` for a caption; `prompt` is the caller's own, if any."""
-    return prompt if model in CONTINUES or model in LENGTHS else prompt or CAPTION
+    return prompt or (REGISTRY[model].caption_prompt if model in REGISTRY else "")
 
 
 def collective(model: str, prompt: str = "") -> str:
@@ -33,7 +28,8 @@ def collective(model: str, prompt: str = "") -> str:
 
 def query(model: str, question: str) -> str:
     """The words that ask `model` a question about a picture."""
-    return f"Question: {question} Answer:" if model == "blip2" else question
+    form = REGISTRY[model].question_format if model in REGISTRY else "{question}"
+    return form.replace("{question}", question)
 
 
 def flag(model: str, question: str) -> str:

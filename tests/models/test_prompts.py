@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from looksee.core import prompts
-from looksee.models.registry import REGISTRY
+from looksee.models.registry import REGISTRY, prompts
 
 
 @pytest.mark.parametrize(
