@@ -54,8 +54,8 @@ build: setup  ## make the bento
 image: build  ## make the container image of the newest bento
 	@$(BIN)/bentoml containerize looksee:latest --image-tag looksee:latest
 
-docs: setup  ## print the generated tables into README.md and .env.example
-	@$(BIN)/python -m docs.generate
+docs: setup  ## print the tables of README.md, docs/ and .env.example from the code
+	@$(BIN)/python -m tools.documents
 
 lock: setup  ## write the versions of this environment into requirements.txt
 	@$(BIN)/python -m deploy.lock

@@ -1,1 +1,0 @@
-"""Documents, and the tables in them that are printed from the code."""

@@ -1,0 +1,141 @@
+"""The page on edges names every limit, and a request beyond one gets what the page says."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from looksee.core import errors
+from looksee.settings import general as settings
+from tests.support import pictures
+from tests.support.serving import Service
+from tools.documents.edges import EDGES
+
+ALL = [edge for edges in EDGES.values() for edge in edges]
+_LIMIT = re.compile(r"(^|_)(MAX|MIN)_|_(SECONDS|MS|BYTES)$|PER_MINUTE$|CAPACITY$")
+SCENE = base64.b64encode(pictures.scene("edges")[0]).decode()
+
+
+def test_every_setting_that_limits_is_on_the_page() -> None:
+    limits = {variable for variable, _, _ in settings.rows() if _LIMIT.search(variable)}
+    assert len(limits) > 20
+    assert limits <= {edge.limit for edge in ALL}
+
+
+def test_every_error_is_on_the_page() -> None:
+    assert {edge.error for edge in ALL if edge.error} == set(errors.BY_CODE.values()) - {errors.Cancelled}
+
+
+def test_waiting_is_told_where_it_helps() -> None:
+    for edge in ALL:
+        if edge.error in (errors.Overloaded, errors.RateLimited, errors.ModelNotReady):
+            assert "`Retry-After`" in edge.header, edge
+
+
+def post(path: str, body: Any) -> Callable[[httpx.Client], httpx.Response]:
+    return lambda client: client.post(path, json=body)
+
+
+def upload(*files: bytes, query: str = "") -> Callable[[httpx.Client], httpx.Response]:
+    parts = [("images", (f"{number}.png", file)) for number, file in enumerate(files)]
+    return lambda client: client.post(f"/api/caption-images?model=blip{query}", files=parts)
+
+
+def chat(messages: Any, **more: Any) -> Callable[[httpx.Client], httpx.Response]:
+    return post("/v1/chat/completions", {"model": "gemma", "messages": messages, **more})
+
+
+def user(content: Any = "Hello") -> Any:
+    return {"role": "user", "content": content}
+
+
+def announced(length: int) -> Callable[[httpx.Client], httpx.Response]:
+    """A request that says how long its body is, and does not send it."""
+
+    def send(client: httpx.Client) -> httpx.Response:
+        connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port or 80, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("POST", "/caption", headers={"Content-Length": str(length)})
+            answer = connection.getresponse()
+            return httpx.Response(answer.status, content=answer.read())
+
+    return send
+
+
+def batch(*items: Any, **more: Any) -> Callable[[httpx.Client], httpx.Response]:
+    return post("/v1/batch", {"items": list(items), **more})
+
+
+DEFAULTS = settings.Settings.model_construct()
+PART = {"type": "text", "text": "x"}
+QUERY = {"image": SCENE, "question": "What is it?"}
+# Not here: what an operator sets, and what needs a fault. Tests of the rooms that raise those errors see to them.
+BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
+    "bytes of a body": announced(DEFAULTS.max_request_bytes + 1),
+    "values in a JSON body": lambda client: client.post("/v1/query", content=b"[" + b"0," * 1_000_000 + b"0]"),
+    "a body that is not JSON where JSON is expected": lambda client: client.post("/v1/query", content=b"{"),
+    "a member that is missing or has a wrong type": post("/v1/query", {"image_url": SCENE}),
+    "multipart/form-data on a route of JSON": lambda client: client.post("/caption", files={"image": b"x"}),
+    "an unknown address": lambda client: client.get("/nope"),
+    "a wrong HTTP method": lambda client: client.put("/v1/query"),
+    "a route that no model here can serve": post("/v1/segment", {}),
+    "seconds from the body's arrival to the answer": lambda client: client.post(
+        "/caption", json={"image": SCENE, "prompt": "not cached"}, headers={"X-Request-Timeout": "0.001"}
+    ),
+    "`X-Request-Timeout` that is no positive number": lambda client: client.post(
+        "/caption", json={"image": SCENE}, headers={"X-Request-Timeout": "0"}
+    ),
+    "bytes of a file": upload(b"\x89PNG\r\n\x1a\n" + bytes(DEFAULTS.max_file_bytes)),
+    "pictures of a request": upload(*[b"x"] * (DEFAULTS.max_files + 1)),
+    "pixels of the shortest side, at least": upload(pictures.tiny()),
+    "pixels of a picture": upload(pictures.bomb()),
+    "an empty file": upload(b""),
+    "bytes that are no JPEG, PNG or WebP": upload(pictures.TEXT),
+    "a damaged picture": upload(pictures.truncated()),
+    "a text that is no base64": post("/caption", {"image": "%%%"}),
+    "a host that is not named": post("/caption", {"image": "https://example.org/a.png"}),
+    "characters of an address": post("/caption", {"image": f"https://example.org/{'a' * 4096}"}),
+    "characters of a prompt or a chat": chat([user("x" * (DEFAULTS.max_prompt_chars + 1))]),
+    "a question of nothing but space": post("/query", {**QUERY, "question": " "}),
+    "new tokens of an answer": post("/caption", {"image": SCENE, "max_new_tokens": DEFAULTS.max_new_tokens + 1}),
+    "`max_objects`": post("/detect", {"image": SCENE, "object": "circle", "max_objects": 151}),
+    "messages of a chat": chat([user()] * 1025),
+    "parts of a message": chat([user([PART] * 257)]),
+    "stop strings of a chat": chat([user()], stop=["a"] * 5),
+    "`spatial_refs` of a request": post(
+        "/v1/query", {"image_url": SCENE, "question": "what?", "spatial_refs": [[0.5, 0.5]] * 65}
+    ),
+    "a parameter of the OpenAI API that has no effect here": chat([user()], logit_bias={"1": 1}),
+    "a model's name in a parameter": post("/caption", {"image": SCENE, "model": "nope"}),
+    "a model's name in an address": lambda client: client.get("/v1/models/nope"),
+    "a task that the model does not have": post("/query", {**QUERY, "model": "blip"}),
+    "items of a batch": batch(*[{}] * (DEFAULTS.max_batch_items + 1)),
+    "entries in `images`": batch({}, images={f"{number}": "" for number in range(DEFAULTS.max_batch_items + 1)}),
+    "pictures of a `collective` item": batch({"task": "collective", "images": [SCENE] * (DEFAULTS.max_files + 1)}),
+}
+
+
+def test_what_is_provoked_is_on_the_page() -> None:
+    assert BEYOND.keys() <= {edge.what for edge in ALL}
+
+
+@pytest.mark.parametrize("what", BEYOND)
+def test_beyond_an_edge_comes_what_the_page_says(what: str, service: Service) -> None:
+    wanted = next(edge.error for edge in ALL if edge.what == what)
+    assert wanted is not None
+    answer = BEYOND[what](service.client)
+    line = json.loads(answer.text.partition("\n")[0])
+    if answer.status_code == 200:  # a batch, or a picture among several
+        line = line["results"][0] if "results" in line else line
+        assert line["status"] == wanted.status
+    else:
+        assert answer.status_code == wanted.status, answer.text[:500]
+    assert line["error"]["code"] == wanted.code

@@ -1,0 +1,1 @@
+"""What maintainers run to keep the tree in order. The service imports nothing of it."""

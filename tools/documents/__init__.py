@@ -1,0 +1,1 @@
+"""The documents' tables, printed from the code: README.md, docs/*.md and .env.example. `make docs` runs it."""

@@ -1,0 +1,43 @@
+"""The pages, and the tables between their markers: `<!-- name -->`, a table, `<!-- /name -->`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from looksee.settings import general as settings
+from tools.documents import edges, memory, tables
+
+ROOT = Path(__file__).parents[2]
+_MARKED = re.compile(r"<!-- (?P<name>[a-z-]+) -->\n(?P<table>.*?)<!-- /(?P=name) -->", re.DOTALL)
+
+TABLES: dict[str, Callable[[], str]] = {
+    "choice": tables.choice,
+    "edges": edges.markdown,
+    "errors": tables.errors_by_code,
+    "few-settings": tables.few_settings,
+    "memory": memory.markdown,
+    "metrics": tables.metrics,
+    "models": tables.models,
+    "settings": settings.markdown,
+}
+
+
+def all_pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def marked(text: str) -> list[str]:
+    """The names of the tables that a page has."""
+    return [found["name"] for found in _MARKED.finditer(text)]
+
+
+def renewed(text: str) -> str:
+    """The page with its tables printed anew. Raises KeyError for a marker that no table has the name of."""
+
+    def printed(found: re.Match[str]) -> str:
+        name = found["name"]
+        return f"<!-- {name} -->\n{TABLES[name]()}\n<!-- /{name} -->"
+
+    return _MARKED.sub(printed, text)
