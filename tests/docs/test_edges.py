@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from looksee.core import errors
-from looksee.settings import general as settings
 from tests.support import pictures
 from tests.support.serving import Service
+from tools.documents import sources
 from tools.documents.edges import EDGES
 
 ALL = [edge for edges in EDGES.values() for edge in edges]
@@ -25,7 +25,7 @@ SCENE = base64.b64encode(pictures.scene("edges")[0]).decode()
 
 
 def test_every_setting_that_limits_is_on_the_page() -> None:
-    limits = {variable for variable, _, _ in settings.rows() if _LIMIT.search(variable)}
+    limits = {variable for variable, _, _ in sources.rows() if _LIMIT.search(variable)}
     assert len(limits) > 20
     assert limits <= {edge.limit for edge in ALL}
 
@@ -70,11 +70,17 @@ def announced(length: int) -> Callable[[httpx.Client], httpx.Response]:
     return send
 
 
+def hurried(client: httpx.Client) -> httpx.Response:
+    """A request to a model that is loaded, and no time to answer it in."""
+    client.post("/caption", json={"image": SCENE}).raise_for_status()
+    return client.post("/caption", json={"image": SCENE, "prompt": "Hurry."}, headers={"X-Request-Timeout": "0.001"})
+
+
 def batch(*items: Any, **more: Any) -> Callable[[httpx.Client], httpx.Response]:
     return post("/v1/batch", {"items": list(items), **more})
 
 
-DEFAULTS = settings.Settings.model_construct()
+DEFAULTS = sources.Settings.model_construct()
 PART = {"type": "text", "text": "x"}
 QUERY = {"image": SCENE, "question": "What is it?"}
 # Not here: what an operator sets, and what needs a fault. Tests of the rooms that raise those errors see to them.
@@ -87,9 +93,7 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "an unknown address": lambda client: client.get("/nope"),
     "a wrong HTTP method": lambda client: client.put("/v1/query"),
     "a route that no model here can serve": post("/v1/segment", {}),
-    "seconds from the body's arrival to the answer": lambda client: client.post(
-        "/caption", json={"image": SCENE, "prompt": "not cached"}, headers={"X-Request-Timeout": "0.001"}
-    ),
+    "seconds from the body's arrival to the answer": hurried,
     "`X-Request-Timeout` that is no positive number": lambda client: client.post(
         "/caption", json={"image": SCENE}, headers={"X-Request-Timeout": "0"}
     ),

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from looksee.core import errors
-from looksee.settings import general as settings
 from tests.docs import markdown
-from tools.documents import memory, pages
+from tools.documents import memory, pages, sources
 
 ROOT = pages.ROOT
 PAGES = pages.all_pages()
@@ -26,8 +25,8 @@ by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 def variables() -> set[str]:
     """Every setting's variable, those of a model both as LOOKSEE_<MODEL>_X and with its name."""
-    found = {variable for variable, _, _ in settings.rows()}
-    return found | {one.replace("<MODEL>", model.upper()) for one in found for model in settings.MODELS}
+    found = {variable for variable, _, _ in sources.rows()}
+    return found | {one.replace("<MODEL>", model.upper()) for one in found for model in sources.MODELS}
 
 
 @by_page
@@ -40,12 +39,12 @@ def test_every_table_is_on_a_page() -> None:
 
 
 def test_the_example_file_is_printed_from_the_code() -> None:
-    assert (ROOT / ".env.example").read_text() == settings.dotenv(), "run `make docs`"
+    assert (ROOT / ".env.example").read_text() == sources.dotenv(), "run `make docs`"
 
 
 def test_what_model_stands_for_is_said() -> None:
     text = (ROOT / "docs/settings.md").read_text()
-    assert all(f"`{model.upper()}`" in text for model in settings.MODELS)
+    assert all(f"`{model.upper()}`" in text for model in sources.MODELS)
 
 
 @by_page
@@ -87,7 +86,7 @@ def test_lines_for_a_dotenv_are_settings(page: Path, monkeypatch: pytest.MonkeyP
                     name, _, value = line.partition("=")
                     assert name in variables() | _FOREIGN
                     patch.setenv(name, value.strip("'"))
-            settings.Settings()
+            sources.Settings()
 
 
 def test_the_readme_can_be_read_in_five_minutes() -> None:
@@ -110,7 +109,7 @@ def test_the_shapes_of_caches_are_the_published_ones() -> None:
     from looksee.models.moondream.config import TextConfig
     from tests.models import published
 
-    assert memory.KV.keys() == settings.MODELS.keys()
+    assert memory.KV.keys() == sources.MODELS.keys()
     for model, shape in memory.KV.items():
         if model == "moondream":
             layers, width = TextConfig().n_layers, TextConfig().dim

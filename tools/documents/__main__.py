@@ -5,14 +5,13 @@ python -m tools.documents        # or: make docs
 
 from __future__ import annotations
 
-from looksee.settings import general as settings
-from tools.documents import pages
+from tools.documents import pages, sources
 
 
 def main() -> None:
     for page in pages.all_pages():
         page.write_text(pages.renewed(page.read_text()))
-    (pages.ROOT / ".env.example").write_text(settings.dotenv())
+    (pages.ROOT / ".env.example").write_text(sources.dotenv())
     print("README.md, docs/ and .env.example are up to date")
 
 

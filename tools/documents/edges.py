@@ -12,7 +12,7 @@ from looksee.core import errors
 from looksee.core.images import mib
 from looksee.core.tags import MOST as MOST_TAGS
 from looksee.http.inputs.jobs import MOST_OBJECTS
-from looksee.settings import general as settings
+from tools.documents import sources
 from tools.documents.tables import table
 
 _RETRY_AFTER = "`Retry-After`"
@@ -50,7 +50,7 @@ EDGES: dict[str, list[Edge]] = {
             "seconds from the body's arrival to the answer",
             "LOOKSEE_REQUEST_TIMEOUT_SECONDS",
             errors.DeadlineExceeded,
-            "`X-Request-Timeout` asks for less; the model stops working on it",
+            "`X-Request-Timeout` asks for less; 503 while the weights still load",
         ),
         Edge(
             "seconds of the whole request, upload included", "the time to answer and 20 more", errors.DeadlineExceeded
@@ -205,7 +205,7 @@ EDGES: dict[str, list[Edge]] = {
 
 def markdown() -> str:
     """One table, in sections. Raises KeyError for a variable that no setting has."""
-    defaults = {variable: default for variable, default, _ in settings.rows()}
+    defaults = {variable: default for variable, default, _ in sources.rows()}
     rows = []
     for section, edges in EDGES.items():
         rows.append((f"**{section}**", "", "", "", ""))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from looksee.core.images import mib
 from looksee.models.registry import REGISTRY
-from looksee.settings.general import MODELS, ModelSettings
+from tools.documents.sources import MODELS, ModelSettings
 from tools.documents.tables import table
 
 _BFLOAT16 = 2  # bytes of a number

@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from looksee.settings import general as settings
-from tools.documents import edges, memory, tables
+from tools.documents import edges, memory, sources, tables
 
 ROOT = Path(__file__).parents[2]
 _MARKED = re.compile(r"<!-- (?P<name>[a-z-]+) -->\n(?P<table>.*?)<!-- /(?P=name) -->", re.DOTALL)
@@ -20,7 +19,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "memory": memory.markdown,
     "metrics": tables.metrics,
     "models": tables.models,
-    "settings": settings.markdown,
+    "settings": sources.markdown,
 }
 
 
