@@ -14,9 +14,10 @@ import httpx
 import pytest
 
 from looksee.core import errors
+from looksee.settings import Settings
+from looksee.settings import tables as setting_tables
 from tests.support import pictures
 from tests.support.serving import Service
-from tools.documents import sources
 from tools.documents.edges import EDGES
 
 ALL = [edge for edges in EDGES.values() for edge in edges]
@@ -25,7 +26,7 @@ SCENE = base64.b64encode(pictures.scene("edges")[0]).decode()
 
 
 def test_every_setting_that_limits_is_on_the_page() -> None:
-    limits = {variable for variable, _, _ in sources.rows() if _LIMIT.search(variable)}
+    limits = {variable for variable, _, _ in setting_tables.rows() if _LIMIT.search(variable)}
     assert len(limits) > 20
     assert limits <= {edge.limit for edge in ALL}
 
@@ -80,7 +81,7 @@ def batch(*items: Any, **more: Any) -> Callable[[httpx.Client], httpx.Response]:
     return post("/v1/batch", {"items": list(items), **more})
 
 
-DEFAULTS = sources.Settings.model_construct()
+DEFAULTS = Settings.model_construct()
 PART = {"type": "text", "text": "x"}
 QUERY = {"image": SCENE, "question": "What is it?"}
 # Not here: what an operator sets, and what needs a fault. Tests of the rooms that raise those errors see to them.

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from looksee.core import errors
+from looksee.models.registry import REGISTRY
+from looksee.settings import Settings
+from looksee.settings import tables as setting_tables
 from tests.docs import markdown
-from tools.documents import memory, pages, sources
+from tools.documents import pages
 
 ROOT = pages.ROOT
 PAGES = pages.all_pages()
@@ -25,8 +28,8 @@ by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 def variables() -> set[str]:
     """Every setting's variable, those of a model both as LOOKSEE_<MODEL>_X and with its name."""
-    found = {variable for variable, _, _ in sources.rows()}
-    return found | {one.replace("<MODEL>", model.upper()) for one in found for model in sources.MODELS}
+    found = {variable for variable, _, _ in setting_tables.rows()}
+    return found | {one.replace("<MODEL>", model.upper()) for one in found for model in REGISTRY}
 
 
 @by_page
@@ -39,12 +42,12 @@ def test_every_table_is_on_a_page() -> None:
 
 
 def test_the_example_file_is_printed_from_the_code() -> None:
-    assert (ROOT / ".env.example").read_text() == sources.dotenv(), "run `make docs`"
+    assert (ROOT / ".env.example").read_text() == setting_tables.dotenv(), "run `make docs`"
 
 
 def test_what_model_stands_for_is_said() -> None:
     text = (ROOT / "docs/settings.md").read_text()
-    assert all(f"`{model.upper()}`" in text for model in sources.MODELS)
+    assert all(f"`{model.upper()}`" in text for model in REGISTRY)
 
 
 @by_page
@@ -86,7 +89,7 @@ def test_lines_for_a_dotenv_are_settings(page: Path, monkeypatch: pytest.MonkeyP
                     name, _, value = line.partition("=")
                     assert name in variables() | _FOREIGN
                     patch.setenv(name, value.strip("'"))
-            sources.Settings()
+            Settings()
 
 
 def test_the_readme_can_be_read_in_five_minutes() -> None:
@@ -109,11 +112,10 @@ def test_the_shapes_of_caches_are_the_published_ones() -> None:
     from looksee.models.moondream.config import TextConfig
     from tests.models import published
 
-    assert memory.KV.keys() == sources.MODELS.keys()
-    for model, shape in memory.KV.items():
+    for model, spec in REGISTRY.items():
         if model == "moondream":
             layers, width = TextConfig().n_layers, TextConfig().dim
         else:
             numbers = published.sizes(published.config(model))
             layers, width = numbers["layers"], numbers.get("kv", numbers["text"])
-        assert (shape.layers, shape.width) == (layers, width), model
+        assert spec.kv_shape == (layers, width), model

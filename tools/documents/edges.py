@@ -12,7 +12,7 @@ from looksee.core import errors
 from looksee.core.images import mib
 from looksee.core.tags import MOST as MOST_TAGS
 from looksee.http.inputs.jobs import MOST_OBJECTS
-from tools.documents import sources
+from looksee.settings import tables as setting_tables
 from tools.documents.tables import table
 
 _RETRY_AFTER = "`Retry-After`"
@@ -205,7 +205,7 @@ EDGES: dict[str, list[Edge]] = {
 
 def markdown() -> str:
     """One table, in sections. Raises KeyError for a variable that no setting has."""
-    defaults = {variable: default for variable, default, _ in sources.rows()}
+    defaults = {variable: default for variable, default, _ in setting_tables.rows()}
     rows = []
     for section, edges in EDGES.items():
         rows.append((f"**{section}**", "", "", "", ""))

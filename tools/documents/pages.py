@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.documents import edges, memory, sources, tables
+from looksee.settings import tables as setting_tables
+from tools.documents import edges, memory, tables
 
 ROOT = Path(__file__).parents[2]
 _MARKED = re.compile(r"<!-- (?P<name>[a-z-]+) -->\n(?P<table>.*?)<!-- /(?P=name) -->", re.DOTALL)
@@ -19,7 +20,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "memory": memory.markdown,
     "metrics": tables.metrics,
     "models": tables.models,
-    "settings": sources.markdown,
+    "settings": setting_tables.markdown,
 }
 
 

@@ -11,7 +11,7 @@ import looksee.engine.metrics
 import looksee.gateway.answering
 from looksee.core import errors
 from looksee.models.registry import REGISTRY
-from tools.documents import sources
+from looksee.settings import tables as setting_tables
 from tools.documents.meanings import MEANINGS
 
 # The settings that the README shows, in this order.
@@ -82,7 +82,7 @@ def errors_by_code() -> str:
 
 def few_settings() -> str:
     """The README's ten settings."""
-    found = {variable: (default, meaning) for variable, default, meaning in sources.rows()}
+    found = {variable: (default, meaning) for variable, default, meaning in setting_tables.rows()}
     rows = ((f"`{name}`", f"`{found[name][0]}`" if found[name][0] else "", found[name][1]) for name in FEW)
     return table(("variable", "default", "meaning"), rows)
 

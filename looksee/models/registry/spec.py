@@ -37,6 +37,8 @@ class ModelSpec(ModelOffer):
     - `hub_id` is pinned to the full commit `revision`; `tokenizer` is a repository and a commit where the checkpoint
       comes without its own. `licence` is the publisher's word for it.
     - `parameters` counts tied ones once; `hub_bytes` are the weights' files on the hub.
+    - `kv_shape` is what its decoder keeps of a position: keys and values of so many numbers (heads x head size) in so
+      many layers, (layers, numbers). Of BLIP's cross-attention the positions are those of the picture.
     - `model_class` is `module:class`, imported by the process that loads the model and by no other.
     - `settings` are its LOOKSEE_<NAME>_... variables.
     - `caption_prompt` is its instruction where the caller has none; it is empty for a model that continues a prompt and
@@ -55,6 +57,7 @@ class ModelSpec(ModelOffer):
     model_class: str
     settings: type[ModelSettings]
     tokenizer: tuple[str, str] | None = None
+    kv_shape: tuple[int, int] | None = None
     caption_prompt: str = ""
     question_format: str = "{question}"
 

@@ -75,8 +75,8 @@ def test_it_is_listed_and_documented(sixth: Service) -> None:
     assert f'"{NAME}"' in document
     assert "rows_waiting" in sixth.client.get("/metrics").text
     code = (
-        "import tests.support.sixth_model; from looksee.settings import tables; from docs import generate;"
-        "print(tables.markdown(), generate.models_table())"
+        "import tests.support.sixth_model; from looksee.settings import tables as settings;"
+        "from tools.documents import tables; print(settings.markdown(), tables.models())"
     )
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "`LOOKSEE_SPELLER_MAX_BATCH_LETTERS` | `64`" in printed
