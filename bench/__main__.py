@@ -31,6 +31,7 @@ from bench import questions
 from bench.load import Load, run
 from bench.pictures import captions, drawn
 from looksee.settings import settings
+from looksee.settings.cpu import usable_cores
 
 LOADS = ((1, 1), (1, 8), (1, 32), (8, 4))  # pictures in a request, requests at a time
 ASKED = "moondream"
@@ -164,7 +165,7 @@ def _row(model: str, name: str, load: Load, base: Load, batch: float | None = No
 
 
 def _machine(threads: int) -> str:
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     return f"{platform.machine()}, {cores} cores shared by servers and load, no GPU, {threads} torch thread(s) each"
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from looksee.models.registry import REGISTRY
 from looksee.models.registry.blip import BlipSettings
 from looksee.models.registry.options import ModelSettings
-from looksee.settings import Settings, settings, tables
+from looksee.settings import Settings, cpu, settings, tables
 
 CLASSES = {name: spec.settings for name, spec in REGISTRY.items()}
 BARE = [
@@ -331,7 +331,7 @@ def test_the_keys_of_clients(variables: dict[str, str], expected: list[str]) -> 
 
 def test_threads_are_those_set_or_half_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, threads in ((1, 1), (2, 1), (7, 3), (16, 8)):
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        monkeypatch.setattr(cpu, "usable_cores", lambda cores=cores: cores)
         assert settings().torch_thread_count() == threads
     os.environ["LOOKSEE_TORCH_THREADS"] = "5"
     settings.cache_clear()
