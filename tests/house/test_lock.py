@@ -26,11 +26,11 @@ def pinned(requirement: Requirement) -> str:
     return only.version
 
 
-LOCKED = {
+LOCKED: dict[str, Requirement] = {
     canonicalize_name(one.name): one for one in map(Requirement, (m["requirement"] for m in _ENTRY.finditer(TEXT)))
 }
 # Those that this platform needs and has.
-HERE = {
+HERE: dict[str, metadata.Distribution] = {
     name: metadata.distribution(name)
     for name, one in LOCKED.items()
     if (one.marker is None or one.marker.evaluate()) and not name.startswith(("nvidia-", "cuda-", "triton"))
