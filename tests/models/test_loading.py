@@ -15,9 +15,9 @@ from tests.support.serving import ROOT
 LOAD = f"""
 import logging
 logging.basicConfig()
-import errors
-from models.loading import load
 from pathlib import Path
+from looksee.core import errors
+from looksee.models.loading import load
 try:
     print(type(load("blip", Path({str(SAMPLES / "blip")!r}), device="cpu", dtype="float32")).__name__)
 except errors.WeightsUnavailable as error:
