@@ -18,7 +18,7 @@ from looksee.core.geometry import point_within, within
 from looksee.core.tasks import Answer, Job, Reasoning
 from looksee.models import sampling
 from looksee.models.detokenize import cut, stable_prefix
-from looksee.models.lru import LRU
+from looksee.models.encoding_cache import EncodingCache
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.crops.picture import CroppedPicture
 from looksee.models.moondream.decoding.batch_cache import BatchedKVCache, KVStorage
@@ -77,7 +77,9 @@ class Moondream:
         self.config = config.with_crops(most) if most else config
         self.tokenizer = MoondreamTokenizer(tokenizer or directory / "tokenizer.json", self.config.tokenizer)
         self.net = checkpoint.load(directory, self.config, device=device, dtype=dtype)
-        self.prefixes: LRU[list[Tensor]] = LRU(prefix_bytes, lambda layers: sum(layer.nbytes for layer in layers))
+        self.prefixes: EncodingCache[list[Tensor]] = EncodingCache(
+            prefix_bytes, lambda layers: sum(layer.nbytes for layer in layers)
+        )
         self.requests = RowBuilder(self.config, self.tokenizer, self.prefixes)
         self.static = (
             StaticStepRunner(self.net, CudaGraphRunner(device)) if cuda_graphs and device.type == "cuda" else None
@@ -175,7 +177,7 @@ class Moondream:
                 seen_by.setdefault(row.picture.digest, []).append(index)
         new: dict[bytes, CroppedPicture] = {}
         for digest, places in seen_by.items():
-            kept = self.prefixes.get(digest, askers=len(places))
+            kept = self.prefixes.get(digest, rows=len(places))
             if kept:
                 cache.put(places, kept)
             elif picture := rows[places[0]].picture:

@@ -20,7 +20,7 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer, DynamicCach
 
 from looksee.core import images
 from looksee.core.tasks import Job
-from looksee.models.lru import LRU
+from looksee.models.encoding_cache import EncodingCache
 from looksee.models.sampling import seed_of
 from looksee.models.transformers import kv
 from looksee.models.transformers.decoder import CausalDecoder, DecoderBatch, PromptRow
@@ -52,7 +52,7 @@ class VisionLanguageModel(CausalDecoder[ImageRow]):
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
         self.device, self.dtype = device, dtype
-        self.kept: LRU[Tensor] = LRU(feature_bytes, lambda features: features.nbytes)
+        self.feature_cache: EncodingCache[Tensor] = EncodingCache(feature_bytes, lambda features: features.nbytes)
         self.tokenizer = AutoTokenizer.from_pretrained(directory)
         self.pixels = Pixels(self.processor_class.from_pretrained(directory))
         self.net = AutoModelForImageTextToText.from_pretrained(directory, dtype=dtype).to(device)
@@ -122,7 +122,7 @@ class VisionLanguageModel(CausalDecoder[ImageRow]):
 
     def _picture(self, data: bytes, *, param: str | None) -> ImageInput:
         key = hashlib.blake2b(data, digest_size=16).digest()
-        features = self.kept.get(key)
+        features = self.feature_cache.get(key)
         if features is not None:
             return ImageInput(key, len(features), None, features)
         pixel_values = self.crops(images.decode(data, param=param))
@@ -153,7 +153,9 @@ class VisionLanguageModel(CausalDecoder[ImageRow]):
     def _see(self, pictures: Sequence[ImageInput]) -> list[Tensor]:
         """Features (tokens, width) of each picture, in order; each different one passes the vision tower once."""
         for picture in pictures:
-            picture.features = picture.features if picture.features is not None else self.kept.peek(picture.key)
+            picture.features = (
+                picture.features if picture.features is not None else self.feature_cache.peek(picture.key)
+            )
         fresh = {picture.key: picture for picture in pictures if picture.features is None}
         if fresh:
             crops = [picture.pixel_values for picture in fresh.values() if picture.pixel_values is not None]
@@ -161,7 +163,7 @@ class VisionLanguageModel(CausalDecoder[ImageRow]):
             parts = torch.split(seen, [len(one) for one in crops])
             for picture, own in zip(fresh.values(), parts, strict=True):
                 picture.features = own.clone()  # a view would keep the whole batch's
-                self.kept.put(picture.key, picture.features)
+                self.feature_cache.put(picture.key, picture.features)
         found = []
         for picture in pictures:
             if picture.features is None:  # the same picture as another one here
@@ -172,10 +174,10 @@ class VisionLanguageModel(CausalDecoder[ImageRow]):
         return found
 
     def reuse(self) -> tuple[int, int]:
-        return self.kept.hits, self.kept.misses
+        return self.feature_cache.hits, self.feature_cache.misses
 
     def release_memory(self) -> None:
-        self.kept.clear()
+        self.feature_cache.clear()
         super().release_memory()
 
     def feed(self, tokens: Tensor, batch: DecoderBatch[ImageRow]) -> Tensor:

@@ -48,7 +48,7 @@ def test_the_tower_sees_a_picture_once(model: Any, monkeypatch: pytest.MonkeyPat
     decode_mixed(model, [again], rng)
     assert sum(looked) == 2
     assert again.tokens == together[0].tokens
-    model.kept.clear()
+    model.feature_cache.clear()
     anew = ask(model, one, "red?")
     decode_mixed(model, [anew], rng)
     assert sum(looked) == 3
@@ -58,6 +58,6 @@ def test_the_tower_sees_a_picture_once(model: Any, monkeypatch: pytest.MonkeyPat
 def test_a_row_that_is_prefilled_again_needs_no_second_look(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     row = ask(model, picture(random.Random(5)), "red?")
     model.prefill([row])
-    model.kept.clear()
+    model.feature_cache.clear()
     monkeypatch.setattr(model, "features", None)
     model.prefill([row])

@@ -33,7 +33,7 @@ def test_a_second_question_skips_the_encoder() -> None:
     ):
         assert ask(model, "im-200x100.png") == first
     assert (model.prefixes.hits, model.prefixes.misses) == (2, 1)
-    assert model.prefixes.bytes == ONE
+    assert model.prefixes.nbytes == ONE
 
 
 def test_newcomers_with_one_picture_encode_it_once() -> None:
@@ -51,7 +51,7 @@ def test_the_least_recently_used_goes_first() -> None:
     answers = ask(model, *names[:2])
     ask(model, names[0])
     ask(model, names[2])  # the second has to go
-    assert (len(model.prefixes), model.prefixes.bytes) == (2, 2 * ONE)
+    assert (len(model.prefixes), model.prefixes.nbytes) == (2, 2 * ONE)
     before = model.prefixes.misses
     assert ask(model, names[0]) == answers[:1]
     assert model.prefixes.misses == before
@@ -63,7 +63,7 @@ def test_without_room_nothing_is_kept_and_all_is_answered() -> None:
     keeping, forgetting = vectors.model("mini70"), vectors.model("mini70", prefix_bytes=ONE - 1)
     names = ("im-200x100.png", "im-200x100.png", "im-50x40.png")
     assert ask(forgetting, *names) == ask(keeping, *names)
-    assert (len(forgetting.prefixes), forgetting.prefixes.bytes) == (0, 0)
+    assert (len(forgetting.prefixes), forgetting.prefixes.nbytes) == (0, 0)
 
 
 def test_a_prefix_that_went_between_preparing_and_prefilling_is_made_again() -> None:
@@ -78,7 +78,7 @@ def test_a_prefix_that_went_between_preparing_and_prefilling_is_made_again() -> 
 def test_decoding_does_not_change_what_is_kept() -> None:
     model = vectors.model("mini70")
     ask(model, "im-200x100.png")
-    (kept,) = model.prefixes._kept.values()
+    (kept,) = model.prefixes._encodings.values()
     before = [layer.clone() for layer in kept]
     ask(model, "im-200x100.png", "im-50x40.png", "im-200x100.png")
     assert all(torch.equal(one, other) for one, other in zip(kept, before, strict=True))
@@ -88,7 +88,7 @@ def test_memory_can_be_given_back() -> None:
     model = vectors.model("mini70")
     first = ask(model, "im-200x100.png")
     model.release_memory()
-    assert (len(model.prefixes), model.prefixes.bytes) == (0, 0)
+    assert (len(model.prefixes), model.prefixes.nbytes) == (0, 0)
     assert ask(model, "im-200x100.png") == first
     assert model.prefixes.misses == 2
 
