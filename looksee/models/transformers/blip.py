@@ -43,7 +43,7 @@ class Blip(CausalDecoder[BlipRow]):
         # The Pillow backend gives the same pixels with and without torchvision on the machine.
         self.processor = AutoProcessor.from_pretrained(directory, backend="pil")
         self.pixels = Pixels(self.processor.image_processor)
-        self.net = BlipForConditionalGeneration.from_pretrained(directory, dtype=dtype).to(device)
+        self.net = BlipForConditionalGeneration.from_pretrained(directory, dtype=dtype, device_map={"": device})
         text, vision = self.net.config.text_config, self.net.config.vision_config
         self.tokenizer = self.processor.tokenizer
         self._controls = controls(self.tokenizer)

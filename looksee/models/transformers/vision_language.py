@@ -55,7 +55,7 @@ class VisionLanguageModel(CausalDecoder[ImageRow]):
         self.feature_cache: EncodingCache[Tensor] = EncodingCache(feature_bytes, lambda features: features.nbytes)
         self.tokenizer = AutoTokenizer.from_pretrained(directory)
         self.pixels = Pixels(self.processor_class.from_pretrained(directory))
-        self.net = AutoModelForImageTextToText.from_pretrained(directory, dtype=dtype).to(device)
+        self.net = AutoModelForImageTextToText.from_pretrained(directory, dtype=dtype, device_map={"": device})
         text = self.net.config.get_text_config()
         self.room = text.max_position_embeddings
         self.pad = text.pad_token_id or 0

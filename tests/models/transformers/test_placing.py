@@ -1,0 +1,35 @@
+"""Weights are loaded straight onto the device they are used on, and are the same as those that are moved there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+from transformers import AutoModelForImageTextToText, modeling_utils
+
+from looksee.models.loading import load
+from tests.models.checkpoints import write_random
+
+MODELS = ("blip", "blip2", "gemma", "intern_vlm")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_placed_network_is_the_moved_one(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    """So are buffers that no checkpoint has, such as position numbers and rotary frequencies."""
+    write_random(name, tmp_path)
+    with mock.patch.object(modeling_utils, "_get_device_map", wraps=modeling_utils._get_device_map) as placed:
+        model: Any = load(name, tmp_path, device="cpu", dtype=str(dtype).removeprefix("torch."))
+    assert [call.args[1] for call in placed.call_args_list] == [{"": torch.device("cpu")}]
+    moved = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=dtype).to("cpu")
+    for own, other in (
+        (dict(model.net.named_parameters()), dict(moved.named_parameters())),
+        (dict(model.net.named_buffers()), dict(moved.named_buffers())),
+    ):
+        assert own.keys() == other.keys()
+        assert all(tensor.device.type == "cpu" and tensor.dtype == other[key].dtype for key, tensor in own.items())
+        assert all(torch.equal(tensor, other[key]) for key, tensor in own.items())
+    assert not model.net.training
