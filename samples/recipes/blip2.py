@@ -20,7 +20,7 @@ from transformers import (
     GPT2Tokenizer,
 )
 
-from looksee.models.transformers.pixels import Pixels
+from looksee.models.transformers.images.pixels import Pixels
 from samples.recipes import bpe, language, tower
 from samples.recipes.language import Batch
 from samples.recipes.tower import CLIP_MEAN, CLIP_STD, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH

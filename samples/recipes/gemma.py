@@ -9,7 +9,7 @@ from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3Ima
 
 from looksee.models.transformers import masks
 from looksee.models.transformers.gemma import chat
-from looksee.models.transformers.pixels import Pixels
+from looksee.models.transformers.images.pixels import Pixels
 from samples.recipes import bpe, language, tower
 from samples.recipes.tower import GRID, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
 from samples.world.exercises import Exercise
@@ -126,7 +126,7 @@ class Lesson(language.Lesson):
         return seen.last_hidden_state, seen.pooler_output
 
     def read(self, embeddings: Tensor, positions: Tensor, sees: Tensor, pictures: Tensor) -> Tensor:
-        sees = sees | masks.same_picture(pictures)
+        sees = sees | masks.same_image(pictures)
         near = (positions[:, :, None] - positions[:, None, :]) < self.model.config.text_config.sliding_window
         states: Tensor = self.model.model.language_model(
             inputs_embeds=embeddings,

@@ -13,8 +13,8 @@ from transformers import (
 )
 
 from looksee.models.transformers.chat import Chat
+from looksee.models.transformers.images.pixels import Pixels
 from looksee.models.transformers.intern_vlm import chat
-from looksee.models.transformers.pixels import Pixels
 from samples.recipes import bpe, language, tower
 from samples.recipes.tower import GRID, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
 from samples.world.exercises import Exercise

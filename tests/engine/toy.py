@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from looksee.core import errors
 from looksee.core.tasks import Answer, Job, Task
-from looksee.models.detokenize import cut, stable_prefix
+from looksee.models.detokenize import stable_prefix, truncate_at_stop
 from looksee.models.interface import Row
 
 
@@ -77,7 +77,7 @@ class ToyModel:
     def sample(self, batch: ToyBatch) -> None:
         for row, place in zip(batch.rows, batch.places, strict=True):
             row.tokens.append(ord(row.word[place]))
-            if place + 1 == len(row.word) or cut("".join(map(chr, row.tokens)), row.stop)[1]:
+            if place + 1 == len(row.word) or truncate_at_stop("".join(map(chr, row.tokens)), row.stop)[1]:
                 row.finish = "stop"
             elif len(row.tokens) >= row.max_new_tokens:
                 row.finish = "length"
@@ -93,7 +93,7 @@ class ToyModel:
         self.releases += 1
 
     def text(self, row: ToyRow) -> str:
-        return cut("".join(map(chr, row.tokens)), row.stop)[0]
+        return truncate_at_stop("".join(map(chr, row.tokens)), row.stop)[0]
 
     def answer(self, row: ToyRow) -> Answer:
         return Answer(self.text(row), row.finish or "length", row.prompt_tokens, len(row.tokens))

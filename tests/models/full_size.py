@@ -49,7 +49,7 @@ def main(directory: Path) -> None:
     written = time.monotonic()
     model: Any = load("blip", directory, device="cpu", dtype="float32")
     loaded = time.monotonic()
-    model.ends = frozenset()  # every caption runs to its limit, so that times of two runs compare
+    model.eos_ids = frozenset()  # every caption runs to its limit, so that times of two runs compare
     row = model.prepare(Job(Task.CAPTION, (scene(1)[0],), max_new_tokens=NEW_TOKENS))
     decode_mixed(model, [row], random.Random(1))
     ended = time.monotonic()

@@ -15,7 +15,7 @@ class Alone:
     """The library's processor and `generate` for a checkpoint, with the very weights of our model of it."""
 
     def __init__(self, name: str, directory: Path, model: Any) -> None:
-        self.ends: frozenset[int] = model.ends
+        self.eos_ids: frozenset[int] = model.eos_ids
         self.library = Library(name, directory, net=model.net, max_tiles=getattr(model, "max_tiles", 1))
 
     def inputs(self, job: Job) -> dict[str, Any]:
@@ -26,6 +26,6 @@ class Alone:
         """The new tokens, up to and with the one that ends the answer."""
         tokens = self.library.tokens([decode(image) for image in job.images], job.prompt, row.max_new_tokens)
         for place, token in enumerate(tokens):
-            if token in self.ends:
+            if token in self.eos_ids:
                 return tokens[: place + 1]
         return tokens

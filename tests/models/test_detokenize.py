@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from looksee.models.detokenize import cut, stable_prefix
+from looksee.models.detokenize import stable_prefix, truncate_at_stop
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,8 @@ from looksee.models.detokenize import cut, stable_prefix
         ("a\nb", ("\n",), ("a", True)),
     ],
 )
-def test_cut(text: str, stop: tuple[str, ...], expected: tuple[str, bool]) -> None:
-    assert cut(text, stop) == expected
+def test_truncate_at_stop(text: str, stop: tuple[str, ...], expected: tuple[str, bool]) -> None:
+    assert truncate_at_stop(text, stop) == expected
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_cut(text: str, stop: tuple[str, ...], expected: tuple[str, bool]) -> No
         ("", ("x",), ""),
     ],
 )
-def test_certain(text: str, stop: tuple[str, ...], expected: str) -> None:
+def test_stable_prefix(text: str, stop: tuple[str, ...], expected: str) -> None:
     assert stable_prefix(text, stop) == expected
 
 

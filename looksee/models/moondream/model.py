@@ -17,7 +17,7 @@ from torch import Tensor
 from looksee.core.geometry import point_within, within
 from looksee.core.tasks import Answer, Job, Reasoning
 from looksee.models import sampling
-from looksee.models.detokenize import cut, stable_prefix
+from looksee.models.detokenize import stable_prefix, truncate_at_stop
 from looksee.models.encoding_cache import EncodingCache
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.crops.picture import CroppedPicture
@@ -132,7 +132,7 @@ class Moondream:
     def sample(self, batch: MoondreamBatch) -> None:
         for row, reading in zip(batch.rows, self._read(batch), strict=True):
             row.take(reading)
-            if row.stop and row.finish is None and cut(self._raw_text(row), row.stop)[1]:
+            if row.stop and row.finish is None and truncate_at_stop(self._raw_text(row), row.stop)[1]:
                 row.finish = "stop"
 
     def release_memory(self) -> None:
@@ -146,7 +146,7 @@ class Moondream:
         return self.prefixes.hits, self.prefixes.misses
 
     def text(self, row: MoondreamRow) -> str:
-        return cut(self._raw_text(row), row.stop)[0].lstrip()
+        return truncate_at_stop(self._raw_text(row), row.stop)[0].lstrip()
 
     def partial(self, row: MoondreamRow) -> str:
         return whole_words(stable_prefix(self.text(row), row.stop))

@@ -1,1 +1,1 @@
-"""Models on transformers' architectures: BLIP, BLIP-2, Gemma 3, InternVL3."""
+"""The models whose network is transformers' own: BLIP, BLIP-2, Gemma 3, InternVL3."""

@@ -11,12 +11,12 @@ from torch import Tensor
 from transformers import BlipImageProcessorPil
 
 from looksee.core.tasks import Job
-from looksee.models.transformers.chat import controls, escape_special_tokens
+from looksee.models.transformers.chat import control_tokens, escape_special_tokens
 from looksee.models.transformers.vision_language import VisionLanguageModel
 
 
 class Blip2(VisionLanguageModel):
-    """A loaded BLIP-2. A picture costs its query tokens."""
+    """A loaded BLIP-2. A row costs its query tokens."""
 
     processor_class = BlipImageProcessorPil
 
@@ -24,16 +24,16 @@ class Blip2(VisionLanguageModel):
         super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
         self.decoder = self.net.language_model.model
         self.query_tokens: int = self.net.config.num_query_tokens
-        # OPT ends an answer with a line's end; the outer generation config is not what the library's generate reads.
-        self.ends = frozenset({self.net.config.text_config.eos_token_id})
-        self._controls = controls(self.tokenizer)
+        # OPT ends an answer with the id of a line's end: `generate` reads the text config, not the generation config.
+        self.eos_ids = frozenset({self.net.config.text_config.eos_token_id})
+        self._control_tokens = control_tokens(self.tokenizer)
 
-    def crops(self, picture: Image.Image) -> Tensor:
-        return self.pixels(picture)[None]
+    def crops(self, image: Image.Image) -> Tensor:
+        return self.pixels(image)[None]
 
     def prompt(self, job: Job, crops: Sequence[int]) -> list[int]:
-        text: list[int] = self.tokenizer(escape_special_tokens(job.prompt, self._controls)).input_ids
-        return [self.picture_token] * (self.query_tokens * sum(crops)) + text
+        text: list[int] = self.tokenizer(escape_special_tokens(job.prompt, self._control_tokens)).input_ids
+        return [self.image_token_id] * (self.query_tokens * sum(crops)) + text
 
     def cost(self, crops: int) -> int:
         return crops * self.query_tokens

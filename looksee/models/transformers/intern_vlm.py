@@ -1,4 +1,4 @@
-"""InternVL3 (Zhu et al. 2025, arXiv:2504.10479): pictures as one or several tiles, in a turn of a Qwen2.5 chat."""
+"""InternVL3 (Zhu et al. 2025, arXiv:2504.10479): images as one or several tiles, in a turn of a Qwen2.5 chat."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from transformers import GotOcr2ImageProcessorPil
 
 from looksee.core.tasks import Job
 from looksee.models.transformers.chat import Chat
-from looksee.models.transformers.decoder import ends
-from looksee.models.transformers.tiles import grid
+from looksee.models.transformers.decoder import eos_token_ids
+from looksee.models.transformers.images.tiles import grid
 from looksee.models.transformers.vision_language import VisionLanguageModel
 
 
 def chat(tokenizer: Any, template: str) -> Chat:
-    """How InternVL writes a chat: a picture is <img>, its tokens, </img>."""
+    """InternVL's chat: an image is <img>, its tokens, </img>."""
     return Chat(
         tokenizer,
         template,
         placeholder=tokenizer.context_image_token,
         before=tokenizer.start_image_token,
         after=tokenizer.end_image_token,
-        image=tokenizer.context_image_token_id,
+        image_token_id=tokenizer.context_image_token_id,
     )
 
 
 class InternVlm(VisionLanguageModel):
-    """A loaded InternVL3. A picture costs its tiles; it is cut into `max_tiles` at most, and a thumbnail."""
+    """A loaded InternVL3. A row costs its tiles: at most `max_tiles` an image, and one more if there are several."""
 
     processor_class = GotOcr2ImageProcessorPil
 
@@ -48,11 +48,11 @@ class InternVlm(VisionLanguageModel):
         self.decoder = self.net.model.language_model
         self.max_tiles = max_tiles
         self.tile_tokens: int = self.net.config.image_seq_length
-        self.ends = ends(self.net)
+        self.eos_ids = eos_token_ids(self.net)
         self.chat = chat(self.tokenizer, self.tokenizer.chat_template)
 
-    def crops(self, picture: Image.Image) -> Tensor:
-        return self.pixels.tiles(picture, *grid(picture.size, (self.pixels.width, self.pixels.height), self.max_tiles))
+    def crops(self, image: Image.Image) -> Tensor:
+        return self.pixels.tiles(image, *grid(image.size, (self.pixels.width, self.pixels.height), self.max_tiles))
 
     def prompt(self, job: Job, crops: Sequence[int]) -> list[int]:
         return self.chat.ids(job.prompt, [count * self.tile_tokens for count in crops], job.turns)

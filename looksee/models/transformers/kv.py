@@ -1,6 +1,6 @@
-"""Key/value caches of a running batch: joining, leaving and trimming rows that are all right-aligned.
+"""Key/value caches of right-aligned rows: adding, keeping and trimming rows.
 
-Works on the `DynamicCache` of transformers 5.23, whose layers hold `keys` and `values` of (rows, heads, length, dim).
+For the `DynamicCache` of transformers 5.23, whose layers hold `keys` and `values` of (rows, heads, length, head width).
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ def pad_left(tensor: Tensor, count: int, dim: int) -> Tensor:
 
 
 def add_rows(running: DynamicCache, newcomers: DynamicCache) -> DynamicCache:
-    """Both caches' rows in one, the shorter one padded on the left."""
-    joined = []
+    """The rows of both caches, `running` first; the shorter cache is padded on the left."""
+    layers = []
     for old, new in zip(running.layers, newcomers.layers, strict=True):
         length = max(old.keys.shape[-2], new.keys.shape[-2])
         keys, values = (
             torch.cat([pad_left(tensor, length - tensor.shape[-2], dim=-2) for tensor in pair])
             for pair in ((old.keys, new.keys), (old.values, new.values))
         )
-        joined.append((keys, values))
-    return holding(joined)
+        layers.append((keys, values))
+    return from_layers(layers)
 
 
 def keep_rows(cache: DynamicCache, keep: Tensor, length: int | None = None) -> DynamicCache:
-    """The kept rows' last `length` positions, all of them when None; `keep` are row indices (int64)."""
+    """The rows `keep` (indices, int64) in that order, and of each the last `length` positions, or all for None."""
     layers = []
     for layer in cache.layers:
         first = 0 if length is None else layer.keys.shape[-2] - length
         layers.append((layer.keys[:, :, first:][keep], layer.values[:, :, first:][keep]))
-    return holding(layers)
+    return from_layers(layers)
 
 
-def begin(like: DynamicCache) -> DynamicCache:
-    """A cache without positions, of the layers, rows, heads and width of `like`."""
-    return holding([(layer.keys[..., :0, :], layer.values[..., :0, :]) for layer in like.layers])
+def empty_like(cache: DynamicCache) -> DynamicCache:
+    """A cache without positions, with the layers, rows, heads and head width of `cache`."""
+    return from_layers([(layer.keys[..., :0, :], layer.values[..., :0, :]) for layer in cache.layers])
 
 
-def holding(layers: Iterable[tuple[Tensor, Tensor]]) -> DynamicCache:
-    """A cache that holds these keys and values themselves (its own `update` would copy them)."""
+def from_layers(layers: Iterable[tuple[Tensor, Tensor]]) -> DynamicCache:
+    """A cache of these keys and values themselves; `DynamicCache.update` would copy them."""
     cache = DynamicCache()
     for keys, values in layers:
         layer = DynamicLayer()
@@ -65,5 +65,5 @@ def collate_left(rows: Sequence[Sequence[int]], pad: int, device: torch.device) 
     longest = max(len(row) for row in rows)
     ids = [[pad] * (longest - len(row)) + list(row) for row in rows]
     mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
-    kind = torch.int64  # also where no row has a token
-    return torch.tensor(ids, dtype=kind, device=device), torch.tensor(mask, dtype=kind, device=device)
+    dtype = torch.int64  # named, since torch makes float32 of rows without tokens
+    return torch.tensor(ids, dtype=dtype, device=device), torch.tensor(mask, dtype=dtype, device=device)

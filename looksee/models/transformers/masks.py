@@ -1,4 +1,4 @@
-"""Attention masks of left-padded rows: which positions (True) each position of a row sees."""
+"""Attention masks of left-padded rows: True where a query (second axis) attends to a key (last axis)."""
 
 from __future__ import annotations
 
@@ -6,38 +6,39 @@ import torch
 from torch import Tensor
 
 
-def same_picture(pictures: Tensor) -> Tensor:
-    """(rows, length, length) bool: pairs of tokens of one picture.
+def same_image(is_image: Tensor) -> Tensor:
+    """(rows, length, length) bool: pairs of tokens of one image.
 
-    `pictures` (rows, length) bool marks picture tokens; those without another token between them are one picture's.
+    `is_image` (rows, length) bool marks image tokens; consecutive ones belong to one image.
     """
-    follows = torch.zeros_like(pictures)
-    follows[:, 1:] = pictures[:, :-1]
-    number = (pictures & ~follows).cumsum(-1).masked_fill_(~pictures, 0)
-    return (number[:, :, None] == number[:, None, :]) & pictures[:, :, None]
+    follows = torch.zeros_like(is_image)
+    follows[:, 1:] = is_image[:, :-1]
+    number = (is_image & ~follows).cumsum(-1).masked_fill_(~is_image, 0)
+    return (number[:, :, None] == number[:, None, :]) & is_image[:, :, None]
 
 
-def prompt(mask: Tensor, pictures: Tensor) -> Tensor:
-    """(rows, length, length) bool: each token sees those up to itself and all of its own picture.
+def prefix_lm(mask: Tensor, is_image: Tensor) -> Tensor:
+    """(rows, length, length) bool: causal, and bidirectional within each image.
 
-    `mask` (rows, length) is 0 where a row is padded. A padded position sees itself and nothing else: what attention
-    computes where nothing is visible differs from kernel to kernel, and a NaN in a padded position's values would reach
-    the whole row, since 0 times NaN is NaN.
+    `mask` (rows, length) is 0 where a row is padded. A padded position attends to itself and nothing else: the result
+    of attention over no keys differs from kernel to kernel, and a NaN in a padded position's values would spread to the
+    whole row, since 0 times NaN is NaN.
     """
-    places = torch.arange(mask.shape[1], device=mask.device)
-    seen = same_picture(pictures).logical_or_(places <= places[:, None]).logical_and_(mask[:, None].bool())
-    return seen.logical_or_(places == places[:, None])
+    positions = torch.arange(mask.shape[1], device=mask.device)
+    attended = same_image(is_image).logical_or_(positions <= positions[:, None]).logical_and_(mask[:, None].bool())
+    return attended.logical_or_(positions == positions[:, None])
 
 
-def windowed(seen: Tensor, window: int) -> Tensor:
-    """`seen` (rows, length, length) without what is `window` positions or more before a position."""
-    places = torch.arange(seen.shape[-1], device=seen.device)
-    return seen & (places > places[:, None] - window)
+def sliding(attended: Tensor, window: int) -> Tensor:
+    """`attended` (rows, length, length) without keys that are `window` positions or more before their query."""
+    positions = torch.arange(attended.shape[-1], device=attended.device)
+    return attended & (positions > positions[:, None] - window)
 
 
-def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
-    """`seen` (rows, queries, length) as (rows, 1, queries, length) of `dtype`: 0, and minus infinity where not seen.
+def additive(attended: Tensor, dtype: torch.dtype) -> Tensor:
+    """`attended` (rows, queries, keys) as (rows, 1, queries, keys) of `dtype`: 0, or minus infinity where False.
 
-    Attention adds it as it is; a bool mask would be converted to this in every layer again.
+    Attention kernels add it as it is; a bool mask would be converted to this form again in every layer.
     """
-    return torch.zeros(seen.shape, device=seen.device, dtype=dtype).masked_fill_(~seen, -torch.inf)[:, None]
+    mask = torch.zeros(attended.shape, device=attended.device, dtype=dtype)
+    return mask.masked_fill_(~attended, -torch.inf)[:, None]

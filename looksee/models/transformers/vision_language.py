@@ -1,7 +1,7 @@
-"""Models whose decoder reads a picture's features among its tokens: BLIP-2, Gemma 3, InternVL3.
+"""Models whose decoder reads an image's features among its token embeddings: BLIP-2, Gemma 3, InternVL3.
 
-Their prefill is the same: features of all newcomers' pictures in one pass of the vision tower, put where the prompt has
-picture tokens, then the decoder over left-padded rows. What differs is in each model's module.
+Their prefill is the same: features of all new rows' images in one pass of the vision tower, put in the place of the
+prompts' image tokens, then the decoder over left-padded rows. Each model's module has what differs.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from looksee.models.encoding_cache import EncodingCache
 from looksee.models.sampling import seed_of
 from looksee.models.transformers import kv
 from looksee.models.transformers.decoder import CausalDecoder, DecoderBatch, PromptRow
-from looksee.models.transformers.pixels import Pixels
+from looksee.models.transformers.images.pixels import Pixels
 
 
 @dataclass(slots=True)
 class ImageInput:
-    """A picture of a row: first `pixel_values` (crops, 3, height, width), then `features` (crops, tokens, width)."""
+    """An image of a row: before its prefill `pixel_values` (crops, 3, height, width) float32, afterwards `features`
+    (crops, tokens, width). `key` is a hash of its file.
+    """
 
     key: bytes
     crops: int
@@ -39,16 +41,16 @@ class ImageInput:
 
 @dataclass(slots=True, kw_only=True)
 class ImageRow(PromptRow):
-    """`prompt_ids` has one picture token for each feature."""
+    """`prompt_ids` has one image token for each feature of each image."""
 
-    pictures: list[ImageInput]
+    images: list[ImageInput]
 
 
 class VisionLanguageModel(CausalDecoder[ImageRow]):
-    """A loaded checkpoint. Features of the latest pictures are kept, `feature_bytes` of them."""
+    """A loaded checkpoint. Features of the latest images are cached, at most `feature_bytes` bytes."""
 
-    processor_class: ClassVar[Any]  # the library's image processor that works without torchvision
-    decoder: Any  # the part that reads embeddings
+    processor_class: ClassVar[Any]  # transformers' image processor that needs no torchvision
+    decoder: Any  # the part of the network that takes embeddings
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
         self.device, self.dtype = device, dtype
@@ -57,70 +59,72 @@ class VisionLanguageModel(CausalDecoder[ImageRow]):
         self.pixels = Pixels(self.processor_class.from_pretrained(directory))
         self.net = AutoModelForImageTextToText.from_pretrained(directory, dtype=dtype, device_map={"": device})
         text = self.net.config.get_text_config()
-        self.room = text.max_position_embeddings
-        self.pad = text.pad_token_id or 0
-        self.picture_token: int = self.net.config.image_token_id
-        self._no_cross = DynamicCache()
+        self.max_positions = text.max_position_embeddings
+        self.image_token_id: int = self.net.config.image_token_id
+        self._pad_id = text.pad_token_id or 0
+        self._no_cross_cache = DynamicCache()
         self._no_logits = torch.zeros(1, text.vocab_size, device=device)
 
     @abstractmethod
-    def crops(self, picture: Image.Image) -> Tensor:
-        """What the vision tower sees of an RGB picture: (crops, 3, height, width) float32."""
+    def crops(self, image: Image.Image) -> Tensor:
+        """The vision tower's input for an RGB image: (crops, 3, height, width) float32."""
 
     @abstractmethod
     def prompt(self, job: Job, crops: Sequence[int]) -> list[int]:
-        """The prompt's token ids; `crops` counts those of each picture."""
+        """The prompt's token ids; `crops` counts those of each image."""
 
     @abstractmethod
     def cost(self, crops: int) -> int:
-        """What a row with so many crops costs, in the unit of the model's batch limit."""
+        """The cost of a row whose images have so many crops together, in the unit of the model's batch limit."""
 
-    def prompt_mask(self, mask: Tensor, pictures: Tensor) -> Any:
-        """What a prefill gives the decoder as its attention mask.
+    def prompt_mask(self, mask: Tensor, is_image: Tensor) -> Any:
+        """The decoder's attention mask in a prefill.
 
-        `mask` (rows, length) int64 is 0 where a row is padded, `pictures` (rows, length) bool marks picture tokens.
+        `mask` (rows, length) int64 is 0 where a row is padded, `is_image` (rows, length) bool marks image tokens.
         """
         return mask
 
     def decode(self, embeddings: Tensor, cache: DynamicCache, positions: Tensor, mask: Any) -> Tensor:
-        """The decoder's states (rows, length, width) after `embeddings`, by which the cache grows.
+        """The decoder's hidden states (rows, length, width) for `embeddings` of that shape, which the cache gains.
 
-        `mask` covers what the cache holds and the new tokens together: (rows, positions), or as `prompt_mask` has it.
+        `positions` is (rows, length). `mask` covers cached and new positions together: (rows, cached + length), or in
+        the form of `prompt_mask`.
         """
-        states: Tensor = self.decoder(
+        hidden: Tensor = self.decoder(
             inputs_embeds=embeddings,
             attention_mask=mask,
             position_ids=positions,
             past_key_values=cache,
             use_cache=True,
         ).last_hidden_state
-        return states
+        return hidden
 
-    def features(self, crops: Tensor) -> Tensor:
-        """(crops, tokens, width) for (crops, 3, height, width)."""
-        found: Tensor = self.net.get_image_features(crops).pooler_output
-        return found
+    def image_features(self, crops: Tensor) -> Tensor:
+        """(crops, tokens, width) for (crops, 3, height, width) of the model's dtype."""
+        features: Tensor = self.net.get_image_features(crops).pooler_output
+        return features
 
     def prepare(self, job: Job) -> ImageRow:
-        """Raises PromptTooLong when prompt and answer would not fit the decoder's positions, CorruptImage."""
+        """Raises CorruptImage, and PromptTooLong when prompt and answer would not fit the decoder's positions."""
         several = len(job.images) > 1
-        pictures = [
-            self._picture(image, param=f"images.{place}" if several else None) for place, image in enumerate(job.images)
+        inputs = [
+            self._image_input(data, param=f"images.{index}" if several else None)
+            for index, data in enumerate(job.images)
         ]
-        crops = [picture.crops for picture in pictures]
+        crops = [image.crops for image in inputs]
         prompt_ids = self.prompt(job, crops)
         return ImageRow(
             cost=self.cost(sum(crops)),
-            max_new_tokens=self.limit(len(prompt_ids), job.max_new_tokens),
+            max_new_tokens=self.fit_new_tokens(len(prompt_ids), job.max_new_tokens),
             prompt_tokens=len(prompt_ids),
             sampling=job.sampling,
             seed=seed_of(job.sampling),
             stop=job.stop,
             prompt_ids=prompt_ids,
-            pictures=pictures,
+            images=inputs,
         )
 
-    def _picture(self, data: bytes, *, param: str | None) -> ImageInput:
+    def _image_input(self, data: bytes, *, param: str | None) -> ImageInput:
         key = hashlib.blake2b(data, digest_size=16).digest()
         features = self.feature_cache.get(key)
         if features is not None:
@@ -130,48 +134,53 @@ class VisionLanguageModel(CausalDecoder[ImageRow]):
 
     @torch.inference_mode()
     def prefill(self, rows: Sequence[ImageRow]) -> DecoderBatch[ImageRow]:
-        ids, mask = kv.collate_left([(row.prompt_ids + row.tokens)[:-1] for row in rows], self.pad, self.device)
-        pictures = ids == self.picture_token
-        for index, row in enumerate(rows):  # one that the model has written itself is a token like any other
-            pictures[index, ids.shape[1] - max(0, len(row.tokens) - 1) :] = False
-        embeddings = self.net.get_input_embeddings()(ids.masked_fill(pictures, self.pad))
-        seen = self._see([picture for row in rows for picture in row.pictures])
-        if seen:
-            embeddings = embeddings.masked_scatter(pictures[..., None], torch.cat(seen).to(embeddings.dtype))
+        ids, mask = kv.collate_left([(row.prompt_ids + row.tokens)[:-1] for row in rows], self._pad_id, self.device)
+        is_image = ids == self.image_token_id
+        for index, row in enumerate(rows):  # an image token that the model itself has generated stands for no image
+            is_image[index, ids.shape[1] - max(0, len(row.tokens) - 1) :] = False
+        embeddings = self.net.get_input_embeddings()(ids.masked_fill(is_image, self._pad_id))
+        features = self._encode_images([image for row in rows for image in row.images])
+        if features:
+            embeddings = embeddings.masked_scatter(is_image[..., None], torch.cat(features).to(embeddings.dtype))
         batch = DecoderBatch(
             list(rows),
             DynamicCache(),  # without a config: sliding layers keep whole rows too, so that all layers line up
             mask,
             mask.sum(-1) - 1,
             self._no_logits.expand(len(rows), -1),
-            self._no_cross,
+            self._no_cross_cache,
         )
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        self.decode(embeddings, batch.cache, positions, self.prompt_mask(mask, pictures))
+        self.decode(embeddings, batch.cache, positions, self.prompt_mask(mask, is_image))
         return batch
 
-    def _see(self, pictures: Sequence[ImageInput]) -> list[Tensor]:
-        """Features (tokens, width) of each picture, in order; each different one passes the vision tower once."""
-        for picture in pictures:
-            picture.features = (
-                picture.features if picture.features is not None else self.feature_cache.peek(picture.key)
-            )
-        fresh = {picture.key: picture for picture in pictures if picture.features is None}
-        if fresh:
-            crops = [picture.pixel_values for picture in fresh.values() if picture.pixel_values is not None]
-            seen = self.features(torch.cat(crops).to(self.device, self.dtype))
-            parts = torch.split(seen, [len(one) for one in crops])
-            for picture, own in zip(fresh.values(), parts, strict=True):
-                picture.features = own.clone()  # a view would keep the whole batch's
-                self.feature_cache.put(picture.key, picture.features)
-        found = []
-        for picture in pictures:
-            if picture.features is None:  # the same picture as another one here
-                picture.features = fresh[picture.key].features
-            picture.pixel_values = None
-            assert picture.features is not None
-            found.append(picture.features.flatten(0, 1))
-        return found
+    def _encode_images(self, inputs: Sequence[ImageInput]) -> list[Tensor]:
+        """Features (tokens, width) of each image, in order; equal images pass the vision tower once."""
+        for image in inputs:
+            if image.features is None:
+                image.features = self.feature_cache.peek(image.key)
+        new = {image.key: image for image in inputs if image.features is None}
+        if new:
+            crops = [image.pixel_values for image in new.values() if image.pixel_values is not None]
+            encoded = self.image_features(torch.cat(crops).to(self.device, self.dtype))
+            parts = torch.split(encoded, [len(one) for one in crops])
+            for image, part in zip(new.values(), parts, strict=True):
+                image.features = part.clone()  # a view would keep the features of all images in memory
+                self.feature_cache.put(image.key, image.features)
+        features = []
+        for image in inputs:
+            if image.features is None:  # an equal image of this batch was encoded
+                image.features = new[image.key].features
+            image.pixel_values = None
+            assert image.features is not None
+            features.append(image.features.flatten(0, 1))
+        return features
+
+    def forward_step(self, tokens: Tensor, batch: DecoderBatch[ImageRow]) -> Tensor:
+        embeddings = self.net.get_input_embeddings()(tokens)
+        hidden = self.decode(embeddings, batch.cache, batch.positions[:, None], batch.mask)
+        logits: Tensor = self.net.get_output_embeddings()(hidden[:, -1])
+        return logits.float()
 
     def reuse(self) -> tuple[int, int]:
         return self.feature_cache.hits, self.feature_cache.misses
@@ -179,9 +188,3 @@ class VisionLanguageModel(CausalDecoder[ImageRow]):
     def release_memory(self) -> None:
         self.feature_cache.clear()
         super().release_memory()
-
-    def feed(self, tokens: Tensor, batch: DecoderBatch[ImageRow]) -> Tensor:
-        embeddings = self.net.get_input_embeddings()(tokens)
-        states = self.decode(embeddings, batch.cache, batch.positions[:, None], batch.mask)
-        logits: Tensor = self.net.get_output_embeddings()(states[:, -1])
-        return logits.float()

@@ -13,7 +13,7 @@ from looksee.core import errors
 from looksee.core.images import decode
 from looksee.core.tasks import Job, Role, Task, Turn
 from looksee.models.loading import load
-from looksee.models.transformers.chat import controls
+from looksee.models.transformers.chat import control_tokens
 from looksee.models.weights.source import SAMPLES
 from tests.models.mixing import decode_mixed
 from tests.models.transformers.test_identity import picture
@@ -88,7 +88,7 @@ def test_a_chat_of_one_turn_is_a_question(model: Any) -> None:
 def test_who_is_beside_a_chat_changes_no_answer(model: Any) -> None:
     rng = random.Random(6)
     rows = [model.prepare(asked(turns, rng)) for turns in CHATS.values()]
-    alone = [replace(row, tokens=[], finish=None, pictures=[replace(one) for one in row.pictures]) for row in rows]
+    alone = [replace(row, tokens=[], finish=None, images=[replace(one) for one in row.images]) for row in rows]
     for row in alone:
         decode_mixed(model, [row], rng)
     decode_mixed(model, rows, rng)
@@ -97,10 +97,12 @@ def test_who_is_beside_a_chat_changes_no_answer(model: Any) -> None:
 
 @pytest.mark.parametrize("role", ["system", "user", "assistant"])
 def test_no_control_token_comes_from_the_text_of_any_turn(model: Any, role: Role) -> None:
-    own = set(model.tokenizer.convert_tokens_to_ids(list(controls(model.tokenizer)))) - {model.tokenizer.unk_token_id}
+    own = set(model.tokenizer.convert_tokens_to_ids(list(control_tokens(model.tokenizer)))) - {
+        model.tokenizer.unk_token_id
+    }
     plain = CHATS["pictures at their places"]
     hostile = tuple(
-        Turn(turn.role, tuple(part and part + " x ".join(controls(model.tokenizer)) for part in turn.parts))
+        Turn(turn.role, tuple(part and part + " x ".join(control_tokens(model.tokenizer)) for part in turn.parts))
         if turn.role == role
         else turn
         for turn in plain

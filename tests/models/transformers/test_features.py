@@ -32,14 +32,14 @@ def ask(model: Any, data: bytes, question: str) -> Any:
 
 def test_the_tower_sees_a_picture_once(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
-    look = model.features
+    look = model.image_features
 
     def counted(crops: Tensor) -> Tensor:
         looked.append(len(crops))
         found: Tensor = look(crops)
         return found
 
-    monkeypatch.setattr(model, "features", counted)
+    monkeypatch.setattr(model, "image_features", counted)
     rng = random.Random(4)
     one, other = picture(rng), picture(rng)
     together = [ask(model, one, "red?"), ask(model, other, "blue?"), ask(model, one, "How many shapes are there?")]
@@ -59,5 +59,5 @@ def test_a_row_that_is_prefilled_again_needs_no_second_look(model: Any, monkeypa
     row = ask(model, picture(random.Random(5)), "red?")
     model.prefill([row])
     model.feature_cache.clear()
-    monkeypatch.setattr(model, "features", None)
+    monkeypatch.setattr(model, "image_features", None)
     model.prefill([row])

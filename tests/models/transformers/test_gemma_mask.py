@@ -55,10 +55,10 @@ def some_ids(rng: random.Random) -> list[int]:
 def test_a_small_one_by_hand() -> None:
     """Two pictures of two tokens behind one padded position; the second row is longer and has no picture."""
     ids, mask = kv.collate_left([[1, 9, 9, 1, 9, 9], [1, 1, 1, 1, 1, 1, 1]], PAD, torch.device("cpu"))
-    seen = masks.prompt(mask, ids == PICTURE)
+    seen = masks.prefix_lm(mask, ids == PICTURE)
     assert drawn(seen[0]) == ["x......", ".x.....", ".xxx...", ".xxx...", ".xxxx..", ".xxxxxx", ".xxxxxx"]
     assert drawn(seen[1]) == ["x......", "xx.....", "xxx....", "xxxx...", "xxxxx..", "xxxxxx.", "xxxxxxx"]
-    near = masks.windowed(seen, 2)
+    near = masks.sliding(seen, 2)
     assert drawn(near[0]) == ["x......", ".x.....", ".xxx...", "..xx...", "...xx..", "....xxx", ".....xx"]
     assert drawn(near[1]) == ["x......", "xx.....", ".xx....", "..xx...", "...xx..", "....xx.", ".....xx"]
 
@@ -78,8 +78,8 @@ def test_masks_are_the_librarys_where_a_row_is() -> None:
         ids, mask = kv.collate_left([some_ids(rng) for _ in range(rng.randint(1, 5))], PAD, torch.device("cpu"))
         pictures, real, window = ids == PICTURE, mask.bool(), rng.choice((2, 3, 5, 11, 64))
         wanted = librarys(mask, pictures, window)
-        seen = masks.prompt(mask, pictures)
-        near = masks.windowed(seen, window)
+        seen = masks.prefix_lm(mask, pictures)
+        near = masks.sliding(seen, window)
         assert torch.equal(seen[real], wanted["full_attention"][real])
         assert torch.equal(near[real], wanted["sliding_attention"][real])
         padded = torch.eye(ids.shape[1], dtype=torch.bool).expand_as(seen)[~real]

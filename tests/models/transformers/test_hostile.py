@@ -13,7 +13,7 @@ from looksee.core import errors
 from looksee.core.tasks import Job, Task
 from looksee.models.loading import load
 from looksee.models.registry import prompts
-from looksee.models.transformers.chat import controls, escape_special_tokens
+from looksee.models.transformers.chat import control_tokens, escape_special_tokens
 from tests.models.checkpoints import write_random
 from tests.models.mixing import decode_mixed
 from tests.models.transformers.test_identity import MODELS, picture
@@ -42,15 +42,15 @@ def test_the_strings_that_matter_are_known(model: Any) -> None:
         },
         "intern_vlm": {"<|im_start|>", "<|im_end|>", "<|endoftext|>", "<img>", "</img>", "<IMG_CONTEXT>"},
     }
-    assert expected[model.name] <= set(controls(model.tokenizer))
+    assert expected[model.name] <= set(control_tokens(model.tokenizer))
 
 
 def test_no_control_token_comes_from_a_users_text(model: Any) -> None:
-    own = set(model.tokenizer.convert_tokens_to_ids(list(controls(model.tokenizer))))
+    own = set(model.tokenizer.convert_tokens_to_ids(list(control_tokens(model.tokenizer))))
     own -= {model.tokenizer.unk_token_id}  # what a small vocabulary cannot spell is unknown, and no harm
     data = picture(random.Random(1))
     counted = []
-    for text in ("red", "red " + " x ".join(controls(model.tokenizer)), "".join(controls(model.tokenizer))):
+    for text in ("red", "red " + " x ".join(control_tokens(model.tokenizer)), "".join(control_tokens(model.tokenizer))):
         row = model.prepare(Job(Task.CAPTION, (data,), text, 4))
         counted.append([row.prompt_ids.count(token) for token in own])
     assert counted[0] == counted[1] == counted[2]
@@ -79,7 +79,7 @@ def test_one_poisoned_row_of_sixteen_fails_alone_or_not_at_all(model: Any) -> No
     alone = [replace(row, tokens=[], finish=None) for row in rows]
     for row in alone:
         decode_mixed(model, [row], rng)
-    hostile = model.prepare(replace(jobs[0], prompt="".join(controls(model.tokenizer))))
+    hostile = model.prepare(replace(jobs[0], prompt="".join(control_tokens(model.tokenizer))))
     with pytest.raises(errors.PromptTooLong):
         model.prepare(replace(jobs[0], prompt="red " * 3000))
     with pytest.raises(errors.CorruptImage):

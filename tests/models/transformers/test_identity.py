@@ -40,7 +40,7 @@ class Subject:
         """A row as it was prepared; its pictures, which a prefill changes, are its own."""
         row: Any = replace(self.rows[number], tokens=[], finish=None)
         if self.name != "blip":
-            row.pictures = [replace(picture) for picture in row.pictures]
+            row.images = [replace(image) for image in row.images]
         made: Row = row
         return made
 
@@ -87,7 +87,7 @@ def test_the_prompt_is_the_librarys(subject: Subject) -> None:
             pixels = (
                 own.pixel_values[None]
                 if subject.name == "blip"
-                else torch.cat([one.pixel_values for one in own.pictures])
+                else torch.cat([one.pixel_values for one in own.images])
             )
             assert torch.equal(pixels, inputs["pixel_values"])
 

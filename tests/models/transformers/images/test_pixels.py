@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from transformers import BlipImageProcessorPil, GotOcr2ImageProcessorPil
 
-from looksee.models.transformers.pixels import Pixels
-from looksee.models.transformers.tiles import grid
+from looksee.models.transformers.images.pixels import Pixels
+from looksee.models.transformers.images.tiles import grid
 from samples.world import scenes
 
 

@@ -1,0 +1,1 @@
+"""RGB images to the tensors that a vision tower takes: resized, cut into tiles, normalised."""
