@@ -13,7 +13,7 @@ from _bentoml_sdk import Service
 
 from cache.answer_cache import AnswerCache
 from cache.guarded_redis import GuardedRedis
-from looksee.engine.metrics import forget_the_dead
+from looksee.engine.metrics import drop_dead_processes
 from looksee.gateway.answering import AnsweringService
 from looksee.serving import bentoml_patches
 from looksee.serving.gateway_service import gateway_service
@@ -36,5 +36,5 @@ def services() -> dict[str, Service[Any]]:
     redis = GuardedRedis(configured.redis(), timeout=configured.cache_timeout_ms / 1000)
     answering = AnsweringService({}, AnswerCache(redis, ttl=configured.cache_ttl_seconds))
     runners = runner_services()
-    gateway = gateway_service(configured, answering, runners, redis, on_start=forget_the_dead)
+    gateway = gateway_service(configured, answering, runners, redis, on_start=drop_dead_processes)
     return {one.name: one for one in (gateway, *runners.values())}

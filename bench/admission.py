@@ -35,7 +35,7 @@ class Pace(EngineObserver):
         self.rows: list[int] = []
         self.first_tokens: list[float] = []
 
-    def stepped(self, rows: int) -> None:
+    def step_finished(self, rows: int) -> None:
         self.steps.append(time.perf_counter())
         self.rows.append(rows)
 

@@ -1,4 +1,4 @@
-"""Who may use a model that is loaded now and then: calls go in while it is open, and wait while it is shut."""
+"""Admission of calls to a model that is not always loaded: open, calls are admitted; closed, they wait."""
 
 from __future__ import annotations
 
@@ -13,75 +13,81 @@ T = TypeVar("T")
 
 
 class AdmissionGate(Generic[T]):
-    """Counts the calls inside and hands each what it is about. For one event loop.
+    """Counts active calls and gives each the value that the gate was opened with. For one event loop.
 
-    `changed` is called when the first call goes in, when the last one leaves, and when one comes that must wait.
+    `on_change` is called when the first call becomes active, when the last active one leaves, and when a call begins to
+    wait.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self.inside = 0
-        self.left = 0.0  # when the last call left that was alone inside, in seconds of the monotonic clock
-        self._changed = changed
-        self._thing: T | None = None
-        self._waiting: set[asyncio.Future[T | Failure]] = set()
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self.active = 0
+        self.idle_since = 0.0  # when the number of active calls last became 0; monotonic seconds, 0.0 for never
+        self._on_change = on_change
+        self._value: T | None = None
+        self._waiters: set[asyncio.Future[T | Failure]] = set()
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        """How many calls wait for the gate to open."""
+        return len(self._waiters)
 
     @property
     def is_open(self) -> bool:
-        return self._thing is not None
+        return self._value is not None
 
-    async def enter(self, patience: float) -> T:
-        """Go in, and `leave` later. Raises TimeoutError after `patience` seconds, and what `refuse` is given."""
-        if self._thing is not None:
+    async def enter(self, timeout: float) -> T:
+        """The gate's value, for a call that is active from now until it calls `leave`.
+
+        Waits while the gate is closed. Raises TimeoutError after `timeout` seconds, and the error of a `reject`.
+        """
+        if self._value is not None:
             self._count(1)
-            return self._thing
-        place: asyncio.Future[T | Failure] = asyncio.get_running_loop().create_future()
-        self._waiting.add(place)
-        self._changed()
+            return self._value
+        waiter: asyncio.Future[T | Failure] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        self._on_change()
         try:
-            async with asyncio.timeout(patience):
-                answer = await place
+            async with asyncio.timeout(timeout):
+                result = await waiter
         except BaseException:
-            # It may have been let in in the very moment it gave up or was cancelled.
-            if place.done() and not place.cancelled() and not isinstance(place.result(), Failure):
+            # `open` may have counted it as active just before it timed out or was cancelled.
+            if waiter.done() and not waiter.cancelled() and not isinstance(waiter.result(), Failure):
                 self.leave()
             raise
         finally:
-            self._waiting.discard(place)
-        if isinstance(answer, Failure):
-            raise answer.error()
-        return answer
+            self._waiters.discard(waiter)
+        if isinstance(result, Failure):
+            raise result.error()
+        return result
 
     def leave(self) -> None:
+        """End an active call. Once for each `enter` that returned."""
         self._count(-1)
 
-    def open(self, thing: T) -> None:
-        """Let all in who wait. They are inside when this returns."""
-        self._thing = thing
-        for place in self._called():
-            place.set_result(thing)
+    def open(self, value: T) -> None:
+        """Admit all waiting calls and those to come. The waiting ones are active when this returns."""
+        self._value = value
+        for waiter in self._pop_waiters():
+            waiter.set_result(value)
             self._count(1)
 
-    def shut(self) -> None:
-        """From now on calls wait. Those inside stay until they leave."""
-        self._thing = None
+    def close(self) -> None:
+        """Let further calls wait. Active calls stay active."""
+        self._value = None
 
-    def refuse(self, failure: Failure) -> None:
-        """Send all away who wait."""
-        for place in self._called():
-            place.set_result(failure)
+    def reject(self, failure: Failure) -> None:
+        """End all waiting calls with this failure."""
+        for waiter in self._pop_waiters():
+            waiter.set_result(failure)
 
-    def _called(self) -> list[asyncio.Future[T | Failure]]:
-        places = [place for place in self._waiting if not place.done()]
-        self._waiting.clear()
-        return places
+    def _pop_waiters(self) -> list[asyncio.Future[T | Failure]]:
+        waiters = [waiter for waiter in self._waiters if not waiter.done()]
+        self._waiters.clear()
+        return waiters
 
-    def _count(self, by: int) -> None:
-        was, self.inside = self.inside, self.inside + by
-        if not self.inside:
-            self.left = time.monotonic()
-        if not was or not self.inside:
-            self._changed()
+    def _count(self, change: int) -> None:
+        before, self.active = self.active, self.active + change
+        if not self.active:
+            self.idle_since = time.monotonic()
+        if not before or not self.active:
+            self._on_change()

@@ -1,4 +1,4 @@
-"""The calls that a runner is at work on: each job is answered as it ends, and may be cancelled by itself."""
+"""The calls of gateways to a runner: each job is answered as it ends and may be cancelled alone."""
 
 from __future__ import annotations
 
@@ -15,70 +15,70 @@ from runners.runner import Runner
 
 logger = logging.getLogger("looksee.runner")
 
-AskId = tuple[str, int]  # a call's id, and the number of an ask in it
+AskId = tuple[str, int]  # a call's id, and the index of an ask in it
 
 _EVENT = TypeAdapter(Event)
-_REMEMBERED = 1024  # cancelled asks that have not come yet, or not any more
+_MAX_EARLY_CANCELS = 1024  # ids kept of cancelled asks that are not running: not arrived yet, or answered already
 
 
 class Calls:
-    """For one event loop."""
+    """The asks that a runner is answering. For one event loop."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._at_work: dict[AskId, asyncio.Task[None]] = {}
-        self._left: OrderedDict[AskId, None] = OrderedDict()
+        self._tasks: dict[AskId, asyncio.Task[None]] = {}
+        self._cancelled_early: OrderedDict[AskId, None] = OrderedDict()
 
     async def answer(self, call: Call) -> AsyncGenerator[bytes, None]:
-        """Events as lines of JSON, several at a time where they come together. An empty line says that it has begun.
+        """The call's events as lines of JSON, several at a time where they are ready together.
 
-        Closing the iterator cancels the jobs that are left.
+        The first line is empty: it says that the call has arrived. Closing the iterator cancels the unanswered jobs.
         """
         lines: list[bytes] = [b"\n"]
-        news = asyncio.Event()
+        changed = asyncio.Event()
 
-        def tell(event: Event) -> None:
+        def emit(event: Event) -> None:
             lines.append(_EVENT.dump_json(event) + b"\n")
-            news.set()
+            changed.set()
 
         async def answer(number: int, ask: Ask) -> None:
             try:
-                listener = (lambda text: tell(Event(number, text))) if ask.followed else None
-                answer = await self._runner.infer(ask, listener)
-                tell(Event(number, reply=answer, identity=await self._runner.identity()))
-            except Exception:  # nobody may be left waiting
+                listener = (lambda text: emit(Event(number, text))) if ask.followed else None
+                reply = await self._runner.infer(ask, listener)
+                emit(Event(number, reply=reply, identity=await self._runner.identity()))
+            except Exception:  # the gateway waits for a reply to every ask
                 logger.exception("a job could not be answered")
                 failure = Failure.of(errors.RunnerFailed("The model failed on this request."))
-                tell(Event(number, reply=Reply(failure=failure)))
+                emit(Event(number, reply=Reply(failure=failure)))
 
-        def ended(place: AskId) -> None:
-            del self._at_work[place], own[place]
-            news.set()
+        def forget(ask_id: AskId) -> None:
+            del self._tasks[ask_id], own[ask_id]
+            changed.set()
 
         own: dict[AskId, asyncio.Task[None]] = {}
         try:
             for number, ask in enumerate(call.asks):
-                place = (call.id, number)
-                if place not in self._left:
-                    own[place] = self._at_work[place] = asyncio.create_task(answer(number, ask))
-                    own[place].add_done_callback(lambda _, place=place: ended(place))  # type: ignore[misc]
+                ask_id = (call.id, number)
+                if ask_id not in self._cancelled_early:
+                    own[ask_id] = self._tasks[ask_id] = asyncio.create_task(answer(number, ask))
+                    own[ask_id].add_done_callback(lambda _, ask_id=ask_id: forget(ask_id))  # type: ignore[misc]
             while own or lines:
                 if not lines:
-                    news.clear()
-                    await news.wait()
+                    changed.clear()
+                    await changed.wait()
                     continue
-                together, lines[:] = b"".join(lines), []
-                yield together
+                joined, lines[:] = b"".join(lines), []
+                yield joined
         finally:
             for task in own.values():
                 task.cancel()
 
-    def cancel(self, places: Sequence[AskId]) -> None:
-        """Drop jobs whose callers left; those of a call that is still on its way are dropped when it comes."""
-        for place in places:
-            if place in self._at_work:
-                self._at_work[place].cancel()
+    def cancel(self, ask_ids: Sequence[AskId]) -> None:
+        """Drop jobs whose callers have left; those of a call that has not arrived yet are dropped when it arrives."""
+        for ask_id in ask_ids:
+            if ask_id in self._tasks:
+                self._tasks[ask_id].cancel()
             else:
-                self._left[place] = None
-        while len(self._left) > _REMEMBERED:
-            self._left.popitem(last=False)
+                self._cancelled_early[ask_id] = None
+        while len(self._cancelled_early) > _MAX_EARLY_CANCELS:
+            self._cancelled_early.popitem(last=False)

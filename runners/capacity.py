@@ -1,14 +1,14 @@
-"""Which models may have their weights in memory: `MODEL_CAPACITY` slots that the runners of a machine share.
+"""Which models may have their weights in memory: `MODEL_CAPACITY` leases that the runners of a machine share.
 
-The runners are processes of their own and may be killed at any time, so a slot is a locked file: the system lets go of
-the lock (flock) in the moment its holder dies. Whoever needs a slot queues with a ticket, which is a locked file too.
+The runners are separate processes and may be killed at any time, so a lease is a lock (flock) on a file: the system
+releases it the moment its holder dies. A runner that needs a lease queues with a ticket, which is a locked file too.
 
-    slot-0, slot-1, ...      locked by the runner that holds it; in it who that is and whether it is at work
-    <number>.ticket          locked by a runner that waits; the smallest number is next
+    slot-0, slot-1, ...      one for each lease; locked by its holder, whose record it contains
+    <number>.ticket          locked by a waiting runner; the smallest number is next
 
-The next in line tries the slots. When all are taken it names one that should be given up: the least recently used idle
-one, or where all are at work the one that has been held for the longest time. Holders read that, and act on it when
-they can. Nobody ever waits for a lock.
+The runner that is next tries the slots. When all are taken it names one that should be released: that of the idle
+holder whose last use is longest ago, or where all are busy of the one that has held it longest. Holders read that and
+act on it when they can. No process ever blocks on a lock.
 
 Numbers and times in the files are of the machine's monotonic clock, which all its processes share.
 """
@@ -27,14 +27,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-POLL_SECONDS = 0.03  # how often a waiter looks
+POLL_SECONDS = 0.03  # how often a waiting runner checks the queue and the slots
 
-_LARGEST = 4096  # bytes of a record
+_MAX_RECORD_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseHolder:
-    """Who holds a slot. `since` and `used` (the last use) are seconds of the monotonic clock."""
+    """The process that holds a lease, and the number of its slot.
+
+    `since` and `used` (the last use) are seconds of the monotonic clock; `busy` says whether calls are active.
+    """
 
     slot: int
     model: str
@@ -46,7 +49,7 @@ class LeaseHolder:
 
 @dataclass(frozen=True, slots=True)
 class _Ticket:
-    """Who waits since when, and the slot it asks for (None until it is the next)."""
+    """A waiting process, since when it waits, and the slot that it requests: None until it is next in the queue."""
 
     model: str
     pid: int
@@ -58,55 +61,60 @@ RecordT = TypeVar("RecordT", LeaseHolder, _Ticket)
 
 
 class Lease:
-    """A place for one model's weights. Held until `release`, at the latest until this process ends."""
+    """The right to have one model's weights in memory, from construction until `release` or the end of the process."""
 
-    def __init__(self, residency: CapacityManager, descriptor: int, holder: LeaseHolder) -> None:
-        self._residency, self._descriptor, self._holder = residency, descriptor, holder
+    def __init__(self, manager: CapacityManager, descriptor: int, holder: LeaseHolder) -> None:
+        """`descriptor` is that of the slot's file, which this process has locked. The lease closes it."""
+        self._manager, self._descriptor, self._holder = manager, descriptor, holder
         _write(descriptor, holder)
 
-    def note(self, *, busy: bool) -> None:
-        """Tell the others that this model is at work, or idle from now on."""
+    def mark(self, *, busy: bool) -> None:
+        """Publish that this model is busy, or idle from now on."""
         self._holder = replace(self._holder, busy=busy, used=time.monotonic())
         _write(self._descriptor, self._holder)
 
-    def wanted(self) -> float | None:
-        """For how many seconds the next in line, who asks for this slot, has been waiting; None if nobody does."""
-        ticket = self._residency.next_ticket()
+    def seconds_requested(self) -> float | None:
+        """How long the runner that is next and requests this slot has waited in the queue; None if there is none."""
+        ticket = self._manager.next_ticket()
         if ticket is None or ticket.slot != self._holder.slot:
             return None
         return time.monotonic() - ticket.since
 
     def release(self) -> None:
-        os.close(self._descriptor)  # and with it the lock
+        """Give up the lease. Once."""
+        os.close(self._descriptor)  # which also unlocks the file
 
 
 class CapacityManager:
-    """One runner's view of the slots in `directory`. `capacity` 0 means as many as there are runners."""
+    """One runner's view of the leases in `directory`. `capacity` 0 means as many as there are runners."""
 
     def __init__(self, directory: Path, capacity: int, model: str) -> None:
         self.directory, self.capacity, self.model = directory, capacity, model
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    async def acquire(self, wanted: Callable[[], bool] = lambda: True) -> Lease | None:
-        """A slot, first come first served; None when it is not `wanted` any more. Cancelling it leaves the queue."""
+    async def acquire(self, still_needed: Callable[[], bool] = lambda: True) -> Lease | None:
+        """A lease, in the order of the requests; None once it is not `still_needed`. Cancelling leaves the queue.
+
+        Raises OSError when the directory cannot be written.
+        """
         if not self.capacity:
-            return self._take()
-        number, descriptor = self._queue()
+            return self._take_free()
+        number, descriptor = self._enqueue()
         own = _Ticket(self.model, os.getpid(), number / 1e9)
         try:
             _write(descriptor, own)
-            while wanted():
+            while still_needed():
                 if self._is_next(number):
-                    slot = self._take()
-                    if slot is not None:
-                        return slot
-                    asked = replace(own, slot=self._choice())
-                    if asked != own:
-                        own = asked
+                    lease = self._take_free()
+                    if lease is not None:
+                        return lease
+                    requesting = replace(own, slot=self._slot_to_release())
+                    if requesting != own:
+                        own = requesting
                         _write(descriptor, own)
-                elif not os.fstat(descriptor).st_nlink:  # somebody cleared the directory: queue again
+                elif not os.fstat(descriptor).st_nlink:  # the directory was cleared: queue again
                     os.close(descriptor)
-                    number, descriptor = self._queue()
+                    number, descriptor = self._enqueue()
                     _write(descriptor, own)
                 await asyncio.sleep(POLL_SECONDS)
             return None
@@ -115,7 +123,7 @@ class CapacityManager:
             os.close(descriptor)
 
     def holders(self) -> list[LeaseHolder]:
-        """Who holds a slot now, for display."""
+        """The present holders of leases, for display."""
         found = []
         for path in sorted(self.directory.glob("slot-*")):
             with _opened(path) as descriptor:
@@ -126,65 +134,65 @@ class CapacityManager:
         return found
 
     def next_ticket(self) -> _Ticket | None:
-        """The ticket of the next in line; None if nobody waits."""
+        """The ticket that is next in the queue; None if the queue is empty."""
         for number in self._tickets():
-            with self._alive(number) as descriptor:
+            with self._live_ticket(number) as descriptor:
                 if descriptor is not None:
                     return _read(descriptor, _Ticket)
         return None
 
     def _is_next(self, number: int) -> bool:
-        """Whether nobody alive waits before the ticket `number`, which is still there."""
+        """Whether the ticket `number` still exists and no live process waits before it."""
         for other in self._tickets():
             if other == number:
                 return True
-            with self._alive(other) as descriptor:
+            with self._live_ticket(other) as descriptor:
                 if descriptor is not None:
                     return False
         return False
 
-    def _take(self) -> Lease | None:
-        """A slot that is free now."""
-        for index in range(self.capacity) if self.capacity else itertools.count():
-            descriptor = os.open(self.directory / f"slot-{index}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _take_free(self) -> Lease | None:
+        """A lease on a slot that is free now."""
+        for slot in range(self.capacity) if self.capacity else itertools.count():
+            descriptor = os.open(self.directory / f"slot-{slot}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if _lock(descriptor, fcntl.LOCK_EX):
                 now = time.monotonic()
-                return Lease(self, descriptor, LeaseHolder(index, self.model, os.getpid(), now, now, busy=True))
+                return Lease(self, descriptor, LeaseHolder(slot, self.model, os.getpid(), now, now, busy=True))
             os.close(descriptor)
         return None
 
-    def _choice(self) -> int | None:
-        """The slot that should be given up for the next in line."""
+    def _slot_to_release(self) -> int | None:
+        """The slot that should be released for the next in the queue: the least recently used one."""
         holders = self.holders()
         idle = [holder for holder in holders if not holder.busy]
         if idle:
             return min(idle, key=lambda holder: holder.used).slot
         return min(holders, key=lambda holder: holder.since).slot if holders else None
 
-    def _queue(self) -> tuple[int, int]:
-        """A new ticket's number and its locked file."""
+    def _enqueue(self) -> tuple[int, int]:
+        """The number of a new ticket and the descriptor of its locked file."""
         while True:
             number = time.monotonic_ns()
             try:
                 descriptor = os.open(self._path(number), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             except FileExistsError:
                 continue
-            # Until it is locked it looks like a dead one's, and may be removed.
+            # Until it is locked it looks like the ticket of a dead process, and another one may remove it.
             if _lock(descriptor, fcntl.LOCK_EX) and os.fstat(descriptor).st_nlink:
                 return number, descriptor
             self._path(number).unlink(missing_ok=True)
             os.close(descriptor)
 
     def _tickets(self) -> list[int]:
-        """The numbers of all tickets, also of the dead, in their order."""
+        """The numbers of all tickets in ascending order, those of dead processes included."""
         return sorted(int(path.stem) for path in self.directory.glob("*.ticket") if path.stem.isdecimal())
 
     def _path(self, number: int) -> Path:
         return self.directory / f"{number}.ticket"
 
     @contextlib.contextmanager
-    def _alive(self, number: int) -> Iterator[int | None]:
-        """The file of a ticket whose owner lives; None for another, which is removed."""
+    def _live_ticket(self, number: int) -> Iterator[int | None]:
+        """The descriptor of a live process's ticket. A dead one's is removed, and None is given for it."""
         path = self._path(number)
         with _opened(path) as descriptor:
             if descriptor is not None and _lock(descriptor, fcntl.LOCK_SH):
@@ -208,7 +216,7 @@ def _opened(path: Path) -> Iterator[int | None]:
 
 
 def _lock(descriptor: int, kind: int) -> bool:
-    """Whether the file could be locked at once."""
+    """Lock the file if that is possible without waiting; returns whether it was."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -224,7 +232,7 @@ def _write(descriptor: int, record: LeaseHolder | _Ticket) -> None:
 def _read(descriptor: int, kind: type[RecordT]) -> RecordT | None:
     """The record; None while it is being written."""
     try:
-        fields: dict[str, Any] = json.loads(os.pread(descriptor, _LARGEST, 0))
+        fields: dict[str, Any] = json.loads(os.pread(descriptor, _MAX_RECORD_BYTES, 0))
         return kind(**fields)
     except (ValueError, TypeError):
         return None

@@ -1,4 +1,4 @@
-"""The memory of this process: how much it has, and how it goes back to the system."""
+"""The memory of this process: how much it takes, and releasing what it does not need."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """Large libraries are imported here, and stay: the collector need not walk all of torch again and again.
+    """Import large libraries in this context: their objects are then exempt from garbage collection.
 
-    It is off meanwhile, which saves a quarter of the time. No model may be loaded here: it has cycles, which would then
-    stay too.
+    They stay anyway, and walking all of torch at each collection takes time. The collector is off meanwhile, which
+    saves a quarter of the import. No model may be loaded in it: a model has reference cycles, which would stay too.
     """
     gc.disable()
     try:
@@ -28,21 +28,21 @@ def importing() -> Iterator[None]:
         gc.freeze()
 
 
-def give_back() -> None:
-    """Return what nothing refers to any more, on the device too. Takes some milliseconds."""
+def release_unused() -> None:
+    """Return unreferenced memory to the system and the device. Takes some milliseconds."""
     gc.collect()
     torch = _torch()
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
     if torch is not None and torch.backends.mps.is_available():
         torch.mps.empty_cache()
-    # glibc keeps freed memory for later; other C libraries have no such call and need none.
+    # glibc keeps freed memory for later allocations; other C libraries have no such call and need none.
     with contextlib.suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def resident() -> int | None:
-    """Bytes of this process that are in memory; None where the system does not tell (it is not Linux)."""
+def resident_bytes() -> int | None:
+    """The resident set size of this process; None on other systems than Linux."""
     try:
         pages = Path("/proc/self/statm").read_text().split()[1]
     except OSError:
@@ -50,8 +50,8 @@ def resident() -> int | None:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-def on_device() -> int | None:
-    """Bytes that torch has allocated on accelerators; None where none is in use."""
+def device_bytes() -> int | None:
+    """What torch has allocated on all accelerators; None where none is in use."""
     torch = _torch()
     if torch is not None and torch.cuda.is_initialized():
         return sum(int(torch.cuda.memory_allocated(index)) for index in range(torch.cuda.device_count()))
@@ -61,5 +61,5 @@ def on_device() -> int | None:
 
 
 def _torch() -> Any:
-    """The library, if this process has loaded it: only a process that runs a model pays for it."""
+    """torch, if this process has imported it: only one that runs a model does."""
     return sys.modules.get("torch")

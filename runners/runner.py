@@ -1,94 +1,81 @@
-"""A runner: one model's weights, loaded while they are needed, and the engine that batches for them.
+"""A runner: answers calls for one model, whose weights are in memory only while they are needed.
 
-    unloaded -> loading -> waiting -> loading -> ready -> unloaded
-                (fetching) (for a slot) (weights)
+    unloaded -> loading    -> waiting       -> loading   -> ready     -> unloaded
+                (download)    (for a lease)    (weights)    (serving)
 
-Everything a caller may need to know of a failure travels in the answers as data: BentoML does not carry an exception's
-text from one service to another.
+A load that fails ends in `failed`, and the next call that comes later than `_RETRY_LOAD_AFTER` tries again.
+
+Failures travel in the replies as data: BentoML does not carry an exception's text from one service to another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import time
-import traceback
 from collections.abc import Callable
 from contextvars import Context
-from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 from looksee.core import errors
 from looksee.core.logs import REQUEST_ID
 from looksee.core.tasks import Ask, Failure, Identity, Reply, State, Status
-from looksee.engine.engine import Engine, EngineLimits
-from looksee.engine.metrics import LOAD_SECONDS, MetricsObserver, forget_the_dead
-from looksee.models.interface import Model
-from looksee.models.weights import source
+from looksee.engine.metrics import LOAD_SECONDS, drop_dead_processes
 from looksee.settings import settings
 from runners import memory
 from runners.admission_gate import AdmissionGate
 from runners.capacity import CapacityManager, Lease
+from runners.model_loader import AnyEngine, ModelLoader
 
 logger = logging.getLogger("looksee.runner")
 
-_RETRY_LOAD_AFTER = 10  # seconds a failed load is remembered, so that every request does not try again
-_RETRY_AFTER = 5  # seconds after which a caller that was sent away should come again
-_UNLOAD_PATIENCE = 30.0  # seconds that calls in flight have to end before an unload is given up
-_POLL_SECONDS = 0.05  # how often a model that is loaded looks whether another one needs its place
-_LEAST_TURN = 2.0  # seconds a model under load keeps its place while others wait, or as long as its loading took
-_LINGER = 0.1  # seconds without a call that make a model idle: callers that come one by one leave small gaps
-
-_AnyEngine: TypeAlias = Engine[Any, Any]
+_RETRY_LOAD_AFTER = 10  # seconds that a failed load is remembered, so that not every request tries again
+_RETRY_AFTER = 5  # seconds after which a caller that got ModelNotReady should retry
+_UNLOAD_TIMEOUT = 30.0  # seconds that active calls have to end before an unload is given up
+_POLL_SECONDS = 0.05  # how often a loaded model checks whether another one waits for its lease
+_MIN_TURN = 2.0  # seconds a busy model keeps its lease while others wait, or as long as its loading took
+_IDLE_AFTER = 0.1  # seconds without a call that make a model idle: callers that send one by one leave small gaps
 
 
 class Runner:
-    """Answers calls for one model. Lives on one event loop; loading and decoding happen in threads."""
+    """Answers calls for one model. For one event loop; loading and decoding run in threads.
+
+    One task at a time, `_lifecycle`, takes the weights through their states; it ends when no call waits for them.
+    """
 
     def __init__(self, name: str) -> None:
-        forget_the_dead()
-        config = settings()
-        own = config.model(name)
+        drop_dead_processes()
         self.name = name
-        self.source = source.resolve(name, config.weights, own.weights)
-        self.device, self.dtype = own.device or config.device, own.dtype or config.dtype
-        self.options = own.options(sample=self.source.kind == "sample")
-        self._without_effect = own.without_effect()
-        self.limits = EngineLimits(
-            queue=config.max_queue, rows=own.max_batch_rows, cost=own.batch_cost, prefill=own.max_prefill_rows
-        )
+        self._loader = ModelLoader(name)
         home = Path(BentoMLContainer.bentoml_home.get())
-        self._residency = CapacityManager(home / "looksee", config.model_capacity, name)
-        self._calls: AdmissionGate[_AnyEngine] = AdmissionGate(self._on_change)
+        self._capacity = CapacityManager(home / "looksee", settings().model_capacity, name)
+        self._gate: AdmissionGate[AnyEngine] = AdmissionGate(self._on_gate_change)
         self._identity: Identity | None = None
         self._state: State = "unloaded"
-        self._engine: _AnyEngine | None = None
-        self._slot: Lease | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._engine: AnyEngine | None = None
+        self._lease: Lease | None = None
+        self._lifecycle: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
-        self._failure: Failure | None = None
-        self._failed = 0.0
-        self._kept_until = 0.0
-        self._unloading = 0  # how many ask for it
-        self._gone = asyncio.Event()  # a new one for each time the weights are loaded; set when they are gone
-        self._gone.set()
+        self._failure: Failure | None = None  # of the last load
+        self._failed_at = 0.0
+        self._wanted_until = 0.0  # a caller was told to retry by then: the weights are wanted without a waiting call
+        self._unloads = 0  # calls of `unload` under way
+        self._released = asyncio.Event()  # a new one for each load; set once those weights are released
+        self._released.set()
         self._closing = False
 
     async def infer(self, ask: Ask, listener: Callable[[str], None] | None = None) -> Reply:
-        """Answer a job; a `listener` hears its text as it comes.
+        """Answer a job within `ask.timeout` seconds; a `listener` gets its text in pieces.
 
-        Never raises for the job's own troubles. Cancelling it (the caller left) drops its row at the next step.
+        Every failure of the job is returned in the reply; none is raised. Cancelling drops its row at the next step.
         """
         REQUEST_ID.set(ask.request_id)  # for the log
         deadline = time.monotonic() + ask.timeout
         try:
-            if self._failure is not None and time.monotonic() < self._failed + _RETRY_LOAD_AFTER:
+            if self._failure is not None and time.monotonic() < self._failed_at + _RETRY_LOAD_AFTER:
                 raise self._failure.error()
             engine = await self._enter(ask.timeout)
         except errors.LookseeError as error:
@@ -96,146 +83,148 @@ class Runner:
         try:
             return await engine.submit(ask.job, timeout=deadline - time.monotonic(), listener=listener)
         finally:
-            self._calls.leave()
+            self._gate.leave()
 
     async def load(self) -> None:
         """Have the weights loaded. Raises ModelNotReady when that takes too long, and WeightsUnavailable."""
         await self._enter(settings().request_timeout_seconds)
-        self._calls.leave()
+        self._gate.leave()
 
     async def unload(self) -> None:
-        """Release the weights once the calls in flight have ended; new ones wait, and load them again.
+        """Release the weights once the active calls have ended; further calls wait, and load them again.
 
         Raises ModelNotReady when those calls take too long, and then nothing changes.
         """
-        gone = self._gone
-        self._unloading += 1
+        released = self._released
+        self._unloads += 1
         try:
-            async with asyncio.timeout(_UNLOAD_PATIENCE):
-                await gone.wait()
+            async with asyncio.timeout(_UNLOAD_TIMEOUT):
+                await released.wait()
         except TimeoutError:
             message = f"'{self.name}' is at work and was not unloaded; try again."
             raise errors.ModelNotReady(message, retry_after=_RETRY_AFTER) from None
         finally:
-            self._unloading -= 1
+            self._unloads -= 1
 
     async def status(self) -> Status:
-        """Which weights, whether they are loaded, and what they take."""
-        identity, engine, calls = await self.identity(), self._engine, self._calls
-        device = getattr(engine.model, "device", self.device) if engine is not None else self.device
+        """The model's identity, its state, its calls and the memory it takes."""
+        identity, engine, gate = await self.identity(), self._engine, self._gate
+        device = getattr(engine.model, "device", self._loader.device) if engine is not None else self._loader.device
+        idle_seconds = 0 if gate.active else time.monotonic() - gate.idle_since
         return Status(
             identity,
             self._state,
             str(device),
-            memory_bytes=memory.resident(),
-            device_bytes=memory.on_device() if engine is not None else None,
-            last_use=time.time() - (0 if calls.inside else time.monotonic() - calls.left) if calls.left else None,
-            in_flight=calls.inside,
-            queued=calls.waiting,
+            memory_bytes=memory.resident_bytes(),
+            device_bytes=memory.device_bytes() if engine is not None else None,
+            last_use=time.time() - idle_seconds if gate.idle_since else None,
+            in_flight=gate.active,
+            queued=gate.waiting,
             failure=self._failure,
         )
 
     async def identity(self) -> Identity:
-        """Which weights answer; known for good once they are loaded."""
+        """Which weights answer. Its fingerprint is None until it is known, and final once they are loaded."""
         if self._identity is None or self._identity.fingerprint is None:
-            found = await asyncio.to_thread(self._identify)
-            if self._identity is None or self._identity.fingerprint is None:  # loading may have found it meanwhile
+            found = await asyncio.to_thread(self._loader.identify)
+            if self._identity is None or self._identity.fingerprint is None:  # a load may have set it meanwhile
                 self._identity = found
         return self._identity
 
     async def close(self) -> None:
-        """Release the weights for good; calls in flight are answered with an error."""
+        """Release the weights for good; active calls get ModelNotReady."""
         self._closing = True
         self._changed.set()
-        self._calls.refuse(Failure.of(self._not_ready("is being stopped")))
-        if self._keeper is not None:
-            await asyncio.wait((self._keeper,))
+        self._gate.reject(Failure.of(self._not_ready("is being stopped")))
+        if self._lifecycle is not None:
+            await asyncio.wait((self._lifecycle,))
 
-    async def _enter(self, patience: float) -> _AnyEngine:
-        """The engine, its weights loaded; for a call that is in flight until it leaves."""
+    async def _enter(self, timeout: float) -> AnyEngine:
+        """The engine, its weights loaded, for a call that is active until it leaves the gate."""
         if self._closing:
             raise self._not_ready("is being stopped")
         try:
-            return await self._calls.enter(min(patience, settings().load_wait_seconds))
+            return await self._gate.enter(min(timeout, settings().load_wait_seconds))
         except TimeoutError:
-            # It is expected back: until then the place in the queue is kept.
-            self._kept_until = time.monotonic() + 2 * _RETRY_AFTER
+            # The caller is told to retry: until then the runner stays in the queue for a lease.
+            self._wanted_until = time.monotonic() + 2 * _RETRY_AFTER
             doing = "waits for its turn to be loaded" if self._state == "waiting" else "is still loading"
             raise self._not_ready(doing) from None
 
     def _not_ready(self, doing: str) -> errors.ModelNotReady:
         return errors.ModelNotReady(f"'{self.name}' {doing}; try again.", retry_after=_RETRY_AFTER)
 
-    def _on_change(self) -> None:
-        """A first call went in, a last one left, or one waits."""
-        if self._slot is not None and self._state == "ready":
-            self._slot.note(busy=self._calls.inside > 0)
-        if not self._calls.is_open:
+    def _on_gate_change(self) -> None:
+        if self._lease is not None and self._state == "ready":
+            self._lease.mark(busy=self._gate.active > 0)
+        if not self._gate.is_open:
             self._changed.set()
-            if self._keeper is None:
-                # Without the context of the call that happens to be first: its id is not that of the weights.
-                self._keeper = asyncio.create_task(self._keep(), context=Context())
-
-    # -- the life of the weights
+            if self._lifecycle is None:
+                # In an empty context: the request id of the call that happens to be first is not the weights'.
+                self._lifecycle = asyncio.create_task(self._run_lifecycle(), context=Context())
 
     def _is_wanted(self) -> bool:
-        return not self._closing and (self._calls.waiting > 0 or time.monotonic() < self._kept_until)
+        return not self._closing and (self._gate.waiting > 0 or time.monotonic() < self._wanted_until)
 
-    async def _keep(self) -> None:
-        """Load and serve, again after each release, as long as somebody waits."""
+    async def _run_lifecycle(self) -> None:
+        """Load, serve and release the weights, again as long as calls wait for them."""
         try:
             while self._is_wanted():
-                gone = self._gone = asyncio.Event()
+                released = self._released = asyncio.Event()
                 try:
-                    await self._live()
+                    await self._load_and_serve()
                     self._state = "unloaded"
                 except Exception as error:
                     self._fail(error)
                 finally:
-                    gone.set()
+                    released.set()
         finally:
-            self._keeper = None
+            self._lifecycle = None
 
-    async def _live(self) -> None:
-        """The weights' way into memory and out of it."""
+    async def _load_and_serve(self) -> None:
+        """One load of the weights, from their download to their release. Raises what the loading raises."""
         self._state = "loading"
-        directory = await asyncio.to_thread(self._fetch)  # what takes no memory takes no slot either
+        directory = await asyncio.to_thread(self._loader.fetch)  # before the lease: it takes no model's memory
         self._state = "waiting"
-        slot = await self._residency.acquire(self._is_wanted)
-        if slot is None:
+        lease = await self._capacity.acquire(self._is_wanted)
+        if lease is None:
             return
         self._state = "loading"
         started = time.monotonic()
         try:
             await asyncio.to_thread(self._start, directory)
-            took = time.monotonic() - started
-            LOAD_SECONDS.labels(self.name).observe(took)
-            logger.info("loaded %s from %s in %.1f s", self.name, self.source.kind, took)
-            self._slot, self._state, self._failure, self._kept_until = slot, "ready", None, 0.0
-            await self._serve(slot, turn=max(_LEAST_TURN, took))
+            seconds = time.monotonic() - started
+            LOAD_SECONDS.labels(self.name).observe(seconds)
+            logger.info("loaded %s from %s in %.1f s", self.name, self._loader.source.kind, seconds)
+            self._lease, self._state, self._failure, self._wanted_until = lease, "ready", None, 0.0
+            await self._serve(lease, turn=max(_MIN_TURN, seconds))
         finally:
-            self._calls.shut()
-            self._slot = None
+            self._gate.close()
+            self._lease = None
             await asyncio.to_thread(self._stop)
-            slot.release()
+            lease.release()
 
-    async def _serve(self, slot: Lease, *, turn: float) -> None:
-        """Answer calls until the weights should go and no call is in flight."""
+    async def _serve(self, lease: Lease, *, turn: float) -> None:
+        """Admit calls until the weights should be released and no call is active.
+
+        They are released when the runner closes or `unload` is called, and for a waiting model when this one is idle or
+        has had its `turn`, in seconds.
+        """
         assert self._engine is not None  # it was started
         ready = time.monotonic()
-        slot.note(busy=False)
-        self._calls.open(self._engine)  # whoever waited is served, whatever is asked for now
+        lease.mark(busy=False)
+        self._gate.open(self._engine)  # the calls that waited are served, whatever is requested by now
         while not self._closing:
-            asked, now = slot.wanted(), time.monotonic()
-            over = asked is not None and min(asked, now - ready) > turn
-            if over or self._unloading:
-                self._calls.shut()
-                if not self._calls.inside:
+            requested, now = lease.seconds_requested(), time.monotonic()
+            turn_over = requested is not None and min(requested, now - ready) > turn
+            if turn_over or self._unloads:
+                self._gate.close()
+                if not self._gate.active:
                     return
-            elif not self._calls.is_open:
-                self._calls.open(self._engine)
-            idle = 0.0 if self._calls.inside else now - max(ready, self._calls.left)
-            if asked is not None and idle > _LINGER:
+            elif not self._gate.is_open:
+                self._gate.open(self._engine)
+            idle = 0.0 if self._gate.active else now - max(ready, self._gate.idle_since)
+            if requested is not None and idle > _IDLE_AFTER:
                 return
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
@@ -243,68 +232,26 @@ class Runner:
                     await self._changed.wait()
 
     def _fail(self, error: Exception) -> None:
-        """Tell those who wait, and those who come soon."""
+        """Reject the waiting calls, and for a while those to come."""
         if not isinstance(error, errors.LookseeError):
             logger.error("loading %s failed", self.name, exc_info=error)
             error = errors.WeightsUnavailable(
                 f"The weights of '{self.name}' could not be loaded; the server's log says why.", retry_after=30
             )
-        # As data: an exception would keep whatever of the weights its frames refer to.
-        self._failure, self._failed = Failure.of(error), time.monotonic()
-        self._state, self._kept_until = "failed", 0.0
-        self._calls.refuse(self._failure)
-
-    # -- in threads
-
-    def _fetch(self) -> Path:
-        directory = self.source.directory()
-        _import_libraries(self.name)
-        return directory
-
-    def _identify(self) -> Identity:
-        found = self.source.identity()
-        if found.fingerprint is None:
-            return found
-        matter = {name: value for name, value in self.options.items() if name not in self._without_effect}
-        # Answers depend on all of it: bfloat16 does not say quite what float32 says.
-        return replace(found, fingerprint=f"{found.fingerprint} {self.device} {self.dtype} {matter}")
+        # As data: an exception's frames would keep what was loaded of the weights.
+        self._failure, self._failed_at = Failure.of(error), time.monotonic()
+        self._state, self._wanted_until = "failed", 0.0
+        self._gate.reject(self._failure)
 
     def _start(self, directory: Path) -> None:
-        try:
-            model = _load(
-                self.name, directory, device=self.device, dtype=self.dtype, **self.options, **self.source.files()
-            )
-        except Exception as error:
-            traceback.clear_frames(error.__traceback__)  # they refer to what was loaded of the weights
-            raise
-        self._identity = self._identify()  # again: a branch may have moved while it was fetched
-        observer = MetricsObserver(self.name, model.reuse)
-        self._engine = Engine(model, self.limits, prepare_threads=settings().prepare_thread_count(), observer=observer)
+        """Load the weights and start the engine. In a thread."""
+        model = self._loader.load(directory)
+        self._identity = self._loader.identify()  # again: a branch may have moved while it was downloaded
+        self._engine = self._loader.start(model)
 
     def _stop(self) -> None:
+        """Stop the engine, if it was started, and release the memory. In a thread."""
         if self._engine is not None:
-            self._engine.close()
-            self._engine.observer.waiting(0)
-            self._engine.observer.running(0)
-            logger.info("released %s", self.name)
+            self._loader.stop(self._engine)
         self._engine = None
-        memory.give_back()
-
-
-@functools.cache
-def _import_libraries(name: str) -> None:
-    with memory.importing():
-        # Imported here alone: only a process that runs a model pays for torch.
-        import torch
-
-        from looksee.models.loading import module, refuse_broken_torchvision
-
-        refuse_broken_torchvision()
-        import_module(module(name))
-    torch.set_num_threads(settings().torch_thread_count())
-
-
-def _load(name: str, directory: Path, **how: Any) -> Model[Any, Any]:
-    from looksee.models.loading import load
-
-    return load(name, directory, **how)
+        memory.release_unused()

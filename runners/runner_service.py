@@ -1,4 +1,4 @@
-"""What the BentoML service of every runner looks like to the gateway."""
+"""The BentoML service that every runner is: its options, and the methods that the gateway calls."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from runners.runner import Runner
 SERVICE: dict[str, Any] = {
     "service_class": LeanService,
     "runner_connection": {"max_requests": 2_000_000_000, "max_age": 1e9},
-    "traffic": {"timeout": 120},  # what the gateway's calls may take in all
+    "traffic": {"timeout": 120},  # seconds that a call of the gateway may take
 }
 
 
 class StatusReply(BaseModel):
-    """A status on its way back, and why what was asked for was not done.
+    """The runner's status after a method, and the failure of that method.
 
-    For a method that returns anything but a pydantic model BentoML 1.4.39 makes a JSON schema at each answer, which
-    took two thirds of a busy runner's event loop.
+    A pydantic model, because BentoML 1.4.39 makes a JSON schema at each call of a method that returns anything else,
+    which took two thirds of a busy runner's event loop.
     """
 
     status: Status
@@ -37,11 +37,11 @@ class StatusReply(BaseModel):
 
 
 class CancelReply(BaseModel):
-    """That is all there is to say."""
+    """Empty acknowledgement of a cancel request."""
 
 
 class RunnerService:
-    """A runner's methods over BentoML. A subclass says which model."""
+    """A runner over BentoML. A subclass names its `model`."""
 
     model: ClassVar[str]
 
@@ -52,15 +52,15 @@ class RunnerService:
 
     @bentoml.api
     async def infer(self, call: Call) -> AsyncGenerator[bytes, None]:
-        """Events of the call's jobs (`runners.calls`). A gateway that goes takes its jobs with it."""
+        """Events of the call's jobs (`runners.calls`). They are cancelled when the gateway closes the stream."""
         async with aclosing(self._calls.answer(call)) as events:
             async for lines in events:
                 yield lines
 
     @bentoml.api
-    async def cancel(self, places: list[AskId]) -> CancelReply:
-        """Drop jobs whose callers left."""
-        self._calls.cancel(places)
+    async def cancel(self, ask_ids: list[AskId]) -> CancelReply:
+        """Drop jobs whose callers have left."""
+        self._calls.cancel(ask_ids)
         return CancelReply()
 
     @bentoml.api
@@ -69,20 +69,20 @@ class RunnerService:
 
     @bentoml.api
     async def load(self) -> StatusReply:
-        return await self._reported(self.runner.load())
+        return await self._status_after(self.runner.load())
 
     @bentoml.api
     async def unload(self) -> StatusReply:
-        return await self._reported(self.runner.unload())
+        return await self._status_after(self.runner.unload())
 
     @bentoml.on_shutdown
     async def close(self) -> None:
         await self.runner.close()
 
-    async def _reported(self, work: Awaitable[None]) -> StatusReply:
+    async def _status_after(self, method: Awaitable[None]) -> StatusReply:
         failure = None
         try:
-            await work
+            await method
         except errors.LookseeError as error:
             failure = Failure.of(error)
         return StatusReply(status=await self.runner.status(), failure=failure)

@@ -1,23 +1,24 @@
-"""The pace at which work is finished, for who has to be told when to come again."""
+"""An estimate of throughput, from which a refused caller is told when to retry."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-_FORGETS = 0.1  # how much of the pace each finished job renews
+_WEIGHT = 0.1  # of each finished job in the moving average
 
 
 @dataclass(slots=True)
 class ThroughputEstimate:
-    """How fast jobs are finished, for Retry-After: an average of busy seconds a job that forgets slowly."""
+    """An exponential moving average of `seconds_per_job`: busy seconds divided by the jobs finished in them."""
 
-    seconds_a_job: float = 0.05
+    seconds_per_job: float = 0.05
 
     def finished(self, jobs: int, seconds: float) -> None:
+        """Count `jobs` jobs that were finished in `seconds` busy seconds."""
         for _ in range(jobs):
-            self.seconds_a_job += _FORGETS * (seconds / jobs - self.seconds_a_job)
+            self.seconds_per_job += _WEIGHT * (seconds / jobs - self.seconds_per_job)
 
     def wait(self, jobs: int) -> int:
-        """Whole seconds, at least one, until `jobs` more jobs are finished."""
-        return max(1, math.ceil(jobs * self.seconds_a_job))
+        """Whole seconds, at least one, until `jobs` more jobs are finished; for Retry-After."""
+        return max(1, math.ceil(jobs * self.seconds_per_job))

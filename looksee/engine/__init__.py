@@ -1,1 +1,1 @@
-"""Continuous batching: the loop, the running batch, admission, its metrics. No torch, no BentoML."""
+"""Continuous batching: the loop, the running batch, its budget, the prefill policy, metrics. No torch, no BentoML."""

@@ -1,13 +1,13 @@
-"""The running batch: rows and the model's batch of them, kept alike through prefills, steps, departures and failures.
+"""The running batch: the scheduled rows and the model's batch of them, kept in step through every verb and failure.
 
-A failure never takes its neighbours along:
+A failure of one row does not fail the rows beside it (I4):
 
-- rows of a failed prefill are prefilled one by one; the one that fails alone gets the error;
-- rows of a failed step or join are prefilled again, alone, with the tokens they already have, and stepped once; the one
-  that fails again gets the error, the others run on;
-- when memory runs out the batch's cap is lowered and its rows go back to the queue, which refills a smaller batch.
+- rows of a failed prefill are prefilled again one by one; a row that fails alone gets the error;
+- rows of a failed step, sample or join are prefilled again one by one, with the tokens they already have, and stepped
+  once; a row that fails again gets the error, the others run on;
+- when memory runs out the budget is lowered and the rows go back to the queue, which refills a smaller batch.
 
-Lives on the engine's device thread.
+The numbers I1, I2, ... are those of `looksee.engine.engine`. For the device thread alone.
 """
 
 from __future__ import annotations
@@ -26,47 +26,51 @@ logger = logging.getLogger("looksee.engine")
 
 
 class RunningBatch(Generic[RowT, BatchT]):
-    """`fail` is told of each entry that ends with an error."""
+    """The rows that are decoded now, in `rows`; `rows[i]` is row i of the model's batch (I1).
+
+    `fail` is called with each row that ends with an error, and that error.
+    """
 
     def __init__(
         self,
         model: Model[RowT, BatchT],
-        cap: BatchBudget,
+        budget: BatchBudget,
         observer: EngineObserver,
         fail: Callable[[ScheduledRow[RowT], Exception], None],
     ) -> None:
-        self.model, self.cap, self.observer, self._fail = model, cap, observer, fail
-        self.entries: list[ScheduledRow[RowT]] = []
+        self.model, self.budget, self.observer, self._fail = model, budget, observer, fail
+        self.rows: list[ScheduledRow[RowT]] = []
         self._batch: BatchT | None = None
-        self._ended_before: list[ScheduledRow[RowT]] = []  # in a step that failed after their last token
+        self._already_finished: list[ScheduledRow[RowT]] = []  # by a sample that raised after their last token
 
     @property
     def cost(self) -> int:
-        return sum(entry.ready_row.cost for entry in self.entries)
+        """The cost of all rows, in the unit of `Row.cost`."""
+        return sum(row.model_row.cost for row in self.rows)
 
     def fits(self, cost: int) -> bool:
-        """Whether a row of this cost may join. A batch without rows takes any: else it could wait for ever."""
-        return not self.entries or self.cost + cost <= self.cap.now
+        """Whether rows of this cost may be added. An empty batch takes any: such a row could wait for ever else."""
+        return not self.rows or self.cost + cost <= self.budget.current
 
-    def admit(self, newcomers: list[ScheduledRow[RowT]]) -> list[ScheduledRow[RowT]]:
-        """Prefill newcomers and let them join; returns those that go back to the queue."""
+    def admit(self, new: list[ScheduledRow[RowT]]) -> list[ScheduledRow[RowT]]:
+        """Prefill rows and add them to the batch; returns those to put back into the queue."""
         try:
-            batch = self.model.prefill([entry.ready_row for entry in newcomers])
+            batch = self.model.prefill([row.model_row for row in new])
         except Exception as error:
-            failure = error.with_traceback(None)  # what it holds of a failed prefill may be much of the memory
+            failure = error.with_traceback(None)  # its frames may refer to much memory of the failed prefill
         else:
-            self.observer.prefilled(len(newcomers))
-            return self._joined(newcomers, batch)
+            self.observer.rows_prefilled(len(new))
+            return self._add(new, batch)
         if out_of_memory(failure):
-            return self._requeue_after_oom(newcomers, failure)
-        if len(newcomers) == 1:
-            self._fail(newcomers[0], failure)
+            return self._requeue_after_oom(new, failure)
+        if len(new) == 1:
+            self._fail(new[0], failure)
             return []
-        logger.warning("a prefill of %d rows failed (%s); retrying them one by one", len(newcomers), failure)
-        return [back for entry in newcomers for back in self.admit([entry])]
+        logger.warning("a prefill of %d rows failed (%s); retrying them one by one", len(new), failure)
+        return [requeued for row in new for requeued in self.admit([row])]
 
     def step(self) -> list[ScheduledRow[RowT]]:
-        """One step of all rows; returns those that go back to the queue. Rows that ended wait for `pop_finished`."""
+        """Step and sample all rows; returns those to put back into the queue. Rows may have finished then."""
         assert self._batch is not None  # rows run only in a batch
         try:
             self.model.step(self._batch)
@@ -74,77 +78,79 @@ class RunningBatch(Generic[RowT, BatchT]):
         except Exception as error:
             failure = error.with_traceback(None)
         else:
-            self.cap.recover()
-            self.observer.stepped(len(self.entries))
-            for entry in self.entries:
-                entry.stepped(len(self.entries))
+            self.budget.recover()
+            self.observer.step_finished(len(self.rows))
+            for row in self.rows:
+                row.count_step(len(self.rows))
             return []
-        entries, self.entries, self._batch = self.entries, [], None
+        rows, self.rows, self._batch = self.rows, [], None
         if out_of_memory(failure):
-            return self._requeue_after_oom(entries, failure)
-        self._recover(entries, failure)
+            return self._requeue_after_oom(rows, failure)
+        self._recover(rows, failure)
         return []
 
     def pop_finished(self) -> list[ScheduledRow[RowT]]:
-        """Let the rows that ended leave; returns them."""
-        before, self._ended_before = self._ended_before, []
-        return before + self.keep(lambda entry: entry.ready_row.finish is None)
+        """Remove the rows that have finished; returns them."""
+        before, self._already_finished = self._already_finished, []
+        return before + self.retain(lambda row: row.model_row.finish is None)
 
-    def keep(self, wanted: Callable[[ScheduledRow[RowT]], bool]) -> list[ScheduledRow[RowT]]:
-        """Let the rows leave that are not wanted; returns them."""
-        keep = [index for index, entry in enumerate(self.entries) if wanted(entry)]
-        if len(keep) == len(self.entries):
+    def retain(self, wanted: Callable[[ScheduledRow[RowT]], bool]) -> list[ScheduledRow[RowT]]:
+        """Remove the rows that are not `wanted`; returns them."""
+        keep = [index for index, row in enumerate(self.rows) if wanted(row)]
+        if len(keep) == len(self.rows):
             return []
-        gone = [entry for index, entry in enumerate(self.entries) if index not in set(keep)]
+        removed = [row for index, row in enumerate(self.rows) if index not in set(keep)]
         self._batch = self.model.keep_rows(self._batch, keep) if keep and self._batch is not None else None
-        self.entries = [self.entries[index] for index in keep]
-        return gone
+        self.rows = [self.rows[index] for index in keep]
+        return removed
 
     def clear(self) -> list[ScheduledRow[RowT]]:
-        """Drop the batch; returns the entries it had."""
-        entries, self.entries, self._batch = self.entries, [], None
-        return entries
+        """Drop the batch; returns the rows it had."""
+        rows, self.rows, self._batch = self.rows, [], None
+        return rows
 
-    def _joined(self, entries: Sequence[ScheduledRow[RowT]], batch: BatchT) -> list[ScheduledRow[RowT]]:
+    def _add(self, new: Sequence[ScheduledRow[RowT]], batch: BatchT) -> list[ScheduledRow[RowT]]:
+        """Add prefilled rows, whose batch is `batch`; returns those to put back into the queue."""
         try:
             self._batch = batch if self._batch is None else self.model.add_rows(self._batch, batch)
         except Exception as error:
             failure = error.with_traceback(None)
         else:
-            self.entries = [*self.entries, *entries]
+            self.rows = [*self.rows, *new]
             return []
         del batch
-        everybody = [*self.clear(), *entries]
+        rows = [*self.clear(), *new]
         if out_of_memory(failure):
-            return self._requeue_after_oom(everybody, failure)
-        self._recover(everybody, failure)
+            return self._requeue_after_oom(rows, failure)
+        self._recover(rows, failure)
         return []
 
-    def _requeue_after_oom(self, entries: list[ScheduledRow[RowT]], error: Exception) -> list[ScheduledRow[RowT]]:
-        """After memory ran out with these rows beside the running ones: a lower cap, and the rows wait for room."""
+    def _requeue_after_oom(self, rows: list[ScheduledRow[RowT]], error: Exception) -> list[ScheduledRow[RowT]]:
+        """After memory ran out for `rows` beside the running ones: lower the budget; returns the rows to put back."""
         self.observer.out_of_memory()
         self.model.release_memory()
-        if len(entries) == 1 and not self.entries:
+        if len(rows) == 1 and not self.rows:
             logger.warning("memory ran out with a single row")
-            self._fail(entries[0], errors.OutOfMemory("The model has not enough memory for this request."))
+            self._fail(rows[0], errors.OutOfMemory("The model has not enough memory for this request."))
             return []
-        cost = self.cost + sum(entry.ready_row.cost for entry in entries)
-        self.cap.lower(max(self.cost, cost // 2))
-        logger.warning("memory ran out at a cost of %d (%s); the cap is %d now", cost, error, self.cap.now)
-        return entries
+        cost = self.cost + sum(row.model_row.cost for row in rows)
+        self.budget.lower(max(self.cost, cost // 2))
+        logger.warning("memory ran out at a cost of %d (%s); the budget is %d now", cost, error, self.budget.current)
+        return rows
 
-    def _recover(self, entries: Sequence[ScheduledRow[RowT]], error: Exception) -> None:
-        logger.warning("a step of %d rows failed (%s); retrying them one by one", len(entries), error)
-        for entry in entries:
-            if entry.ready_row.finish is not None:  # the read-out failed after this row
-                self._ended_before.append(entry)
+    def _recover(self, rows: Sequence[ScheduledRow[RowT]], error: Exception) -> None:
+        """Prefill and step the rows of a failed batch one by one; those that fail alone get their error."""
+        logger.warning("a step of %d rows failed (%s); retrying them one by one", len(rows), error)
+        for row in rows:
+            if row.model_row.finish is not None:  # sample had finished this row before it raised
+                self._already_finished.append(row)
                 continue
             try:
-                batch = self.model.prefill([entry.ready_row])
-                self.model.step(batch)  # the verb that failed must work for this row before others join it
+                batch = self.model.prefill([row.model_row])
+                self.model.step(batch)  # the verb that failed must work for this row before it joins the others
                 self.model.sample(batch)
                 self._batch = batch if self._batch is None else self.model.add_rows(self._batch, batch)
             except Exception as own:
-                self._fail(entry, own)
+                self._fail(row, own)
             else:
-                self.entries.append(entry)
+                self.rows.append(row)

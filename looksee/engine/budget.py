@@ -1,28 +1,31 @@
-"""What the running rows may cost together: what is set, and less for a while after memory ran out."""
+"""The batch budget: what the running rows may cost together. It is lowered after memory ran out and recovers slowly."""
 
 from __future__ import annotations
 
-_QUIET_STEPS = 500  # without trouble, until a lowered cap rises
-_RISE = 1.1
+_STEPS_TO_RECOVER = 500  # successful steps after which a lowered budget rises once
+_RISE = 1.1  # the factor it rises by
 
 
 class BatchBudget:
-    """`now` is the cap in force, `most` the one that is set."""
+    """`limit` is the configured budget, `current` the one in force: 1 <= `current` <= `limit`.
 
-    def __init__(self, most: int) -> None:
-        self.most = self.now = most
-        self._quiet = 0
+    Both are in the unit of `Row.cost`. For the device thread alone.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = self.current = limit
+        self._steps_since_change = 0
 
     def lower(self, cost: int) -> None:
-        """No more than `cost`, and less than before."""
-        self.now = max(1, min(cost, self.now - 1))
-        self._quiet = 0
+        """Set the budget to at most `cost`, and below its present value."""
+        self.current = max(1, min(cost, self.current - 1))
+        self._steps_since_change = 0
 
     def recover(self) -> None:
-        """A step went well; after many of them the cap rises towards what is set."""
-        if self.now == self.most:
+        """Count a successful step; each `_STEPS_TO_RECOVER` of them raise a lowered budget towards the limit."""
+        if self.current == self.limit:
             return
-        self._quiet += 1
-        if self._quiet == _QUIET_STEPS:
-            self._quiet = 0
-            self.now = min(self.most, int(self.now * _RISE) + 1)
+        self._steps_since_change += 1
+        if self._steps_since_change == _STEPS_TO_RECOVER:
+            self._steps_since_change = 0
+            self.current = min(self.limit, int(self.current * _RISE) + 1)

@@ -1,4 +1,4 @@
-"""The engine's figures as Prometheus metrics. A gateway's /metrics shows those of all runners on its machine."""
+"""The engine's events as Prometheus metrics. A gateway's /metrics shows those of all runners on its machine."""
 
 from __future__ import annotations
 
@@ -17,23 +17,31 @@ _ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128)
 
 _WAITING = Gauge("looksee_rows_waiting", "Rows admitted but not running", ["model"], multiprocess_mode="livesum")
 _RUNNING = Gauge("looksee_rows_running", "Rows in the running batch", ["model"], multiprocess_mode="livesum")
-_QUEUE_SECONDS = Histogram("looksee_queue_seconds", "From prepared to prefilled", ["model"], buckets=_SECONDS)
-_PREFILL_ROWS = Histogram("looksee_prefill_rows", "Newcomers in a prefill", ["model"], buckets=_ROWS)
-_BATCH_ROWS = Histogram("looksee_batch_rows", "Rows in a decode step; its count is the steps", ["model"], buckets=_ROWS)
+_QUEUE_SECONDS = Histogram(
+    "looksee_queue_seconds", "Seconds that a prepared row waited for its prefill", ["model"], buckets=_SECONDS
+)
+_PREFILL_ROWS = Histogram("looksee_prefill_rows", "Rows in a prefill", ["model"], buckets=_ROWS)
+_BATCH_ROWS = Histogram(
+    "looksee_batch_rows", "Rows in a decode step; the count is that of the steps", ["model"], buckets=_ROWS
+)
 _FIRST_TOKEN = Histogram(
-    "looksee_time_to_first_token_seconds", "From submitted to first token", ["model"], buckets=_SECONDS
+    "looksee_time_to_first_token_seconds", "Seconds from submission to the first token", ["model"], buckets=_SECONDS
 )
 _DROPPED = Counter("looksee_rows_dropped_total", "Rows that ended without an answer", ["model", "reason"])
-_OUT_OF_MEMORY = Counter("looksee_out_of_memory_total", "Batches that were split because memory ran out", ["model"])
-_PICTURES = Counter("looksee_pictures_total", "Pictures of rows: encoded, or reused as they were", ["model", "result"])
-LOAD_SECONDS = Histogram("looksee_model_load_seconds", "Loading the weights", ["model"], buckets=_SECONDS)
+_OUT_OF_MEMORY = Counter("looksee_out_of_memory_total", "Times that memory ran out under a batch", ["model"])
+_PICTURES = Counter(
+    "looksee_pictures_total", "Pictures that were encoded, or whose kept encoding was reused", ["model", "result"]
+)
+LOAD_SECONDS = Histogram(
+    "looksee_model_load_seconds", "Seconds that loading the weights took", ["model"], buckets=_SECONDS
+)
 
 
 class MetricsObserver(EngineObserver):
-    """Writes one model's figures."""
+    """Writes one model's figures. Its methods are called on the engine's threads."""
 
     def __init__(self, model: str, reuse: Callable[[], tuple[int, int]]) -> None:
-        """`reuse` counts the model's pictures: reused and encoded."""
+        """`reuse` is `Model.reuse`: how many pictures were reused and encoded so far."""
         self._waiting, self._running = _WAITING.labels(model), _RUNNING.labels(model)
         self._queue_seconds, self._first_token = _QUEUE_SECONDS.labels(model), _FIRST_TOKEN.labels(model)
         self._prefill_rows, self._batch_rows = _PREFILL_ROWS.labels(model), _BATCH_ROWS.labels(model)
@@ -41,38 +49,39 @@ class MetricsObserver(EngineObserver):
         self._reuse, self._counted = reuse, (0, 0)
         self._model = model
 
-    def waiting(self, rows: int) -> None:
-        self._waiting.set(rows)
+    def waiting_rows(self, count: int) -> None:
+        self._waiting.set(count)
 
-    def running(self, rows: int) -> None:
-        self._running.set(rows)
+    def running_rows(self, count: int) -> None:
+        self._running.set(count)
         if (counts := self._reuse()) != self._counted:
             self._reused.inc(counts[0] - self._counted[0])
             self._encoded.inc(counts[1] - self._counted[1])
             self._counted = counts
 
-    def admitted(self, queue_seconds: float) -> None:
+    def row_admitted(self, queue_seconds: float) -> None:
         self._queue_seconds.observe(queue_seconds)
 
-    def prefilled(self, rows: int) -> None:
+    def rows_prefilled(self, rows: int) -> None:
         self._prefill_rows.observe(rows)
 
-    def stepped(self, rows: int) -> None:
+    def step_finished(self, rows: int) -> None:
         self._batch_rows.observe(rows)
 
     def first_token(self, seconds: float) -> None:
         self._first_token.observe(seconds)
 
-    def dropped(self, reason: str) -> None:
+    def row_dropped(self, reason: str) -> None:
         _DROPPED.labels(self._model, reason).inc()
 
     def out_of_memory(self) -> None:
         _OUT_OF_MEMORY.labels(self._model).inc()
 
 
-def forget_the_dead() -> None:
-    """Take the gauges of processes that were killed out of what is shown: rows that died with a runner run no more, and
-    a Redis that a dead gateway missed may be up again.
+def drop_dead_processes() -> None:
+    """Remove the gauges of killed processes from /metrics.
+
+    The rows of a killed runner do not run any more, and a Redis that a killed gateway could not reach may be up again.
     """
     directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if not directory:
@@ -81,7 +90,7 @@ def forget_the_dead() -> None:
         try:
             os.kill(int(pid), 0)
         except ProcessLookupError:
-            with contextlib.suppress(FileNotFoundError):  # another process that starts now has done it
+            with contextlib.suppress(FileNotFoundError):  # another starting process was faster
                 mark_process_dead(int(pid), directory)  # type: ignore[no-untyped-call]
-        except (ValueError, PermissionError):  # not a process of ours
+        except (ValueError, PermissionError):  # not one of our processes
             continue

@@ -1,16 +1,35 @@
-"""What an engine tells whoever listens."""
+"""The events of an engine, for metrics and measurements."""
 
 from __future__ import annotations
 
 
 class EngineObserver:
-    """Hears what happens in an engine. This one ignores it."""
+    """Receives the events of one engine. This one ignores them; a subclass overrides those it needs.
 
-    def waiting(self, rows: int) -> None: ...
-    def running(self, rows: int) -> None: ...
-    def admitted(self, queue_seconds: float) -> None: ...
-    def prefilled(self, rows: int) -> None: ...
-    def stepped(self, rows: int) -> None: ...
-    def first_token(self, seconds: float) -> None: ...
-    def dropped(self, reason: str) -> None: ...
-    def out_of_memory(self) -> None: ...
+    The methods are called on the engine's threads, some while its lock is held: they must be quick, must not raise and
+    must not call the engine.
+    """
+
+    def waiting_rows(self, count: int) -> None:
+        """The number of admitted rows that are not running changed."""
+
+    def running_rows(self, count: int) -> None:
+        """A tick ended with `count` rows in the running batch."""
+
+    def row_admitted(self, queue_seconds: float) -> None:
+        """A prepared row was taken out of the queue, `queue_seconds` after it had been put there."""
+
+    def rows_prefilled(self, rows: int) -> None:
+        """One prefill of `rows` rows succeeded."""
+
+    def step_finished(self, rows: int) -> None:
+        """One decode step of `rows` rows succeeded."""
+
+    def first_token(self, seconds: float) -> None:
+        """A row got its first token, `seconds` after its job was submitted."""
+
+    def row_dropped(self, reason: str) -> None:
+        """A row or a job ended without an answer; `reason` is an error code, `cancelled` or `queue_full`."""
+
+    def out_of_memory(self) -> None:
+        """A verb of the model failed because memory ran out."""

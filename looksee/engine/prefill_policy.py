@@ -1,27 +1,34 @@
-"""When newcomers join the running rows: at once, or a few steps later with more company.
+"""When waiting rows are prefilled: before the next step, or some steps later, together with further rows.
 
-A prefill holds up every running row, and much of what it costs is the same for one newcomer as for several. So
-newcomers wait until their waiting, in rows times steps, has cost as much as holding up the running rows for about a
-step would: one beside one waits a step, two a step beside twenty gather to eight. Who comes to an idle model never
-waits.
+A prefill delays every running row by about the time of a step, and most of its cost is the same for one row as for
+several. So waiting rows are deferred until
+
+    sum over the deferred steps of (rows waiting in that step) >= running rows
+
+that is, until their waiting has cost as many row-steps as a prefill costs the running rows; at most 8 steps. One row
+beside one running row is deferred one step. Where two rows arrive at every step beside twenty running ones, eight are
+prefilled together. Rows are never deferred when nothing runs, or when as many wait as can be taken.
 """
 
 from __future__ import annotations
 
-_LONGEST = 8  # steps that a newcomer waits at most
+_MAX_DEFERRED_STEPS = 8
 
 
 class PrefillPolicy:
-    """Counts what waiting has cost since newcomers were last let in. Asked once before each step."""
+    """Counts the row-steps of waiting since the last prefill. Ask it once before each step."""
 
     def __init__(self) -> None:
         self._row_steps = 0
         self._steps = 0
 
-    def should_defer(self, newcomers: int, room: int, running: int) -> bool:
-        """Whether `newcomers` should wait for another step, where there is `room` for so many beside `running` rows."""
-        if newcomers and newcomers < room and self._row_steps < running and self._steps < _LONGEST:
-            self._row_steps += newcomers
+    def should_defer(self, waiting: int, free: int, running: int) -> bool:
+        """Whether the `waiting` rows should wait another step.
+
+        `free` is how many rows the next prefill may take at most, `running` the size of the running batch; all in rows.
+        """
+        if waiting and waiting < free and self._row_steps < running and self._steps < _MAX_DEFERRED_STEPS:
+            self._row_steps += waiting
             self._steps += 1
             return True
         self._row_steps = self._steps = 0

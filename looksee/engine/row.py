@@ -1,4 +1,4 @@
-"""A row in an engine, with its caller and its times."""
+"""A row as the engine schedules it: the model's row, its caller, its deadline and its times."""
 
 from __future__ import annotations
 
@@ -14,47 +14,50 @@ from looksee.models.interface import RowT
 
 @dataclass(slots=True, eq=False)
 class ScheduledRow(Generic[RowT]):
-    """A row and its caller, who may listen to its text as it comes. Times are of the monotonic clock.
+    """One job between its submission and its reply.
 
-    `row` is set once it is prepared.
+    `deadline`, `submitted`, `queued` and `started` are seconds of the monotonic clock; 0.0 means not yet. `reply` and
+    `listener` may be called from any thread. `prepared` is the model's row, None until `Model.prepare` has returned.
     """
 
     reply: Callable[[Reply], None]
-    listener: Callable[[str], None] | None
+    listener: Callable[[str], None] | None  # for the further pieces of the text; None where it is not streamed
     deadline: float
     submitted: float
-    row: RowT | None = None
+    prepared: RowT | None = None
     prepare_seconds: float = 0.0
-    queued: float = 0.0
-    started: float = 0.0
+    queued: float = 0.0  # when it was prepared
+    started: float = 0.0  # when it was first taken for a prefill
     cancelled: bool = False
-    context: Context = field(default_factory=copy_context)  # the caller's, for what is logged of this row
-    told: int = 0  # characters of its text that the listener has
+    context: Context = field(default_factory=copy_context)  # the caller's, so that log lines carry its request id
+    streamed: int = 0  # characters of the text that the listener has received
     _steps: int = 0
-    _rows: int = 0  # of the batches it was in, summed over its steps
+    _shared: int = 0  # the sizes of its batches, summed over its steps
 
     @property
-    def ready_row(self) -> RowT:
-        assert self.row is not None  # only prepared entries are queued
-        return self.row
+    def model_row(self) -> RowT:
+        """The model's row. For prepared rows only."""
+        assert self.prepared is not None  # only prepared rows are queued
+        return self.prepared
 
-    def stepped(self, rows: int) -> None:
-        """Count a prefill or a step that it shared with `rows` rows in all."""
+    def count_step(self, rows: int) -> None:
+        """Count a step that the row shared with `rows` rows, itself included."""
         self._steps += 1
-        self._rows += rows
+        self._shared += rows
 
-    def tell(self, text: str) -> None:
-        """Pass on what `text`, all of it that is certain, has more than before."""
-        if self.listener is not None and len(text) > self.told:
-            self.listener(text[self.told :])
-            self.told = len(text)
+    def stream(self, text: str) -> None:
+        """Send the listener what `text`, the stable text so far, has beyond what was sent before."""
+        if self.listener is not None and len(text) > self.streamed:
+            self.listener(text[self.streamed :])
+            self.streamed = len(text)
 
     def timing(self) -> Timing:
+        """Where its time went until now."""
         if not self.started:
             return Timing(prepare=self.prepare_seconds)
         return Timing(
             prepare=self.prepare_seconds,
             queue=self.started - self.queued,
             compute=time.monotonic() - self.started,
-            rows=self._rows / max(self._steps, 1),
+            rows=self._shared / max(self._steps, 1),
         )

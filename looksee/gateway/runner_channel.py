@@ -178,7 +178,7 @@ class RunnerChannel:
         left, self._left = self._left, []
         try:
             async with asyncio.timeout(_CANCEL_TIMEOUT):
-                await self._proxy.to_async.cancel(places=left)
+                await self._proxy.to_async.cancel(ask_ids=left)
         except (aiohttp.ClientError, BentoMLException, OSError) as error:  # a TimeoutError is an OSError
             logger.info("%d jobs of %s could not be called off: %s", len(left), self.model, type(error).__name__)
 

@@ -1,14 +1,26 @@
-"""The protocol of a model that decodes a changing batch: prepare a row alone, then five verbs on the batch.
+"""What the engine needs of a model: jobs are prepared one by one, then five verbs work on a changing batch.
 
-    prefill   new rows become a batch of their own: all of their prompt is computed but its last token
-    join      a batch of newcomers joins the running batch
-    step      every row is fed its latest token (a newcomer its prompt's last); new logits
-    leave     only the kept rows stay
-    read out  each row's logits become its next token, and maybe its end
+    prefill     new rows become a batch of their own: all tokens of theirs are computed but the last one
+    add_rows    that batch joins the running one
+    step        every row is fed its last token: new logits for all
+    sample      every row gets its next token from its logits, and finishes maybe
+    keep_rows   the rows that go on stay, the others leave the batch
 
-A newcomer's first token comes from the same step as everybody's next one, so joining costs no step of its own. The
-engine calls the verbs from one thread. `prepare` and `outcome` may be called from any thread. Rows keep their order;
-the batch is the model's own affair.
+A new row's first token comes from the same step as the next token of every running row, so joining costs no extra step.
+
+Order. A batch has its rows in one order. Every verb keeps it: `add_rows` puts the new rows behind the running ones,
+`keep_rows` removes rows from between the others.
+
+Threads. One thread at a time calls the five verbs and `release_memory`; the engine has one device thread for them.
+`prepare` is called from several other threads at once. `text`, `partial` and `answer` read one row, in any thread but
+never while a verb works on that row.
+
+Ownership. A batch belongs to the model: the engine looks at its rows alone. A batch that is passed to `add_rows` or
+`keep_rows` is used up; what they return takes its place.
+
+Exceptions. After a verb has raised, the batches that were passed to it are unusable and are dropped. Its rows stay
+usable: they may be prefilled again, into another batch, and go on after the tokens they have. A `sample` that raises
+may have given some rows their token, or their finish, and others not.
 """
 
 from __future__ import annotations
@@ -22,10 +34,12 @@ from looksee.core.tasks import GREEDY, Answer, Finish, Job, Sampling
 
 @dataclass(slots=True, kw_only=True)
 class Row:
-    """One job on its way through a batch.
+    """One job as a row of a batch. Models subclass it with their inputs.
 
-    `tokens` grows by one at each read-out. A row that is prefilled again goes on after the tokens it already has, which
-    is how rows survive a failed step. `cost` is in the unit of the model's batch limit: picture tokens, or tiles.
+    `cost`: what the row takes of the batch budget, at least 0, in the model's own unit: picture tokens, for InternVL
+    tiles. `max_new_tokens` bounds `tokens`, the ids sampled so far; `prompt_tokens` counts the decoder's input, picture
+    tokens included. `seed` is the row's own also where the caller gave none. `stop`: strings, the first of which to
+    appear ends the text. `finish` is None until the row has finished.
     """
 
     cost: int
@@ -43,50 +57,88 @@ BatchT = TypeVar("BatchT")
 
 
 class Model(Protocol[RowT, BatchT]):
-    """What the engine needs of a model."""
+    """A loaded model. The rules that hold for all methods are in the docstring of this module."""
 
     def prepare(self, job: Job) -> RowT:
-        """Decode and preprocess one job, alone and unpadded.
+        """A row for one job: its pictures decoded and preprocessed, its prompt tokenised, alone and without padding.
 
-        Raises `LookseeError`s that name what is wrong with the job.
+        Any thread, several at once; must not depend on the running batch. Raises a `LookseeError` that names what is
+        wrong with the job (CorruptImage, PromptTooLong and so on); any other exception is a fault of the model.
         """
         ...
 
-    def prefill(self, rows: Sequence[RowT]) -> BatchT: ...
+    def prefill(self, rows: Sequence[RowT]) -> BatchT:
+        """A new batch of one or more rows, in their order. No running batch is touched.
 
-    def add_rows(self, running: BatchT, newcomers: BatchT) -> BatchT: ...
+        Computes the keys and values of each row's prompt and `tokens` but for the last token of these together, which
+        the next `step` feeds. Rows with tokens are those of a failed batch or put back after memory ran out. May
+        replace a row's pixels by their encoding; changes neither `tokens` nor `finish`.
+        """
+        ...
 
-    def step(self, batch: BatchT) -> None: ...
+    def add_rows(self, running: BatchT, newcomers: BatchT) -> BatchT:
+        """One batch of the rows of `running`, then those of `newcomers`. Uses both up; changes no row.
 
-    def keep_rows(self, batch: BatchT, keep: Sequence[int]) -> BatchT: ...
+        There are no logits until the next `step`.
+        """
+        ...
+
+    def step(self, batch: BatchT) -> None:
+        """Feed every row its last token, of `tokens` or where it has none of its prompt, and compute its logits.
+
+        Changes the batch in place: each row holds one position more. Changes no row.
+        """
+        ...
 
     def sample(self, batch: BatchT) -> None:
-        """Give every row of the batch its next token, or set its `finish`."""
+        """Append to each row's `tokens` the token chosen from the logits of the `step` just done; set its `finish` if
+        that ends it.
+
+        A row's choice depends on its own logits, `sampling`, `seed` and number of tokens alone, so it is the same
+        beside other rows and after another prefill. Once for each step.
+        """
+        ...
+
+    def keep_rows(self, batch: BatchT, keep: Sequence[int]) -> BatchT:
+        """A batch of the rows with the indices `keep`: at least one, ascending, each once. Uses `batch` up.
+
+        Changes no row. Memory that only the removed rows needed is freed, or is free for further rows. There are
+        no logits until the next `step`.
+        """
         ...
 
     def release_memory(self) -> None:
-        """Give back what no row needs; called after memory ran out."""
+        """Free what no row needs: kept encodings of pictures, cached blocks of the device's allocator.
+
+        Called after memory ran out, on the device thread; a running batch may exist and stays usable.
+        """
         ...
 
     def reuse(self) -> tuple[int, int]:
-        """Of all pictures so far, those whose encoding was still at hand, and those that had to be encoded."""
+        """How many pictures had a kept encoding, and how many had to be encoded, since the model was loaded.
+
+        Any thread; (0, 0) for a model that keeps none.
+        """
         ...
 
     def text(self, row: RowT) -> str:
-        """What the row's tokens say so far, before its first stop string."""
+        """The text of the row's tokens so far, cut before the first stop string."""
         ...
 
     def partial(self, row: RowT) -> str:
-        """The part of an unfinished row's text that stays, whatever comes next: what can be told already."""
+        """The part of an unfinished row's text that no further token can change: what may be streamed now.
+
+        Each result begins with the one before, and the text of `answer` begins with the last one.
+        """
         ...
 
     def answer(self, row: RowT) -> Answer:
-        """The finished row's answer."""
+        """The answer of a finished row. Changes nothing."""
         ...
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether a verb failed because memory ran out, on a GPU or in the machine; known by name, without torch."""
+    """Whether a verb failed because memory ran out, on a device or in the machine; known by name, without torch."""
     return (
         isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate" in str(error)
     )

@@ -24,20 +24,20 @@ WORDS = [
 ]
 
 
-class Record(EngineObserver):
-    """Counts what it hears."""
+class CountingObserver(EngineObserver):
+    """Counts events; `batches` has the rows of each step."""
 
     def __init__(self) -> None:
         self.events: Counter[str] = Counter()
         self.batches: list[int] = []
 
-    def stepped(self, rows: int) -> None:
+    def step_finished(self, rows: int) -> None:
         self.batches.append(rows)
 
     def first_token(self, seconds: float) -> None:
         self.events["first_token"] += 1
 
-    def dropped(self, reason: str) -> None:
+    def row_dropped(self, reason: str) -> None:
         self.events[reason] += 1
 
     def out_of_memory(self) -> None:
@@ -147,7 +147,7 @@ def test_a_row_dearer_than_a_whole_batch_is_refused() -> None:
 def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
     gate = threading.Event()
     model = ToyModel(on_prefill=lambda words: _wait(gate))
-    observer = Record()
+    observer = CountingObserver()
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         first = asyncio.create_task(engine.submit(job("ab"), timeout=10))
@@ -232,7 +232,7 @@ def test_rows_survive_a_join_that_fails_once() -> None:
 
 
 def test_a_fault_of_the_engine_leaves_nobody_waiting() -> None:
-    class Broken(ToyModel):
+    class BrokenKeepRows(ToyModel):
         def keep_rows(self, batch: ToyBatch, keep: object) -> ToyBatch:
             raise RuntimeError("leave is broken")
 
@@ -241,12 +241,12 @@ def test_a_fault_of_the_engine_leaves_nobody_waiting() -> None:
         assert any(answer.failure and answer.failure.code == "runner_failed" for answer in answers)
         assert text(await engine.submit(job("a"), timeout=10)) == "a"  # and it goes on
 
-    drive(Broken(delay=0.001), scenario)
+    drive(BrokenKeepRows(delay=0.001), scenario)
 
 
 def test_an_overdue_row_leaves_and_is_told() -> None:
     model = ToyModel(delay=0.01)
-    observer = Record()
+    observer = CountingObserver()
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         slow = asyncio.create_task(engine.submit(job("x" * 400, max_new_tokens=400), timeout=0.2))
@@ -262,7 +262,7 @@ def test_an_overdue_row_leaves_and_is_told() -> None:
 
 def test_a_cancelled_row_leaves_within_two_steps_and_is_not_computed_further() -> None:
     model = ToyModel(delay=0.01)
-    observer = Record()
+    observer = CountingObserver()
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         task = asyncio.create_task(engine.submit(job("x" * 400, max_new_tokens=400), timeout=10))
@@ -314,7 +314,7 @@ def test_closing_answers_those_who_wait() -> None:
 
 
 def test_timing_and_metrics_tell_the_batch() -> None:
-    observer = Record()
+    observer = CountingObserver()
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         answers = await _all(engine, ["abcdefgh"] * 8)
@@ -416,7 +416,7 @@ def test_when_a_step_runs_out_of_memory_the_batch_is_split_and_nobody_is_lost() 
             raise OutOfMemoryError("out of memory")
 
     model.on_step = full
-    observer = Record()
+    observer = CountingObserver()
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         assert [text(answer) for answer in await _all(engine, WORDS)] == WORDS
@@ -435,7 +435,7 @@ def test_when_a_prefill_runs_out_of_memory_its_rows_wait_for_room() -> None:
             raise OutOfMemoryError("out of memory")
 
     model.on_prefill = full
-    observer = Record()
+    observer = CountingObserver()
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         assert [text(answer) for answer in await _all(engine, WORDS)] == WORDS
@@ -461,20 +461,20 @@ def test_a_row_that_alone_is_too_much_for_the_memory_gets_the_error_and_the_othe
     drive(model, scenario)
 
 
-def test_a_lowered_cap_rises_again_after_many_quiet_steps() -> None:
-    cap = BatchBudget(100)
-    cap.lower(40)
-    assert cap.now == 40
-    cap.lower(90)  # never up
-    assert cap.now == 39
+def test_a_lowered_budget_rises_again_after_many_quiet_steps() -> None:
+    budget = BatchBudget(100)
+    budget.lower(40)
+    assert budget.current == 40
+    budget.lower(90)  # never up
+    assert budget.current == 39
     for _ in range(499):
-        cap.recover()
-    assert cap.now == 39
-    cap.recover()
-    assert cap.now == 43
+        budget.recover()
+    assert budget.current == 39
+    budget.recover()
+    assert budget.current == 43
     for _ in range(50_000):
-        cap.recover()
-    assert cap.now == 100
+        budget.recover()
+    assert budget.current == 100
 
 
 def test_a_row_that_ends_while_a_failed_join_is_repaired_is_not_stepped_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -94,8 +94,8 @@ class FakeProxy:
         for number, ask in enumerate(call.asks):
             yield line(Event(number, reply=self.answer(ask.job), identity=self.identity))
 
-    async def cancel(self, *, places: list[tuple[str, int]]) -> None:
-        self.cancelled += places
+    async def cancel(self, *, ask_ids: list[tuple[str, int]]) -> None:
+        self.cancelled += ask_ids
         if self.on_cancel is not None:
             await self.on_cancel()
 

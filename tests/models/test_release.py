@@ -36,7 +36,7 @@ def test_nothing_keeps_a_released_model(name: str) -> None:
     gc.collect()
     for _ in range(2):
         traces = live()
-        memory.give_back()
+        memory.release_unused()
         assert not [trace for trace in traces if trace() is not None]
 
 
@@ -57,7 +57,7 @@ def test_importing_keeps_what_was_imported_and_nothing_later() -> None:
         assert gc.isenabled()
         assert gc.get_freeze_count() > before
         later = cycle()
-        memory.give_back()
+        memory.release_unused()
         assert inside() is None
         assert later() is None
     finally:
@@ -65,9 +65,9 @@ def test_importing_keeps_what_was_imported_and_nothing_later() -> None:
 
 
 def test_memory_is_told_in_bytes() -> None:
-    resident = memory.resident()
+    resident = memory.resident_bytes()
     assert resident is not None
     block = bytearray(os.urandom(1)) * 2**26
-    assert 2**25 < (memory.resident() or 0) - resident < 2**27
+    assert 2**25 < (memory.resident_bytes() or 0) - resident < 2**27
     del block
-    assert memory.on_device() is None or (memory.on_device() or 0) >= 0
+    assert memory.device_bytes() is None or (memory.device_bytes() or 0) >= 0

@@ -1,4 +1,4 @@
-"""A runner's side of a call: events as they come, jobs that are called off, callers that go."""
+"""A runner's side of a call: its events, cancelled jobs, and a gateway that disconnects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVENT = TypeAdapter(Event)
 
 
 class FakeRunner:
-    """Answers a job when it is let go; `dropped` are the prompts of those that were cancelled."""
+    """Answers a job when its event in `go` is set; `dropped` has the prompts of the cancelled ones."""
 
     def __init__(self) -> None:
         self.go: dict[str, asyncio.Event] = {}
@@ -44,7 +44,7 @@ class FakeRunner:
         return IDENTITY
 
 
-def house() -> tuple[FakeRunner, Calls]:
+def fake_runner() -> tuple[FakeRunner, Calls]:
     runner = FakeRunner()
     return runner, Calls(cast(Runner, runner))
 
@@ -58,7 +58,7 @@ def job(prompt: str) -> Job:
 
 
 async def events(lines: AsyncGenerator[bytes, None]) -> list[Event]:
-    """What comes next."""
+    """The events of the next chunk."""
     return [EVENT.validate_json(line) for line in (await anext(lines)).splitlines()]
 
 
@@ -66,10 +66,10 @@ def answered(number: int, prompt: str) -> Event:
     return Event(number, reply=answer_to(job(prompt)), identity=IDENTITY)
 
 
-def test_it_says_that_it_has_come_and_then_each_answer_when_it_is_there() -> None:
+def test_a_call_is_acknowledged_and_each_job_answered_as_it_ends() -> None:
     async def main() -> None:
-        runner, at_work = house()
-        lines = at_work.answer(call("one", "two", "three"))
+        runner, active = fake_runner()
+        lines = active.answer(call("one", "two", "three"))
         assert await anext(lines) == b"\n"
         next_ones = asyncio.create_task(events(lines))
         await settle()
@@ -79,16 +79,19 @@ def test_it_says_that_it_has_come_and_then_each_answer_when_it_is_there() -> Non
         assert await next_ones == [answered(1, "two")]
         runner.go["one"].set()
         runner.go["three"].set()
-        assert await events(lines) == [answered(0, "one"), answered(2, "three")]  # together: they came together
+        assert await events(lines) == [
+            answered(0, "one"),
+            answered(2, "three"),
+        ]  # ready together: one chunk
         assert [line async for line in lines] == []
 
     run(main())
 
 
-def test_of_a_job_that_is_followed_the_text_comes_too() -> None:
+def test_the_text_of_a_followed_job_is_streamed() -> None:
     async def main() -> None:
-        runner, at_work = house()
-        lines = at_work.answer(call("one", "two", followed="two"))
+        runner, active = fake_runner()
+        lines = active.answer(call("one", "two", followed="two"))
         assert await anext(lines) == b"\n"
         assert await events(lines) == [Event(1, "two...")]
         for prompt in ("one", "two"):
@@ -98,14 +101,14 @@ def test_of_a_job_that_is_followed_the_text_comes_too() -> None:
     run(main())
 
 
-def test_a_job_that_is_called_off_is_dropped_and_its_neighbour_answered() -> None:
+def test_a_cancelled_job_is_dropped_and_the_other_answered() -> None:
     async def main() -> None:
-        runner, at_work = house()
-        lines = at_work.answer(call("one", "two"))
+        runner, active = fake_runner()
+        lines = active.answer(call("one", "two"))
         await anext(lines)
         rest = asyncio.create_task(events(lines))
         await settle()
-        at_work.cancel([("call", 0), ("another", 1)])
+        active.cancel([("call", 0), ("another", 1)])
         await settle()
         assert runner.dropped == ["one"]
         runner.go["two"].set()
@@ -115,32 +118,32 @@ def test_a_job_that_is_called_off_is_dropped_and_its_neighbour_answered() -> Non
     run(main())
 
 
-def test_a_call_whose_jobs_are_all_called_off_ends() -> None:
+def test_a_call_whose_jobs_are_all_cancelled_ends() -> None:
     async def main() -> None:
-        _, at_work = house()
-        lines = at_work.answer(call("one", "two"))
+        _, active = fake_runner()
+        lines = active.answer(call("one", "two"))
         await anext(lines)
         rest = asyncio.create_task(_all(lines))
         await settle()
-        at_work.cancel([("call", 0), ("call", 1)])
+        active.cancel([("call", 0), ("call", 1)])
         assert await rest == []
 
     run(main())
 
 
-def test_a_job_may_be_called_off_before_it_comes(monkeypatch: Any) -> None:
-    monkeypatch.setattr(calls, "_REMEMBERED", 2)
+def test_a_job_may_be_cancelled_before_it_arrives(monkeypatch: Any) -> None:
+    monkeypatch.setattr(calls, "_MAX_EARLY_CANCELS", 2)
 
     async def main() -> None:
-        runner, at_work = house()
-        at_work.cancel([("call", 0)])
+        runner, active = fake_runner()
+        active.cancel([("call", 0)])
         runner.go["two"] = asyncio.Event()
         runner.go["two"].set()
-        assert b"".join(await _all(at_work.answer(call("one", "two")))).strip() == EVENT.dump_json(answered(1, "two"))
+        assert b"".join(await _all(active.answer(call("one", "two")))).strip() == EVENT.dump_json(answered(1, "two"))
         assert runner.begun == ["two"]
-        at_work.cancel([("other", 0)])
-        at_work.cancel([("call", 7), ("call", 8)])  # too long ago: it is forgotten
-        lines = at_work.answer(call("one", id="other"))
+        active.cancel([("other", 0)])
+        active.cancel([("call", 7), ("call", 8)])  # more than are kept: the first one is forgotten
+        lines = active.answer(call("one", id="other"))
         await anext(lines)
         rest = asyncio.create_task(_all(lines))
         await settle()
@@ -150,10 +153,10 @@ def test_a_job_may_be_called_off_before_it_comes(monkeypatch: Any) -> None:
     run(main())
 
 
-def test_a_gateway_that_goes_takes_its_jobs_with_it() -> None:
+def test_jobs_are_cancelled_when_the_gateway_disconnects() -> None:
     async def main() -> None:
-        runner, at_work = house()
-        lines = at_work.answer(call("one", "two"))
+        runner, active = fake_runner()
+        lines = active.answer(call("one", "two"))
         await anext(lines)
         waiting = asyncio.create_task(events(lines))
         await settle()
@@ -165,12 +168,12 @@ def test_a_gateway_that_goes_takes_its_jobs_with_it() -> None:
     run(main())
 
 
-def test_a_fault_of_our_own_is_an_answer_too() -> None:
+def test_an_exception_of_the_runner_is_a_failure_of_the_job() -> None:
     async def main() -> None:
-        runner, at_work = house()
+        runner, active = fake_runner()
         runner.go["bad"] = asyncio.Event()
         runner.go["bad"].set()
-        lines = at_work.answer(call("bad"))
+        lines = active.answer(call("bad"))
         await anext(lines)
         (event,) = await events(lines)
         assert event.reply is not None
@@ -183,8 +186,8 @@ def test_a_fault_of_our_own_is_an_answer_too() -> None:
 
 def test_no_jobs_no_events() -> None:
     async def main() -> None:
-        _, at_work = house()
-        assert await _all(at_work.answer(call())) == [b"\n"]
+        _, active = fake_runner()
+        assert await _all(active.answer(call())) == [b"\n"]
 
     run(main())
 

@@ -1,4 +1,4 @@
-"""A runner's life with a toy model: it loads when called, waits for its turn, gives way, and never drops a call."""
+"""A runner with a toy model: it loads on demand, waits for a lease, gives it up to others, and drops no call."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from looksee.core.tasks import Ask, Failure, Reply
 from looksee.models.registry import REGISTRY
 from looksee.models.registry.blip import BlipSettings
 from looksee.settings import Settings
+from runners import model_loader
 from runners import runner as runner_module
 from runners.capacity import CapacityManager, Lease
 from runners.runner import Runner
@@ -28,8 +29,8 @@ from tests.engine.toy import ToyModel, job
 from tests.support.loops import run, settle
 
 
-class Shelf:
-    """Loads toy models; what `on_load` raises, loading raises. It runs in the loading thread."""
+class ToyLoader:
+    """Loads toy models; `on_load` runs in the loading thread first, and may raise or block."""
 
     def __init__(self) -> None:
         self.delay = 0.0
@@ -53,16 +54,16 @@ class Shelf:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(BentoMLContainer.bentoml_home, "get", lambda: str(tmp_path))
-    (tmp_path / "config.json").touch()  # all that is looked for before weights are loaded
+    (tmp_path / "config.json").touch()  # the only file that is checked before loading
     return tmp_path
 
 
 @pytest.fixture
-def shelf(home: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
-    made = Shelf()
-    monkeypatch.setattr(runner_module, "_load", made.load)
-    monkeypatch.setattr(runner_module, "_import_libraries", lambda name: None)
-    monkeypatch.setattr(runner_module, "_LEAST_TURN", 0.4)
+def toys(home: Path, monkeypatch: pytest.MonkeyPatch) -> ToyLoader:
+    made = ToyLoader()
+    monkeypatch.setattr(model_loader, "_load", made.load)
+    monkeypatch.setattr(model_loader, "_import_libraries", lambda name: None)
+    monkeypatch.setattr(runner_module, "_MIN_TURN", 0.4)
     for name in REGISTRY:
         monkeypatch.setenv(f"LOOKSEE_{name.upper()}_WEIGHTS", str(home))
     configure(monkeypatch)
@@ -71,7 +72,8 @@ def shelf(home: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
 
 def configure(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
     chosen = Settings().model_copy(update=changes)
-    monkeypatch.setattr(runner_module, "settings", lambda: chosen)
+    for module in (runner_module, model_loader):
+        monkeypatch.setattr(module, "settings", lambda: chosen)
 
 
 @contextlib.asynccontextmanager
@@ -85,7 +87,7 @@ async def running(*names: str) -> AsyncIterator[list[Runner]]:
 
 
 async def asked(runner: Runner, *words: str, timeout: float = 5) -> list[str]:
-    """What the model says, or the codes of the failures."""
+    """The texts of the answers, or the codes of the failures."""
     answers = await asyncio.gather(*(runner.infer(Ask(job(word), timeout)) for word in words))
     return [
         answer.answer.text if answer.answer else answer.failure.code if answer.failure else "" for answer in answers
@@ -102,14 +104,14 @@ async def state(runner: Runner) -> str:
     return (await runner.status()).state
 
 
-async def other(home: Path, name: str = "other") -> Lease:
-    """A slot for somebody else."""
-    slot = await CapacityManager(home / "looksee", 1, name).acquire()
-    assert slot is not None
-    return slot
+async def lease_of(home: Path, name: str = "other") -> Lease:
+    """A lease of another model."""
+    lease = await CapacityManager(home / "looksee", 1, name).acquire()
+    assert lease is not None
+    return lease
 
 
-def test_it_loads_once_for_all_who_call(shelf: Shelf) -> None:
+def test_concurrent_calls_load_the_weights_once(toys: ToyLoader) -> None:
     async def main() -> None:
         async with running() as (runner,):
             assert await state(runner) == "unloaded"
@@ -119,27 +121,27 @@ def test_it_loads_once_for_all_who_call(shelf: Shelf) -> None:
                 ["three"],
             ]
             status = await runner.status()
-            assert (status.state, status.in_flight, status.queued, shelf.loads) == ("ready", 0, 0, 1)
+            assert (status.state, status.in_flight, status.queued, toys.loads) == ("ready", 0, 0, 1)
             assert status.last_use is not None
             assert abs(status.last_use - time.time()) < 2
             assert status.memory_bytes is None or status.memory_bytes > 2**20
-        assert (await state(runner), shelf.in_memory()) == ("unloaded", 0)
+        assert (await state(runner), toys.in_memory()) == ("unloaded", 0)
 
     run(main())
 
 
-def test_a_model_that_is_unloaded_leaves_nothing_and_comes_back(shelf: Shelf, home: Path) -> None:
+def test_a_model_that_is_unloaded_leaves_nothing_and_comes_back(toys: ToyLoader, home: Path) -> None:
     async def main() -> None:
         async with running() as (runner,):
             for count in (1, 2, 3):
                 assert await asked(runner, "word") == ["word"]
-                assert shelf.in_memory() == 1
+                assert toys.in_memory() == 1
                 await runner.unload()
                 gc.collect()
-                assert (await state(runner), shelf.in_memory(), shelf.loads) == ("unloaded", 0, count)
+                assert (await state(runner), toys.in_memory(), toys.loads) == ("unloaded", 0, count)
                 assert not [thread for thread in threading.enumerate() if thread.name == "device"]
-            await runner.unload()  # there is nothing to do
-            (await other(home)).release()  # and the slot is free
+            await runner.unload()  # no-op
+            (await lease_of(home)).release()  # and the lease is free
 
     run(main())
 
@@ -152,13 +154,13 @@ def test_a_model_that_is_unloaded_leaves_nothing_and_comes_back(shelf: Shelf, ho
         ({"dtype": "bfloat16"}, False),
     ],
 )
-def test_what_else_a_model_is_loaded_with_may_make_other_answers(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, own: dict[str, Any], same: bool
+def test_options_that_change_answers_change_the_identity(
+    toys: ToyLoader, monkeypatch: pytest.MonkeyPatch, own: dict[str, Any], same: bool
 ) -> None:
     async def main() -> None:
         async with running() as (plain,):
             await plain.load()
-            assert set(shelf.how) == {"device", "dtype"}
+            assert set(toys.how) == {"device", "dtype"}
             if "dtype" in own:
                 configure(monkeypatch, dtype=own["dtype"])
             else:
@@ -167,7 +169,7 @@ def test_what_else_a_model_is_loaded_with_may_make_other_answers(
             other = Runner("blip")
             before = await other.identity()
             await other.load()
-            assert shelf.how == {**shelf.how, **own}
+            assert toys.how == {**toys.how, **own}
             assert before == await other.identity()
             assert (before == await plain.identity()) is same
             assert before.revision == (await plain.identity()).revision
@@ -176,26 +178,28 @@ def test_what_else_a_model_is_loaded_with_may_make_other_answers(
     run(main())
 
 
-def test_it_waits_for_a_slot_and_says_so(shelf: Shelf, home: Path) -> None:
+def test_waiting_for_a_lease_shows_in_the_status(toys: ToyLoader, home: Path) -> None:
     async def main() -> None:
         async with running() as (runner,):
-            slot = await other(home)
+            lease = await lease_of(home)
             call = asyncio.create_task(asked(runner, "word"))
-            await until(lambda: slot.wanted() is not None)
+            await until(lambda: lease.seconds_requested() is not None)
             status = await runner.status()
-            assert (status.state, status.queued, status.in_flight, shelf.loads) == ("waiting", 1, 0, 0)
-            slot.release()
+            assert (status.state, status.queued, status.in_flight, toys.loads) == ("waiting", 1, 0, 0)
+            lease.release()
             assert await call == ["word"]
 
     run(main())
 
 
-def test_who_waits_too_long_is_told_to_come_again(shelf: Shelf, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_waits_too_long_is_told_to_retry(
+    toys: ToyLoader, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     configure(monkeypatch, load_wait_seconds=0.1)
 
     async def main() -> None:
         async with running() as (runner,):
-            slot = await other(home)
+            lease = await lease_of(home)
             answers = await asyncio.gather(*(runner.infer(Ask(job(word), 5)) for word in ("one", "two")))
             first, second = (answer.failure for answer in answers)
             assert first == second
@@ -203,31 +207,31 @@ def test_who_waits_too_long_is_told_to_come_again(shelf: Shelf, home: Path, monk
             assert (first.code, first.retry_after) == ("model_not_ready", 5)
             with pytest.raises(errors.ModelNotReady):
                 await runner.load()
-            assert slot.wanted() is not None  # it is expected back, and keeps its place
-            slot.release()
-            await until(lambda: shelf.loads == 1)
+            assert lease.seconds_requested() is not None  # the caller will retry: the place in the queue is kept
+            lease.release()
+            await until(lambda: toys.loads == 1)
             assert await asked(runner, "word") == ["word"]
 
     run(main())
 
 
-def test_a_caller_that_leaves_takes_the_place_in_the_queue_along(shelf: Shelf, home: Path) -> None:
+def test_a_runner_whose_only_caller_left_leaves_the_queue(toys: ToyLoader, home: Path) -> None:
     async def main() -> None:
         async with running() as (runner,):
-            slot = await other(home)
+            lease = await lease_of(home)
             call = asyncio.create_task(asked(runner, "word"))
-            await until(lambda: slot.wanted() is not None)
+            await until(lambda: lease.seconds_requested() is not None)
             call.cancel()
-            await until(lambda: slot.wanted() is None)
-            slot.release()
+            await until(lambda: lease.seconds_requested() is None)
+            lease.release()
             await asyncio.sleep(0.1)
-            assert (await state(runner), shelf.loads) == ("unloaded", 0)
+            assert (await state(runner), toys.loads) == ("unloaded", 0)
 
     run(main())
 
 
-def test_weights_that_cannot_be_loaded_are_everybodys_failure_and_tried_again_later(
-    shelf: Shelf, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_failed_load_fails_all_waiting_calls_and_is_retried_later(
+    toys: ToyLoader, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     held: list[weakref.ref[ToyModel]] = []
 
@@ -236,7 +240,7 @@ def test_weights_that_cannot_be_loaded_are_everybodys_failure_and_tried_again_la
         held.append(weakref.ref(half))
         raise OSError("/secret/path is broken")
 
-    shelf.on_load = fail
+    toys.on_load = fail
 
     async def main() -> None:
         async with running() as (runner,):
@@ -247,13 +251,13 @@ def test_weights_that_cannot_be_loaded_are_everybodys_failure_and_tried_again_la
             status = await runner.status()
             assert (status.state, status.failure) == ("failed", failures[0])
             assert await asked(runner, "word") == ["weights_unavailable"]
-            assert shelf.loads == 1  # the failure is remembered
+            assert toys.loads == 1  # the failure is remembered
             assert held[0]() is None  # and nothing is kept of what was loaded
-            (await other(home)).release()  # not even the slot
+            (await lease_of(home)).release()  # not even the lease
             with pytest.raises(errors.WeightsUnavailable):
-                await runner.load()  # whoever asks for it gets another try
-            assert shelf.loads == 2
-            shelf.on_load = lambda: None
+                await runner.load()  # an explicit load is tried again
+            assert toys.loads == 2
+            toys.on_load = lambda: None
             monkeypatch.setattr(runner_module, "_RETRY_LOAD_AFTER", 0)
             assert await asked(runner, "word") == ["word"]
             assert (await runner.status()).failure is None
@@ -262,98 +266,98 @@ def test_weights_that_cannot_be_loaded_are_everybodys_failure_and_tried_again_la
     assert "/secret/path" in caplog.text
 
 
-def test_missing_weights_disturb_nobody(shelf: Shelf, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_request_no_lease(toys: ToyLoader, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configure(monkeypatch, blip=BlipSettings(weights=str(home / "nowhere")))
 
     async def main() -> None:
-        slot = await other(home)
+        lease = await lease_of(home)
         async with running() as (runner,):
             assert await asked(runner, "word") == ["weights_unavailable"]
-        assert slot.wanted() is None
-        slot.release()
+        assert lease.seconds_requested() is None
+        lease.release()
 
     run(main())
 
 
-def test_load_and_unload_by_hand(shelf: Shelf) -> None:
+def test_load_and_unload_by_hand(toys: ToyLoader) -> None:
     async def main() -> None:
         async with running() as (runner,):
             await runner.load()
             await runner.load()
-            assert (await state(runner), shelf.loads) == ("ready", 1)
+            assert (await state(runner), toys.loads) == ("ready", 1)
             await runner.unload()
-            assert (await state(runner), shelf.in_memory()) == ("unloaded", 0)
+            assert (await state(runner), toys.in_memory()) == ("unloaded", 0)
 
     run(main())
 
 
-def test_unloading_waits_for_calls_in_flight_and_newcomers_for_the_next_load(shelf: Shelf) -> None:
-    shelf.delay = 0.1
+def test_unloading_waits_for_active_calls_and_new_ones_for_the_next_load(toys: ToyLoader) -> None:
+    toys.delay = 0.1
 
     async def main() -> None:
         async with running() as (runner,):
             await runner.load()
             early = asyncio.create_task(asked(runner, "early"))
-            await until(lambda: runner._calls.inside == 1)
+            await until(lambda: runner._gate.active == 1)
             unload = asyncio.create_task(runner.unload())
             await asyncio.sleep(0.1)
             late = asyncio.create_task(asked(runner, "late"))
             await asyncio.sleep(0.1)
             status = await runner.status()
-            assert (status.state, status.in_flight, status.queued, shelf.loads) == ("ready", 1, 1, 1)
+            assert (status.state, status.in_flight, status.queued, toys.loads) == ("ready", 1, 1, 1)
             await unload
             assert early.done()
             assert await early == ["early"]
             assert await late == ["late"]
-            assert shelf.loads == 2
+            assert toys.loads == 2
 
     run(main())
 
 
-def test_who_waited_for_the_weights_is_served_before_they_are_unloaded(shelf: Shelf) -> None:
+def test_calls_that_waited_for_the_weights_are_served_before_an_unload(toys: ToyLoader) -> None:
     held = threading.Event()
 
     def hold() -> None:
         held.wait(3)
 
-    shelf.on_load = hold
+    toys.on_load = hold
 
     async def main() -> None:
         async with running() as (runner,):
             call = asyncio.create_task(asked(runner, "word"))
-            await until(lambda: shelf.loads == 1)
+            await until(lambda: toys.loads == 1)
             unload = asyncio.create_task(runner.unload())
             await settle()
             held.set()
             assert await call == ["word"]
             await unload
-            assert (await state(runner), shelf.loads) == ("unloaded", 1)
+            assert (await state(runner), toys.loads) == ("unloaded", 1)
 
     run(main())
 
 
-def test_an_unload_that_takes_too_long_is_given_up(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "_UNLOAD_PATIENCE", 0.15)
-    shelf.delay = 0.1
+def test_an_unload_that_takes_too_long_is_given_up(toys: ToyLoader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "_UNLOAD_TIMEOUT", 0.15)
+    toys.delay = 0.1
 
     async def main() -> None:
         async with running() as (runner,):
             await runner.load()
             call = asyncio.create_task(asked(runner, "a long story"))
-            await until(lambda: runner._calls.inside == 1)
+            await until(lambda: runner._gate.active == 1)
             with pytest.raises(errors.ModelNotReady) as caught:
                 await runner.unload()
             assert caught.value.retry_after
             assert await asked(runner, "x") == ["x"]  # new calls are served again, beside the old one
             assert not call.done()
             assert await call == ["a long story"]
-            assert shelf.loads == 1
+            assert toys.loads == 1
 
     run(main())
 
 
-def test_an_idle_model_gives_way_at_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "_LEAST_TURN", 60)
+def test_an_idle_model_releases_its_lease_at_once(toys: ToyLoader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "_MIN_TURN", 60)
 
     async def main() -> None:
         async with running("blip", "gemma") as (blip, gemma):
@@ -361,19 +365,19 @@ def test_an_idle_model_gives_way_at_once(shelf: Shelf, monkeypatch: pytest.Monke
             started = time.monotonic()
             assert await asked(gemma, "two") == ["two"]
             assert time.monotonic() - started < 1
-            assert (await state(blip), await state(gemma), shelf.in_memory()) == ("unloaded", "ready", 1)
+            assert (await state(blip), await state(gemma), toys.in_memory()) == ("unloaded", "ready", 1)
 
     run(main())
 
 
-def test_a_call_in_flight_is_never_given_way(shelf: Shelf) -> None:
-    shelf.delay = 0.15
+def test_a_lease_is_kept_while_a_call_is_active(toys: ToyLoader) -> None:
+    toys.delay = 0.15
 
     async def main() -> None:
         async with running("blip", "gemma") as (blip, gemma):
             await blip.load()
             long = asyncio.create_task(asked(blip, "ten letters"))  # 1.7 s: far longer than a turn
-            await until(lambda: blip._calls.inside == 1)
+            await until(lambda: blip._gate.active == 1)
             waiting = asyncio.create_task(asked(gemma, "x"))
             done, _ = await asyncio.wait((long, waiting), return_when=asyncio.FIRST_COMPLETED)
             assert done == {long}
@@ -383,9 +387,9 @@ def test_a_call_in_flight_is_never_given_way(shelf: Shelf) -> None:
     run(main())
 
 
-def test_constant_load_starves_nobody(shelf: Shelf) -> None:
+def test_constant_load_starves_no_model(toys: ToyLoader) -> None:
     """Two models under constant load take turns, of about the length that is a turn here (0.4 s)."""
-    shelf.delay = 0.01
+    toys.delay = 0.01
 
     async def main() -> None:
         async with running("blip", "gemma") as runners:
@@ -400,34 +404,34 @@ def test_constant_load_starves_nobody(shelf: Shelf) -> None:
             await asyncio.gather(*(load(runner) for runner in runners for _ in range(4)))
             swaps = sum(before[1] != after[1] for before, after in itertools.pairwise(served))
             assert 4 <= swaps <= 10
-            assert shelf.in_memory() == 1
+            assert toys.in_memory() == 1
             counts = [sum(name == runner.name for _, name in served) for runner in runners]
             assert min(counts) > 0.5 * max(counts)
 
     run(main(), seconds=20)
 
 
-def test_callers_that_come_one_by_one_are_no_reason_to_swap(shelf: Shelf) -> None:
-    """The gap between two calls of one caller is no idleness."""
+def test_gaps_between_the_calls_of_one_caller_cause_no_swap(toys: ToyLoader) -> None:
+    """A gap between two calls of one caller is shorter than what counts as idle."""
 
     async def main() -> None:
         async with running("blip", "gemma") as (blip, gemma):
             await blip.load()
             await gemma.load()
             await blip.load()
-            loads = shelf.loads
+            loads = toys.loads
             waiting = asyncio.create_task(asked(gemma, "x"))
             end = time.monotonic() + 0.3
             while time.monotonic() < end:
                 assert await asked(blip, "a") == ["a"]
                 await asyncio.sleep(0.02)
-            assert shelf.loads == loads
+            assert toys.loads == loads
             assert await waiting == ["x"]
 
     run(main())
 
 
-def test_capacity_two_keeps_the_two_last_used(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_capacity_two_keeps_the_two_last_used(toys: ToyLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     configure(monkeypatch, model_capacity=2)
 
     async def main() -> None:
@@ -435,14 +439,14 @@ def test_capacity_two_keeps_the_two_last_used(shelf: Shelf, monkeypatch: pytest.
             blip, gemma, blip2 = runners
             for runner in (blip, gemma, blip):
                 await asked(runner, "word")
-            assert shelf.loads == 2
+            assert toys.loads == 2
             await asked(blip2, "word")
             assert [await state(runner) for runner in runners] == ["ready", "unloaded", "ready"]
 
     run(main())
 
 
-def test_without_a_limit_all_stay(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_limit_all_models_stay_loaded(toys: ToyLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     configure(monkeypatch, model_capacity=0)
 
     async def main() -> None:
@@ -454,41 +458,41 @@ def test_without_a_limit_all_stay(shelf: Shelf, monkeypatch: pytest.MonkeyPatch)
     run(main())
 
 
-def test_closing_answers_all(shelf: Shelf, home: Path) -> None:
-    shelf.delay = 0.05
+def test_closing_answers_all_calls(toys: ToyLoader, home: Path) -> None:
+    toys.delay = 0.05
 
     async def main() -> None:
         async with running("blip", "gemma") as (blip, gemma):
             await blip.load()
             calls = [asyncio.create_task(asked(blip, "a story without end")) for _ in range(3)]
             waiting = asyncio.create_task(asked(gemma, "word"))
-            await until(lambda: blip._calls.inside == 3 and gemma._state == "waiting")
+            await until(lambda: blip._gate.active == 3 and gemma._state == "waiting")
             await asyncio.gather(blip.close(), gemma.close())
             assert await asyncio.gather(*calls, waiting) == [["model_not_ready"]] * 4
             assert await asked(blip, "word") == ["model_not_ready"]
-            assert shelf.loads == 1
-            (await other(home)).release()
+            assert toys.loads == 1
+            (await lease_of(home)).release()
 
     run(main())
 
 
-def test_closing_while_loading_leaves_nothing(shelf: Shelf, home: Path) -> None:
+def test_closing_while_loading_leaves_nothing(toys: ToyLoader, home: Path) -> None:
     held = threading.Event()
 
     def hold() -> None:
         held.wait(3)
 
-    shelf.on_load = hold
+    toys.on_load = hold
 
     async def main() -> None:
         async with running() as (runner,):
             call = asyncio.create_task(asked(runner, "word"))
-            await until(lambda: shelf.loads == 1)
+            await until(lambda: toys.loads == 1)
             close = asyncio.create_task(runner.close())
             assert await call == ["model_not_ready"]
             held.set()
             await close
-            assert (await state(runner), shelf.in_memory()) == ("unloaded", 0)
-            (await other(home)).release()
+            assert (await state(runner), toys.in_memory()) == ("unloaded", 0)
+            (await lease_of(home)).release()
 
     run(main())

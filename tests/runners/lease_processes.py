@@ -1,4 +1,4 @@
-"""Runners without models, for the tests of residency: processes that hold a slot for a while and stamp when."""
+"""Processes that hold leases for a while and record when, as runners do, but without models."""
 
 from __future__ import annotations
 
@@ -62,30 +62,30 @@ class Stamps:
 
 
 async def hold(directory: Path, capacity: int, model: str, stamps: Stamps, *, rounds: int, busy: float) -> None:
-    """Take a slot `rounds` times. Be at work for `busy` seconds each time, then idle a second or until it is wanted."""
-    residency = CapacityManager(directory, capacity, model)
+    """Hold a lease `rounds` times: busy for `busy` seconds, then idle for a second or until another one requests it."""
+    manager = CapacityManager(directory, capacity, model)
     for _ in range(rounds):
         stamps.add("queued", model)
-        slot = await residency.acquire()
-        assert slot is not None
+        lease = await manager.acquire()
+        assert lease is not None
         stamps.add("start", model)
         await asyncio.sleep(busy)
-        slot.note(busy=False)
+        lease.mark(busy=False)
         stamps.add("idle", model)
         end = time.monotonic() + 1
-        while slot.wanted() is None and time.monotonic() < end:  # noqa: ASYNC110 (another process may want it)
+        while lease.seconds_requested() is None and time.monotonic() < end:  # noqa: ASYNC110 (another process may request it)
             await asyncio.sleep(0.01)
         stamps.add("end", model)
-        slot.release()
+        lease.release()
 
 
 @contextlib.contextmanager
 def holding(
     stamps: Stamps, model: str, *, capacity: int = 1, rounds: int = 1, busy: float = 0.0
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that holds slots in the folder of `stamps`; killed at the end."""
+    """A process that holds leases in the folder of `stamps`; killed at the end."""
     words = [str(stamps.file), model, str(capacity), str(rounds), str(busy)]
-    process = subprocess.Popen([sys.executable, "-m", "tests.runners.residents", *words], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-m", "tests.runners.lease_processes", *words], cwd=ROOT)
     try:
         yield process
     finally:

@@ -1,0 +1,101 @@
+"""One model's weights: where they come from, their identity, and the engine that is made of them.
+
+Its methods block, for minutes where weights are downloaded: a runner calls them in threads.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import traceback
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from looksee.core.tasks import Identity
+from looksee.engine.engine import Engine, EngineLimits
+from looksee.engine.metrics import MetricsObserver
+from looksee.models.interface import Model
+from looksee.models.weights import source
+from looksee.settings import settings
+from runners import memory
+
+logger = logging.getLogger("looksee.runner")
+
+AnyEngine: TypeAlias = Engine[Any, Any]
+
+
+class ModelLoader:
+    """Fetches, identifies, loads and releases one model, as the settings have it."""
+
+    def __init__(self, name: str) -> None:
+        config = settings()
+        own = config.model(name)
+        self.name = name
+        self.source = source.resolve(name, config.weights, own.weights)
+        self.device, self.dtype = own.device or config.device, own.dtype or config.dtype
+        self.options = own.options(sample=self.source.kind == "sample")
+        self._without_effect = own.without_effect()
+        self.limits = EngineLimits(
+            queue=config.max_queue, rows=own.max_batch_rows, cost=own.batch_cost, prefill=own.max_prefill_rows
+        )
+
+    def fetch(self) -> Path:
+        """The directory of the weights, downloaded if need be. Imports the libraries too.
+
+        Raises WeightsUnavailable.
+        """
+        directory = self.source.directory()
+        _import_libraries(self.name)
+        return directory
+
+    def identify(self) -> Identity:
+        """Which weights these are. The fingerprint covers the device, dtype and options on which answers depend."""
+        found = self.source.identity()
+        if found.fingerprint is None:
+            return found
+        options = {name: value for name, value in self.options.items() if name not in self._without_effect}
+        # bfloat16 gives slightly other answers than float32, and so may another device.
+        return replace(found, fingerprint=f"{found.fingerprint} {self.device} {self.dtype} {options}")
+
+    def load(self, directory: Path) -> Model[Any, Any]:
+        """The model, its weights in memory. Raises WeightsUnavailable, and what the libraries raise."""
+        try:
+            return _load(
+                self.name, directory, device=self.device, dtype=self.dtype, **self.options, **self.source.files()
+            )
+        except Exception as error:
+            traceback.clear_frames(error.__traceback__)  # they refer to what was loaded of the weights
+            raise
+
+    def start(self, model: Model[Any, Any]) -> AnyEngine:
+        """An engine that runs the model."""
+        observer = MetricsObserver(self.name, model.reuse)
+        return Engine(model, self.limits, prepare_threads=settings().prepare_thread_count(), observer=observer)
+
+    def stop(self, engine: AnyEngine) -> None:
+        """End an engine; its rows are answered with ModelNotReady. The caller drops its own references to it."""
+        engine.close()
+        engine.observer.waiting_rows(0)
+        engine.observer.running_rows(0)
+        logger.info("released %s", self.name)
+
+
+@functools.cache
+def _import_libraries(name: str) -> None:
+    with memory.importing():
+        # Imported here alone: only a process that runs a model pays for torch.
+        import torch
+
+        from looksee.models.loading import module, refuse_broken_torchvision
+
+        refuse_broken_torchvision()
+        import_module(module(name))
+    torch.set_num_threads(settings().torch_thread_count())
+
+
+def _load(name: str, directory: Path, **how: Any) -> Model[Any, Any]:
+    from looksee.models.loading import load
+
+    return load(name, directory, **how)
