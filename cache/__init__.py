@@ -1,1 +1,1 @@
-"""The lookaside cache: what an answer is stored under, and a Redis that may be gone at any time."""
+"""The answer cache: the keys of answers, and a Redis that may fail at any time."""

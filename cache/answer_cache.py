@@ -1,4 +1,4 @@
-"""Answers in Redis. Nothing here ever fails a request: a Redis that is down, hung or wrong is a miss, soon no call."""
+"""Answers in Redis. Nothing here raises: a Redis that is down, hung or wrong is a miss, and soon is not called."""
 
 from __future__ import annotations
 
@@ -13,41 +13,42 @@ from cache.guarded_redis import GuardedRedis
 from cache.keys import PATTERNS
 from looksee.core.tasks import Answer
 
-_LARGEST_VALUE = 64 * 1024  # bytes
+_MAX_VALUE_BYTES = 64 * 1024
 _SCAN_COUNT = 1000
-_OUTCOME = TypeAdapter(Answer)
-_ADMIN_TIMEOUT = 10.0  # seconds: emptying a large cache takes a while
+_ANSWER = TypeAdapter(Answer)
+_ADMIN_TIMEOUT = 10.0  # seconds: clearing a large cache takes long
 
 
 class AnswerCache:
-    """The cache of one gateway process. Where there is no Redis it is off: every lookup misses, nothing is stored."""
+    """The cache of one gateway process. Without a Redis it is off: every lookup is a miss, nothing is stored."""
 
     def __init__(self, redis: GuardedRedis, *, ttl: int) -> None:
-        """`ttl` in seconds."""
+        """`ttl`: seconds that an answer is kept after it was stored."""
         self._redis, self._ttl = redis, ttl
 
     @property
     def state(self) -> Literal["up", "down", "off"]:
+        """Whether the latest calls to Redis worked."""
         return self._redis.state
 
     async def get(self, keys: Sequence[str]) -> dict[str, Answer]:
-        """The outcomes stored under `keys`; a value that is not one of ours is left out."""
+        """The answers stored under `keys`; a key without one, or with a value that is no answer, is left out."""
         redis = self._redis.client
         if redis is None or not keys:
             return {}
         values = await self._redis.call(lambda: redis.mget(keys))
         if not isinstance(values, list) or len(values) != len(keys):
             return {}
-        found = {key: _read(value) for key, value in zip(keys, values, strict=True) if value is not None}
-        return {key: outcome for key, outcome in found.items() if outcome is not None}
+        found = {key: _decoded(value) for key, value in zip(keys, values, strict=True) if value is not None}
+        return {key: answer for key, answer in found.items() if answer is not None}
 
-    async def put(self, outcomes: Mapping[str, Answer]) -> None:
-        """Store whole answers. Too large ones, and a text that is not Unicode, are not stored."""
+    async def put(self, answers: Mapping[str, Answer]) -> None:
+        """Store answers, except those over 64 KiB and those whose text is no valid Unicode."""
         redis = self._redis.client
         if redis is None:
             return
-        written = {key: _written(outcome) for key, outcome in outcomes.items()}
-        values = {key: value for key, value in written.items() if value is not None and len(value) <= _LARGEST_VALUE}
+        encoded = {key: _encoded(answer) for key, answer in answers.items()}
+        values = {key: value for key, value in encoded.items() if value is not None and len(value) <= _MAX_VALUE_BYTES}
         if not values:
             return
 
@@ -64,24 +65,24 @@ class AnswerCache:
         await self._redis.call(store)
 
     async def ping(self) -> Literal["up", "down", "off"]:
-        """Ask Redis itself."""
+        """Whether Redis answers now."""
         redis = self._redis.client
         if redis is None:
             return "off"
         return "up" if await self._redis.call(redis.ping) else "down"
 
     async def clear(self, *, whole_database: bool) -> int | None:
-        """Delete this service's entries, or all there is in the database; how many, or None if Redis did not answer."""
+        """Delete this service's entries, or the whole database; returns how many, None if Redis did not answer."""
         if self._redis.client is None:
             return 0
-        async with self._redis.patient_client(_ADMIN_TIMEOUT) as redis:
+        async with self._redis.client_with_timeout(_ADMIN_TIMEOUT) as redis:
             return await self._redis.call(lambda: _clear(redis, whole_database), timeout=_ADMIN_TIMEOUT)
 
     async def size(self) -> tuple[int, int] | None:
-        """How many entries of this service there are, and the bytes they take; None if Redis did not answer."""
+        """The number of this service's entries and the bytes they take in Redis; None if Redis did not answer."""
         if self._redis.client is None:
             return 0, 0
-        async with self._redis.patient_client(_ADMIN_TIMEOUT) as redis:
+        async with self._redis.client_with_timeout(_ADMIN_TIMEOUT) as redis:
             return await self._redis.call(lambda: _size(redis), timeout=_ADMIN_TIMEOUT)
 
 
@@ -103,12 +104,12 @@ async def _size(redis: Redis) -> tuple[int, int]:
             for key in batch:
                 pipeline.memory_usage(key, samples=0)
             found = zip(batch, await pipeline.execute(), strict=True)
-        sizes.update((key, size) for key, size in found if size is not None)  # else it has just expired
+        sizes.update((key, size) for key, size in found if size is not None)  # None: it has just expired
     return len(sizes), sum(sizes.values())
 
 
 async def _keys(redis: Redis) -> AsyncIterator[list[bytes]]:
-    """The keys of this service's entries, many at a time."""
+    """The keys of this service's entries, in batches of `_SCAN_COUNT` at most."""
     for pattern in PATTERNS:
         batch: list[bytes] = []
         async for key in redis.scan_iter(match=pattern, count=_SCAN_COUNT):
@@ -120,15 +121,15 @@ async def _keys(redis: Redis) -> AsyncIterator[list[bytes]]:
             yield batch
 
 
-def _written(outcome: Answer) -> bytes | None:
+def _encoded(answer: Answer) -> bytes | None:
     try:
-        return _OUTCOME.dump_json(outcome)
-    except PydanticSerializationError:  # half of a surrogate pair
+        return _ANSWER.dump_json(answer)
+    except PydanticSerializationError:  # the text has half of a surrogate pair
         return None
 
 
-def _read(value: Any) -> Answer | None:
+def _decoded(value: Any) -> Answer | None:
     try:
-        return _OUTCOME.validate_json(value, strict=True)
+        return _ANSWER.validate_json(value, strict=True)
     except ValidationError:
         return None

@@ -1,4 +1,4 @@
-"""A circuit breaker: after a few failures in a row a dependency is left alone for a while, then tried by one call."""
+"""A circuit breaker: after a few failures in a row no calls are made for a while, then one call tries again."""
 
 from __future__ import annotations
 
@@ -6,50 +6,56 @@ import time
 from collections.abc import Callable
 
 
-class Breaker:
-    """Open (closed to calls) after `failures` in a row; each further failure doubles the rest, up to `longest` seconds.
+class CircuitBreaker:
+    """Closed (calls are made), open (none is) after `failures` in a row, half open (one is) after each cooldown.
 
-    For one event loop; not thread-safe.
+    The cooldown begins with `cooldown` seconds and doubles with each failed trial, up to `max_cooldown`. `clock` gives
+    monotonic seconds. For one event loop; not thread-safe.
     """
 
     def __init__(
         self,
         *,
         failures: int = 3,
-        rest: float = 1.0,
-        longest: float = 15.0,
+        cooldown: float = 1.0,
+        max_cooldown: float = 15.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._limit, self._first_rest, self._longest, self._clock = failures, rest, longest, clock
+        self._threshold, self._first_cooldown, self._max_cooldown, self._clock = failures, cooldown, max_cooldown, clock
         self._failures = 0
-        self._rest = rest
-        self._until = 0.0
-        self._trying = False
+        self._cooldown = cooldown
+        self._open_until = 0.0
+        self._half_open = False
 
     @property
     def tripped(self) -> bool:
-        """Whether the last calls failed."""
-        return self._failures >= self._limit
+        """Whether it is not closed: the last calls failed."""
+        return self._failures >= self._threshold
 
     def allow(self) -> bool:
-        """Whether a call may be made now. After a rest one call is let through; the others wait for its outcome."""
+        """Whether a call may be made now; its result is to be reported with `succeeded` or `failed`.
+
+        After a cooldown one call is allowed. If its result is never reported, another one is after a further cooldown.
+        """
         if not self.tripped:
             return True
         now = self._clock()
-        if now < self._until:
+        if now < self._open_until:
             return False
-        self._until = now + self._rest
-        self._trying = True
+        self._open_until = now + self._cooldown
+        self._half_open = True
         return True
 
     def succeeded(self) -> None:
-        self._failures, self._rest, self._trying = 0, self._first_rest, False
+        """Report a call that worked: closes the breaker."""
+        self._failures, self._cooldown, self._half_open = 0, self._first_cooldown, False
 
     def failed(self) -> None:
-        if self.tripped and not self._trying:
-            return  # a call that was under way when the last ones failed tells nothing new
-        self._trying = False
+        """Report a call that failed."""
+        if self.tripped and not self._half_open:
+            return  # it was made before the breaker opened and is no trial
+        self._half_open = False
         self._failures += 1
         if self.tripped:
-            self._until = self._clock() + self._rest
-            self._rest = min(2 * self._rest, self._longest)
+            self._open_until = self._clock() + self._cooldown
+            self._cooldown = min(2 * self._cooldown, self._max_cooldown)

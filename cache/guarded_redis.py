@@ -1,7 +1,7 @@
-"""A Redis that may be down, hung or wrong at any time and never costs its user more than a moment.
+"""A Redis client whose calls never raise and never take longer than one short timeout, however broken Redis is.
 
-redis-py's defaults would wait 5 to 30 s for a Redis that is gone; here each call has one short timeout and no retry,
-and a breaker leaves a failing Redis alone.
+redis-py's defaults wait 5 to 30 s for a Redis that is gone. Here each call has one timeout and no retry, and a circuit
+breaker makes no calls to a failing Redis.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from cache.breaker import Breaker
+from cache.breaker import CircuitBreaker
 
 logger = logging.getLogger("looksee.cache")
 
@@ -26,37 +26,38 @@ T = TypeVar("T")
 
 @functools.cache
 def _up() -> Gauge:
-    """Of all processes that have it the least is shown: 0 if one of the gateways cannot reach Redis.
+    """The least value of all processes is shown: 0 if one of the gateways cannot reach Redis.
 
-    A gauge is 0 from the moment it is made, so it is made at the first call to Redis: runners import this module too,
-    and never call.
+    A gauge is 0 once it is made, so it is made at the first call to Redis: a process that imports this module and never
+    calls, as runners do, must not show one.
     """
     return Gauge("looksee_redis_up", "Whether each gateway's last call to Redis worked", multiprocess_mode="livemin")
 
 
 class GuardedRedis:
-    """One for each gateway process, whoever of it uses Redis. Without a `url` there is none: `client` is None."""
+    """Shared by all users of Redis in a gateway process. Without a `url` there is no Redis: `client` is None."""
 
-    def __init__(self, url: str, *, timeout: float, breaker: Breaker | None = None) -> None:
-        """`timeout` of one call in seconds."""
+    def __init__(self, url: str, *, timeout: float, breaker: CircuitBreaker | None = None) -> None:
+        """`timeout`: seconds for one call."""
         self._url, self._timeout = url, timeout
-        self._breaker = breaker or Breaker()
-        self.client = self.patient_client(timeout) if url else None
+        self._breaker = breaker or CircuitBreaker()
+        self.client = self.client_with_timeout(timeout) if url else None
 
     @property
     def state(self) -> Literal["up", "down", "off"]:
+        """Whether the latest calls worked; `off` without a Redis."""
         if self.client is None:
             return "off"
         return "down" if self._breaker.tripped else "up"
 
     async def call(self, call: Callable[[], Awaitable[T]], *, timeout: float | None = None) -> T | None:
-        """The call's result; None when it failed, took too long or was not made. `timeout` in seconds."""
+        """The result of `call`; None when it failed, timed out or was not made. `timeout`: seconds, for this call."""
         if not self._breaker.allow():
             return None
         try:
             async with asyncio.timeout(timeout or self._timeout):
                 result = await call()
-        except Exception as error:  # whatever a broken Redis, or something else on its port, makes the client raise
+        except Exception as error:  # a broken Redis, or another server on its port, makes the client raise anything
             if not self._breaker.tripped:
                 logger.warning("redis: %s: %s", type(error).__name__, error)
             self._breaker.failed()
@@ -66,9 +67,11 @@ class GuardedRedis:
         _up().set(1)
         return result
 
-    def patient_client(self, timeout: float) -> Redis:
-        """A client of its own that gives up after `timeout` seconds and, to be there in time, greets a new connection
-        briefly.
+    def client_with_timeout(self, timeout: float) -> Redis:
+        """A new client with this timeout in seconds. The caller closes it.
+
+        With `protocol=2` and without `driver_info` it skips HELLO and CLIENT SETINFO: on a new connection these round
+        trips alone could use up the timeout.
         """
         return Redis.from_url(
             self._url,

@@ -1,4 +1,4 @@
-"""Cache keys: everything an answer depends on, and nothing else.
+"""Cache keys: everything that an answer depends on, and nothing else.
 
 v1:img:{sha256 of the file}:{variant}                       one picture
 v1:collection:{sha256 of the files' sha256s}:{variant}      a collective caption, or any question about several pictures
@@ -18,14 +18,14 @@ from looksee.core.tasks import Identity, Job, Task
 
 PATTERNS = ("v1:img:*:*", "v1:collection:*:*")  # every key this service ever writes
 
-_RARE = ("length", "spatial_refs", "reasoning", "max_objects")  # what few jobs have is in the keys of those few
-_PLAIN = Job(Task.CAPTION, ())
+_OPTIONAL_FIELDS = ("length", "spatial_refs", "reasoning", "max_objects")  # in the key unless they are the default
+_DEFAULTS = Job(Task.CAPTION, ())
 
 
 def key(job: Job, digests: Sequence[str], identity: Identity) -> str | None:
-    """The job's key. `digests` are its pictures' sha256s in hex, in their order.
+    """The job's key. `digests`: the SHA-256 of each of its pictures, in hex, in the job's order.
 
-    None when it is not known whose weights would answer, and when the answer could not be had again.
+    None if the answer cannot be cached: the fingerprint of the weights is not known, or sampling is not repeatable.
     """
     if identity.fingerprint is None or not job.sampling.repeatable:
         return None
@@ -37,12 +37,12 @@ def key(job: Job, digests: Sequence[str], identity: Identity) -> str | None:
         "max_new_tokens": job.max_new_tokens,
         "preprocessing": PREPROCESSING,
     }
-    if job.sampling.temperature > 0:  # a greedy answer depends on nothing else of the sampling
+    if job.sampling.temperature > 0:  # greedy answers depend on no other sampling parameter
         variant["sampling"] = asdict(job.sampling)
-    variant |= {name: getattr(job, name) for name in _RARE if getattr(job, name) != getattr(_PLAIN, name)}
+    variant |= {name: getattr(job, name) for name in _OPTIONAL_FIELDS if getattr(job, name) != getattr(_DEFAULTS, name)}
     if job.turns:
         variant["turns"] = [asdict(turn) for turn in job.turns]
-    if job.stop:  # the first of them to appear ends the answer, in whatever order they were given
+    if job.stop:  # their order has no effect
         variant["stop"] = sorted(set(job.stop))
     canonical = json.dumps(variant, sort_keys=True, separators=(",", ":"))
     return f"v1:{_pictures(job.task, digests)}:{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"

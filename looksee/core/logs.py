@@ -1,6 +1,6 @@
-"""What a line of the log looks like, in every process: text for a person at a terminal, JSON for a collector.
+"""The format of the log in every process: text for a terminal, JSON for a log collector.
 
-Either way a line that concerns one request carries its id, which travels with the call to the runner.
+In both, a line that concerns one request has its id, which is passed on to the runner with the call.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Format = Literal["text", "json"]
 
 
 class Fields(dict[str, Any]):
-    """A message that is members of the line's JSON object; as text it is `text`."""
+    """A log message whose fields become members of the line's JSON object; in a text log it is `text`."""
 
     def __init__(self, text: str, **fields: Any) -> None:
         super().__init__(fields)
@@ -28,7 +28,7 @@ class Fields(dict[str, Any]):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """Each record as one line with one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -46,7 +46,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """BentoML's line, with the request's id at its end."""
+    """BentoML's own text format, with the request's id at the end of the line."""
 
     def __init__(self) -> None:
         form = "%(asctime)s [%(levelname)s] %(component)s %(message)s"
@@ -58,8 +58,9 @@ class TextFormatter(logging.Formatter):
 
 
 def configure(form: Format) -> None:
-    """Give this process's lines their form. Call it where the process begins to serve: BentoML has set up its own by
-    then, a handler at the root for all loggers, and begins at WARNING.
+    """Set this process's log format, and the level INFO for the loggers under `looksee`.
+
+    Call it when the process starts to serve: by then BentoML has installed its handler at the root logger, at WARNING.
     """
     logging.getLogger("looksee").setLevel(logging.INFO)
     for handler in logging.getLogger().handlers:

@@ -1,1 +1,1 @@
-"""What BentoML's processes share: the parts of BentoML that are set right, and the form of the log."""
+"""What all BentoML processes share: patches of BentoML, and the format of the log."""

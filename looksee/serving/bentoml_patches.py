@@ -1,7 +1,4 @@
-"""What of BentoML 1.4.39 is left out or set right, in one place.
-
-BentoML is pinned; look here first when that changes.
-"""
+"""Patches of BentoML 1.4.39, all in one place. Its version is pinned; check each of them when that changes."""
 
 from __future__ import annotations
 
@@ -29,31 +26,31 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-_LOOK_EVERY = 2.0  # seconds
+_CHECK_SECONDS = 2.0  # between two checks for dead processes
 
 
 class LeanService(Service[Any]):
-    """A BentoML service without the layers that cost more than they give.
+    """A BentoML service without the middlewares whose cost exceeds their use.
 
     The timeout middleware keeps a timer, and with it the whole request, for every request of the last two minutes, and
-    the garbage collector walks them all; deadlines are kept by the engine, the desk and the door. The tracing
-    middleware makes spans also where nobody traces. The access log is the door's own: one line a request.
+    the garbage collector walks them all; the HTTP edge, the gateway and the engine keep the deadlines. The tracing
+    middleware makes spans even where tracing is off. The HTTP edge writes the access log, one line a request.
     """
 
     def to_asgi(self, is_main: bool = True) -> Any:
-        # The process has its name now. BentoML keeps what it was at the first line of the log: a bento's had none then.
+        # BentoML caches the process's name at its first log line, when the process of a bento has none yet.
         _component_name.cache_clear()
         app: Starlette = super().to_asgi(is_main=is_main)
-        left_out: list[object] = [TimeoutMiddleware, AccessLogMiddleware]
+        omitted: list[object] = [TimeoutMiddleware, AccessLogMiddleware]
         if not BentoMLContainer.tracing.sample_rate.get():
-            left_out.append(OpenTelemetryMiddleware)
-        logging.getLogger(http_app.__name__).addFilter(_is_no_callers_mistake)
-        app.user_middleware = [layer for layer in app.user_middleware if layer.cls not in left_out]
+            omitted.append(OpenTelemetryMiddleware)
+        logging.getLogger(http_app.__name__).addFilter(_is_not_bad_input)
+        app.user_middleware = [layer for layer in app.user_middleware if layer.cls not in omitted]
         return app
 
 
-def _is_no_callers_mistake(record: logging.LogRecord) -> bool:
-    """BentoML logs each input that it refuses as a failure, with a traceback that quotes what was sent."""
+def _is_not_bad_input(record: logging.LogRecord) -> bool:
+    """A filter: BentoML logs each input that it refuses as a failure, with a traceback that quotes the input."""
     error = record.exc_info[1] if record.exc_info else None
     refused = isinstance(error, BentoMLException) and error.error_code < HTTPStatus.INTERNAL_SERVER_ERROR
     return not (refused or isinstance(error, ValidationError))
@@ -63,73 +60,73 @@ def apply() -> None:
     """Apply all of them, once, in every process, before BentoML is given a service."""
     disable_telemetry()
     respawn_in_containers()
-    look_for_dead_processes_often()
+    poll_processes_faster()
     lift_connection_limit()
-    answer_unreadable_forms()
+    answer_bad_forms_with_400()
 
 
-class _Watchful(circus.Arbiter):
+class _FastArbiter(circus.Arbiter):
     def __init__(self, *args: Any, check_delay: float, **kwargs: Any) -> None:
-        super().__init__(*args, check_delay=min(check_delay, _LOOK_EVERY), **kwargs)
+        super().__init__(*args, check_delay=min(check_delay, _CHECK_SECONDS), **kwargs)
 
 
-class _WatchfulThread(circus.ThreadedArbiter):
+class _FastThreadedArbiter(circus.ThreadedArbiter):
     def __init__(self, *args: Any, check_delay: float, **kwargs: Any) -> None:
-        super().__init__(*args, check_delay=min(check_delay, _LOOK_EVERY), **kwargs)
+        super().__init__(*args, check_delay=min(check_delay, _CHECK_SECONDS), **kwargs)
 
 
 class _FormSerde(serde.MultipartSerde):
     async def parse_request(self, request: Request, cls: Any) -> Any:
         try:
             return await super().parse_request(request, cls)
-        except (HTTPException, RecursionError) as error:  # a field that is too long, or brackets that are too deep
+        except (HTTPException, RecursionError) as error:  # a field is too long, or its JSON nested too deep
             raise BadInput("The form could not be read.") from error
 
 
-def answer_unreadable_forms() -> None:
-    """Answer a form that cannot be read with 400: BentoML takes what Starlette says of it for a failure of its own."""
-    serdes: Any = serde.ALL_SERDE  # said to be a Mapping
+def answer_bad_forms_with_400() -> None:
+    """Answer an unreadable form with 400: BentoML treats Starlette's error as a failure of its own."""
+    serdes: Any = serde.ALL_SERDE  # typed as a Mapping
     serdes["application/x-www-form-urlencoded"] = _FormSerde
 
 
 def lift_connection_limit() -> None:
-    """Let a gateway have as many calls under way to a runner as it wants to: BentoML's session waits beyond a hundred.
+    """Remove the limit of 100 calls at a time from a gateway's session to a runner: further calls would wait in it.
 
-    Rows are counted by the engine, which answers at once when they are too many.
+    The engine limits the rows, and refuses at once when there are too many.
     """
-    make = SessionManager._make_client
+    original = SessionManager._make_client
 
-    def made(manager: SessionManager) -> ClientSession:
-        session: ClientSession = make(manager)
+    def make_client(manager: SessionManager) -> ClientSession:
+        session: ClientSession = original(manager)
         assert session.connector is not None
         session.connector._limit = session.connector._limit_per_host = 0
         return session
 
-    SessionManager._make_client = made
+    SessionManager._make_client = make_client
 
 
 def disable_telemetry() -> None:
     """Send no usage reports to BentoML's vendor.
 
-    Its command line looks at BENTOML_DO_NOT_TRACK before it imports the service, and remembers what it saw.
+    Its command line reads BENTOML_DO_NOT_TRACK before it imports the service, and caches the value.
     """
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     do_not_track.cache_clear()
 
 
 def respawn_in_containers() -> None:
-    """Have a process that died started again in a container too.
+    """Restart a process that died in a container too.
 
-    There BentoML would leave that to a cluster: its arbiter then ends every other process as soon as one is dead. The
-    function is asked for nothing else, and by the supervising process alone, after it has imported the service.
+    There BentoML leaves that to the cluster: its arbiter ends all processes once one is dead. The patched function has
+    no other use, and only the supervising process calls it, after it has imported the service.
     """
     serving.running_inside_container = lambda: False  # type: ignore[assignment]
 
 
-def look_for_dead_processes_often() -> None:
-    """Have dead processes looked for every 2 s instead of every 10; BentoML has no setting for it.
+def poll_processes_faster() -> None:
+    """Check for dead processes every 2 s instead of every 10; BentoML has no setting for it.
 
-    Has an effect in the supervising process, which makes its arbiter after it has imported the service.
+    Takes effect in the supervising process, which makes its arbiter after it has imported the service.
     """
-    circus.Arbiter = _Watchful  # type: ignore[misc]
-    circus.ThreadedArbiter = _WatchfulThread  # type: ignore[misc]
+    circus.Arbiter = _FastArbiter  # type: ignore[misc]
+    circus.ThreadedArbiter = _FastThreadedArbiter  # type: ignore[misc]

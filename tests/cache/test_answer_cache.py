@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from cache.answer_cache import AnswerCache
-from cache.breaker import Breaker
+from cache.breaker import CircuitBreaker
 from cache.guarded_redis import GuardedRedis
 from looksee.core.geometry import Box, Point
 from looksee.core.tasks import Answer, Grounding, Reasoning
@@ -48,7 +48,7 @@ def server() -> Iterator[RedisServer]:
 
 @asynccontextmanager
 async def cache_at(
-    url: str, *, ttl: int = 60, timeout: float = 0.05, breaker: Breaker | None = None
+    url: str, *, ttl: int = 60, timeout: float = 0.05, breaker: CircuitBreaker | None = None
 ) -> AsyncIterator[AnswerCache]:
     redis = GuardedRedis(url, timeout=timeout, breaker=breaker)
     try:
@@ -444,7 +444,7 @@ def test_a_redis_some_way_off_answers_in_time_on_a_new_connection() -> None:
         return b"*1\r\n$-1\r\n" if b"MGET" in data else b"+OK\r\n"
 
     async def main() -> None:
-        breaker = Breaker(failures=1)
+        breaker = CircuitBreaker(failures=1)
         async with impostor(answer, seconds=0.04) as url, cache_at(url, timeout=0.15, breaker=breaker) as cache:
             assert await cache.get([KEY]) == {}
             assert cache.state == "up"
@@ -455,7 +455,7 @@ def test_a_redis_some_way_off_answers_in_time_on_a_new_connection() -> None:
 def test_one_stall_with_many_calls_under_way_means_the_first_short_rest() -> None:
     async def main() -> None:
         now = [1000.0]
-        breaker = Breaker(clock=lambda: now[0])
+        breaker = CircuitBreaker(clock=lambda: now[0])
         async with impostor(lambda _: None) as url, cache_at(url, breaker=breaker) as cache:
             await asyncio.gather(*(cache.get([KEY]) for _ in range(20)))
             assert cache.state == "down"
@@ -473,7 +473,7 @@ def test_a_failing_redis_is_told_of_a_few_times_only(caplog: pytest.LogCaptureFi
 
 def test_trials_of_a_failing_redis_are_not_told_of(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        async with cache_at(unused_url(), breaker=Breaker(rest=0.0, longest=0.0)) as cache:
+        async with cache_at(unused_url(), breaker=CircuitBreaker(cooldown=0.0, max_cooldown=0.0)) as cache:
             await twenty(cache)
 
     with caplog.at_level(logging.WARNING, logger="looksee.cache"):
@@ -494,7 +494,7 @@ def test_it_recovers_when_redis_comes_back() -> None:
     server = RedisServer()
 
     async def main() -> None:
-        breaker = Breaker(rest=0.05, longest=0.1)
+        breaker = CircuitBreaker(cooldown=0.05, max_cooldown=0.1)
         async with cache_at(server.url, timeout=0.5, breaker=breaker) as cache:
             await cache.put({KEY: ONE})
             assert await cache.get([KEY]) == {KEY: ONE}

@@ -1,4 +1,4 @@
-"""The breaker, with a clock that is moved by hand."""
+"""The circuit breaker, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from cache.breaker import Breaker
+from cache.breaker import CircuitBreaker
 
 
 class Clock:
@@ -24,22 +24,22 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def breaker(clock: Clock) -> Breaker:
-    return Breaker(failures=3, rest=1.0, longest=5.0, clock=clock)
+def breaker(clock: Clock) -> CircuitBreaker:
+    return CircuitBreaker(failures=3, cooldown=1.0, max_cooldown=5.0, clock=clock)
 
 
-def trip(breaker: Breaker) -> None:
+def trip(breaker: CircuitBreaker) -> None:
     for _ in range(3):
         assert breaker.allow()
         breaker.failed()
 
 
-def test_it_starts_closed(breaker: Breaker) -> None:
+def test_it_starts_closed(breaker: CircuitBreaker) -> None:
     assert not breaker.tripped
     assert all(breaker.allow() for _ in range(10))
 
 
-def test_it_trips_at_the_third_failure_and_not_before(breaker: Breaker) -> None:
+def test_it_trips_at_the_third_failure_and_not_before(breaker: CircuitBreaker) -> None:
     breaker.failed()
     breaker.failed()
     assert not breaker.tripped
@@ -49,7 +49,7 @@ def test_it_trips_at_the_third_failure_and_not_before(breaker: Breaker) -> None:
     assert not breaker.allow()
 
 
-def test_only_failures_in_a_row_count(breaker: Breaker) -> None:
+def test_only_failures_in_a_row_count(breaker: CircuitBreaker) -> None:
     for _ in range(5):
         breaker.failed()
         breaker.failed()
@@ -58,7 +58,7 @@ def test_only_failures_in_a_row_count(breaker: Breaker) -> None:
     assert breaker.allow()
 
 
-def test_after_the_rest_one_call_is_let_through(breaker: Breaker, clock: Clock) -> None:
+def test_after_the_cooldown_one_call_is_allowed(breaker: CircuitBreaker, clock: Clock) -> None:
     trip(breaker)
     clock.now += 0.999
     assert not breaker.allow()
@@ -67,7 +67,7 @@ def test_after_the_rest_one_call_is_let_through(breaker: Breaker, clock: Clock) 
     assert breaker.tripped
 
 
-def test_a_good_trial_closes_it(breaker: Breaker, clock: Clock) -> None:
+def test_a_successful_trial_closes_it(breaker: CircuitBreaker, clock: Clock) -> None:
     trip(breaker)
     clock.now += 1
     assert breaker.allow()
@@ -78,21 +78,21 @@ def test_a_good_trial_closes_it(breaker: Breaker, clock: Clock) -> None:
     clock.now += 0.999
     assert not breaker.allow()
     clock.now += 0.001
-    assert breaker.allow()  # after the first, short rest again
+    assert breaker.allow()  # after the first, short cooldown again
 
 
-def test_each_bad_trial_doubles_the_rest_up_to_the_longest(breaker: Breaker, clock: Clock) -> None:
+def test_each_failed_trial_doubles_the_cooldown_up_to_the_maximum(breaker: CircuitBreaker, clock: Clock) -> None:
     trip(breaker)
-    for rest in (1.0, 2.0, 4.0, 5.0, 5.0):
-        clock.now += rest - 0.001
-        assert not breaker.allow(), rest
+    for cooldown in (1.0, 2.0, 4.0, 5.0, 5.0):
+        clock.now += cooldown - 0.001
+        assert not breaker.allow(), cooldown
         clock.now += 0.001
-        assert breaker.allow(), rest
+        assert breaker.allow(), cooldown
         breaker.failed()
 
 
-def test_a_trial_that_never_ends_is_followed_by_another(breaker: Breaker, clock: Clock) -> None:
-    """Its caller may have been cancelled: then nobody tells the breaker."""
+def test_a_trial_that_never_ends_is_followed_by_another(breaker: CircuitBreaker, clock: Clock) -> None:
+    """Its caller may have been cancelled: then no result is reported."""
     trip(breaker)
     clock.now += 1
     assert breaker.allow()
@@ -101,25 +101,25 @@ def test_a_trial_that_never_ends_is_followed_by_another(breaker: Breaker, clock:
 
 
 def test_one_failure_may_be_enough(clock: Clock) -> None:
-    breaker = Breaker(failures=1, rest=2.0, clock=clock)
+    breaker = CircuitBreaker(failures=1, cooldown=2.0, clock=clock)
     breaker.failed()
     assert not breaker.allow()
     clock.now += 2
     assert breaker.allow()
 
 
-def test_the_usual_one_rests_a_second_and_at_most_fifteen(clock: Clock) -> None:
-    breaker = Breaker(clock=clock)
+def test_the_default_cooldown_is_one_second_and_at_most_fifteen(clock: Clock) -> None:
+    breaker = CircuitBreaker(clock=clock)
     trip(breaker)
-    rests = []
+    cooldowns = []
     for _ in range(6):
         start = clock.now
         while not breaker.allow():
             clock.now += 0.125
-        rests.append(clock.now - start)
+        cooldowns.append(clock.now - start)
         breaker.failed()
-    assert rests == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
+    assert cooldowns == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
 
 
-def test_the_real_clock_is_one_that_nobody_sets() -> None:
-    assert inspect.signature(Breaker).parameters["clock"].default is time.monotonic
+def test_the_default_clock_cannot_be_set_back() -> None:
+    assert inspect.signature(CircuitBreaker).parameters["clock"].default is time.monotonic

@@ -15,7 +15,7 @@ from tests.support.serving import ROOT
 
 _PING = """
 import asyncio, sys
-from cache.guarded import GuardedRedis
+from cache.guarded_redis import GuardedRedis
 
 async def ping(url):
     redis = GuardedRedis(url, timeout=5)
