@@ -128,7 +128,3 @@ def row(model: Moondream, case: Case) -> MoondreamRow:
         spatial_refs=case.get("spatial_refs") or (),
         reasoning=kind == "query_reasoning",
     )
-
-
-def close(found: Tensor, wanted: Tensor, tolerance: float = 1e-4) -> bool:
-    return found.shape == wanted.shape and bool((found.float() - wanted.float()).abs().max() <= tolerance)

@@ -13,8 +13,8 @@ from looksee.models.moondream.crops.merge import pool, stitch
 from looksee.models.moondream.crops.tiling import Crops, cut
 from looksee.models.moondream.model import Moondream
 from looksee.models.moondream.network.network import Network
-from tests.models.moondream import vectors
-from tests.models.moondream.vectors import close
+from tests.models.moondream import rounding, vectors
+from tests.models.moondream.rounding import near, no_farther
 
 POSITIONS = [0, 1, 26, 27, 364, 700, 728]  # of the rows that the large golden file keeps
 
@@ -31,42 +31,48 @@ def crops(name: str, image: str) -> Crops:
 @pytest.mark.parametrize("record", vectors.expected("mini70")["images"], ids=lambda record: record["image"])
 @torch.inference_mode()
 def test_every_stage_of_the_small_model(mini: Moondream, record: dict[str, str]) -> None:
-    wanted = vectors.tensors("mini70")
+    wanted, config = vectors.tensors("mini70"), mini.config
     stem = record["image"].removesuffix(".png")
-    own, vision = crops("mini70", record["image"]), mini.config.vision
+    own, vision = crops("mini70", record["image"]), config.vision
+    encoded, projected = rounding.encoded(config), rounding.projected(config)
     features = mini.net.features(own.pixels, at_once=3)
-    encoded = wanted[f"{stem}/encoder_out"]
-    assert close(features[: len(encoded)], encoded)
+    golden = wanted[f"{stem}/encoder_out"]
+    assert near(features[: len(golden)], golden, encoded)
     tiles = features[1:].view(-1, vision.grid, vision.grid, vision.enc_dim)
     plane = stitch(tiles, own.rows, own.columns, vision.overlap_margin)
-    assert close(plane, wanted[f"{stem}/reconstructed"])
-    assert close(pool(plane, vision.grid).flatten(0, 1), wanted[f"{stem}/pooled"])
-    assert close(mini.net.image_tokens([own], at_once=16)[0], wanted[f"{stem}/image_embeds"])
+    assert near(plane, wanted[f"{stem}/reconstructed"], encoded)
+    assert near(pool(plane, vision.grid).flatten(0, 1), wanted[f"{stem}/pooled"], projected)
+    assert near(mini.net.image_tokens([own], at_once=16)[0], wanted[f"{stem}/image_embeds"], projected)
 
 
-def check_large(net: Network, image: str, wanted: dict[str, Tensor], tolerance: float) -> None:
+def large(net: Network, image: str) -> dict[str, Tensor]:
+    """What the golden files keep of a picture, computed."""
     own, stem = crops("full378", image), image.removesuffix(".png")
-    features = net.features(own.pixels, at_once=16)
-    assert close(features[:, POSITIONS], wanted[f"{stem}/encoder_out_rows"], tolerance)
     tokens = net.image_tokens([own], at_once=16)[0]
-    rows = wanted[f"{stem}/image_embeds_rows"]
-    assert close(tokens[:: len(tokens) // len(rows)], rows, tolerance)
-    assert close(tokens.float().mean(0), wanted[f"{stem}/image_embeds_mean"], tolerance)
-    assert close(tokens.float().std(0), wanted[f"{stem}/image_embeds_std"], tolerance)
+    kept = len(vectors.tensors("full378")[f"{stem}/image_embeds_rows"])
+    return {
+        f"{stem}/encoder_out_rows": net.features(own.pixels, at_once=16)[:, POSITIONS],
+        f"{stem}/image_embeds_rows": tokens[:: len(tokens) // kept],
+        f"{stem}/image_embeds_mean": tokens.float().mean(0),
+        f"{stem}/image_embeds_std": tokens.float().std(0),
+    }
 
 
 @torch.inference_mode()
 def test_the_true_geometry() -> None:
-    net = vectors.model("full378").net
+    model, wanted = vectors.model("full378"), vectors.tensors("full378")
     for record in vectors.expected("full378")["images"]:
-        check_large(net, record["image"], vectors.tensors("full378"), 1e-4)
+        for key, found in large(model.net, record["image"]).items():
+            assert near(found, wanted[key], rounding.projected(model.config)), key
 
 
 @torch.inference_mode()
 def test_the_true_geometry_in_bfloat16() -> None:
     net = vectors.model("full378", dtype=torch.bfloat16).net
+    truth, golden = vectors.tensors("full378"), vectors.tensors("full378", "expected-bf16")
     for record in vectors.expected("full378", "expected-bf16")["images"]:
-        check_large(net, record["image"], vectors.tensors("full378", "expected-bf16"), 0.0625)
+        for key, found in large(net, record["image"]).items():
+            assert no_farther(found, golden[key], truth[key]), key
 
 
 @torch.inference_mode()
@@ -75,7 +81,7 @@ def test_pictures_of_any_tilings_share_a_batch(mini: Moondream) -> None:
     many = [crops("mini70", record["image"]) for record in vectors.expected("mini70")["images"]]
     together = mini.net.image_tokens(many, at_once=4)
     for own, tokens in zip(many, together, strict=True):
-        assert close(mini.net.image_tokens([own], at_once=64)[0], tokens, 1e-5)
+        assert near(mini.net.image_tokens([own], at_once=64)[0], tokens, rounding.projected(mini.config))
 
 
 def test_the_grid_has_nothing_to_do_with_the_number_of_layers() -> None:
