@@ -113,8 +113,9 @@ class CapacityManager:
                         own = requesting
                         _write(descriptor, own)
                 elif not os.fstat(descriptor).st_nlink:  # the directory was cleared: queue again
+                    ticket = self._enqueue()  # first: if it raises, the old descriptor is closed below
                     os.close(descriptor)
-                    number, descriptor = self._enqueue()
+                    number, descriptor = ticket
                     _write(descriptor, own)
                 await asyncio.sleep(POLL_SECONDS)
             return None

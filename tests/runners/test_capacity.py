@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import stat
 import time
 from pathlib import Path
@@ -186,6 +187,23 @@ def test_a_removed_ticket_is_replaced(stamps: Stamps) -> None:
         assert await requested(lease)
         lease.release()
         (await waiter).release()
+
+    run(main())
+
+
+def test_a_request_whose_folder_was_removed_fails_and_closes_its_ticket_once(stamps: Stamps) -> None:
+    """A second close of the same descriptor would raise EBADF, or close a file that another thread has opened."""
+
+    async def main() -> None:
+        lease = await taken(stamps)
+        before = descriptors()
+        waiter = asyncio.create_task(taken(stamps, "other"))
+        assert await requested(lease)
+        shutil.rmtree(stamps.file.parent / "looksee")
+        with pytest.raises(FileNotFoundError):
+            await waiter
+        assert descriptors() == before
+        lease.release()
 
     run(main())
 
