@@ -136,10 +136,9 @@ class Engine(Generic[RowT, BatchT]):
             deadline=now + timeout,
             submitted=now,
         )
-        refusal = self._admit()
+        refusal = self._admit(row, job)
         if refusal is not None:
             return Reply(failure=Failure.of(refusal))
-        self._preparing.submit(self._prepare, row, job)
         try:
             return await future
         finally:
@@ -154,7 +153,9 @@ class Engine(Generic[RowT, BatchT]):
         self._device.join()
         for row in [*self._running.clear(), *self._waiting]:
             self._fail(row, errors.ModelNotReady("The model was released; try again.", retry_after=1))
-        self._waiting.clear()
+        with self._lock:
+            self._admitted -= len(self._waiting)
+            self._waiting.clear()
 
     @property
     def busy(self) -> bool:
@@ -164,7 +165,8 @@ class Engine(Generic[RowT, BatchT]):
 
     # -- admission and preparation, on the callers' and the preparing threads
 
-    def _admit(self) -> errors.LookseeError | None:
+    def _admit(self, row: ScheduledRow[RowT], job: Job) -> errors.LookseeError | None:
+        """Count the row and have it prepared; or the reason why it is refused."""
         with self._lock:
             if self._closed:
                 return errors.ModelNotReady("The model is being released; try again.", retry_after=1)
@@ -174,6 +176,8 @@ class Engine(Generic[RowT, BatchT]):
                 return errors.Overloaded("The model's queue is full; try again later.", retry_after=wait)
             self._admitted += 1
             self.observer.waiting_rows(self._admitted)
+            # With the lock held: `close` shuts the pool down only after it has set `_closed`.
+            self._preparing.submit(self._prepare, row, job)
         return None
 
     def _prepare(self, row: ScheduledRow[RowT], job: Job) -> None:

@@ -8,7 +8,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -492,3 +494,20 @@ def test_a_row_that_ends_while_a_failed_join_is_repaired_is_not_stepped_again(ca
 
     drive(ToyModel(delay=0.002, on_join=once), scenario)
     assert sum("retrying" in record.message for record in caplog.records) == 1
+
+
+def test_a_job_that_is_submitted_while_the_engine_closes_gets_a_reply() -> None:
+    """I3: `close` must not shut the pool down between the admission of a job and its preparation."""
+    engine = Engine(ToyModel(), LIMITS)
+
+    class ClosingPool(ThreadPoolExecutor):
+        def submit(self, *args: Any, **kwargs: Any) -> Any:
+            closing.start()
+            closing.join(0.3)  # it ends here if nothing holds it up
+            return super().submit(*args, **kwargs)
+
+    closing = threading.Thread(target=engine.close)
+    engine._preparing = ClosingPool(1)
+    assert code(asyncio.run(engine.submit(job("ab"), timeout=10))) == "model_not_ready"
+    closing.join()
+    assert not engine.busy  # I6
