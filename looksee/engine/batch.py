@@ -91,8 +91,9 @@ class RunningBatch(Generic[RowT, BatchT]):
 
     def pop_finished(self) -> list[ScheduledRow[RowT]]:
         """Remove the rows that have finished; returns them."""
+        removed = self.retain(lambda row: row.model_row.finish is None)
         before, self._already_finished = self._already_finished, []
-        return before + self.retain(lambda row: row.model_row.finish is None)
+        return before + removed
 
     def retain(self, wanted: Callable[[ScheduledRow[RowT]], bool]) -> list[ScheduledRow[RowT]]:
         """Remove the rows that are not `wanted`; returns them."""
@@ -105,8 +106,9 @@ class RunningBatch(Generic[RowT, BatchT]):
         return removed
 
     def clear(self) -> list[ScheduledRow[RowT]]:
-        """Drop the batch; returns the rows it had."""
-        rows, self.rows, self._batch = self.rows, [], None
+        """Drop the batch; returns its rows, and those that `pop_finished` has not returned yet."""
+        rows = [*self._already_finished, *self.rows]
+        self.rows, self._batch, self._already_finished = [], None, []
         return rows
 
     def _add(self, new: Sequence[ScheduledRow[RowT]], batch: BatchT) -> list[ScheduledRow[RowT]]:
@@ -119,7 +121,8 @@ class RunningBatch(Generic[RowT, BatchT]):
             self.rows = [*self.rows, *new]
             return []
         del batch
-        rows = [*self.clear(), *new]
+        rows = [*self.rows, *new]
+        self.rows, self._batch = [], None
         if out_of_memory(failure):
             return self._requeue_after_oom(rows, failure)
         self._recover(rows, failure)

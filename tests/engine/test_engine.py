@@ -11,13 +11,16 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from looksee.core.tasks import Reply
+from looksee.engine.batch import RunningBatch
 from looksee.engine.budget import BatchBudget
 from looksee.engine.engine import Engine, EngineLimits
 from looksee.engine.observer import EngineObserver
+from looksee.engine.row import ScheduledRow
 from tests.engine.toy import ToyBatch, ToyModel, ToyRow, job
 
 LIMITS = EngineLimits(queue=100, rows=8, cost=1000)
@@ -511,3 +514,29 @@ def test_a_job_that_is_submitted_while_the_engine_closes_gets_a_reply() -> None:
     assert code(asyncio.run(engine.submit(job("ab"), timeout=10))) == "model_not_ready"
     closing.join()
     assert not engine.busy  # I6
+
+
+def test_a_row_that_finished_in_a_failed_sample_is_not_forgotten_when_the_batch_is_dropped() -> None:
+    """I3: it has left the batch, and is among the rows that a fault of the engine or `close` answers all the same."""
+
+    class FailingModel(ToyModel):
+        def sample(self, batch: ToyBatch) -> None:
+            super().sample(batch)
+            if len(batch.rows) == 3:
+                raise RuntimeError("after the last token of a row")
+
+        def keep_rows(self, batch: ToyBatch, keep: object) -> ToyBatch:
+            raise RuntimeError("broken")
+
+    model = FailingModel()
+    rows: list[ScheduledRow[ToyRow]] = [
+        ScheduledRow(reply=Mock(), listener=None, deadline=1e9, submitted=0, prepared=model.prepare(job(word)))
+        for word in ("a", "bc", "defgh")
+    ]
+    batch: RunningBatch[ToyRow, ToyBatch] = RunningBatch(model, BatchBudget(99), EngineObserver(), Mock())
+    assert batch.admit(rows) == batch.step() == []
+    assert [row.model_row.finish for row in rows] == ["stop", "stop", None]  # in the step, in its repair, not yet
+    with pytest.raises(RuntimeError):
+        batch.pop_finished()
+    assert batch.clear() == rows
+    assert batch.clear() == batch.pop_finished() == []
