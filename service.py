@@ -11,7 +11,7 @@ from typing import Any
 
 from _bentoml_sdk import Service
 
-from cache.answer_cache import AnswerCache
+from cache.answer_cache import RedisAnswerCache
 from cache.guarded_redis import GuardedRedis
 from looksee.engine.metrics import drop_dead_processes
 from looksee.gateway.answering import AnsweringService
@@ -34,7 +34,7 @@ def services() -> dict[str, Service[Any]]:
     bentoml_patches.apply()
     configured = settings()
     redis = GuardedRedis(configured.redis(), timeout=configured.cache_timeout_ms / 1000)
-    answering = AnsweringService({}, AnswerCache(redis, ttl=configured.cache_ttl_seconds))
+    answering = AnsweringService({}, RedisAnswerCache(redis, ttl=configured.cache_ttl_seconds))
     runners = runner_services()
     gateway = gateway_service(configured, answering, runners, redis, on_start=drop_dead_processes)
     return {one.name: one for one in (gateway, *runners.values())}

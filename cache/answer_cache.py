@@ -9,9 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 from redis.asyncio import Redis
 
+from cache import keys as cache_keys
 from cache.guarded_redis import GuardedRedis
 from cache.keys import PATTERNS
-from looksee.core.tasks import Answer
+from looksee.core.tasks import Answer, Identity, Job
 
 _MAX_VALUE_BYTES = 64 * 1024
 _SCAN_COUNT = 1000
@@ -19,7 +20,7 @@ _ANSWER = TypeAdapter(Answer)
 _ADMIN_TIMEOUT = 10.0  # seconds: clearing a large cache takes long
 
 
-class AnswerCache:
+class RedisAnswerCache:
     """The cache of one gateway process. Without a Redis it is off: every lookup is a miss, nothing is stored."""
 
     def __init__(self, redis: GuardedRedis, *, ttl: int) -> None:
@@ -30,6 +31,10 @@ class AnswerCache:
     def state(self) -> Literal["up", "down", "off"]:
         """Whether the latest calls to Redis worked."""
         return self._redis.state
+
+    def key(self, job: Job, digests: Sequence[str], identity: Identity) -> str | None:
+        """What the answer to `job` is stored under; None where it is not stored (`cache.keys`)."""
+        return cache_keys.key(job, digests, identity)
 
     async def get(self, keys: Sequence[str]) -> dict[str, Answer]:
         """The answers stored under `keys`; a key without one, or with a value that is no answer, is left out."""

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 from looksee.core.images import PREPROCESSING
 from looksee.core.tasks import Identity, Job, Task
 
 PATTERNS = ("v1:img:*:*", "v1:collection:*:*")  # every key this service ever writes
-
-_OPTIONAL_FIELDS = ("length", "spatial_refs", "reasoning", "max_objects")  # in the key unless they are the default
-_DEFAULTS = Job(Task.CAPTION, ())
 
 
 def key(job: Job, digests: Sequence[str], identity: Identity) -> str | None:
@@ -29,23 +26,29 @@ def key(job: Job, digests: Sequence[str], identity: Identity) -> str | None:
     """
     if identity.fingerprint is None or not job.sampling.repeatable:
         return None
-    variant: dict[str, Any] = {
+    variant = {
         "model": identity.model,
         "weights": identity.fingerprint,
-        "task": job.task,
-        "prompt": job.prompt,
-        "max_new_tokens": job.max_new_tokens,
         "preprocessing": PREPROCESSING,
+        "job": dict(_fields(job)),
     }
-    if job.sampling.temperature > 0:  # greedy answers depend on no other sampling parameter
-        variant["sampling"] = asdict(job.sampling)
-    variant |= {name: getattr(job, name) for name in _OPTIONAL_FIELDS if getattr(job, name) != getattr(_DEFAULTS, name)}
-    if job.turns:
-        variant["turns"] = [asdict(turn) for turn in job.turns]
-    if job.stop:  # their order has no effect
-        variant["stop"] = sorted(set(job.stop))
-    canonical = json.dumps(variant, sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(variant, sort_keys=True, separators=(",", ":"), default=asdict)
     return f"v1:{_pictures(job.task, digests)}:{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
+
+
+def _fields(job: Job) -> Iterator[tuple[str, Any]]:
+    """All fields but the pictures, so that a new one cannot be forgotten; one with its default value is left out, so
+    that a new one changes no key of a job that does not use it.
+    """
+    for field in fields(job):
+        value = getattr(job, field.name)
+        if field.name == "images" or value == field.default:
+            continue
+        if field.name == "sampling" and job.sampling.temperature == 0:
+            continue  # a greedy answer depends on nothing else of the sampling
+        if field.name == "stop":
+            value = sorted(set(job.stop))  # the first of them to appear ends the answer, in whatever order they are
+        yield field.name, value
 
 
 def _pictures(task: Task, digests: Sequence[str]) -> str:

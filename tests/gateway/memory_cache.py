@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from cache.answer_cache import AnswerCache
+from cache.answer_cache import RedisAnswerCache
 from cache.guarded_redis import GuardedRedis
 from looksee.core.tasks import Answer
 
 
-class Shelf(AnswerCache):
+class Shelf(RedisAnswerCache):
     """Remembers what it was asked for; never fails, never forgets."""
 
     def __init__(self) -> None:

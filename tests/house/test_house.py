@@ -46,7 +46,7 @@ LAYERS: dict[str, set[str]] = {
         *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.http", "looksee.models.registry"),
     },
     "looksee.engine": {"looksee.core", "looksee.models.interface"},
-    "looksee.gateway": {"looksee.core", "looksee.settings", "looksee.version", "looksee.models.registry", "cache"},
+    "looksee.gateway": {"looksee.core", "looksee.settings", "looksee.version", "looksee.models.registry"},
     "looksee.http": {
         *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.version"),
         *("looksee.models.registry", "looksee.models.weights", "cache"),
