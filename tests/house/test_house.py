@@ -95,16 +95,28 @@ def test_rooms_import_what_they_may(room: str) -> None:
         assert not imports(file) & FORBIDDEN.get(room, set()), file
 
 
-def test_every_setting_is_read_somewhere() -> None:
-    code = "\n".join(file.read_text() for file in MODULES if "settings" not in file.parts and "tests" not in file.parts)
-    own = "\n".join(
-        file.read_text()
-        for file in [*(ROOT / "looksee/settings").glob("*.py"), *(ROOT / "looksee/models/registry").glob("*.py")]
-    )
+def attributes(file: Path) -> set[tuple[str, str]]:
+    """(what it is read of, name) of every attribute that a module reads: `settings.port`, `own.max_tiles`."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            found.add((ast.unparse(node.value).rpartition(".")[2], node.attr))
+    return found
+
+
+def test_every_setting_is_read_by_its_name() -> None:
+    of_settings = re.compile(r"_?(settings|config|configured|own|settings\(\)|.*model\(.*\))$")
+    defined_in = ("looksee/settings/", "looksee/models/registry/")
+    read = set()
+    for file in MODULES:
+        inside = str(file.relative_to(ROOT)).startswith(defined_in)
+        if "tests" not in file.parts:
+            read |= {
+                name for holder, name in attributes(file) if of_settings.match(holder) or (inside and holder == "self")
+            }
     own_of_models = [name for spec in REGISTRY.values() for name in spec.settings.model_fields]
-    for name in dict.fromkeys([*Settings.model_fields, *own_of_models]):
-        used = re.search(rf"\.{name}\b", code) or re.search(rf"self\.{name}\b", own)
-        assert used or name in REGISTRY, name  # a model's own are read by its name
+    unread = [name for name in dict.fromkeys([*Settings.model_fields, *own_of_models]) if name not in read]
+    assert set(unread) == set(REGISTRY), "a model's settings as a whole are read through `model(name)`"
 
 
 def test_modules_stay_readable() -> None:
