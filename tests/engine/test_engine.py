@@ -1,4 +1,4 @@
-"""The engine with a toy model: batching, admission, isolation of failures, departure."""
+"""The engine with a toy model: batching, admission, isolation of failures, cancelling. I1 ... as in the engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from looksee.engine.budget import BatchBudget
 from looksee.engine.engine import Engine, EngineLimits
 from looksee.engine.observer import EngineObserver
 from looksee.engine.row import ScheduledRow
-from tests.engine.toy import ToyBatch, ToyModel, ToyRow, job
+from tests.engine.toy import OutOfMemoryError, ToyBatch, ToyModel, ToyRow, job
 
 LIMITS = EngineLimits(queue=100, rows=8, cost=1000)
 WORDS = [
@@ -87,6 +87,8 @@ def code(answer: Reply) -> str:
 
 
 def test_every_row_is_answered_with_its_own_word_whatever_shares_the_batch() -> None:
+    """I1, I2: a batch out of order would misspell, and every verb runs on the device thread."""
+
     model = ToyModel(delay=0.0005)
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
@@ -103,7 +105,7 @@ def test_every_row_is_answered_with_its_own_word_whatever_shares_the_batch() -> 
     assert model.threads == {"device"}
 
 
-def test_rows_join_a_running_batch_and_leave_it_the_moment_they_end() -> None:
+def test_rows_join_a_running_batch_and_leave_it_as_soon_as_they_finish() -> None:
     model = ToyModel(delay=0.005)
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
@@ -132,6 +134,8 @@ def test_max_new_tokens_is_a_rows_own() -> None:
 
 
 def test_rows_and_cost_bound_the_batch() -> None:
+    """I8."""
+
     model = ToyModel(delay=0.001)
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
@@ -142,21 +146,25 @@ def test_rows_and_cost_bound_the_batch() -> None:
     assert max(model.steps) == 2
 
 
-def test_a_row_dearer_than_a_whole_batch_is_refused() -> None:
+def test_a_row_over_the_cost_of_a_whole_batch_is_refused() -> None:
+    """I8."""
+
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         assert code(await engine.submit(job("a" * 15), timeout=10)) == "image_too_large"
 
     drive(ToyModel(), scenario, EngineLimits(queue=100, rows=8, cost=14))
 
 
-def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
+def test_a_full_queue_refuses_at_once_and_says_when_to_retry() -> None:
+    """I6."""
+
     gate = threading.Event()
     model = ToyModel(on_prefill=lambda words: _wait(gate))
     observer = CountingObserver()
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         first = asyncio.create_task(engine.submit(job("ab"), timeout=10))
-        await asyncio.sleep(0.05)  # it is in its prefill: the queue is empty
+        await asyncio.sleep(0.05)  # its prefill has begun: the queue is empty
         waiting = [asyncio.create_task(engine.submit(job("ab"), timeout=10)) for _ in range(3)]
         await asyncio.sleep(0.05)
         refused = await engine.submit(job("ab"), timeout=10)
@@ -172,10 +180,12 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
 
 
 def test_a_row_that_cannot_be_prepared_fails_alone() -> None:
+    """I3, I6."""
+
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         answers = await _all(engine, ["abc", "unreadable", "def"])
         assert [text(answers[0]), code(answers[1]), text(answers[2])] == ["abc", "corrupt_image", "def"]
-        await asyncio.sleep(0.2)  # the device thread clears up after it has answered
+        await asyncio.sleep(0.2)  # the device thread removes rows after it has answered them
         assert not engine.busy
 
     drive(ToyModel(), scenario)
@@ -191,6 +201,8 @@ def fail_on(poison: str) -> Callable[[list[str]], None]:
 
 @pytest.mark.parametrize("verb", ["on_prefill", "on_step"])
 def test_a_poisoned_row_in_a_batch_of_sixteen_fails_alone(verb: str) -> None:
+    """I4."""
+
     model = ToyModel(delay=0.001)
     setattr(model, verb, fail_on("poison"))
     words = [*WORDS[:8], "poison", *WORDS[8:15]]
@@ -209,6 +221,8 @@ def test_a_poisoned_row_in_a_batch_of_sixteen_fails_alone(verb: str) -> None:
 
 
 def test_rows_survive_a_step_that_fails_once() -> None:
+    """I4, I10."""
+
     failures = iter([True])
 
     def once(words: list[str]) -> None:
@@ -223,6 +237,8 @@ def test_rows_survive_a_step_that_fails_once() -> None:
 
 
 def test_rows_survive_a_join_that_fails_once() -> None:
+    """I4, I10."""
+
     failures = iter([True])
 
     def once() -> None:
@@ -236,10 +252,12 @@ def test_rows_survive_a_join_that_fails_once() -> None:
     assert next(failures, None) is None
 
 
-def test_a_fault_of_the_engine_leaves_nobody_waiting() -> None:
+def test_a_fault_of_the_engine_is_answered() -> None:
+    """I3."""
+
     class BrokenKeepRows(ToyModel):
         def keep_rows(self, batch: ToyBatch, keep: object) -> ToyBatch:
-            raise RuntimeError("leave is broken")
+            raise RuntimeError("keep_rows is broken")
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         answers = await _all(engine, ["a", "abcdef", "abcdefgh"], timeout=10)
@@ -249,7 +267,9 @@ def test_a_fault_of_the_engine_leaves_nobody_waiting() -> None:
     drive(BrokenKeepRows(delay=0.001), scenario)
 
 
-def test_an_overdue_row_leaves_and_is_told() -> None:
+def test_an_overdue_row_is_dropped_and_answered() -> None:
+    """I5."""
+
     model = ToyModel(delay=0.01)
     observer = CountingObserver()
 
@@ -265,7 +285,9 @@ def test_an_overdue_row_leaves_and_is_told() -> None:
     assert observer.events["deadline_exceeded"] == 1
 
 
-def test_a_cancelled_row_leaves_within_two_steps_and_is_not_computed_further() -> None:
+def test_a_cancelled_row_is_dropped_within_two_steps() -> None:
+    """I5."""
+
     model = ToyModel(delay=0.01)
     observer = CountingObserver()
 
@@ -284,6 +306,8 @@ def test_a_cancelled_row_leaves_within_two_steps_and_is_not_computed_further() -
 
 
 def test_a_row_cancelled_in_the_queue_is_never_prefilled() -> None:
+    """I5."""
+
     gate = threading.Event()
     model = ToyModel(on_prefill=lambda words: _wait(gate))
 
@@ -301,7 +325,9 @@ def test_a_row_cancelled_in_the_queue_is_never_prefilled() -> None:
     assert model.prefills == [1]
 
 
-def test_closing_answers_those_who_wait() -> None:
+def test_closing_answers_all_rows() -> None:
+    """I3."""
+
     gate = threading.Event()
     model = ToyModel(on_step=lambda words: _wait(gate))
 
@@ -318,7 +344,7 @@ def test_closing_answers_those_who_wait() -> None:
     drive(model, scenario)
 
 
-def test_timing_and_metrics_tell_the_batch() -> None:
+def test_timing_and_events_have_the_size_of_the_batch() -> None:
     observer = CountingObserver()
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
@@ -334,7 +360,9 @@ def test_timing_and_metrics_tell_the_batch() -> None:
 # -- streaming
 
 
-def test_a_listener_hears_all_of_the_text_in_pieces_before_the_answer() -> None:
+def test_a_listener_gets_the_whole_text_in_pieces_before_the_reply() -> None:
+    """I7."""
+
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         pieces: list[str] = []
         plain = asyncio.create_task(engine.submit(job("stone cold"), timeout=10))
@@ -346,24 +374,28 @@ def test_a_listener_hears_all_of_the_text_in_pieces_before_the_answer() -> None:
     drive(ToyModel(delay=0.002), scenario)
 
 
-def test_a_text_that_cannot_be_told_spoils_no_row() -> None:
+def test_a_text_that_cannot_be_streamed_fails_no_row() -> None:
+    """I7: where `partial` raises, the pieces end; the rows are answered."""
+
     def fail(word: str) -> None:
         if word == "bad":
             raise ValueError("half a character")
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         bad, good, plain = await asyncio.gather(
-            engine.submit(job("bad"), timeout=10, listener=(heard := list[str]()).append),
-            engine.submit(job("good"), timeout=10, listener=(told := list[str]()).append),
+            engine.submit(job("bad"), timeout=10, listener=(bad_pieces := list[str]()).append),
+            engine.submit(job("good"), timeout=10, listener=(good_pieces := list[str]()).append),
             engine.submit(job("plain"), timeout=10),
         )
         assert [text(answer) for answer in (bad, good, plain)] == ["bad", "good", "plain"]
-        assert (heard, "".join(told)) == ([], "good")
+        assert (bad_pieces, "".join(good_pieces)) == ([], "good")
 
     drive(ToyModel(delay=0.002, on_partial=fail), scenario)
 
 
-def test_a_stop_string_never_shows_in_what_was_streamed() -> None:
+def test_a_stop_string_is_never_streamed() -> None:
+    """I7."""
+
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         pieces: list[str] = []
         asked = replace(job("one two. Three"), stop=(". T", "zzz"))
@@ -375,7 +407,7 @@ def test_a_stop_string_never_shows_in_what_was_streamed() -> None:
     drive(ToyModel(delay=0.001), scenario)
 
 
-def test_a_listener_that_left_hears_no_more() -> None:
+def test_a_listener_whose_caller_left_gets_no_more() -> None:
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         pieces: list[str] = []
         task = asyncio.create_task(engine.submit(job("x" * 50), timeout=10, listener=pieces.append))
@@ -383,18 +415,18 @@ def test_a_listener_that_left_hears_no_more() -> None:
         assert pieces
         task.cancel()
         await asyncio.sleep(0.05)
-        heard = len(pieces)
+        received = len(pieces)
         await asyncio.sleep(0.05)
-        assert len(pieces) == heard < 50
+        assert len(pieces) == received < 50
         assert not engine.busy
 
     drive(ToyModel(delay=0.005), scenario)
 
 
-# -- how many newcomers a tick takes
+# -- the size of a prefill
 
 
-def test_no_more_newcomers_are_prefilled_together_than_the_limit_says() -> None:
+def test_a_prefill_has_no_more_rows_than_the_limit() -> None:
     model = ToyModel(delay=0.001)
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
@@ -408,11 +440,9 @@ def test_no_more_newcomers_are_prefilled_together_than_the_limit_says() -> None:
 # -- memory
 
 
-class OutOfMemoryError(RuntimeError):
-    """Named as torch names its own."""
+def test_when_a_step_runs_out_of_memory_the_batch_shrinks_and_no_row_is_lost() -> None:
+    """I3, I10."""
 
-
-def test_when_a_step_runs_out_of_memory_the_batch_is_split_and_nobody_is_lost() -> None:
     room = 30  # letters that fit the toy's memory
     model = ToyModel(delay=0.001)
 
@@ -432,7 +462,9 @@ def test_when_a_step_runs_out_of_memory_the_batch_is_split_and_nobody_is_lost() 
     assert sum(rows >= 2 for rows in model.steps) >= 10, "rows still share steps"
 
 
-def test_when_a_prefill_runs_out_of_memory_its_rows_wait_for_room() -> None:
+def test_when_a_prefill_runs_out_of_memory_its_rows_are_queued_again() -> None:
+    """I3."""
+
     model = ToyModel(delay=0.001)
 
     def full(words: list[str]) -> None:
@@ -449,7 +481,9 @@ def test_when_a_prefill_runs_out_of_memory_its_rows_wait_for_room() -> None:
     assert observer.events["memory"] >= 1
 
 
-def test_a_row_that_alone_is_too_much_for_the_memory_gets_the_error_and_the_others_run_on() -> None:
+def test_a_row_too_large_for_the_memory_fails_alone() -> None:
+    """I4."""
+
     model = ToyModel(delay=0.001)
 
     def full(words: list[str]) -> None:
@@ -470,7 +504,7 @@ def test_a_lowered_budget_rises_again_after_many_quiet_steps() -> None:
     budget = BatchBudget(100)
     budget.lower(40)
     assert budget.current == 40
-    budget.lower(90)  # never up
+    budget.lower(90)  # a lower value never raises it
     assert budget.current == 39
     for _ in range(499):
         budget.recover()
@@ -482,7 +516,11 @@ def test_a_lowered_budget_rises_again_after_many_quiet_steps() -> None:
     assert budget.current == 100
 
 
-def test_a_row_that_ends_while_a_failed_join_is_repaired_is_not_stepped_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_row_that_finishes_in_the_repair_of_a_join_is_not_stepped_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """I11."""
+
     failures = iter([True])
 
     def once() -> None:

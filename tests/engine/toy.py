@@ -1,4 +1,4 @@
-"""A model without weights behind the five verbs: it spells a word, one letter a step, and can be made to fail."""
+"""A model without weights that spells a word, one letter a step, and can be made to fail in any verb."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from looksee.models.detokenize import stable_prefix, truncate_at_stop
 from looksee.models.interface import Row
 
 
+class OutOfMemoryError(RuntimeError):
+    """Named as torch names its own."""
+
+
 @dataclass(slots=True, kw_only=True)
 class ToyRow(Row):
     word: str
@@ -20,10 +24,10 @@ class ToyRow(Row):
 
 @dataclass
 class ToyBatch:
-    """Each row beside how far its word is told: a batch that lost its order or its rows would spell wrongly."""
+    """Rows, and for each the position of its last token: a batch that lost its order or its rows would misspell."""
 
     rows: list[ToyRow]
-    places: list[int]
+    positions: list[int]
 
 
 def job(word: str, *, max_new_tokens: int = 50) -> Job:
@@ -32,7 +36,10 @@ def job(word: str, *, max_new_tokens: int = 50) -> Job:
 
 @dataclass
 class ToyModel:
-    """`on_step` and `on_prefill` get the words of the batch before the work is done, and may raise or block."""
+    """`on_prefill` and `on_step` get the words of the batch before the work is done; all hooks may raise or block.
+
+    `prefills` and `steps` have the rows of each that succeeded, `threads` the names of the threads that called verbs.
+    """
 
     delay: float = 0.0
     on_prefill: Callable[[list[str]], None] = lambda words: None
@@ -56,28 +63,32 @@ class ToyModel:
         )
 
     def prefill(self, rows: Sequence[ToyRow]) -> ToyBatch:
-        self.threads.add(threading.current_thread().name)
+        self._note_thread()
         self.on_prefill([row.word for row in rows])
         self.prefills.append(len(rows))
         return ToyBatch(list(rows), [len(row.tokens) - 1 for row in rows])
 
     def add_rows(self, running: ToyBatch, newcomers: ToyBatch) -> ToyBatch:
+        self._note_thread()
         self.on_join()
-        return ToyBatch(running.rows + newcomers.rows, running.places + newcomers.places)
+        return ToyBatch(running.rows + newcomers.rows, running.positions + newcomers.positions)
 
     def step(self, batch: ToyBatch) -> None:
+        self._note_thread()
         time.sleep(self.delay)
         self.on_step([row.word for row in batch.rows])
         self.steps.append(len(batch.rows))
-        batch.places = [place + 1 for place in batch.places]
+        batch.positions = [position + 1 for position in batch.positions]
 
     def keep_rows(self, batch: ToyBatch, keep: Sequence[int]) -> ToyBatch:
-        return ToyBatch([batch.rows[index] for index in keep], [batch.places[index] for index in keep])
+        self._note_thread()
+        return ToyBatch([batch.rows[index] for index in keep], [batch.positions[index] for index in keep])
 
     def sample(self, batch: ToyBatch) -> None:
-        for row, place in zip(batch.rows, batch.places, strict=True):
-            row.tokens.append(ord(row.word[place]))
-            if place + 1 == len(row.word) or truncate_at_stop("".join(map(chr, row.tokens)), row.stop)[1]:
+        self._note_thread()
+        for row, position in zip(batch.rows, batch.positions, strict=True):
+            row.tokens.append(ord(row.word[position]))
+            if position + 1 == len(row.word) or truncate_at_stop("".join(map(chr, row.tokens)), row.stop)[1]:
                 row.finish = "stop"
             elif len(row.tokens) >= row.max_new_tokens:
                 row.finish = "length"
@@ -90,6 +101,7 @@ class ToyModel:
         return 0, 0
 
     def release_memory(self) -> None:
+        self._note_thread()
         self.releases += 1
 
     def text(self, row: ToyRow) -> str:
@@ -97,3 +109,6 @@ class ToyModel:
 
     def answer(self, row: ToyRow) -> Answer:
         return Answer(self.text(row), row.finish or "length", row.prompt_tokens, len(row.tokens))
+
+    def _note_thread(self) -> None:
+        self.threads.add(threading.current_thread().name)
