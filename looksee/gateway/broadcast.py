@@ -1,4 +1,4 @@
-"""A text as it comes, told to all who follow it: whoever comes later hears at once what the others have heard."""
+"""A text that is sent to several listeners while it comes. One that is added later first gets what came before."""
 
 from __future__ import annotations
 
@@ -11,35 +11,37 @@ class TextBroadcast:
     """For one event loop."""
 
     def __init__(self) -> None:
-        self._told = ""
+        self._sent = ""
         self._listeners: list[Listener] = []
 
-    def teller(self) -> Listener | None:
-        """A listener for the pieces of one run, from the text's beginning; None if nothing follows.
+    def sender(self) -> Listener | None:
+        """A listener that sends the pieces of one run to all, from the text's beginning; None without listeners.
 
-        Of a run that repeats the text, the part that an earlier run told is left out.
+        Of a run that repeats the text, what an earlier run has sent is left out.
         """
         if not self._listeners:
             return None
-        taken = 0
+        received = 0
 
-        def tell(piece: str) -> None:
-            nonlocal taken
-            taken += len(piece)
-            if taken > len(self._told):
-                self._tell(piece[len(self._told) - taken :])
+        def send(piece: str) -> None:
+            nonlocal received
+            received += len(piece)
+            if received > len(self._sent):
+                self._send(piece[len(self._sent) - received :])
 
-        return tell
+        return send
 
-    def follow(self, listener: Listener) -> None:
-        if self._told:
-            listener(self._told)
+    def add(self, listener: Listener) -> None:
+        """Send the text so far to `listener`, and then each further piece."""
+        if self._sent:
+            listener(self._sent)
         self._listeners.append(listener)
 
-    def leave(self, listener: Listener) -> None:
+    def remove(self, listener: Listener) -> None:
+        """Send no more to `listener`."""
         self._listeners.remove(listener)
 
-    def _tell(self, piece: str) -> None:
-        self._told += piece
+    def _send(self, piece: str) -> None:
+        self._sent += piece
         for listener in self._listeners:
             listener(piece)

@@ -18,7 +18,7 @@ from looksee.gateway.broadcast import Listener, TextBroadcast
 
 T = TypeVar("T")
 
-# Takes a deadline of the monotonic clock, and the listener to the text, None if the text need not be told.
+# Takes a deadline of the monotonic clock, and the listener to the text, None if the text need not be streamed.
 Work = Callable[[float, Listener | None], Awaitable[T]]
 
 _GRACE = 0.5  # seconds a waiter stays beyond its deadline: the runner's own answer to a missed deadline is on its way
@@ -28,9 +28,9 @@ class _Run(Generic[T]):
     """The work for one key, and its waiters."""
 
     def __init__(self) -> None:
-        self.came: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self.deadlines: list[float] = []  # of the waiters
-        self.telling = TextBroadcast()
+        self.broadcast = TextBroadcast()
         self.task: asyncio.Task[None] | None = None
 
 
@@ -63,35 +63,35 @@ class SingleFlight(Generic[T]):
         run = self._under_way.get(key)
         if run is None:
             run = self._under_way[key] = _Run()
-            run.task = asyncio.create_task(self._fly(key, run, work, keep))
+            run.task = asyncio.create_task(self._perform(key, run, work, keep))
         run.deadlines.append(deadline)
         if listener is not None:
-            run.telling.follow(listener)
+            run.broadcast.add(listener)
         try:
-            await asyncio.wait([run.came], timeout=max(0.0, deadline - time.monotonic()) + _GRACE)
-            if not run.came.done():
+            await asyncio.wait([run.result], timeout=max(0.0, deadline - time.monotonic()) + _GRACE)
+            if not run.result.done():
                 raise errors.DeadlineExceeded("The request was not answered within its time.")
-            return run.came.result()
+            return run.result.result()
         finally:
             run.deadlines.remove(deadline)
             if listener is not None:
-                run.telling.leave(listener)
-            if not run.deadlines and not run.came.done() and run.task is not None:
+                run.broadcast.remove(listener)
+            if not run.deadlines and not run.result.done() and run.task is not None:
                 self._forget(key, run)  # before the task has ended: a new request must not join a cancelled run
                 run.task.cancel()
 
-    async def _fly(self, key: Hashable, run: _Run[T], work: Work[T], keep: Callable[[T], Awaitable[None]]) -> None:
+    async def _perform(self, key: Hashable, run: _Run[T], work: Work[T], keep: Callable[[T], Awaitable[None]]) -> None:
         try:
             try:
                 result = await _answered(run, work)
             except Exception as error:
-                run.came.set_exception(error)
-                run.came.exception()  # marks it as retrieved: there may be no waiter left
+                run.result.set_exception(error)
+                run.result.exception()  # marks it as retrieved: there may be no waiter left
             else:
-                run.came.set_result(result)
+                run.result.set_result(result)
                 await keep(result)
         finally:
-            run.came.cancel()  # no effect on a future that has a result
+            run.result.cancel()  # no effect on a future that has a result
             self._forget(key, run)
 
     def _forget(self, key: Hashable, run: _Run[T]) -> None:
@@ -103,7 +103,7 @@ async def _answered(run: _Run[T], work: Work[T]) -> T:
     while True:
         until = max(run.deadlines)
         try:
-            return await work(until, run.telling.teller())
+            return await work(until, run.broadcast.sender())
         except errors.DeadlineExceeded:
             if max(run.deadlines, default=until) <= max(until, time.monotonic()):
                 raise

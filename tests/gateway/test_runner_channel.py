@@ -15,7 +15,7 @@ from bentoml.exceptions import BentoMLException, ServiceUnavailable
 from looksee.core import errors
 from looksee.core.tasks import Call, Event, Failure, Job, Reply, Task
 from looksee.gateway import runner_channel
-from looksee.gateway.runner_channel import Came, RunnerChannel
+from looksee.gateway.runner_channel import RunnerChannel, RunnerReply
 from tests.gateway.proxy import IDENTITY, FakeProxy, answer_to
 from tests.support.loops import run, settle
 
@@ -34,12 +34,12 @@ def job(name: str) -> Job:
 
 def asked(
     proxy: FakeProxy, *names: str, timeout: float = 5, room: int = 99
-) -> tuple[RunnerChannel, list[asyncio.Task[Came]]]:
+) -> tuple[RunnerChannel, list[asyncio.Task[RunnerReply]]]:
     to = RunnerChannel("blip", proxy, room)
     return to, [asyncio.create_task(to.ask(job(name), timeout=timeout, request_id=f"id-{name}")) for name in names]
 
 
-def texts(answers: Sequence[Came]) -> list[str]:
+def texts(answers: Sequence[RunnerReply]) -> list[str]:
     return [answer.answer.text if answer.answer else "" for answer, _ in answers]
 
 
@@ -126,8 +126,8 @@ def test_each_answer_comes_when_its_job_ends() -> None:
 
 
 def test_a_call_has_a_limit_of_jobs_and_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_channel, "_MOST_JOBS", 3)
-    monkeypatch.setattr(runner_channel, "_MOST_BYTES", 8)
+    monkeypatch.setattr(runner_channel, "_MAX_JOBS", 3)
+    monkeypatch.setattr(runner_channel, "_MAX_BYTES", 8)
 
     async def main() -> None:
         proxy = FakeProxy()
@@ -354,7 +354,7 @@ def test_a_silent_runner_is_given_up_a_little_after_the_deadline(monkeypatch: py
 # --- who leaves ------------------------------------------------------------------------------------------------------
 
 
-def leave(*tasks: asyncio.Task[Came]) -> Awaitable[Any]:
+def leave(*tasks: asyncio.Task[RunnerReply]) -> Awaitable[Any]:
     for task in tasks:
         task.cancel()
     return asyncio.gather(*tasks, return_exceptions=True)

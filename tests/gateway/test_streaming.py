@@ -246,17 +246,17 @@ def test_a_text_that_goes_another_way_when_it_is_begun_anew_is_an_error() -> Non
 
 def test_nobody_hears_after_leaving() -> None:
     heard: list[str] = []
-    telling = TextBroadcast()
-    telling.follow(heard.append)
-    tell = telling.teller()
+    broadcast = TextBroadcast()
+    broadcast.add(heard.append)
+    tell = broadcast.sender()
     assert tell is not None
     tell("a ")
-    telling.leave(heard.append)
+    broadcast.remove(heard.append)
     tell("b")
-    telling.follow(heard.append)
+    broadcast.add(heard.append)
     tell("c")
     assert heard == ["a ", "a b", "c"]
 
 
 def test_where_nobody_listens_nothing_need_be_told() -> None:
-    assert TextBroadcast().teller() is None
+    assert TextBroadcast().sender() is None
