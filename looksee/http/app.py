@@ -1,4 +1,4 @@
-"""The HTTP app, wired in one place: its routes and what its errors become."""
+"""The HTTP app in one place: its routes, what the edge has to know of them, and the handlers of its errors."""
 
 from __future__ import annotations
 
@@ -13,15 +13,41 @@ from starlette.responses import Response
 from looksee.core import errors
 from looksee.gateway.answering import AnsweringService
 from looksee.http.answers import error_responses
+from looksee.http.context import ContextFactory
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
 from looksee.http.dialects.batch import route
+from looksee.http.edge.route_table import RouteTable
+from looksee.models.registry import REGISTRY
 from looksee.settings import Settings
 from looksee.version import VERSION
 
 logger = logging.getLogger("looksee.api")
 
+_MODEL_PATHS = ("/v1/models/", "/api/admin/models/")
 
-def build(answering: AnsweringService, settings: Settings) -> FastAPI:
+
+def _unknown(path: str) -> errors.LookseeError:
+    """The error for a path without a route."""
+    for prefix in _MODEL_PATHS:
+        name = path.removeprefix(prefix).partition("/")[0]
+        if path.startswith(prefix) and name not in REGISTRY:
+            return errors.ModelNotFound(f"There is no such model. There are: {', '.join(REGISTRY)}.", param="model")
+    if path == "/v1/segment":
+        return errors.NotOffered("None of the models here can segment; /v1/detect finds boxes.")
+    if path.startswith("/v1/tuning"):
+        return errors.NotOffered("Models are not trained here.")
+    return errors.NotFound("There is nothing at this address.")
+
+
+ROUTES = RouteTable(
+    open_paths=pages.OPEN,
+    form_paths=container_forms.PATHS | captioning.MODELS.keys(),
+    default_models=captioning.MODELS,
+    unknown=_unknown,
+)
+
+
+def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
     """The app that BentoML mounts at `/`."""
     app = FastAPI(
         title="Looksee",
@@ -32,8 +58,9 @@ def build(answering: AnsweringService, settings: Settings) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
+    contexts = ContextFactory(gateway, settings)
     for dialect in (captioning, container_forms, moondream_v1, openai, route, models, admin, pages):
-        app.include_router(dialect.router(answering, settings))
+        app.include_router(dialect.router(contexts))
 
     @app.exception_handler(errors.LookseeError)
     async def looksee_error(_: Request, error: errors.LookseeError) -> Response:

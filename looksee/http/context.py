@@ -1,83 +1,107 @@
-"""What belongs to the request at hand, known to every layer below the door: its id, its deadline, what became of it."""
+"""The context of one request: what its handler asks the models with."""
 
 from __future__ import annotations
 
-import re
-import secrets
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from looksee.core import errors
-from looksee.core.logs import REQUEST_ID as REQUEST_ID  # it is the logs' too, in the runners as well
+from looksee.gateway.answering import AnsweringService, CacheableJob, Result, ServedAnswer
+from looksee.http.disconnect import Receive, cancel_on_disconnect, never_disconnected
+from looksee.http.edge.request_info import DEADLINE, REQUEST_ID, REQUEST_INFO, Deadline, RequestInfo
+from looksee.http.inputs import error_params
+from looksee.settings import Settings
 
-_SANE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
-_SECONDS = re.compile(r"\d{1,9}(\.\d{0,9})?|\.\d{1,9}", re.ASCII)
-
-
-def request_id_from(header: str | None) -> str:
-    """The caller's id if it is short and plain, else a new one."""
-    return header if header and _SANE.fullmatch(header) else secrets.token_hex(12)
+T = TypeVar("T")
 
 
-class Deadline:
-    """How long a request may take, counted from when its body has arrived: a slow upload is not our doing."""
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """The service and its settings, and of one request: its connection, deadline and id, and its access log record.
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._end: float | None = None
-
-    def start(self) -> None:
-        """Let it run; once it does, nothing changes that."""
-        if self._end is None:
-            self._end = time.monotonic() + self.seconds
-
-    def left(self) -> float:
-        """Seconds; negative when it has passed."""
-        self.start()
-        assert self._end is not None
-        return self._end - time.monotonic()
-
-
-def deadline_from(header: str | None, longest: float) -> Deadline:
-    """The deadline that a caller asks for in seconds, at most `longest`, which is also everybody else's.
-
-    Raises InvalidValue for anything but a positive decimal number.
+    `receive` is the request's ASGI receive. Without a `deadline` (no edge in front) each call to a model has the
+    settings' time.
     """
-    if header is None:
-        return Deadline(longest)
-    seconds = float(header) if _SECONDS.fullmatch(header) else 0
-    if not seconds:
-        raise errors.InvalidValue(
-            "X-Request-Timeout must be a number of seconds, more than 0.", param="X-Request-Timeout"
-        )
-    return Deadline(min(seconds, longest))
+
+    gateway: AnsweringService
+    settings: Settings
+    receive: Receive
+    deadline: Deadline | None = None
+    request_id: str = ""
+    info: RequestInfo | None = None
+
+    def time_left(self) -> float:
+        """Seconds until the request is overdue; negative once it is."""
+        return self.settings.request_timeout_seconds if self.deadline is None else self.deadline.left()
+
+    def detached(self, deadline: Deadline) -> RequestContext:
+        """For a part of the request that has its own deadline and does not watch the connection."""
+        return replace(self, receive=never_disconnected, deadline=deadline)
+
+    async def while_connected(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`, once the body has been read. Raises Cancelled when the client disconnects first."""
+        return await cancel_on_disconnect(self.receive, work)
+
+    async def answers(self, model: str, jobs: Sequence[CacheableJob]) -> list[Result]:
+        """A result for each job, in order. Raises what `AnsweringService.answer` raises, and Cancelled."""
+        if self.info is not None:
+            self.info.model = model
+        work = self.gateway.answer(model, jobs, timeout=self.time_left(), request_id=self.request_id)
+        results = await self.while_connected(work)
+        if self.info is not None:
+            self.info.answers += len(results)
+            self.info.cached += sum(isinstance(result, ServedAnswer) and result.cached for result in results)
+        return results
+
+    async def ask(self, model: str, job: CacheableJob, *, param: str) -> ServedAnswer:
+        """The whole answer to one job. Raises its error; `param` is the caller's name of the prompt."""
+        (result,) = await self.answers(model, [job])
+        result = error_params.for_prompt(result, param)
+        if not isinstance(result, ServedAnswer):
+            raise result
+        return result
+
+    async def follow(self, model: str, job: CacheableJob, *, param: str) -> AsyncGenerator[str | ServedAnswer, None]:
+        """The text of the answer in pieces, as `AnsweringService.follow` yields them, once there is a first one.
+
+        Raises what `ask` raises; later errors are raised between the pieces. Closing the generator cancels the job.
+        """
+        if self.info is not None:
+            self.info.model = model
+        pieces = self.gateway.follow(model, job, timeout=self.time_left(), request_id=self.request_id)
+
+        async def begin() -> str | ServedAnswer:
+            return await anext(pieces)
+
+        try:
+            first = await self.while_connected(begin())
+        except errors.PromptTooLong as error:
+            raise error_params.renamed(error, param) from None
+        return self._counted(first, pieces)
+
+    async def _counted(
+        self, first: str | ServedAnswer, rest: AsyncGenerator[str | ServedAnswer, None]
+    ) -> AsyncGenerator[str | ServedAnswer, None]:
+        async with aclosing(rest):
+            yield first
+            last = first
+            async for last in rest:
+                yield last
+        if self.info is not None and isinstance(last, ServedAnswer):
+            self.info.answers += 1
+            self.info.cached += last.cached
 
 
-@dataclass(slots=True)
-class RequestInfo:
-    """What the access log tells of a request beside its address and status."""
+@dataclass(frozen=True, slots=True)
+class ContextFactory:
+    """Makes the context of each request. One for each app."""
 
-    model: str | None = None
-    answers: int = 0
-    cached: int = 0  # of the answers
-    error: str | None = None  # its code
+    gateway: AnsweringService
+    settings: Settings
 
-
-DEADLINE: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
-FACTS: ContextVar[RequestInfo | None] = ContextVar("facts", default=None)
-
-
-@contextmanager
-def begun(request_id: str) -> Iterator[RequestInfo]:
-    """A request at hand, without a deadline yet; forgotten at the end."""
-    facts = RequestInfo()
-    id_before, facts_before, deadline_before = REQUEST_ID.set(request_id), FACTS.set(facts), DEADLINE.set(None)
-    try:
-        yield facts
-    finally:
-        DEADLINE.reset(deadline_before)
-        FACTS.reset(facts_before)
-        REQUEST_ID.reset(id_before)
+    def of(self, receive: Receive) -> RequestContext:
+        """The context of the request at hand, with what the edge has set for it."""
+        deadline, request_id, info = DEADLINE.get(), REQUEST_ID.get(), REQUEST_INFO.get()
+        return RequestContext(self.gateway, self.settings, receive, deadline, request_id, info)

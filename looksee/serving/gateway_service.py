@@ -18,8 +18,8 @@ from looksee.core import logs
 from looksee.gateway import moondream_cloud
 from looksee.gateway.answering import AnsweringService
 from looksee.gateway.runner_client import RunnerClient
-from looksee.http.app import build
-from looksee.http.dialects import captioning, container_forms
+from looksee.http.app import ROUTES, build
+from looksee.http.context import ContextFactory
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
@@ -85,7 +85,7 @@ def gateway_service(
             await redis.close()
             await asyncio.gather(*(one.close() for one in answering.elsewhere.values()))
 
-    Looksee.settings, Looksee.answering = settings, answering
+    Looksee.contexts = ContextFactory(answering, settings)
     for name, runner in runners.items():
         setattr(Looksee, name, bentoml.depends(runner, url=settings.model(name).url or None))
     mounted = bentoml.asgi_app(http, path="/", name="http")(Looksee)
@@ -103,11 +103,11 @@ def _edge(
     return EdgeMiddleware(
         app,
         AccessControl(ApiKeys(settings.client_key_list()), ApiKeys([settings.metrics_key]), rate),
+        ROUTES,
         max_body=settings.max_request_bytes,
         timeout=timeout,
         longest=timeout + _UPLOAD_SECONDS,
         timeouts={"/v1/batch": settings.batch_timeout_seconds},
-        forms={*container_forms.PATHS, *captioning.MODELS},
         no_forms=methods,
         check_room=answering.check_room,
     )
@@ -121,7 +121,7 @@ def _add_document(http: FastAPI, service: Service[Any]) -> None:
     @functools.cache
     def described() -> dict[str, Any]:
         paths = service.openapi_spec.asdict()["paths"]
-        return document(http, {method.route: paths[method.route] for method in service.apis.values()})
+        return document(http, ROUTES, {method.route: paths[method.route] for method in service.apis.values()})
 
     @http.get("/openapi.json", include_in_schema=False)
     async def openapi() -> dict[str, Any]:

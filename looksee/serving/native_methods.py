@@ -9,20 +9,16 @@ import bentoml
 from starlette.responses import Response
 
 from looksee.core.tasks import Task
-from looksee.gateway.answering import AnsweringService
-from looksee.http.answers.detections import BoxView, PointView
+from looksee.http.context import ContextFactory
 from looksee.http.dialects import bento_methods
-from looksee.http.dialects import container as moondream_api
-from looksee.http.dialects.container import MODEL
-from looksee.http.inputs import uploads
-from looksee.settings import Settings
+from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
+from looksee.http.skills.skill import DEFAULT_MODEL
 
 
 class NativeMethods:
     """Captions for your pictures, on your own machine."""
 
-    settings: ClassVar[Settings]
-    answering: ClassVar[AnsweringService]
+    contexts: ClassVar[ContextFactory]
 
     @bentoml.api(route="/caption")
     async def caption(
@@ -30,22 +26,13 @@ class NativeMethods:
         image: str,
         ctx: bentoml.Context,
         length: str = "normal",
-        model: str = MODEL,
+        model: str = DEFAULT_MODEL,
         prompt: str = "",
         max_new_tokens: int | None = None,
     ) -> Any:
         """Caption one picture: base64, a data URI or an allowed address."""
-        answer = moondream_api.caption(
-            self.answering,
-            self.settings,
-            ctx.request.receive,
-            uploads.encoded(image, self.settings, ctx.request.receive),
-            length=length,
-            model=model,
-            prompt=prompt,
-            max_new_tokens=max_new_tokens,
-        )
-        return await _sent(ctx, answer)
+        skill = CaptionSkill(length=length, prompt=prompt, max_new_tokens=max_new_tokens)
+        return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/query")
     async def query(
@@ -53,20 +40,11 @@ class NativeMethods:
         image: str,
         question: str,
         ctx: bentoml.Context,
-        model: str = MODEL,
+        model: str = DEFAULT_MODEL,
         max_new_tokens: int | None = None,
     ) -> Any:
         """Ask a question about one picture: base64, a data URI or an allowed address."""
-        answer = moondream_api.query(
-            self.answering,
-            self.settings,
-            ctx.request.receive,
-            uploads.encoded(image, self.settings, ctx.request.receive),
-            question=question,
-            model=model,
-            max_new_tokens=max_new_tokens,
-        )
-        return await _sent(ctx, answer)
+        return await self._answer(ctx, model, QuerySkill(question=question, max_new_tokens=max_new_tokens), image)
 
     @bentoml.api(route="/detect")
     async def detect(
@@ -74,22 +52,11 @@ class NativeMethods:
         image: str,
         object: str,
         ctx: bentoml.Context,
-        model: str = MODEL,
+        model: str = DEFAULT_MODEL,
         max_objects: int | None = None,
     ) -> Any:
         """Find the boxes of what is asked for in one picture: base64, a data URI or an allowed address."""
-        answer = bento_methods.found(
-            moondream_api.detect,
-            BoxView,
-            self.answering,
-            self.settings,
-            ctx.request,
-            image=image,
-            object=object,
-            model=model,
-            max_objects=max_objects,
-        )
-        return await _sent(ctx, answer)
+        return await self._answer(ctx, model, DetectSkill(object=object, max_objects=max_objects), image)
 
     @bentoml.api(route="/point")
     async def point(
@@ -97,22 +64,11 @@ class NativeMethods:
         image: str,
         object: str,
         ctx: bentoml.Context,
-        model: str = MODEL,
+        model: str = DEFAULT_MODEL,
         max_objects: int | None = None,
     ) -> Any:
         """Find a point on each of what is asked for in one picture: base64, a data URI or an allowed address."""
-        answer = bento_methods.found(
-            moondream_api.point,
-            PointView,
-            self.answering,
-            self.settings,
-            ctx.request,
-            image=image,
-            object=object,
-            model=model,
-            max_objects=max_objects,
-        )
-        return await _sent(ctx, answer)
+        return await self._answer(ctx, model, PointSkill(object=object, max_objects=max_objects), image)
 
     @bentoml.api(route="/caption_images")
     async def caption_images(
@@ -125,10 +81,8 @@ class NativeMethods:
     ) -> Any:
         """Caption each picture of a list of base64 texts, data URIs or allowed addresses."""
         answer = bento_methods.answer(
+            self.contexts.of(ctx.request.receive),
             Task.CAPTION,
-            self.answering,
-            self.settings,
-            ctx.request.receive,
             images=images,
             model=model,
             caption_prompt=caption_prompt,
@@ -147,10 +101,8 @@ class NativeMethods:
     ) -> Any:
         """Write one caption for all pictures of a list of base64 texts, data URIs or allowed addresses."""
         answer = bento_methods.answer(
+            self.contexts.of(ctx.request.receive),
             Task.COLLECTIVE,
-            self.answering,
-            self.settings,
-            ctx.request.receive,
             images=images,
             model=model,
             caption_prompt=caption_prompt,
@@ -158,8 +110,12 @@ class NativeMethods:
         )
         return await _sent(ctx, answer)
 
+    async def _answer(self, ctx: bentoml.Context, model: str, skill: Skill, image: str) -> Response:
+        context = self.contexts.of(ctx.request.receive)
+        return await _sent(ctx, bento_methods.about_one(context, ctx.request, model, skill, image))
+
 
 async def _sent(ctx: bentoml.Context, work: Awaitable[Response]) -> Response:
-    answer = await bento_methods.told(work)
+    answer = await bento_methods.answered(work)
     ctx.response.status_code = answer.status_code  # BentoML puts the context's status on every answer
     return answer

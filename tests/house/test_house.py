@@ -49,7 +49,27 @@ LAYERS: dict[str, set[str]] = {
     "looksee.gateway": {"looksee.core", "looksee.settings", "looksee.version", "looksee.models.registry"},
     "looksee.http": {
         *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.version"),
-        *("looksee.models.registry", "looksee.models.weights", "cache"),
+        *("looksee.models.registry", "looksee.models.weights"),
+    },
+    # The rooms of HTTP, from the outside in. What the edge has to know of the dialects is handed in by the app.
+    "looksee.http.edge": {"looksee.core", "looksee.http.answers.error_responses"},
+    "looksee.http.dialects": {
+        *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.version", "looksee.models.registry"),
+        *("looksee.models.weights", "looksee.http.answers", "looksee.http.context", "looksee.http.inputs"),
+        *("looksee.http.skills", "looksee.http.openapi", "looksee.http.edge.api_keys"),
+        "looksee.http.edge.request_info",
+    },
+    "looksee.http.inputs": {
+        *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.version", "looksee.models.registry"),
+        *("looksee.http.context", "looksee.http.skills", "looksee.http.answers.error_responses"),
+    },
+    "looksee.http.skills": {
+        *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.models.registry"),
+        *("looksee.http.answers", "looksee.http.inputs.validation", "looksee.http.openapi.parameters"),
+    },
+    "looksee.http.answers": {
+        *("looksee.core", "looksee.gateway", "looksee.models.registry", "looksee.http.context"),
+        *("looksee.http.inputs", "looksee.http.skills", "looksee.http.edge.request_info"),
     },
     "looksee.cli": {
         *("looksee.core", "looksee.settings", "looksee.version", "looksee.models.registry", "looksee.models.weights"),
@@ -93,6 +113,20 @@ def test_rooms_import_what_they_may(room: str) -> None:
         stray = {name for name in ours if not any(f"{name}.".startswith(f"{one}.") for one in allowed)}
         assert not stray, file
         assert not imports(file) & FORBIDDEN.get(room, set()), file
+
+
+def test_dialects_do_not_import_one_another() -> None:
+    room = ROOT / "looksee/http/dialects"
+    names = {path.stem for path in room.iterdir() if path.suffix == ".py" or path.is_dir()} - {
+        "__init__",
+        "__pycache__",
+    }
+    assert {"openai", "batch"} <= names
+    for name in names:
+        files = [room / f"{name}.py"] if (room / f"{name}.py").is_file() else list((room / name).rglob("*.py"))
+        for file in files:
+            others = {found.split(".")[3] for found in modules(file) if found.startswith("looksee.http.dialects.")}
+            assert others <= {name}, file
 
 
 def attributes(file: Path) -> set[tuple[str, str]]:

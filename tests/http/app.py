@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,9 +17,10 @@ from looksee.core.tasks import Answer, Failure, Job, Reply, Task, Timing
 from looksee.gateway.answering import AnsweringService
 from looksee.gateway.runner_client import RunnerClient
 from looksee.http import app
-from looksee.http.answers.detections import BoxView, PointView
-from looksee.http.dialects import bento_methods, container
-from looksee.http.inputs import uploads
+from looksee.http.context import ContextFactory, RequestContext
+from looksee.http.dialects import bento_methods
+from looksee.http.disconnect import Receive, never_disconnected
+from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
 from looksee.models.registry import REGISTRY
 from looksee.settings import Settings
 from tests.gateway.memory_cache import Shelf
@@ -92,44 +92,37 @@ class Doors:
     def native(self, task: Task, **body: Any) -> Response:
         """The native API for several pictures."""
         options: dict[str, Any] = {"caption_prompt": "", "flag_caption_prompt": "", **body}
-        return _told(bento_methods.answer(task, self.answering, self.settings, _stay, **options))
+        return run(bento_methods.answered(bento_methods.answer(self.context(), task, **options)))
 
-    def caption(self, *, image: str, **body: Any) -> Response:
-        options: dict[str, Any] = {
-            "length": "normal",
-            "model": "moondream",
-            "prompt": "",
-            "max_new_tokens": None,
-            **body,
-        }
-        read = uploads.encoded(image, self.settings, _stay)
-        return _told(container.caption(self.answering, self.settings, _stay, read, **options))
+    def context(self) -> RequestContext:
+        """The context of a request whose client stays connected."""
+        return ContextFactory(self.answering, self.settings).of(never_disconnected)
 
-    def query(self, *, image: str, **body: Any) -> Response:
-        options: dict[str, Any] = {"model": "moondream", "max_new_tokens": None, **body}
-        read = uploads.encoded(image, self.settings, _stay)
-        return _told(container.query(self.answering, self.settings, _stay, read, **options))
+    def caption(self, **body: Any) -> Response:
+        return self._about_one(CaptionSkill, "", **body)
+
+    def query(self, **body: Any) -> Response:
+        return self._about_one(QuerySkill, "", **body)
 
     def detect(self, query: str = "", **body: Any) -> Response:
-        return self._found(container.detect, BoxView, query, body)
+        return self._about_one(DetectSkill, query, **body)
 
     def point(self, query: str = "", **body: Any) -> Response:
-        return self._found(container.point, PointView, query, body)
+        return self._about_one(PointSkill, query, **body)
 
-    def _found(
-        self,
-        answer: Callable[..., Awaitable[Response]],
-        view: type[BoxView | PointView],
-        query: str,
-        body: Mapping[str, Any],
+    def _about_one(
+        self, skill: type[Skill], query: str, *, image: str, model: str = "moondream", **body: Any
     ) -> Response:
-        options: dict[str, Any] = {"model": "moondream", "max_objects": None, **body}
-        request = Request({"type": "http", "query_string": query.encode()}, _stay)
-        return _told(bento_methods.found(answer, view, self.answering, self.settings, request, **options))
+        """The native API for one picture."""
+        request = Request({"type": "http", "query_string": query.encode()}, never_disconnected)
+        return run(
+            bento_methods.answered(bento_methods.about_one(self.context(), request, model, skill(**body), image))
+        )
 
 
-def _told(work: Awaitable[Response]) -> Response:
-    return run(bento_methods.told(work))
+def context(settings: Settings, receive: Receive = never_disconnected) -> RequestContext:
+    """A context with nobody to ask."""
+    return RequestContext(AnsweringService({}, Shelf()), settings, receive)
 
 
 def content(answer: Response | httpx.Response) -> Any:
@@ -149,10 +142,3 @@ def _answer(said: Said) -> Reply:
         return Reply(failure=Failure.of(said))
     outcome = said if isinstance(said, Answer) else Answer(said, "stop", 1, 2)
     return Reply(outcome, None, Timing(0.1, 0.2, 0.3, 4.0))
-
-
-async def _stay() -> dict[str, Any]:
-    """The connection of a caller who waits."""
-    forever: Awaitable[Any] = asyncio.Event().wait()
-    await forever
-    return {"type": "http.disconnect"}

@@ -14,13 +14,17 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from looksee.core import errors
-from looksee.http.asking import time_left
-from looksee.http.context import DEADLINE, Deadline, deadline_from
+from looksee.gateway.answering import AnsweringService
+from looksee.http.app import ROUTES
+from looksee.http.context import ContextFactory
+from looksee.http.disconnect import never_disconnected
 from looksee.http.edge import middleware
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
+from looksee.http.edge.request_info import DEADLINE, Deadline, deadline_from
 from looksee.settings import Settings
+from tests.gateway.memory_cache import Shelf
 from tests.http.app import Doors, error
 from tests.support.files import plain
 from tests.support.loops import run
@@ -67,7 +71,13 @@ def behind(
     """Requests to a handler behind the door. Of `body` a number is a pause in the upload, in seconds."""
     app = Starlette(routes=[Route("/ask", handler, methods=["GET", "POST"])])
     door = EdgeMiddleware(
-        app, AccessControl(ApiKeys([]), ApiKeys([])), max_body=1000, timeout=timeout, longest=longest, timeouts=timeouts
+        app,
+        AccessControl(ApiKeys([]), ApiKeys([])),
+        ROUTES,
+        max_body=1000,
+        timeout=timeout,
+        longest=longest,
+        timeouts=timeouts,
     )
 
     async def parts() -> Any:
@@ -85,9 +95,16 @@ def behind(
     return lambda **headers: run(main(**headers))
 
 
+def time_left() -> float:
+    """Of a context that is made now, with 77 seconds where no edge has set a deadline."""
+    gateway = AnsweringService({}, Shelf())
+    settings = Settings.model_construct(request_timeout_seconds=77)
+    return ContextFactory(gateway, settings).of(never_disconnected).time_left()
+
+
 async def says_its_time(request: Request) -> Response:
     await request.body()
-    return PlainTextResponse(str(time_left(Settings.model_construct(request_timeout_seconds=77))))
+    return PlainTextResponse(str(time_left()))
 
 
 def test_a_handler_knows_what_is_left_and_a_slow_upload_takes_nothing_of_it() -> None:
@@ -116,7 +133,7 @@ def test_a_bad_one_is_refused_before_the_body_is_read() -> None:
 def test_nothing_of_it_stays() -> None:
     behind(says_its_time)(X_Request_Timeout="1")
     assert DEADLINE.get() is None
-    assert time_left(Settings.model_construct(request_timeout_seconds=77)) == 77
+    assert time_left() == 77
 
 
 def test_who_does_not_keep_it_is_stopped_by_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +177,9 @@ def test_an_upload_that_never_ends_is_stopped_all_the_same() -> None:
 def test_every_door_hands_it_to_the_desk() -> None:
     """Through the app as it is: what reaches the runner is what the caller asked for."""
     doors = Doors(request_timeout_seconds=60)
-    door = EdgeMiddleware(doors.app, AccessControl(ApiKeys([]), ApiKeys([])), max_body=10**6, timeout=60, longest=80)
+    door = EdgeMiddleware(
+        doors.app, AccessControl(ApiKeys([]), ApiKeys([])), ROUTES, max_body=10**6, timeout=60, longest=80
+    )
 
     async def main() -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://looksee") as client:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from looksee.core import errors
 from looksee.core.images import mib
 from looksee.core.tags import MOST as MOST_TAGS
-from looksee.http.inputs.jobs import MOST_OBJECTS
+from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.settings import tables as setting_tables
 from tools.documents.tables import table
 

@@ -13,16 +13,16 @@ from looksee.core import errors
 from looksee.core.flags import verdict
 from looksee.core.images import Picture
 from looksee.core.tags import tags
-from looksee.gateway.answering import AnsweringService, Result, ServedAnswer
-from looksee.http import asking
+from looksee.gateway.answering import Result, ServedAnswer
 from looksee.http.answers import error_responses
-from looksee.http.answers.metadata import whose
+from looksee.http.answers.metadata import source
 from looksee.http.answers.server_timing import server_timing
-from looksee.http.edge.disconnect import Receive
-from looksee.http.inputs import jobs
+from looksee.http.context import RequestContext
+from looksee.http.inputs import error_params
 from looksee.http.inputs.caption_params import CaptionParams
 from looksee.http.inputs.uploads import Upload
-from looksee.settings import Settings
+from looksee.http.skills import CaptionSkill
+from looksee.http.skills.query import flag as flag_job
 
 logger = logging.getLogger("looksee.api")
 
@@ -65,21 +65,20 @@ class Captions(BaseModel):
     results: list[Captioned | Failed]
 
 
-async def answer(
-    answering: AnsweringService, settings: Settings, receive: Receive, files: Sequence[Upload], order: CaptionParams
-) -> Response:
+async def answer(context: RequestContext, files: Sequence[Upload], params: CaptionParams) -> Response:
     """Captions and flags of all good files travel to the model together; a failed flag does not lose its caption.
 
     The status is 200 while at least one file has its caption, else that of the first failure. With `strict` it is that
     of the first failure in any case, a flag's too.
     """
     good = [file.picture for file in files if isinstance(file.picture, Picture)]
-    asked = [jobs.caption(order.model, picture, settings, prompt=order.caption_prompt) for picture in good]
-    if order.flag_prompt:
-        asked += [jobs.flag(order.model, [picture], order.flag_prompt, settings) for picture in good]
-    results = await asking.answers(answering, settings, receive, order.model, asked)
-    captions = iter([jobs.called(result, "caption_prompt") for result in results[: len(good)]])
-    flags = iter([jobs.called(result, "flag_caption_prompt") for result in results[len(good) :]])
+    skill = CaptionSkill(prompt=params.caption_prompt)
+    jobs = [skill.job(params.model, [picture], context.settings) for picture in good]
+    if params.flag_prompt:
+        jobs += [flag_job(params.model, [picture], params.flag_prompt, context.settings) for picture in good]
+    results = await context.answers(params.model, jobs)
+    captions = iter([error_params.for_prompt(result, "caption_prompt") for result in results[: len(good)]])
+    flags = iter([error_params.for_prompt(result, "flag_caption_prompt") for result in results[len(good) :]])
     shown: list[Captioned | Failed] = []
     failures: list[errors.LookseeError] = []
     for file in files:
@@ -88,14 +87,14 @@ async def answer(
         flag = next(flags, None) if examined else None
         if isinstance(caption, ServedAnswer):
             shown.append(_captioned(file.filename, caption, flag))
-            if order.strict and isinstance(flag, errors.LookseeError):
+            if params.strict and isinstance(flag, errors.LookseeError):
                 failures.append(flag)
         else:
             assert isinstance(caption, errors.LookseeError)  # a picture that was examined has a result
             shown.append(Failed(filename=file.filename, error=FileError(code=caption.code, message=caption.message)))
             failures.append(caption)
     content = Captions(results=shown).model_dump()
-    if failures and (order.strict or len(failures) == len(files)):
+    if failures and (params.strict or len(failures) == len(files)):
         return error_responses.response(failures[0], content)
     return JSONResponse(
         content, headers=server_timing([result for result in results if isinstance(result, ServedAnswer)])
@@ -121,5 +120,5 @@ def _captioned(filename: str, served: ServedAnswer, flag: Result | None) -> Capt
         tags=tags(caption),
         flagged=flagged,
         flag_evaluated=evaluated,
-        **whose(served),
+        **source(served),
     )

@@ -16,16 +16,16 @@ from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tags import tags
 from looksee.core.tasks import Failure
-from looksee.gateway.answering import AnsweringService, ServedAnswer
-from looksee.http import asking
+from looksee.gateway.answering import ServedAnswer
 from looksee.http.answers.captions import EVALUATED, FLAGGED, Weights, read_flag
-from looksee.http.answers.metadata import whose
+from looksee.http.answers.metadata import source
 from looksee.http.answers.server_timing import server_timing
-from looksee.http.edge.disconnect import Receive
-from looksee.http.inputs import jobs
+from looksee.http.context import RequestContext
+from looksee.http.inputs import error_params
 from looksee.http.inputs.caption_params import CaptionParams
 from looksee.http.inputs.uploads import Upload
-from looksee.settings import Settings
+from looksee.http.skills import CollectiveSkill
+from looksee.http.skills.query import flag as flag_job
 
 _PLACE = re.compile(r"images\.(\d+)")
 
@@ -44,9 +44,7 @@ class Collective(BaseModel):
     weights: Weights
 
 
-async def answer(
-    answering: AnsweringService, settings: Settings, receive: Receive, files: Sequence[Upload], order: CaptionParams
-) -> Response:
+async def answer(context: RequestContext, files: Sequence[Upload], params: CaptionParams) -> Response:
     """The caption of all files; the flag question is asked about them together.
 
     Raises the first bad file's error, with the file's name. A failed flag loses the caption only with `strict`.
@@ -56,16 +54,16 @@ async def answer(
         if not isinstance(file.picture, Picture):
             raise _named(file.picture, file.filename)
         pictures.append(file.picture)
-    asked = [jobs.collective(order.model, pictures, settings, prompt=order.caption_prompt)]
-    if order.flag_prompt:
-        asked.append(jobs.flag(order.model, pictures, order.flag_prompt, settings))
-    results = await asking.answers(answering, settings, receive, order.model, asked)
-    # Without a prompt of the caller's it is the pictures that are too many.
-    caption = jobs.called(results[0], "caption_prompt" if order.caption_prompt else "images")
-    flag = jobs.called(results[1], "flag_caption_prompt") if order.flag_prompt else None
+    jobs = [CollectiveSkill(prompt=params.caption_prompt).job(params.model, pictures, context.settings)]
+    if params.flag_prompt:
+        jobs.append(flag_job(params.model, pictures, params.flag_prompt, context.settings))
+    results = await context.answers(params.model, jobs)
+    # Without a caller's prompt it is too many pictures that make the model's prompt too long.
+    caption = error_params.for_prompt(results[0], "caption_prompt" if params.caption_prompt else "images")
+    flag = error_params.for_prompt(results[1], "flag_caption_prompt") if params.flag_prompt else None
     if not isinstance(caption, ServedAnswer):
         raise _blamed(caption, [file.filename for file in files])
-    if order.strict and isinstance(flag, errors.LookseeError):
+    if params.strict and isinstance(flag, errors.LookseeError):
         raise flag
     text = caption.answer.text
     flagged, evaluated = read_flag(flag)
@@ -75,7 +73,7 @@ async def answer(
         tags=tags(text),
         flagged=flagged,
         flag_evaluated=evaluated,
-        **whose(caption),
+        **source(caption),
     )
     served = [result for result in results if isinstance(result, ServedAnswer)]
     return JSONResponse(found.model_dump(), headers=server_timing(served))

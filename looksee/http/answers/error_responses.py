@@ -1,4 +1,4 @@
-"""The one shape of every error answer, and what becomes of those that the frameworks make.
+"""The one shape of every error answer, and the conversion of the frameworks' own errors to it.
 
 {"detail": "<message>", "error": {"code", "message", "param", "request_id"}}
 """
@@ -12,7 +12,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from looksee.core import errors
-from looksee.http.context import FACTS, REQUEST_ID
+from looksee.http.edge.request_info import REQUEST_ID, REQUEST_INFO
 
 _BY_STATUS: dict[int, tuple[type[errors.LookseeError], str]] = {
     400: (errors.InvalidRequest, "The request could not be understood."),
@@ -31,8 +31,8 @@ _INTERNAL = (errors.LookseeError, "Something went wrong inside; the log says wha
 
 
 def body(error: errors.LookseeError) -> dict[str, Any]:
-    """The error as every client reads it: `detail` for FastAPI's, `error` for OpenAI's."""
-    # A message may quote the caller, and JSON can bring half of a surrogate pair, which nothing could send back.
+    """The error as JSON: `detail` as in FastAPI's, `error` as in OpenAI's."""
+    # A message may quote the request, and JSON can hold half of a surrogate pair, which has no UTF-8.
     message = error.message.encode(errors="replace").decode()
     return {
         "detail": message,
@@ -47,22 +47,22 @@ def body(error: errors.LookseeError) -> dict[str, Any]:
 
 def response(error: errors.LookseeError, extra: Mapping[str, Any] | None = None) -> JSONResponse:
     """The whole HTTP answer; `extra` members are put beside the error."""
-    facts = FACTS.get()
-    if facts is not None:
-        facts.error = error.code
+    info = REQUEST_INFO.get()
+    if info is not None:
+        info.error = error.code
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
     return JSONResponse({**body(error), **(extra or {})}, error.status, headers)
 
 
 def of_status(status: int) -> errors.LookseeError:
-    """The error for a bare status of a framework's."""
+    """The error for a status that a framework answered."""
     fallback = _BY_STATUS[400] if 400 <= status < 500 else _INTERNAL
     kind, message = _BY_STATUS.get(status, fallback)
     return kind(message, retry_after=1 if status in (429, 503) else None)
 
 
 def of_validation(problems: Sequence[Mapping[str, Any]]) -> errors.LookseeError:
-    """pydantic's list of problems, the first one told in our own words."""
+    """The error for the first of pydantic's problems."""
     problem = problems[0] if problems else {}
     if problem.get("type") == "json_invalid":
         return errors.InvalidRequest("The body is not valid JSON.")

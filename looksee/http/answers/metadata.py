@@ -1,4 +1,4 @@
-"""What every answer says of itself: whose it is, and whether the cache had it."""
+"""What every answer says of itself: which weights gave it, whether the cache had it, and how it ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from looksee.gateway.answering import ServedAnswer
 
 
-def whose(served: ServedAnswer) -> dict[str, Any]:
+def source(served: ServedAnswer) -> dict[str, Any]:
     """The members `cache`, `model`, `revision` and `weights`."""
     return {
         "cache": served.cached,
@@ -15,3 +15,8 @@ def whose(served: ServedAnswer) -> dict[str, Any]:
         "revision": served.identity.revision,
         "weights": served.identity.weights,
     }
+
+
+def ending(served: ServedAnswer) -> dict[str, Any]:
+    """The members of `source` behind `finish_reason`, as `/v1` and a batch have them."""
+    return {"finish_reason": served.answer.finish, **source(served)}

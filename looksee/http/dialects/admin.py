@@ -7,21 +7,20 @@ import os
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from looksee.core import errors
 from looksee.core.tasks import Status
-from looksee.gateway.answering import AnsweringService
-from looksee.http.asking import time_left
-from looksee.http.edge import paths
+from looksee.http.context import ContextFactory
 from looksee.http.edge.api_keys import ApiKeys
-from looksee.settings import Settings
+from looksee.http.inputs import model_path
 
 
-def router(answering: AnsweringService, settings: Settings) -> APIRouter:
-    """The routes, bound to a desk and guarded by `API_KEY`."""
+def router(contexts: ContextFactory) -> APIRouter:
+    """The routes, guarded by `API_KEY`."""
+    gateway, settings = contexts.gateway, contexts.settings
     keys = ApiKeys([settings.api_key])
 
     def guard(x_api_key: Annotated[str | None, Header(description="the API_KEY of the service")] = None) -> None:
@@ -42,7 +41,7 @@ def router(answering: AnsweringService, settings: Settings) -> APIRouter:
             Literal["service", "database"], Query(description="this service's entries, or the whole Redis database")
         ] = "service",
     ) -> dict[str, Any]:
-        deleted = await answering.cache.clear(whole_database=scope == "database")
+        deleted = await gateway.cache.clear(whole_database=scope == "database")
         if deleted is None:
             raise errors.CacheUnavailable("Redis does not answer, so the cache could not be cleared.", retry_after=5)
         return {"message": "Redis cache cleared", "deleted": deleted}
@@ -50,26 +49,26 @@ def router(answering: AnsweringService, settings: Settings) -> APIRouter:
     @routes.get("/cache", summary="What the cache holds, and how it is used")
     async def cache() -> dict[str, Any]:
         """`entries` and `bytes` are null when Redis does not answer. The others count since the service started."""
-        size, lookups = await asyncio.gather(answering.cache.size(), asyncio.to_thread(_lookups))
+        size, lookups = await asyncio.gather(gateway.cache.size(), asyncio.to_thread(_lookups))
         entries, size_bytes = size or (None, None)
-        return {"redis": answering.cache.state, "entries": entries, "bytes": size_bytes, **lookups}
+        return {"redis": gateway.cache.state, "entries": entries, "bytes": size_bytes, **lookups}
 
     @routes.get("/models", summary="Every model's state, memory and last use")
     async def models() -> dict[str, Any]:
         """`models` by name. Memory is of the model's whole process, and what it has allocated on a GPU, in bytes."""
-        statuses = await asyncio.gather(*(runner.status() for runner in answering.runners.values()))
-        described = {name: _described(status) for name, status in zip(answering.runners, statuses, strict=True)}
+        statuses = await asyncio.gather(*(runner.status() for runner in gateway.runners.values()))
+        described = {name: _described(status) for name, status in zip(gateway.runners, statuses, strict=True)}
         return {"models": described, "capacity": settings.model_capacity}
 
-    @routes.post(f"/models/{paths.MODEL}/load", summary="Load a model's weights")
-    async def load(name: paths.Name) -> dict[str, Any]:
+    @routes.post(f"/models/{model_path.MODEL}/load", summary="Load a model's weights")
+    async def load(name: model_path.Name, request: Request) -> dict[str, Any]:
         """Answers when they are loaded; 503 when that takes too long. Other models may be released for it."""
-        return _described(await answering.runners[name].load(timeout=time_left(settings)))
+        return _described(await gateway.runners[name].load(timeout=contexts.of(request.receive).time_left()))
 
-    @routes.post(f"/models/{paths.MODEL}/unload", summary="Release a model's weights")
-    async def unload(name: paths.Name) -> dict[str, Any]:
+    @routes.post(f"/models/{model_path.MODEL}/unload", summary="Release a model's weights")
+    async def unload(name: model_path.Name, request: Request) -> dict[str, Any]:
         """Waits for the requests it is at work on; 503 when they take too long. The next request loads it again."""
-        return _described(await answering.runners[name].unload(timeout=time_left(settings)))
+        return _described(await gateway.runners[name].unload(timeout=contexts.of(request.receive).time_left()))
 
     return routes
 

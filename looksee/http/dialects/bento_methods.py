@@ -1,12 +1,12 @@
 """What BentoML's native methods need beside the dialects' bodies: its Python clients call these methods by name.
 
 The captioning API has its pictures there as a list of texts (base64, data URIs, addresses); a picture's name in the
-answers is its place in the list: `images.0` and so on.
+answers is its index in the list: `images.0` and so on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, FailFast, Field
@@ -15,15 +15,13 @@ from starlette.responses import Response
 
 from looksee.core import errors
 from looksee.core.tasks import Task
-from looksee.gateway.answering import AnsweringService
-from looksee.http.answers import captions, collective, detections, error_responses
-from looksee.http.answers.detections import BoxView, PointView
-from looksee.http.edge.disconnect import Receive
+from looksee.http.answers import captions, collective, container, detections, error_responses
+from looksee.http.context import RequestContext
 from looksee.http.inputs import caption_params, uploads
 from looksee.http.openapi import parameters
-from looksee.settings import Settings
+from looksee.http.skills import Skill
 
-# The first element that is no text ends the reading: pydantic would describe each of millions.
+# FailFast: pydantic would describe each of millions of elements that are no text.
 Images = Annotated[list[str], FailFast()]
 
 
@@ -51,10 +49,8 @@ _ANSWERS = {Task.CAPTION: captions.answer, Task.COLLECTIVE: collective.answer}
 
 
 async def answer(
+    context: RequestContext,
     task: Task,
-    answering: AnsweringService,
-    settings: Settings,
-    receive: Receive,
     *,
     images: Sequence[str],
     model: str,
@@ -62,35 +58,25 @@ async def answer(
     flag_caption_prompt: str,
 ) -> Response:
     """Caption each picture, or all together, as `task` says. Raises what a caller is told."""
-    wanted = caption_params.checked(
-        task, settings, model=model, caption_prompt=caption_prompt, flag_caption_prompt=flag_caption_prompt
+    params = caption_params.checked(
+        task, context.settings, model=model, caption_prompt=caption_prompt, flag_caption_prompt=flag_caption_prompt
     )
-    pictures = await uploads.decode(images, "images", settings, receive)
-    return await _ANSWERS[task](answering, settings, receive, pictures, wanted)
+    pictures = await uploads.decode(images, "images", context)
+    return await _ANSWERS[task](context, pictures, params)
 
 
-async def found(
-    answer: Callable[..., Awaitable[Response]],
-    view: type[BoxView | PointView],
-    answering: AnsweringService,
-    settings: Settings,
-    request: Request,
-    *,
-    image: str,
-    object: str,
-    model: str,
-    max_objects: int | None,
-) -> Response:
-    """The boxes or points of `answer`, told as the query parameters say, which BentoML gives no method."""
-    wanted = detections.view(view, request.query_params)
-    read = uploads.encoded(image, settings, request.receive)
-    return await answer(
-        answering, settings, request.receive, read, object=object, model=model, max_objects=max_objects, view=wanted
-    )
+async def about_one(context: RequestContext, request: Request, model: str, skill: Skill, image: str) -> Response:
+    """The container API's answer about one picture, written as the query parameters say, which BentoML gives no method.
+
+    Raises what a caller is told.
+    """
+    api = skill.container
+    view = None if api is None or api.view is None else detections.view(api.view, request.query_params)
+    return await container.answer(context, model, skill, uploads.encoded(image, context), view)
 
 
-async def told(work: Awaitable[Response]) -> Response:
-    """The answer of a method's body; its error becomes an answer here, since BentoML would hide it."""
+async def answered(work: Awaitable[Response]) -> Response:
+    """The answer that `work` makes; its error becomes an answer here, since BentoML would hide it."""
     try:
         return await work
     except errors.LookseeError as error:

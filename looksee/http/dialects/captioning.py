@@ -8,12 +8,11 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from looksee.core.tasks import Task
-from looksee.gateway.answering import AnsweringService
 from looksee.http.answers import captions, collective
+from looksee.http.context import ContextFactory
 from looksee.http.inputs import uploads
 from looksee.http.inputs.caption_params import checked
 from looksee.http.openapi import parameters
-from looksee.settings import Settings
 
 _FILES = {
     "requestBody": {
@@ -38,7 +37,7 @@ _FILES = {
 }
 
 
-# Which model a request asks that names none, by path: known before its body is read.
+# The model of a request that names none, by path: known before its body is read.
 MODELS = {"/api/caption-images": "blip", "/api/caption-collective-images": "gemma"}
 
 
@@ -65,8 +64,9 @@ FlagPrompt = Annotated[
 Strict = Annotated[bool, Query(description="fail the request if anything fails: a picture, or a flag")]
 
 
-def router(answering: AnsweringService, settings: Settings) -> APIRouter:
-    """The routes, bound to the answering service."""
+def router(contexts: ContextFactory) -> APIRouter:
+    """The routes."""
+    settings = contexts.settings
     routes = APIRouter(prefix="/api", tags=["captioning"])
 
     @routes.post(
@@ -80,7 +80,7 @@ def router(answering: AnsweringService, settings: Settings) -> APIRouter:
         strict: Strict = False,
     ) -> Response:
         """Captions, tags and flags, in upload order. One bad file does not spoil its neighbours."""
-        order = checked(
+        params = checked(
             Task.CAPTION,
             settings,
             model=model,
@@ -88,8 +88,9 @@ def router(answering: AnsweringService, settings: Settings) -> APIRouter:
             flag_caption_prompt=flag_caption_prompt,
             strict=strict,
         )
-        files = await uploads.read(request, "images", settings)
-        return await captions.answer(answering, settings, request.receive, files, order)
+        context = contexts.of(request.receive)
+        files = await uploads.read(request, "images", context)
+        return await captions.answer(context, files, params)
 
     @routes.post(
         "/caption-collective-images",
@@ -107,7 +108,7 @@ def router(answering: AnsweringService, settings: Settings) -> APIRouter:
         """Caption, tags and flag of all pictures, in upload order. One bad file fails the request, named in the error:
         a caption of the others would be a wrong one.
         """
-        order = checked(
+        params = checked(
             Task.COLLECTIVE,
             settings,
             model=model,
@@ -115,7 +116,8 @@ def router(answering: AnsweringService, settings: Settings) -> APIRouter:
             flag_caption_prompt=flag_caption_prompt,
             strict=strict,
         )
-        files = await uploads.read(request, "images", settings)
-        return await collective.answer(answering, settings, request.receive, files, order)
+        context = contexts.of(request.receive)
+        files = await uploads.read(request, "images", context)
+        return await collective.answer(context, files, params)
 
     return routes

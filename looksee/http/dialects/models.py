@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from looksee.core.tasks import Length
-from looksee.gateway.answering import AnsweringService
-from looksee.http.edge import paths
+from looksee.http.context import ContextFactory
+from looksee.http.inputs import model_path
 from looksee.models.registry import REGISTRY, ModelSpec
 from looksee.models.weights.source import resolve
 from looksee.settings import Settings
@@ -43,16 +43,17 @@ class ModelList(BaseModel):
     data: list[ModelCard]
 
 
-def router(_: AnsweringService, settings: Settings) -> APIRouter:
-    """The routes. They speak of what is on offer, whether it is loaded or not."""
+def router(contexts: ContextFactory) -> APIRouter:
+    """The routes. They list what is on offer, loaded or not."""
+    settings = contexts.settings
     routes = APIRouter(prefix="/v1/models", tags=["openai"])
 
     @routes.get("", summary="The models on offer")
     async def listed() -> ModelList:
         return ModelList(data=[_model(entry, settings) for entry in REGISTRY.values()])
 
-    @routes.get(f"/{paths.MODEL}", summary="One model")
-    async def one(name: paths.Name) -> ModelCard:
+    @routes.get(f"/{model_path.MODEL}", summary="One model")
+    async def one(name: model_path.Name) -> ModelCard:
         return _model(REGISTRY[name], settings)
 
     return routes

@@ -6,30 +6,32 @@ answer of this service says of itself. Without `settings` answers are greedy, so
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, FailFast, Field, WithJsonSchema
 from starlette.responses import JSONResponse, Response
 
 from looksee.core import errors
-from looksee.core.images import Picture
-from looksee.core.tasks import GREEDY, Length, Reasoning, Sampling, Task
-from looksee.gateway.answering import AnsweringService, CacheableJob, ServedAnswer
-from looksee.http import asking
+from looksee.core.tasks import GREEDY, Length, Sampling, Task
+from looksee.gateway.answering import ServedAnswer
 from looksee.http.answers import sse
-from looksee.http.answers.metadata import whose
+from looksee.http.answers.metadata import ending
+from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
-from looksee.http.context import REQUEST_ID
-from looksee.http.inputs import bodies, jobs, uploads
+from looksee.http.context import ContextFactory, RequestContext
+from looksee.http.inputs import bodies, uploads
 from looksee.http.inputs.bodies import Integer
+from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.http.openapi import parameters
-from looksee.models.registry import ALIASES, offer_for, offers
+from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
+from looksee.http.skills.localization import MAX_OBJECTS
+from looksee.http.skills.skill import DEFAULT_MODEL
+from looksee.models.registry import ALIASES, offer_for
 from looksee.settings import Settings
 
-MODEL = "moondream"
 _TOKENS = 768  # of an answer, where a request does not say
 _MOST_REFERENCES = 64
 _IMAGE = "a data URI, bare base64, or an address that LOOKSEE_IMAGE_URL_HOSTS allows"
@@ -43,7 +45,7 @@ Reference = Annotated[
         {"anyOf": [{"type": "array", "items": _PART, "minItems": size, "maxItems": size} for size in (2, 4)]}
     ),
 ]
-# The first bad one ends the reading: pydantic would describe each of millions.
+# FailFast: pydantic would describe each of millions of bad ones.
 References = Annotated[list[Reference], FailFast(), Field(max_length=_MOST_REFERENCES)]
 
 
@@ -53,7 +55,7 @@ class SettingsBody(BaseModel):
     temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest word each time")
     top_p: float = Field(0.3, ge=0, le=1, description="with a temperature: of the likeliest words, so much in all")
     max_tokens: Integer | None = Field(None, ge=1, description=f"new tokens at most; {_TOKENS} if not given")
-    max_objects: Integer = Field(jobs.MAX_OBJECTS, ge=1, le=jobs.MOST_OBJECTS, description="boxes or points at most")
+    max_objects: Integer = Field(MAX_OBJECTS, ge=1, le=MOST_OBJECTS, description="boxes or points at most")
 
     def sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p) if self.temperature else GREEDY
@@ -63,31 +65,56 @@ class Body(BaseModel):
     """What all of them have."""
 
     model_config = ConfigDict(protected_namespaces=())
+    prompt_param: ClassVar[str] = "object"  # which member an error about the prompt names
 
     model: str
     settings: SettingsBody = SettingsBody()
 
+    def skill(self, settings: Settings) -> Skill:
+        """The skill that is asked for, with its parameters."""
+        raise NotImplementedError
+
+
+class TextBody(Body):
+    """What those for texts have."""
+
+    stream: bool = False
+
+    def text(self, settings: Settings) -> dict[str, Any]:
+        """The parameters of a TextSkill; too many tokens are no error here."""
+        tokens = min(self.settings.max_tokens or _TOKENS, settings.max_new_tokens)
+        return {"max_new_tokens": tokens, "sampling": self.settings.sampling()}
+
 
 def _one_of(task: Task) -> Any:
-    return Field(MODEL, **parameters.model(task))
+    return Field(DEFAULT_MODEL, **parameters.model(task))
 
 
-class CaptionBody(Body):
+class CaptionBody(TextBody):
+    prompt_param: ClassVar[str] = "image_url"  # there is no prompt of the caller's
+
     model: str = _one_of(Task.CAPTION)
     image_url: str = Field(description=_IMAGE, json_schema_extra=parameters.PICTURE)
     length: Length = "normal"
-    stream: bool = False
+
+    def skill(self, settings: Settings) -> Skill:
+        return CaptionSkill(length=self.length, **self.text(settings))
 
 
-class QueryBody(Body):
+class QueryBody(TextBody):
+    prompt_param: ClassVar[str] = "question"
+
     model: str = _one_of(Task.QUERY)
     question: str = Field(json_schema_extra=parameters.WORDS)
     image_url: str | None = Field(
         None, description=f"{_IMAGE}; without one the question stands alone", json_schema_extra=parameters.PICTURE
     )
-    stream: bool = False
     reasoning: bool = Field(False, description="think first; the thoughts, and places in them, are told too")
     spatial_refs: References = Field([], description="[x, y] or [x_min, y_min, x_max, y_max], each 0 to 1")
+
+    def skill(self, settings: Settings) -> Skill:
+        refs = tuple(map(tuple, self.spatial_refs))
+        return QuerySkill(question=self.question, reasoning=self.reasoning, spatial_refs=refs, **self.text(settings))
 
 
 class DetectBody(Body):
@@ -95,82 +122,62 @@ class DetectBody(Body):
     image_url: str = Field(description=_IMAGE, json_schema_extra=parameters.PICTURE)
     object: str = Field(description="what is to be found, in a word or a few", json_schema_extra=parameters.WORDS)
 
+    def skill(self, settings: Settings) -> Skill:
+        return DetectSkill(object=self.object, max_objects=self.settings.max_objects)
+
 
 class PointBody(DetectBody):
     spatial_refs: References = []
 
+    def skill(self, settings: Settings) -> Skill:
+        refs = tuple(map(tuple, self.spatial_refs))
+        return PointSkill(object=self.object, max_objects=self.settings.max_objects, spatial_refs=refs)
 
-def router(answering: AnsweringService, settings: Settings) -> APIRouter:
-    """The routes, bound to the answering service."""
+
+def router(contexts: ContextFactory) -> APIRouter:
+    """A route for each body."""
     routes = APIRouter(prefix="/v1", tags=["moondream"])
 
     @routes.post("/caption", summary="A caption", responses=sse.DESCRIBED, openapi_extra=bodies.described(CaptionBody))
     async def caption(request: Request) -> Response:
         """`{"caption": ...}`, or with `stream` events `{"chunk": ...}`."""
-        body = await bodies.read(request, CaptionBody)
-        model = _model(body, Task.CAPTION)
-        length = jobs.checked_length(body.length, model, prompt="")
-        picture = await _picture(body.image_url, settings, request)
-        asked = jobs.caption(model, picture, settings, length=length, **_style(body.settings))
-        return await _text(request, model, asked, "caption", stream=body.stream)
+        return await _answer(contexts.of(request.receive), await bodies.read(request, CaptionBody))
 
     @routes.post("/query", summary="An answer", responses=sse.DESCRIBED, openapi_extra=bodies.described(QueryBody))
     async def query(request: Request) -> Response:
         """`{"answer": ...}`, or with `stream` events `{"chunk": ...}`."""
-        body = await bodies.read(request, QueryBody)
-        model = _model(body, Task.QUERY)
-        if not offers()[model].reasons and (body.reasoning or body.spatial_refs or body.image_url is None):
-            raise errors.TaskNotSupported(f"'{model}' answers plain questions about pictures only.", param="model")
-        jobs.check_question(body.question, settings, param="question")
-        picture = None if body.image_url is None else await _picture(body.image_url, settings, request)
-        asked = jobs.query(
-            model,
-            picture,
-            body.question,
-            settings,
-            reasoning=body.reasoning,
-            spatial_refs=_references(body.spatial_refs),
-            **_style(body.settings),
-        )
-        return await _text(request, model, asked, "answer", stream=body.stream)
+        return await _answer(contexts.of(request.receive), await bodies.read(request, QueryBody))
 
     @routes.post("/detect", summary="Boxes of things", openapi_extra=bodies.described(DetectBody))
     async def detect(request: Request) -> Response:
         """`{"objects": [{"x_min", "y_min", "x_max", "y_max"}]}`, normalised."""
-        body = await bodies.read(request, DetectBody)
-        model = _model(body, Task.DETECT)
-        jobs.check_question(body.object, settings, param="object")
-        picture = await _picture(body.image_url, settings, request)
-        asked = jobs.detect(picture, body.object, max_objects=body.settings.max_objects)
-        served = await asking.ask(answering, settings, request.receive, model, asked, param="object")
-        return _answer(served, objects=[box._asdict() for box in served.answer.boxes])
+        return await _answer(contexts.of(request.receive), await bodies.read(request, DetectBody))
 
     @routes.post("/point", summary="Points on things", openapi_extra=bodies.described(PointBody))
     async def point(request: Request) -> Response:
         """`{"points": [{"x", "y"}]}`, normalised."""
-        body = await bodies.read(request, PointBody)
-        model = _model(body, Task.POINT)
-        jobs.check_question(body.object, settings, param="object")
-        picture = await _picture(body.image_url, settings, request)
-        references = _references(body.spatial_refs)
-        asked = jobs.point(picture, body.object, max_objects=body.settings.max_objects, spatial_refs=references)
-        served = await asking.ask(answering, settings, request.receive, model, asked, param="object")
-        return _answer(served, points=[point._asdict() for point in served.answer.points])
-
-    async def _text(request: Request, model: str, asked: CacheableJob, called: str, *, stream: bool) -> Response:
-        param = "question" if called == "answer" else "image_url"
-        if not stream:
-            served = await asking.ask(answering, settings, request.receive, model, asked, param=param)
-            return _answer(served, **{called: served.answer.text}, **thoughts(served.answer.reasoning))
-        pieces = await asking.follow(answering, settings, request.receive, model, asked, param=param)
-        return sse.response(_chunks(pieces))
+        return await _answer(contexts.of(request.receive), await bodies.read(request, PointBody))
 
     return routes
 
 
-async def _chunks(pieces: AsyncGenerator[str | ServedAnswer, None]) -> AsyncGenerator[bytes, None]:
+async def _answer(context: RequestContext, body: CaptionBody | QueryBody | DetectBody) -> Response:
+    settings, skill = context.settings, body.skill(context.settings)
+    model = offer_for(ALIASES.get(body.model, body.model), skill.task).name
+    skill.check(model, settings, pictures=0 if body.image_url is None else 1)
+    pictures = []
+    if body.image_url is not None:
+        pictures.append(await uploads.picture(body.image_url, context, param="image_url"))
+    job = skill.job(model, pictures, settings)
+    if isinstance(body, TextBody) and body.stream:
+        return sse.response(_chunks(context.request_id, await context.follow(model, job, param=body.prompt_param)))
+    served = await context.ask(model, job, param=body.prompt_param)
+    content = {"request_id": context.request_id, **skill.members(served.answer, pictures), **ending(served)}
+    return JSONResponse(content, headers=server_timing([served]))
+
+
+async def _chunks(request_id: str, pieces: AsyncGenerator[str | ServedAnswer, None]) -> AsyncGenerator[bytes, None]:
     """The client's events."""
-    request_id = REQUEST_ID.get()
     try:
         async with aclosing(pieces):
             async for piece in pieces:
@@ -178,44 +185,6 @@ async def _chunks(pieces: AsyncGenerator[str | ServedAnswer, None]) -> AsyncGene
                     yield sse.data({"chunk": piece, "completed": False, "request_id": request_id})
                 else:
                     last = {"chunk": "", "completed": True, "request_id": request_id}
-                    yield sse.data({**last, **ended(piece), **thoughts(piece.answer.reasoning)})
+                    yield sse.data({**last, **ending(piece), **reasoning_member(piece.answer.reasoning)})
     except errors.LookseeError as error:
         yield sse.broken_off(error)
-
-
-def _model(body: Body, task: Task) -> str:
-    name = ALIASES.get(body.model, body.model)
-    return offer_for(name, task).name
-
-
-async def _picture(text: str, settings: Settings, request: Request) -> Picture:
-    return await uploads.picture(text, settings, request.receive, param="image_url")
-
-
-def _style(style: SettingsBody) -> dict[str, Any]:
-    return {"max_new_tokens": style.max_tokens or _TOKENS, "sampling": style.sampling()}
-
-
-def _references(given: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
-    return tuple(map(tuple, given))
-
-
-def thoughts(reasoning: Reasoning | None) -> dict[str, Any]:
-    """The member that tells what was thought; none where nothing was."""
-    if reasoning is None:
-        return {}
-    grounding = [
-        {"start_idx": part.start, "end_idx": part.end, "points": [list(point) for point in part.points]}
-        for part in reasoning.grounding
-    ]
-    return {"reasoning": {"text": reasoning.text, "grounding": grounding}}
-
-
-def ended(served: ServedAnswer) -> dict[str, Any]:
-    """How the answer ended, and whose it is."""
-    return {"finish_reason": served.answer.finish, **whose(served)}
-
-
-def _answer(served: ServedAnswer, **own: Any) -> Response:
-    content = {"request_id": REQUEST_ID.get(), **own, **ended(served)}
-    return JSONResponse(content, headers=server_timing([served]))

@@ -18,12 +18,12 @@ from starlette.responses import JSONResponse, Response
 
 from looksee.core import errors
 from looksee.core.tasks import GREEDY, Answer, Sampling, Task
-from looksee.gateway.answering import AnsweringService, CacheableJob, ServedAnswer
-from looksee.http import asking
+from looksee.gateway.answering import CacheableJob, ServedAnswer
 from looksee.http.answers import sse
+from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
-from looksee.http.dialects.moondream_v1 import thoughts
-from looksee.http.inputs import bodies, conversation, jobs, structured_output, uploads
+from looksee.http.context import ContextFactory
+from looksee.http.inputs import bodies, conversation, structured_output, uploads, validation
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.conversation import Conversation, Messages
 from looksee.http.inputs.structured_output import ResponseFormat
@@ -107,14 +107,15 @@ class ChatBody(BaseModel):
     def new_tokens(self, settings: Settings) -> int | None:
         """Raises InvalidValue."""
         for param in ("max_tokens", "max_completion_tokens"):
-            jobs.check_new_tokens(getattr(self, param), settings, param=param)
+            validation.check_new_tokens(getattr(self, param), settings, param=param)
         if None not in (self.max_tokens, self.max_completion_tokens) and self.max_tokens != self.max_completion_tokens:
             raise errors.InvalidValue("'max_tokens' and 'max_completion_tokens' differ.", param="max_tokens")
         return self.max_completion_tokens or self.max_tokens
 
 
-def router(answering: AnsweringService, settings: Settings) -> APIRouter:
-    """The routes, bound to the answering service."""
+def router(contexts: ContextFactory) -> APIRouter:
+    """The route."""
+    settings = contexts.settings
     routes = APIRouter(prefix="/v1/chat", tags=["openai"])
 
     @routes.post(
@@ -125,7 +126,7 @@ def router(answering: AnsweringService, settings: Settings) -> APIRouter:
     )
     async def completions(request: Request) -> Response:
         """A `chat.completion`, or with `stream` events of `chat.completion.chunk`s."""
-        body = await bodies.read(request, ChatBody)
+        context, body = contexts.of(request.receive), await bodies.read(request, ChatBody)
         _refuse_unsupported(body)
         model = offer_for(ALIASES.get(body.model, body.model), Task.CAPTION).name  # which all can write
         talk = conversation.read(body.messages, settings)
@@ -136,22 +137,21 @@ def router(answering: AnsweringService, settings: Settings) -> APIRouter:
             how["reasoning"] = True
         structure = structured_output.structure(body.response_format, model, settings)
         urls = dict(zip(talk.places, talk.urls, strict=True))
-        pictures = await uploads.pictures(urls, "messages", settings, request.receive)
-        told = conversation.worded(talk, model)
+        pictures = await uploads.pictures(urls, "messages", context)
+        asked = conversation.worded(talk, model)
         if structure is not None:
-            told = told.ending(structure.words)
+            asked = asked.ending(structure.words)
 
-        def asked(sampling: Sampling) -> CacheableJob:
-            return conversation.question(told, pictures, model, settings, sampling=sampling, **how)
+        def job(sampling: Sampling) -> CacheableJob:
+            return conversation.job(asked, pictures, model, settings, sampling=sampling, **how)
 
         async def ask(sampling: Sampling) -> ServedAnswer:
-            return await asking.ask(answering, settings, request.receive, model, asked(sampling), param="messages")
+            return await context.ask(model, job(sampling), param="messages")
 
         about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": body.model}
         with conversation.places_named(talk):
             if structure is None and body.stream:
-                question = asked(body.sampling())
-                pieces = await asking.follow(answering, settings, request.receive, model, question, param="messages")
+                pieces = await context.follow(model, job(body.sampling()), param="messages")
                 return _streamed(about, pieces, body)
             served = await (structure.asked(ask, body.sampling()) if structure else ask(body.sampling()))
         return _streamed(about, _whole(served), body) if body.stream else _completion(about, served)
@@ -177,7 +177,7 @@ def _completion(about: dict[str, Any], served: ServedAnswer) -> Response:
     message = {"role": "assistant", "content": served.answer.text, "refusal": None}
     choice = {
         "index": 0,
-        "message": {**message, **thoughts(served.answer.reasoning)},
+        "message": {**message, **reasoning_member(served.answer.reasoning)},
         "logprobs": None,
         "finish_reason": served.answer.finish,
     }
@@ -186,7 +186,7 @@ def _completion(about: dict[str, Any], served: ServedAnswer) -> Response:
         "object": "chat.completion",
         "choices": [choice],
         "usage": _usage(served.answer),
-        **_whose(served),
+        **_source(served),
     }
     return JSONResponse(content, headers=server_timing([served]))
 
@@ -214,10 +214,10 @@ async def _chunks(
                 if isinstance(piece, str):
                     yield chunk({"content": piece})
                     continue
-                whose = _whose(piece)
-                yield chunk(thoughts(piece.answer.reasoning), finish=piece.answer.finish, **whose)
+                source = _source(piece)
+                yield chunk(reasoning_member(piece.answer.reasoning), finish=piece.answer.finish, **source)
                 if usage:
-                    yield sse.data({**head, "choices": [], "usage": _usage(piece.answer), **whose})
+                    yield sse.data({**head, "choices": [], "usage": _usage(piece.answer), **source})
     except errors.LookseeError as error:
         yield sse.broken_off(error)
     else:
@@ -225,20 +225,20 @@ async def _chunks(
 
 
 async def _whole(served: ServedAnswer) -> AsyncGenerator[str | ServedAnswer, None]:
-    """An answer that is there already, as `asking.follow` tells one."""
+    """An answer that is already whole, as `RequestContext.follow` yields one."""
     yield served.answer.text
     yield served
 
 
-def _usage(outcome: Answer) -> dict[str, int]:
+def _usage(answer: Answer) -> dict[str, int]:
     return {
-        "prompt_tokens": outcome.prompt_tokens,
-        "completion_tokens": outcome.new_tokens,
-        "total_tokens": outcome.prompt_tokens + outcome.new_tokens,
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.new_tokens,
+        "total_tokens": answer.prompt_tokens + answer.new_tokens,
     }
 
 
-def _whose(served: ServedAnswer) -> dict[str, Any]:
+def _source(served: ServedAnswer) -> dict[str, Any]:
     return {
         "system_fingerprint": f"fp_{served.identity.revision}",
         "cache": served.cached,

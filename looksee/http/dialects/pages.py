@@ -12,8 +12,7 @@ from fastapi import APIRouter
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import FileResponse, Response
 
-from looksee.gateway.answering import AnsweringService
-from looksee.settings import Settings
+from looksee.http.context import ContextFactory
 from looksee.version import VERSION
 
 UI = Path(__file__).parents[3] / "ui"
@@ -38,8 +37,9 @@ OPEN = frozenset({*_PAGES, *_HEALTH, *_FOR_CLIENTS, *_PAGE_ASSETS, *_DOCS_ASSETS
 _FOREIGN_LOGO, _OWN_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"/ui/icon.svg"
 
 
-def router(answering: AnsweringService, settings: Settings) -> APIRouter:
-    """The routes, bound to the answering service."""
+def router(contexts: ContextFactory) -> APIRouter:
+    """The routes."""
+    gateway, settings = contexts.gateway, contexts.settings
     routes = APIRouter()
 
     @routes.get("/", include_in_schema=False)
@@ -86,16 +86,16 @@ def router(answering: AnsweringService, settings: Settings) -> APIRouter:
 
     @routes.get("/health", tags=["health"], summary="The gateway, its models and its cache")
     async def health() -> dict[str, Any]:
-        statuses = await asyncio.gather(*(runner.status() for runner in answering.runners.values()))
+        statuses = await asyncio.gather(*(runner.status() for runner in gateway.runners.values()))
         models = {
             name: status.state if status else "unreachable"
-            for name, status in zip(answering.runners, statuses, strict=True)
+            for name, status in zip(gateway.runners, statuses, strict=True)
         }
         return {
             "status": "healthy",
             "model_loaded": "ready" in models.values(),
             "models": models,
-            "redis": await answering.cache.ping(),
+            "redis": await gateway.cache.ping(),
             "version": VERSION,
             "environment": settings.env,
         }

@@ -1,7 +1,7 @@
-"""The access log: one line for each request, with what it was and what became of it.
+"""The access log: one line for each request, with its path, status, sizes and time.
 
-Never what was asked or shown, nor a key: the address of a request is told without its query, and an unknown one not at
-all, since anything may stand in it.
+It holds no prompt, no picture and no key: a path is logged without its query, and an unknown path not at all, since it
+may contain anything.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import logging
 from dataclasses import dataclass
 
 from looksee.core.logs import Fields
-from looksee.http.context import RequestInfo
-from looksee.http.edge.auth import is_open
+from looksee.http.edge.request_info import RequestInfo
 
 logger = logging.getLogger("looksee.access")
 
@@ -20,28 +19,28 @@ _LONGEST_METHOD = 10  # characters: a client may invent methods
 
 @dataclass(slots=True)
 class Traffic:
-    """What went over a request's connection; `status` 0: nothing was answered."""
+    """Bytes of a request's body and of its answer; `status` 0: nothing was sent."""
 
     status: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
 
 
-def write(method: str, path: str | None, traffic: Traffic, facts: RequestInfo, seconds: float) -> None:
-    """Log a request. What anybody may have and got (the page, probes) is told at the level DEBUG.
+def write(method: str, path: str | None, traffic: Traffic, info: RequestInfo, seconds: float, *, is_open: bool) -> None:
+    """Log a request. A successful one for an open path (the page, probes) has the level DEBUG.
 
-    `path` is None for an address that does not exist.
+    `path` is None where there is no route.
     """
-    level = logging.DEBUG if path is not None and is_open(path) and traffic.status < 400 else logging.INFO
+    level = logging.DEBUG if is_open and traffic.status < 400 else logging.INFO
     if not logger.isEnabledFor(level):
         return
     method, milliseconds = method[:_LONGEST_METHOD], round(seconds * 1000, 1)
-    told = [method, path or "(unknown)", str(traffic.status), f"{milliseconds} ms"]
-    told.append(f"in={traffic.bytes_in} out={traffic.bytes_out}")
-    told += [f"model={facts.model} cached={facts.cached}/{facts.answers}"] if facts.model else []
-    told += [f"error={facts.error}"] if facts.error else []
+    words = [method, path or "(unknown)", str(traffic.status), f"{milliseconds} ms"]
+    words.append(f"in={traffic.bytes_in} out={traffic.bytes_out}")
+    words += [f"model={info.model} cached={info.cached}/{info.answers}"] if info.model else []
+    words += [f"error={info.error}"] if info.error else []
     fields = Fields(
-        " ".join(told),
+        " ".join(words),
         method=method,
         path=path,
         status=traffic.status,
@@ -49,8 +48,8 @@ def write(method: str, path: str | None, traffic: Traffic, facts: RequestInfo, s
         bytes_in=traffic.bytes_in,
         bytes_out=traffic.bytes_out,
     )
-    if facts.model:
-        fields |= {"model": facts.model, "answers": facts.answers, "cached": facts.cached}
-    if facts.error:
-        fields["error"] = facts.error
+    if info.model:
+        fields |= {"model": info.model, "answers": info.answers, "cached": info.cached}
+    if info.error:
+        fields["error"] = info.error
     logger.log(level, fields)

@@ -1,4 +1,4 @@
-"""The keys of the service's clients and operators: where a request carries one, and whether it is right."""
+"""API keys of clients and operators: the headers that carry one, and the comparison in constant time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def presented(headers: Headers) -> list[bytes]:
 
 
 class ApiKeys:
-    """Some keys, any of which will do. Falsy where there is none."""
+    """A set of keys, each of which is accepted. Falsy when empty."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._digests = [_digest(key.encode()) for key in keys if key]
@@ -30,9 +30,9 @@ class ApiKeys:
         return bool(self._digests)
 
     def holder(self, given: Sequence[bytes]) -> str | None:
-        """Who it is, by a name that does not tell the key; None when none of the keys given is right.
+        """The accepted key among those given, by a name that does not tell it; None when none is accepted.
 
-        Takes the same time whichever key is right, and however much of a wrong one.
+        Takes the same time whichever key matches, and however long a wrong one agrees with a right one.
         """
         digests = [_digest(key) for key in given]
         right = [known for known in self._digests for digest in digests if hmac.compare_digest(known, digest)]

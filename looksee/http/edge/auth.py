@@ -1,7 +1,4 @@
-"""Who may ask for what, decided before anything of a request's body is read.
-
-Whatever is not named here asks for a client's key, so that a new route cannot be forgotten.
-"""
+"""Access control: keys and rate limits, decided before a request's body is read."""
 
 from __future__ import annotations
 
@@ -11,49 +8,38 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from looksee.core import errors
-from looksee.http.dialects.pages import OPEN
 from looksee.http.edge.api_keys import ApiKeys, presented
 from looksee.http.edge.rate_limit import RateLimit
-
-_METRICS = "/metrics"
-_ADMIN = "/api/admin/"  # asks for API_KEY itself: `looksee.http.dialects.admin`
-
-
-def is_open(path: str) -> bool:
-    """Whether anybody may have it: the page, the documents, health."""
-    return path in OPEN
-
-
-def takes_client_keys(path: str) -> bool:
-    """Whether a client's key is what it asks for."""
-    return not is_open(path) and not path.startswith(_ADMIN) and path != _METRICS
+from looksee.http.edge.route_table import METRICS, RouteTable
 
 
 class AccessControl:
-    """Falsy keys: open to all. No `rate`: no limit."""
+    """Without keys (falsy) everybody is admitted; without a `rate` there is no limit."""
 
     def __init__(self, clients: ApiKeys, metrics: ApiKeys, rate: RateLimit | None = None) -> None:
         self._clients, self._metrics, self._rate = clients, metrics, rate
 
-    async def admit(self, scope: Scope, headers: Headers, told: dict[str, str]) -> None:
-        """Let a request pass, or raise MissingKey, WrongKey or RateLimited. `told` gets headers for its answer."""
+    async def admit(self, scope: Scope, headers: Headers, routes: RouteTable, answer_headers: dict[str, str]) -> None:
+        """Return for a request that is admitted, else raise MissingKey, WrongKey or RateLimited. Adds what the caller
+        has to know to `answer_headers`.
+        """
         path: str = scope["path"]
-        if path == _METRICS:
-            _holder(self._metrics, headers, told)
-        if not takes_client_keys(path):
+        if path == METRICS:
+            _holder(self._metrics, headers, answer_headers)
+        if not routes.needs_client_key(path):
             return
-        client = _holder(self._clients, headers, told) or _address(scope)
-        if self._rate is not None and scope["method"] == "POST":  # what is asked of a model is posted
-            await self._rate.take(client, told)
+        client = _holder(self._clients, headers, answer_headers) or _network(scope)
+        if self._rate is not None and scope["method"] == "POST":  # the methods of all model routes
+            await self._rate.take(client, answer_headers)
 
 
-def _holder(keys: ApiKeys, headers: Headers, told: dict[str, str]) -> str | None:
-    """Whose key a request carries; None where none is needed."""
+def _holder(keys: ApiKeys, headers: Headers, answer_headers: dict[str, str]) -> str | None:
+    """Which of the keys a request carries, by a name that does not tell it; None where none is needed."""
     if not keys:
         return None
     given = presented(headers)
     if not given:
-        told["WWW-Authenticate"] = "Bearer"
+        answer_headers["WWW-Authenticate"] = "Bearer"
         raise errors.MissingKey("Send a key of this service, in X-API-Key or as Authorization: Bearer.")
     holder = keys.holder(given)
     if holder is None:
@@ -61,8 +47,8 @@ def _holder(keys: ApiKeys, headers: Headers, told: dict[str, str]) -> str | None
     return holder
 
 
-def _address(scope: Scope) -> str:
-    """The network that a client calls from: an address, or 64 bits of one where a single machine has all that."""
+def _network(scope: Scope) -> str:
+    """The client's address; of an IPv6 address the /64, since one machine usually has all of it."""
     host = (scope.get("client") or ("local",))[0]
     try:
         address = ipaddress.ip_address(host)

@@ -1,23 +1,37 @@
 """Requests per minute of each client, counted in Redis for all gateways together.
 
-While there is no Redis, or it does not answer at once, each process counts for itself: a request never fails or waits
-for it.
+Without a Redis, or while it does not answer at once, each process counts for itself: no request fails or waits because
+of it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from limits.aio.storage import MemoryStorage, RedisStorage
 
-from cache.guarded_redis import GuardedRedis
 from looksee.core import errors
 
 _PREFIX = "looksee:rate"
 _WINDOW = 60  # seconds
-_MOMENT = 0.01  # seconds: at the very end of its wait a request is still refused
+_MOMENT = 0.01  # seconds added to a wait, at whose very end a request is still refused
+
+
+T = TypeVar("T")
+
+
+class SharedRedis(Protocol):
+    """A Redis that may fail at any time: a call that fails gives None."""
+
+    @property
+    def client(self) -> Any:
+        """redis-py's asyncio client, for its connection pool; None where there is no Redis."""
+
+    async def call(self, call: Callable[[], Awaitable[T]], /) -> T | None:
+        """The call's result; None when it failed, took too long or was not made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +44,27 @@ class Allowance:
 
 
 class RateLimit:
-    """A minute that slides: of the last window's requests as many count as its part in the last 60 s.
-
-    Two counters a client, whatever the limit is, where a list of times would grow with it.
+    """A sliding window of a minute, approximated from two counters: the requests of the previous window count by the
+    share of that window that lies within the last 60 s. A list of times would grow with the limit.
     """
 
-    def __init__(self, per_minute: int, redis: GuardedRedis) -> None:
+    def __init__(self, per_minute: int, redis: SharedRedis) -> None:
         self._limit, self._redis = per_minute, redis
         self._here = MemoryStorage()
         self._shared: RedisStorage | None = None
         if redis.client is not None:
-            # On the connections that are there: the address only says which kind of server it is.
+            # On the client's connections: the address only names the kind of server.
             options: dict[str, Any] = {"connection_pool": redis.client.connection_pool}
             self._shared = RedisStorage("redis://", implementation="redispy", key_prefix=_PREFIX, **options)
 
-    async def take(self, client: str, told: dict[str, str]) -> None:
-        """Count a request, or raise RateLimited. `told` gets the headers that tell the client of its allowance."""
+    async def take(self, client: str, answer_headers: dict[str, str]) -> None:
+        """Count a request, or raise RateLimited. Adds the client's allowance to `answer_headers`."""
         shared = self._shared
         allowance = await self._redis.call(lambda: self._ask(shared, client)) if shared else None
         if allowance is None:
             allowance = await self._ask(self._here, client)
-        told["X-RateLimit-Limit"] = str(self._limit)
-        told["X-RateLimit-Remaining"] = str(allowance.remaining)
+        answer_headers["X-RateLimit-Limit"] = str(self._limit)
+        answer_headers["X-RateLimit-Remaining"] = str(allowance.remaining)
         if not allowance.allowed:
             raise errors.RateLimited(
                 f"At most {self._limit} requests a minute are answered; try again later.",

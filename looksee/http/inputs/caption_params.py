@@ -1,11 +1,11 @@
-"""What a request wants to know of its pictures, checked before any of them is read."""
+"""The parameters of the captioning API, checked before any picture is read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from looksee.core.tasks import Task
-from looksee.http.inputs.jobs import check_prompt
+from looksee.http.inputs.validation import check_prompt
 from looksee.models.registry import offer_for
 from looksee.settings import Settings
 
@@ -32,8 +32,8 @@ def checked(
     flag_caption_prompt: str = "",
     strict: bool = False,
 ) -> CaptionParams:
-    """The order of a caller, who may leave the flag question to LOOKSEE_FLAG_PROMPT. A model that answers no questions
-    is asked none.
+    """The parameters of a request. Without a flag question it has LOOKSEE_FLAG_PROMPT; a model that answers no
+    questions gets none.
 
     Raises UnknownModel, TaskNotSupported, PromptTooLong or InvalidValue.
     """

@@ -1,4 +1,4 @@
-"""A conversation out of the messages of a chat: brought into one form, its pictures read, and put to a model."""
+"""A conversation out of the messages of a chat: normalised, its pictures read, and turned into a job."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from looksee.core import errors
 from looksee.core.images import Picture
-from looksee.core.tasks import Role, Task, Turn
+from looksee.core.tasks import Role, Sampling, Task, Turn
 from looksee.gateway.answering import CacheableJob
-from looksee.http.inputs import jobs, uploads
+from looksee.http.inputs import error_params, uploads
+from looksee.http.inputs.validation import check_prompt
+from looksee.http.skills import CaptionSkill, QuerySkill
+from looksee.http.skills.query import chat
 from looksee.models.registry import offers, prompts
 from looksee.settings import Settings
 
@@ -112,7 +115,7 @@ def read(messages: Sequence[Message], settings: Settings) -> Conversation:
         raise errors.InvalidRequest("The last message must be the user's.", param="messages")
     uploads.check_count(len(urls), "messages", settings.max_files)
     words = "\n".join(part for _, parts in turns for part in parts if part is not None)
-    jobs.check_prompt(words, settings, param="messages")
+    check_prompt(words, settings, param="messages")
     arranged = tuple(Turn(role, _arranged(_pictures_first(parts))) for role, parts in turns)
     return Conversation(arranged, tuple(firsts), tuple(urls), tuple(places))
 
@@ -137,27 +140,30 @@ def check(conversation: Conversation, model: str) -> None:
         raise errors.TaskNotSupported(f"The model '{model}' needs a picture.", param="messages")
 
 
-def question(
+def job(
     conversation: Conversation,
     pictures: Sequence[Picture],
     model: str,
     settings: Settings,
     *,
     max_new_tokens: int | None,
-    **how: Any,
+    sampling: Sampling,
+    reasoning: bool = False,
+    **fields: Any,
 ) -> CacheableJob:
-    """What is asked of `model`, which can take the conversation; `how` are further fields of a Job."""
+    """The job for `model`, which has passed `check`; `fields` are further ones of a Job."""
+    text: dict[str, Any] = {"max_new_tokens": max_new_tokens, "sampling": sampling}
     if not offers()[model].chats:
-        words, picture = "\n".join(conversation.texts), (*pictures, None)[0]
+        words = "\n".join(conversation.texts)
         if words and Task.QUERY in offers()[model].tasks:
-            return jobs.query(model, picture, words, settings, max_new_tokens=max_new_tokens, **how)
-        assert picture is not None  # it was checked
-        return jobs.caption(model, picture, settings, prompt=words, max_new_tokens=max_new_tokens, **how)
+            asked = QuerySkill(question=words, reasoning=reasoning, **text)
+            return asked.job(model, pictures[:1], settings, **fields)
+        return CaptionSkill(prompt=words, **text).job(model, pictures[:1], settings, **fields)
     *earlier, last = conversation.turns
     if not earlier and last.parts[:-1].count(None) == len(last.parts) - 1:  # as any other dialect asks
         words = prompts.query(model, cast(str, last.parts[-1]))
-        return jobs.chat(pictures, settings, prompt=words, max_new_tokens=max_new_tokens, **how)
-    return jobs.chat(pictures, settings, turns=conversation.turns, max_new_tokens=max_new_tokens, **how)
+        return chat(pictures, settings, prompt=words, **text, **fields)
+    return chat(pictures, settings, turns=conversation.turns, **text, **fields)
 
 
 def worded(conversation: Conversation, model: str) -> Conversation:
@@ -175,7 +181,7 @@ def places_named(conversation: Conversation) -> Iterator[None]:
         yield
     except errors.CorruptImage as error:
         _, _, number = (error.param or "").partition("images.")
-        raise jobs.named(error, conversation.places[int(number or 0)]) from None
+        raise error_params.renamed(error, conversation.places[int(number or 0)]) from None
 
 
 def _role(message: Message, place: str) -> Role:

@@ -21,7 +21,7 @@ from referencing.jsonschema import DRAFT202012
 from looksee.core import errors
 from looksee.core.tasks import Sampling
 from looksee.gateway.answering import ServedAnswer
-from looksee.http.inputs import jobs
+from looksee.http.inputs.validation import check_prompt
 from looksee.models.registry import offers, prompts
 from looksee.settings import Settings
 
@@ -111,7 +111,7 @@ def structure(asked: ResponseFormat | None, model: str, settings: Settings) -> S
     if asked.json_schema is None or not asked.json_schema.wanted:
         raise errors.InvalidRequest(f"'{_SCHEMA}' is missing.", param=_SCHEMA)
     schema = asked.json_schema.wanted
-    jobs.check_prompt(_written(schema), settings, param=_SCHEMA)
+    check_prompt(_written(schema), settings, param=_SCHEMA)
     _check(schema)
     return StructuredOutput(schema)
 

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from looksee.core import errors
 from looksee.core.addresses import is_address
 from looksee.core.images import ImageLimits, Picture, examine, from_base64, mib
-from looksee.http.edge.disconnect import Receive, unless_gone
+from looksee.http.context import RequestContext
 from looksee.http.inputs.fetching import Fetcher
 from looksee.settings import Settings
 
@@ -37,12 +37,13 @@ def image_limits(settings: Settings) -> ImageLimits:
     return ImageLimits(settings.max_file_bytes, settings.max_pixels, settings.min_side)
 
 
-async def read(request: Request, field: str, settings: Settings) -> list[Upload]:
+async def read(request: Request, field: str, context: RequestContext) -> list[Upload]:
     """The pictures in the repeated form field `field`, in order.
 
     Raises UnsupportedMediaType, InvalidValue (no file there) or TooManyFiles; what is wrong with one file is in its
     Upload.
     """
+    settings = context.settings
     async with _form(request) as form:
         files = _files(form, field, settings.max_files)
         contents = [await _content(file, settings) for file in files]
@@ -56,13 +57,14 @@ async def read(request: Request, field: str, settings: Settings) -> list[Upload]
 
 
 async def read_one(
-    request: Request, field: str, settings: Settings
+    request: Request, field: str, context: RequestContext
 ) -> tuple[Callable[[], Awaitable[Picture]], dict[str, Any]]:
     """What examines the one picture in the form field `field`, and the other fields: texts, or files where none belong.
 
     Raises UnsupportedMediaType, InvalidValue (no file there) or TooManyFiles; what is wrong with the picture is raised
     when it is examined.
     """
+    settings = context.settings
     async with _form(request) as form:
         (file,) = _files(form, field, 1)
         content = await _content(file, settings)
@@ -77,21 +79,21 @@ async def read_one(
     return examined, fields
 
 
-async def picture(text: str, settings: Settings, receive: Receive, *, param: str) -> Picture:
+async def picture(text: str, context: RequestContext, *, param: str) -> Picture:
     """The picture that a text is, in base64, bare or as a data URI; or that is fetched from the address that it is.
 
     Raises what `Fetcher.fetch`, `from_base64` and `examine` raise, and Cancelled when the caller left meanwhile.
     """
-    work = _picture(text, settings, param)
-    return await (unless_gone(receive, work) if is_address(text) else work)
+    work = _picture(text, context.settings, param)
+    return await (context.while_connected(work) if is_address(text) else work)
 
 
-def encoded(text: str, settings: Settings, receive: Receive) -> Callable[[], Awaitable[Picture]]:
-    """What reads `picture`, the parameter `image`."""
-    return functools.partial(picture, text, settings, receive, param="image")
+def encoded(text: str, context: RequestContext) -> Callable[[], Awaitable[Picture]]:
+    """A function that reads the `picture` of the parameter `image`."""
+    return functools.partial(picture, text, context, param="image")
 
 
-async def decode(images: Sequence[str], field: str, settings: Settings, receive: Receive) -> list[Upload]:
+async def decode(images: Sequence[str], field: str, context: RequestContext) -> list[Upload]:
     """The pictures of a list of texts, each as in `picture`; their names are their places, `images.0` and so on.
 
     Raises InvalidValue (an empty list), TooManyFiles, RequestTooLarge (what was fetched is more than a request may
@@ -99,26 +101,26 @@ async def decode(images: Sequence[str], field: str, settings: Settings, receive:
     """
     if not images:
         raise errors.InvalidValue(f"Send at least one picture in '{field}'.", param=field)
-    check_count(len(images), field, settings.max_files)
-    return await _pictures({f"{field}.{number}": text for number, text in enumerate(images)}, field, settings, receive)
+    check_count(len(images), field, context.settings.max_files)
+    return await _pictures({f"{field}.{number}": text for number, text in enumerate(images)}, field, context)
 
 
-async def pictures(texts: Mapping[str, str], field: str, settings: Settings, receive: Receive) -> list[Picture]:
+async def pictures(texts: Mapping[str, str], field: str, context: RequestContext) -> list[Picture]:
     """The pictures of texts by the caller's names of them, in order, each as in `picture`.
 
     Raises the error of the first bad one, RequestTooLarge (as `decode`) or Cancelled.
     """
     found: list[Picture] = []
-    for upload in await _pictures(texts, field, settings, receive):
+    for upload in await _pictures(texts, field, context):
         if not isinstance(upload.picture, Picture):
             raise upload.picture
         found.append(upload.picture)
     return found
 
 
-async def _pictures(texts: Mapping[str, str], field: str, settings: Settings, receive: Receive) -> list[Upload]:
-    work = _uploads(texts, field, settings)
-    return await (unless_gone(receive, work) if any(map(is_address, texts.values())) else work)
+async def _pictures(texts: Mapping[str, str], field: str, context: RequestContext) -> list[Upload]:
+    work = _uploads(texts, field, context.settings)
+    return await (context.while_connected(work) if any(map(is_address, texts.values())) else work)
 
 
 async def _uploads(texts: Mapping[str, str], field: str, settings: Settings) -> list[Upload]:

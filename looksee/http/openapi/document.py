@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from looksee.http.dialects import bento_methods, container_forms
-from looksee.http.edge.auth import takes_client_keys
+from looksee.http.edge.route_table import RouteTable
 from looksee.http.inputs import bodies
 from looksee.http.openapi import parameters
 from looksee.http.openapi.examples import ANSWERS, REQUESTS
@@ -41,7 +41,7 @@ _DEFAULT = {
 _KEY = {"type": "http", "scheme": "bearer", "description": "a client key, where LOOKSEE_CLIENT_KEYS is set"}
 
 
-def document(app: FastAPI, methods: dict[str, Any]) -> dict[str, Any]:
+def document(app: FastAPI, routes: RouteTable, methods: dict[str, Any]) -> dict[str, Any]:
     """OpenAPI 3.1 of `app`'s routes and of `methods`, the paths that BentoML describes."""
     found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     paths = {**found["paths"], **{path: _native(path, item, found["paths"]) for path, item in methods.items()}}
@@ -51,7 +51,7 @@ def document(app: FastAPI, methods: dict[str, Any]) -> dict[str, Any]:
                 str(code): answer for code, answer in operation["responses"].items() if str(code).startswith("2")
             }
             operation["responses"] = {**succeeded, "default": _DEFAULT}
-            if takes_client_keys(path):
+            if routes.needs_client_key(path):
                 operation["security"] = [{}, {"key": []}]
             if path in ANSWERS:
                 succeeded["200"]["content"]["application/json"]["example"] = ANSWERS[path]

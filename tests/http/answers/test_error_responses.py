@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from looksee.core import errors
 from looksee.http.answers import error_responses
-from looksee.http.context import REQUEST_ID
+from looksee.http.edge.request_info import REQUEST_ID
 
 
 @pytest.fixture(autouse=True)

@@ -16,10 +16,9 @@ import pytest
 from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tasks import Answer, Call, Event, Job, Reply, Sampling, Task
+from looksee.http.context import RequestContext
 from looksee.http.dialects.batch.concurrency import BatchConcurrency
-from looksee.http.edge.disconnect import Receive
-from looksee.http.inputs import jobs, uploads
-from looksee.settings import Settings
+from looksee.http.inputs import error_params, uploads
 from tests.http.app import BOXES, POINTS, Doors, error
 from tests.support.files import plain
 from tests.support.loops import run, settle
@@ -113,9 +112,9 @@ def test_a_picture_with_a_name_is_read_once(monkeypatch: pytest.MonkeyPatch) -> 
     read = []
     picture = uploads.picture
 
-    async def counted(text: str, settings: Settings, receive: Receive, *, param: str) -> Any:
+    async def counted(text: str, context: RequestContext, *, param: str) -> Any:
         read.append(text)
-        return await picture(text, settings, receive, param=param)
+        return await picture(text, context, param=param)
 
     monkeypatch.setattr(uploads, "picture", counted)
     asked = [{"image": "a", "task": "query", "question": f"{number}?"} for number in range(50)]
@@ -127,11 +126,11 @@ def test_a_picture_that_could_not_be_fetched_for_now_is_tried_again(monkeypatch:
     tried = []
     picture = uploads.picture
 
-    async def crowded(text: str, settings: Settings, receive: Receive, *, param: str) -> Any:
+    async def crowded(text: str, context: RequestContext, *, param: str) -> Any:
         tried.append(text)
         if len(tried) == 1:
             raise errors.Overloaded("Too many are being fetched.", retry_after=1)
-        return await picture(IMAGE, settings, receive, param=param)
+        return await picture(IMAGE, context, param=param)
 
     monkeypatch.setattr(uploads, "picture", crowded)
     asked = [{"image": "a", "prompt": f"{number}"} for number in range(5)]
@@ -144,18 +143,18 @@ def test_pictures_with_names_are_bounded_together(monkeypatch: pytest.MonkeyPatc
     """What an address leads to is not in the body, whose size is limited."""
     picture = uploads.picture
 
-    async def fetched(_: str, settings: Settings, receive: Receive, *, param: str) -> Any:
-        return await picture(IMAGE, settings, receive, param=param)
+    async def fetched(_: str, context: RequestContext, *, param: str) -> Any:
+        return await picture(IMAGE, context, param=param)
 
     monkeypatch.setattr(uploads, "picture", fetched)
     refused: list[BaseException] = []
-    named = jobs.named
+    renamed = error_params.renamed
 
     def noted(error: errors.LookseeError, param: str) -> errors.LookseeError:
         refused.append(error)
-        return named(error, param)
+        return renamed(error, param)
 
-    monkeypatch.setattr(jobs, "named", noted)
+    monkeypatch.setattr(error_params, "renamed", noted)
     doors = Doors(max_request_bytes=3 * len(PICTURE) + 1)
     images = {f"{number}": f"https://pictures.test/{number}.png" for number in range(5)}
     found = batch(doors, *({"image": name, "prompt": name} for name in images), images=images)

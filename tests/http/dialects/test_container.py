@@ -14,7 +14,9 @@ from starlette.responses import Response
 from looksee.core import errors
 from looksee.core.geometry import Box
 from looksee.core.tasks import Answer, Task
-from looksee.http.answers import annotate, container_schemas
+from looksee.http.answers import annotate
+from looksee.http.skills.detect import CocoDetection, Detections
+from looksee.http.skills.point import Points
 from looksee.models.registry import prompts
 from tests.http.app import BOXES, POINTS, Doors, content, error
 from tests.support.files import encoded, plain
@@ -107,7 +109,7 @@ def test_boxes_are_found() -> None:
         **WHOSE,
     }
     assert (answer.status_code, content(answer)) == (200, expected)
-    assert container_schemas.Detections(**expected).model_dump() == expected
+    assert Detections(**expected).model_dump() == expected
     assert "compute;dur=300.0" in answer.headers["server-timing"]
     ((job,),) = doors.calls("moondream")
     assert (job.task, job.images, job.prompt, job.max_objects) == (Task.DETECT, (PICTURE,), "red circle", 50)
@@ -124,7 +126,7 @@ def test_points_are_found() -> None:
         **WHOSE,
     }
     assert (answer.status_code, content(answer)) == (200, expected)
-    assert container_schemas.Points(**expected).model_dump() == expected
+    assert Points(**expected).model_dump() == expected
     assert content(doors.point(image=IMAGE, object=" red circle")) == {**expected, "cache": True}
     assert content(doors.detect(image=IMAGE, object="red circle"))["cache"] is False
 
@@ -150,9 +152,7 @@ def test_boxes_as_coco_has_them() -> None:
     found = content(Doors().detect("format=coco", image=IMAGE, object="red circle"))
     assert [one["bbox"] for one in found["detections"]] == [[5.0, 5.0, 10.0, 5.0], [0.0, 0.0, 6.67, 1.0]]
     assert {tuple(one) for one in found["detections"]} == {("label", "bbox")}
-    assert container_schemas.Detections(**found).detections[0] == container_schemas.CocoDetection(
-        **found["detections"][0]
-    )
+    assert Detections(**found).detections[0] == CocoDetection(**found["detections"][0])
 
 
 def test_a_picture_that_lies_on_its_side_is_measured_upright() -> None:

@@ -231,7 +231,7 @@ def test_who_leaves_a_stream_leaves_the_model() -> None:
             left.append(True)
 
     async def main() -> None:
-        events = _chunks(said())
+        events = _chunks("id", said())
         async for event in events:
             if b"a " in event:
                 break

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cache.guarded_redis import GuardedRedis
+from looksee.http.app import ROUTES
 from looksee.http.dialects.pages import OPEN
 from looksee.http.edge.api_keys import ApiKeys, presented
 from looksee.http.edge.auth import AccessControl
@@ -44,7 +45,7 @@ class Behind:
         app = Starlette(routes=[Route(path, self.answer, methods=methods) for path in paths])
         rate = RateLimit(per_minute, GuardedRedis("", timeout=1)) if per_minute else None
         self.door = EdgeMiddleware(
-            app, AccessControl(ApiKeys(clients), ApiKeys([metrics]), rate), max_body=100, timeout=5, longest=5
+            app, AccessControl(ApiKeys(clients), ApiKeys([metrics]), rate), ROUTES, max_body=100, timeout=5, longest=5
         )
 
     async def answer(self, request: Request) -> Response:

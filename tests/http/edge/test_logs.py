@@ -16,6 +16,7 @@ import pytest
 from looksee.core import errors, logs
 from looksee.core.tasks import Job
 from looksee.engine.engine import Engine, EngineLimits
+from looksee.http.app import ROUTES
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
@@ -66,7 +67,7 @@ class Site:
     def __init__(self, says: Callable[[Job], Said] | None = None) -> None:
         self.doors = Doors(says, request_timeout_seconds=60) if says else Doors(request_timeout_seconds=60)
         self.door = EdgeMiddleware(
-            self.doors.app, AccessControl(ApiKeys([KEY]), ApiKeys([])), max_body=10**5, timeout=60, longest=80
+            self.doors.app, AccessControl(ApiKeys([KEY]), ApiKeys([])), ROUTES, max_body=10**5, timeout=60, longest=80
         )
 
     def ask(self, method: str, path: str, key: str = KEY, **how: Any) -> httpx.Response:

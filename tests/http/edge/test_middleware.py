@@ -22,11 +22,12 @@ from starlette.websockets import WebSocket
 from looksee.core import errors
 from looksee.core.images import mib
 from looksee.http.answers import error_responses
-from looksee.http.context import REQUEST_ID
-from looksee.http.dialects import captioning, container_forms
+from looksee.http.app import ROUTES
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
+from looksee.http.edge.request_info import REQUEST_ID
+from looksee.http.edge.route_table import RouteTable
 from tests.http.app import Doors
 from tests.support.loops import run, settle
 
@@ -154,9 +155,8 @@ def door(
     app: Starlette, *, gate: AccessControl | None = None, timeout: float = 5, longest: float = 5
 ) -> EdgeMiddleware:
     gate = gate or AccessControl(ApiKeys([]), ApiKeys([]))
-    return EdgeMiddleware(
-        app, gate, max_body=LIMIT, max_values=MOST_VALUES, timeout=timeout, longest=longest, forms={"/form"}
-    )
+    routes = RouteTable(form_paths=frozenset({"/form"}))
+    return EdgeMiddleware(app, gate, routes, max_body=LIMIT, max_values=MOST_VALUES, timeout=timeout, longest=longest)
 
 
 @asynccontextmanager
@@ -392,7 +392,7 @@ def taking(content_type: str) -> list[str]:
 
 
 def test_the_routes_that_are_not_counted_are_those_that_take_files() -> None:
-    assert sorted(taking("multipart/form-data")) == sorted([*container_forms.PATHS, *captioning.MODELS])
+    assert sorted(taking("multipart/form-data")) == sorted(ROUTES.form_paths)
     assert len(taking("application/json")) >= 6
 
 
@@ -402,11 +402,11 @@ def test_no_route_parses_more_json_than_it_may(path: str, content_type: str | No
     served = EdgeMiddleware(
         Doors().app,
         AccessControl(ApiKeys([]), ApiKeys([])),
+        ROUTES,
         max_body=10**6,
         max_values=1000,
         timeout=5,
         longest=5,
-        forms={*container_forms.PATHS, *captioning.MODELS},
     )
 
     async def main() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from looksee.core import errors
+from looksee.http.app import ROUTES
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
@@ -40,7 +41,13 @@ def test_nothing_is_read_for_a_model_whose_queue_is_full(path: str, query: bytes
         sent.append(message)
 
     door = EdgeMiddleware(
-        Doors().app, AccessControl(ApiKeys([]), ApiKeys([])), max_body=10**6, timeout=5, longest=5, check_room=full
+        Doors().app,
+        AccessControl(ApiKeys([]), ApiKeys([])),
+        ROUTES,
+        max_body=10**6,
+        timeout=5,
+        longest=5,
+        check_room=full,
     )
     headers = [(b"content-type", b"multipart/form-data; boundary=x"), (b"content-length", b"1000")]
     scope = {"type": "http", "method": "POST", "path": path, "query_string": query, "headers": headers}

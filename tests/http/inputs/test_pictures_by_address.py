@@ -16,7 +16,7 @@ from looksee.core.tasks import Task
 from looksee.http.inputs import uploads
 from looksee.http.inputs.fetching import Fetcher
 from looksee.settings import Settings
-from tests.http.app import Doors, content, error
+from tests.http.app import Doors, content, context, error
 from tests.support.files import plain
 from tests.support.loops import run
 from tests.support.picture_store import Store, storing
@@ -147,6 +147,6 @@ def test_who_leaves_is_not_fetched_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
     settings = Settings.model_construct(image_url_hosts="*")
     with pytest.raises(errors.Cancelled):
-        run(uploads.picture("https://pictures.invalid/a.png", settings, gone, param="image"))
+        run(uploads.picture("https://pictures.invalid/a.png", context(settings, gone), param="image"))
     with pytest.raises(errors.Cancelled):
-        run(uploads.decode(["https://pictures.invalid/a.png"] * 3, "images", settings, gone))
+        run(uploads.decode(["https://pictures.invalid/a.png"] * 3, "images", context(settings, gone)))

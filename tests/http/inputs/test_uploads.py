@@ -19,6 +19,7 @@ from looksee.http.answers import error_responses
 from looksee.http.inputs import uploads
 from looksee.http.inputs.uploads import Upload, image_limits
 from looksee.settings import Settings
+from tests.http.app import context
 from tests.support.files import plain
 from tests.support.loops import run
 
@@ -32,7 +33,7 @@ def send(**options: Any) -> list[Upload] | errors.LookseeError | int:
 
     async def handle(request: Request) -> Response:
         try:
-            found.extend(await uploads.read(request, "images", SETTINGS))
+            found.extend(await uploads.read(request, "images", context(SETTINGS, request.receive)))
         except errors.LookseeError as error:
             raised.append(error)
             return error_responses.response(error)

@@ -13,10 +13,14 @@ from looksee.core.tags import tags
 from looksee.core.tasks import Task
 from looksee.http.answers.captions import Captions
 from looksee.http.answers.collective import Collective
-from looksee.http.answers.container_schemas import Caption, Detections, Points, QueryAnswer
+from looksee.http.app import ROUTES
 from looksee.http.inputs import bodies
 from looksee.http.openapi import examples
 from looksee.http.openapi.document import document
+from looksee.http.skills.caption import Caption
+from looksee.http.skills.detect import Detections
+from looksee.http.skills.point import Points
+from looksee.http.skills.query import QueryAnswer
 from looksee.models.registry import REGISTRY
 from looksee.settings import Settings
 from tests.http.app import Doors, content
@@ -32,7 +36,7 @@ def made() -> dict[str, Any]:
         "requestBody": {"content": {"application/json": {"schema": {}}}},
     }
     native = {path: {"post": json.loads(json.dumps(operation))} for path in NATIVE}
-    paths: dict[str, Any] = document(Doors().app, native)["paths"]
+    paths: dict[str, Any] = document(Doors().app, ROUTES, native)["paths"]
     return paths
 
 
@@ -62,7 +66,7 @@ def test_the_chat_shows_what_it_takes_and_what_it_answers() -> None:
 
 
 def test_bodies_refer_to_nothing_that_is_not_there() -> None:
-    found = document(Doors().app, {})
+    found = document(Doors().app, ROUTES, {})
     references = set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(found)))
     assert references
     for reference in references:
@@ -101,7 +105,7 @@ def test_a_batch_shows_lines_and_refers_to_what_is_there() -> None:
 
 
 def test_what_is_referred_to_is_there() -> None:
-    described = document(Doors().app, {})
+    described = document(Doors().app, ROUTES, {})
     text = json.dumps(described)
     assert "$defs" not in text
     schemas = described["components"]["schemas"]

@@ -1,4 +1,4 @@
-"""One item of a batch: what it asks, and the answer that the route of its task would give."""
+"""One item of a batch: its skill with its parameters, and the answer that the route of its task would give."""
 
 from __future__ import annotations
 
@@ -10,25 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from looksee.core import errors
 from looksee.core.images import Picture, mib
-from looksee.core.tags import tags
 from looksee.core.tasks import GREEDY, Length, Sampling, Task
-from looksee.gateway.answering import AnsweringService, CacheableJob
-from looksee.http.asking import ask
-from looksee.http.dialects.moondream_v1 import ended
-from looksee.http.edge.disconnect import Receive
-from looksee.http.inputs import jobs, uploads
+from looksee.http.answers.metadata import ending
+from looksee.http.context import RequestContext
+from looksee.http.inputs import error_params, uploads, validation
 from looksee.http.inputs.bodies import Integer
+from looksee.http.skills import SKILLS, Skill
+from looksee.http.skills.skill import TextSkill
 from looksee.models.registry import REGISTRY, offer_for
 from looksee.settings import Settings
 
-_TEXT = frozenset({"max_tokens", "temperature", "top_p", "seed"})
-_PARAMETERS = {
-    Task.CAPTION: _TEXT | {"prompt", "length"},
-    Task.QUERY: _TEXT | {"question"},
-    Task.COLLECTIVE: _TEXT | {"prompt"},
-    Task.DETECT: frozenset({"object", "max_objects"}),
-    Task.POINT: frozenset({"object", "max_objects"}),
-}
+_TEXT = frozenset({"max_tokens", "temperature", "top_p", "seed"})  # members that make up the parameters of a TextSkill
 
 
 class BatchDefaults(BaseModel):
@@ -68,32 +60,33 @@ class BatchItem(BatchDefaults):
     @property
     def asked(self) -> str:
         """The model that is asked."""
-        return self.model or ("gemma" if self.task is Task.COLLECTIVE else "moondream")
+        return self.model or SKILLS[self.task].default_model
+
+    def skill(self) -> Skill:
+        """The skill of a completed item, with its parameters."""
+        kind = SKILLS[self.task]
+        names = kind.parameters() & BatchDefaults.model_fields.keys()
+        own: dict[str, Any] = {name: getattr(self, name) for name in names}
+        if issubclass(kind, TextSkill):
+            own |= {"max_new_tokens": self.max_tokens, "sampling": self.sampling()}
+        return kind(**own)
 
     def check(self, settings: Settings) -> None:
         """Check a completed item but for its pictures. Raises what the route of its task would answer."""
         model = offer_for(self.asked, self.task).name
-        if self.task in (Task.DETECT, Task.POINT):
-            jobs.check_question(self.object, settings, param="object")
-            jobs.check_objects(self.max_objects)
-        elif self.task is Task.QUERY:
-            jobs.check_question(self.question, settings, param="question")
-        else:
-            jobs.check_prompt(self.prompt, settings, param="prompt")
-        if self.task is Task.CAPTION:
-            jobs.checked_length(self.length, model, prompt=self.prompt)
-        jobs.check_new_tokens(self.max_tokens, settings, param="max_tokens")
+        validation.check_new_tokens(self.max_tokens, settings, param="max_tokens")
+        self.skill().check(model, settings)
         self._check_pictures(settings)
 
     def check_own(self, task: Task) -> None:
-        """Raises InvalidValue for a member that has no meaning for the task: somebody meant another one."""
-        for name in sorted(
-            (self.model_fields_set & BatchDefaults.model_fields.keys()) - _PARAMETERS[task] - {"task", "model"}
-        ):
+        """Raises InvalidValue for a member that the task does not have: another one was meant."""
+        kind = SKILLS[task]
+        known = {"task", "model"} | kind.parameters() | (_TEXT if issubclass(kind, TextSkill) else set())
+        for name in sorted((self.model_fields_set & BatchDefaults.model_fields.keys()) - known):
             raise errors.InvalidValue(f"'{name}' does not go with the task '{task}'.", param=name)
 
     def _check_pictures(self, settings: Settings) -> None:
-        wanted, other = ("images", "image") if self.task is Task.COLLECTIVE else ("image", "images")
+        wanted, other = ("images", "image") if SKILLS[self.task].several else ("image", "images")
         if getattr(self, other) is not None:
             raise errors.InvalidValue(f"The task '{self.task}' takes '{wanted}'.", param=other)
         if getattr(self, wanted) is None or self.images == []:
@@ -112,10 +105,10 @@ class BatchPictures:
     Those with names are kept as long as the batch, which is why they are bounded together: addresses are short.
     """
 
-    def __init__(self, named: Mapping[str, str], settings: Settings, receive: Receive) -> None:
-        self._named, self._settings, self._receive = named, settings, receive
+    def __init__(self, named: Mapping[str, str], context: RequestContext) -> None:
+        self._named, self._context = named, context
         self._examined: dict[str, asyncio.Task[Picture]] = {}
-        self._room = settings.max_request_bytes
+        self._room = context.settings.max_request_bytes
 
     async def read(self, text: str, param: str) -> Picture:
         """The picture of that name, or that is this text. Raises what `uploads.picture` raises, and RequestTooLarge."""
@@ -126,7 +119,7 @@ class BatchPictures:
                 self._examined[text] = asyncio.create_task(self._keep(text))
             return await asyncio.shield(self._examined[text])  # others may wait for it too
         except errors.LookseeError as error:
-            raise jobs.named(error, param) from error
+            raise error_params.renamed(error, param) from error
 
     async def _keep(self, name: str) -> Picture:
         if self._room < 0:
@@ -143,50 +136,21 @@ class BatchPictures:
         return found
 
     def _too_large(self) -> errors.LookseeError:
-        most = mib(self._settings.max_request_bytes)
+        most = mib(self._context.settings.max_request_bytes)
         return errors.RequestTooLarge(f"The pictures in 'images' have more than {most} together.")
 
     async def _examine(self, text: str) -> Picture:
-        return await uploads.picture(text, self._settings, self._receive, param="image")
+        return await uploads.picture(text, self._context, param="image")
 
 
-async def answer(
-    answering: AnsweringService, settings: Settings, receive: Receive, item: BatchItem, pictures: BatchPictures
-) -> dict[str, Any]:
+async def answer(context: RequestContext, item: BatchItem, pictures: BatchPictures) -> dict[str, Any]:
     """The members of the answer to a completed and checked item. Raises its error."""
-    if item.task is Task.COLLECTIVE:
-        several = [await pictures.read(text, f"images.{place}") for place, text in enumerate(item.images or ())]
+    skill = item.skill()
+    if skill.several:
+        texts = {f"images.{index}": text for index, text in enumerate(item.images or ())}
     else:
-        several = [await pictures.read(item.image or "", "image")]
-    param = {Task.QUERY: "question", Task.DETECT: "object", Task.POINT: "object"}.get(item.task, "prompt")
-    served = await ask(answering, settings, receive, item.asked, _question(item, several, settings), param=param)
-    outcome = served.answer
-    own: dict[str, Any]
-    match item.task:
-        case Task.CAPTION:
-            own = {"caption": outcome.text}
-        case Task.QUERY:
-            own = {"answer": outcome.text}
-        case Task.DETECT:
-            own = {"objects": [box._asdict() for box in outcome.boxes]}
-        case Task.POINT:
-            own = {"points": [point._asdict() for point in outcome.points]}
-        case Task.COLLECTIVE:
-            own = {"collective_caption": outcome.text, "count": len(several), "tags": tags(outcome.text)}
-    return {**own, **ended(served)}
-
-
-def _question(item: BatchItem, pictures: list[Picture], settings: Settings) -> CacheableJob:
-    text: dict[str, Any] = {"max_new_tokens": item.max_tokens, "sampling": item.sampling()}
-    model, first = item.asked, pictures[0]
-    match item.task:
-        case Task.CAPTION:
-            return jobs.caption(model, first, settings, prompt=item.prompt, length=item.length, **text)
-        case Task.QUERY:
-            return jobs.query(model, first, item.question, settings, **text)
-        case Task.DETECT:
-            return jobs.detect(first, item.object, max_objects=item.max_objects)
-        case Task.POINT:
-            return jobs.point(first, item.object, max_objects=item.max_objects)
-        case Task.COLLECTIVE:
-            return jobs.collective(model, pictures, settings, prompt=item.prompt, **text)
+        texts = {"image": item.image or ""}
+    examined = [await pictures.read(text, param) for param, text in texts.items()]
+    job = skill.job(item.asked, examined, context.settings)
+    served = await context.ask(item.asked, job, param=skill.prompt_param)
+    return {**skill.members(served.answer, examined), **ending(served)}

@@ -15,16 +15,14 @@ from pydantic import BaseModel, Field, OnErrorOmit, ValidationError, create_mode
 from starlette.responses import Response
 
 from looksee.core import errors
-from looksee.gateway.answering import AnsweringService
-from looksee.http import asking
 from looksee.http.answers import error_responses, sse
-from looksee.http.context import DEADLINE, Deadline
+from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.dialects.batch import items
 from looksee.http.dialects.batch.concurrency import BatchConcurrency, patiently
 from looksee.http.dialects.batch.items import BatchDefaults, BatchItem, BatchPictures
+from looksee.http.edge.request_info import Deadline
 from looksee.http.inputs import bodies
 from looksee.http.openapi import examples
-from looksee.settings import Settings
 
 logger = logging.getLogger("looksee.api")
 
@@ -55,8 +53,9 @@ class BatchRequest(BatchDefaults):
     )
 
 
-def router(answering: AnsweringService, settings: Settings) -> APIRouter:
-    """The route, bound to the answering service."""
+def router(contexts: ContextFactory) -> APIRouter:
+    """The route."""
+    settings = contexts.settings
     routes = APIRouter(prefix="/v1", tags=["batch"])
     lanes = BatchConcurrency(settings)
     most = settings.max_batch_items
@@ -80,7 +79,7 @@ def router(answering: AnsweringService, settings: Settings) -> APIRouter:
         `{"done": true, "succeeded", "failed"}`. A model that is busy is waited for.
         """
         body, bad = _understood(await request.body(), bounded, most)
-        return sse.response(_Work(answering, settings, lanes, body, bad).lines(), media_type=_LINES)
+        return sse.response(_Work(contexts.of(request.receive), lanes, body, bad).lines(), media_type=_LINES)
 
     return routes
 
@@ -144,19 +143,20 @@ class _Work:
 
     def __init__(
         self,
-        answering: AnsweringService,
-        settings: Settings,
+        context: RequestContext,
         lanes: BatchConcurrency,
         body: BatchRequest,
         bad: Mapping[int, Bad],
     ) -> None:
-        self._answering, self._settings, self._lanes = answering, settings, lanes
-        self._pictures = BatchPictures(body.images, settings, _stay)
+        settings = context.settings
+        self._context, self._settings, self._lanes = context, settings, lanes
         self._ended: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._waiting: dict[str, deque[int]] = defaultdict(deque)  # places by model
         self._open: dict[int, BatchItem] = {}
         self._count = len(body.items) + len(bad)
-        self._until = time.monotonic() + asking.time_left(settings)
+        left = context.time_left()
+        self._until = time.monotonic() + left
+        self._pictures = BatchPictures(body.images, context.detached(Deadline(left)))
         good = iter(body.items)
         for place in range(self._count):
             if place in bad:
@@ -227,8 +227,7 @@ class _Work:
         async def once() -> dict[str, Any]:
             # No single question may take longer than where it is asked alone.
             left = min(self._until - time.monotonic(), self._settings.request_timeout_seconds)
-            DEADLINE.set(Deadline(left))
-            return await items.answer(self._answering, self._settings, _stay, item, self._pictures)
+            return await items.answer(self._context.detached(Deadline(left)), item, self._pictures)
 
         try:
             content = await patiently(once, self._until)
@@ -239,12 +238,6 @@ class _Work:
             self._end(_failed(place, item.id, error_responses.of_status(500)))
         else:
             self._end({"index": place, "id": item.id, "status": 200, **content})
-
-
-async def _stay() -> dict[str, Any]:
-    """The connection as an item sees it: whoever leaves takes the whole batch."""
-    await asyncio.Event().wait()
-    return {"type": "http.disconnect"}
 
 
 def _line(content: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from looksee.core import errors
-from looksee.http.edge.disconnect import unless_gone
+from looksee.http.disconnect import cancel_on_disconnect
 from tests.support.loops import run, settle
 
 
@@ -47,7 +47,7 @@ def test_the_result_comes_back_and_the_line_is_left_alone() -> None:
             await asyncio.sleep(0.01)
             return 7
 
-        assert await unless_gone(line.receive, work()) == 7
+        assert await cancel_on_disconnect(line.receive, work()) == 7
         await settle()
         assert line.reading == 0
 
@@ -60,7 +60,7 @@ def test_an_error_comes_back_as_it_is() -> None:
             raise errors.Overloaded("busy")
 
         with pytest.raises(errors.Overloaded, match="busy"):
-            await unless_gone(Line().receive, work())
+            await cancel_on_disconnect(Line().receive, work())
 
     run(main())
 
@@ -68,7 +68,7 @@ def test_an_error_comes_back_as_it_is() -> None:
 def test_a_caller_who_leaves_cancels_the_work() -> None:
     async def main() -> None:
         line, log = Line(), list[str]()
-        waiting = asyncio.create_task(unless_gone(line.receive, forever(log)))
+        waiting = asyncio.create_task(cancel_on_disconnect(line.receive, forever(log)))
         await settle()
         assert log == []
         line.hang_up()
@@ -89,7 +89,7 @@ def test_other_messages_are_not_a_departure() -> None:
             await go.wait()
             return "done"
 
-        waiting = asyncio.create_task(unless_gone(line.receive, work()))
+        waiting = asyncio.create_task(cancel_on_disconnect(line.receive, work()))
         line.events.put_nowait({"type": "http.request", "body": b"", "more_body": False})
         await settle()
         assert not waiting.done()
@@ -107,7 +107,7 @@ def test_a_result_that_is_there_when_the_caller_leaves_is_not_lost() -> None:
         async def work() -> str:
             return "done"
 
-        assert await unless_gone(line.receive, work()) == "done"
+        assert await cancel_on_disconnect(line.receive, work()) == "done"
 
     run(main())
 
@@ -115,7 +115,7 @@ def test_a_result_that_is_there_when_the_caller_leaves_is_not_lost() -> None:
 def test_being_cancelled_itself_cancels_the_work() -> None:
     async def main() -> None:
         line, log = Line(), list[str]()
-        waiting = asyncio.create_task(unless_gone(line.receive, forever(log)))
+        waiting = asyncio.create_task(cancel_on_disconnect(line.receive, forever(log)))
         await settle()
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -1,0 +1,113 @@
+"""One request and its answer as they pass through the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import Message, Receive, Scope, Send
+
+from looksee.core import errors
+from looksee.core.images import mib
+from looksee.http.answers import error_responses
+from looksee.http.edge import access_log
+
+_BODY_HEADERS = (b"content-length", b"content-type", b"content-encoding", b"retry-after")
+# One of these is before nearly every value in JSON, and none is in base64; "%" is for JSON that a form has escaped.
+_BEFORE_VALUES = (b",", b"[", b"{", b"%")
+
+
+class Exchange:
+    """Receive and send of one request: counts the body, and reshapes an error answer once it is whole."""
+
+    def __init__(self, receive: Receive, send: Send, max_body: int, max_values: int | None, request_id: str) -> None:
+        """`max_body`: bytes. `max_values`: about how many values a JSON body may have; None where it is never JSON."""
+        self._receive, self._send = receive, send
+        self._max_body, self._max_values, self._request_id = max_body, max_values, request_id
+        self._values = 0
+        self._held: Message | None = None  # the start of an error answer
+        self._payload = bytearray()
+        self.traffic = access_log.Traffic()
+        self.headers: dict[str, str] = {}  # added to the answer
+        self.arrived: Callable[[], None] | None = None  # called at the end of the body
+        self.refusal: errors.LookseeError | None = None  # set when the body is too large
+
+    @property
+    def started(self) -> bool:
+        """Whether anything has been sent."""
+        return self.traffic.status != 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._count(message.get("body", b""))
+            if self.refusal is not None:
+                return {"type": "http.disconnect"}  # what the app then answers is dropped
+            if not message.get("more_body") and self.arrived is not None:
+                self.arrived()
+        return message
+
+    def _count(self, part: bytes) -> None:
+        self.traffic.bytes_in += len(part)
+        if self.traffic.bytes_in > self._max_body:
+            self.refusal = request_too_large(self._max_body)
+        elif self._max_values is not None:
+            self._values += sum(map(part.count, _BEFORE_VALUES))
+            if self._values > self._max_values:
+                self.refusal = errors.RequestTooLarge(f"The JSON has more than {self._max_values:,} values.")
+
+    async def send(self, message: Message) -> None:
+        if self.refusal is not None:
+            return  # `answer` sends it
+        if message["type"] == "http.response.start":
+            if message["status"] >= 400:
+                self._held = message
+                return
+            await self._start(message)
+        elif self._held is None:
+            await self._continue(message)
+        else:
+            self._payload += message.get("body", b"")
+            if not message.get("more_body"):
+                await self._send_held(self._held)
+
+    async def answer(self, scope: Scope, error: errors.LookseeError) -> None:
+        """Send the answer of an error."""
+
+        async def nothing() -> Message:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            await (self._start(message) if message["type"] == "http.response.start" else self._continue(message))
+
+        await error_responses.response(error)(scope, nothing, send)
+
+    async def _send_held(self, start: Message) -> None:
+        payload = bytes(self._payload)
+        error = error_responses.reshaped(start["status"], payload)
+        if error is not None:
+            replaced = error_responses.response(error)
+            payload = bytes(replaced.body)
+            start = {**start, "status": error.status, "headers": [*_kept(start), *replaced.raw_headers]}
+        await self._start(start)
+        await self._continue({"type": "http.response.body", "body": payload})
+
+    async def _start(self, message: Message) -> None:
+        self.traffic.status = message["status"]
+        message.setdefault("headers", [])
+        MutableHeaders(scope=message).update({**self.headers, "X-Request-ID": self._request_id})
+        await self._send(message)
+
+    async def _continue(self, message: Message) -> None:
+        self.traffic.bytes_out += len(message.get("body", b""))
+        await self._send(message)
+
+
+def _kept(start: Message) -> list[Any]:
+    """The headers of an error answer that stay when it is reshaped: all but those that describe the body."""
+    return [pair for pair in start.get("headers", ()) if pair[0].lower() not in _BODY_HEADERS]
+
+
+def request_too_large(limit: int) -> errors.LookseeError:
+    return errors.RequestTooLarge(f"The request has more than {mib(limit)}.")

@@ -1,0 +1,85 @@
+"""What the edge hands over to the handlers of a request, as context variables: its id, its deadline, and the record
+that the access log is written from. Below the edge `looksee.http.context` reads them, and the error responses do.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from looksee.core import errors
+from looksee.core.logs import REQUEST_ID as REQUEST_ID  # the logs of gateway and runners read it too
+
+_SANE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_SECONDS = re.compile(r"\d{1,9}(\.\d{0,9})?|\.\d{1,9}", re.ASCII)
+
+
+def request_id_from(header: str | None) -> str:
+    """The caller's id if it is short and plain, else a new one."""
+    return header if header and _SANE.fullmatch(header) else secrets.token_hex(12)
+
+
+class Deadline:
+    """How long a request may take, counted from the end of its body: a slow upload takes none of it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end: float | None = None
+
+    def start(self) -> None:
+        """Start the clock. Further calls have no effect."""
+        if self._end is None:
+            self._end = time.monotonic() + self.seconds
+
+    def left(self) -> float:
+        """Seconds; negative when it has passed."""
+        self.start()
+        assert self._end is not None
+        return self._end - time.monotonic()
+
+
+def deadline_from(header: str | None, longest: float) -> Deadline:
+    """The deadline of a request whose X-Request-Timeout is `header`: at most `longest` seconds, as without a header.
+
+    Raises InvalidValue for anything but a positive decimal number.
+    """
+    if header is None:
+        return Deadline(longest)
+    seconds = float(header) if _SECONDS.fullmatch(header) else 0
+    if not seconds:
+        raise errors.InvalidValue(
+            "X-Request-Timeout must be a number of seconds, more than 0.", param="X-Request-Timeout"
+        )
+    return Deadline(min(seconds, longest))
+
+
+@dataclass(slots=True)
+class RequestInfo:
+    """What the access log says of a request beside its path and status; handlers fill it in."""
+
+    model: str | None = None
+    answers: int = 0
+    cached: int = 0  # of the answers
+    error: str | None = None  # its code
+
+
+DEADLINE: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+REQUEST_INFO: ContextVar[RequestInfo | None] = ContextVar("request_info", default=None)
+
+
+@contextmanager
+def request_scope(request_id: str) -> Iterator[RequestInfo]:
+    """Set the context variables for one request, without a deadline yet, and reset them at the end."""
+    info = RequestInfo()
+    id_token, info_token, deadline_token = REQUEST_ID.set(request_id), REQUEST_INFO.set(info), DEADLINE.set(None)
+    try:
+        yield info
+    finally:
+        DEADLINE.reset(deadline_token)
+        REQUEST_INFO.reset(info_token)
+        REQUEST_ID.reset(id_token)

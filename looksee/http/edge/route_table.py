@@ -1,0 +1,43 @@
+"""What the edge has to know of the routes behind it, which it does not import: the app hands it in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from looksee.core import errors
+
+METRICS = "/metrics"
+_ADMIN = "/api/admin/"  # its routes ask for API_KEY themselves
+_SLASHES = re.compile("/{2,}")
+
+
+def _not_found(path: str) -> errors.LookseeError:
+    return errors.NotFound("There is nothing at this address.")
+
+
+@dataclass(frozen=True)
+class RouteTable:
+    """Paths by what the edge does with them.
+
+    `open_paths` need no key. `form_paths` take files in a form and never parse JSON. `default_models` has the model
+    that a request names by the query parameter `model`, where it names none. `unknown` makes the error for a path
+    without a route.
+    """
+
+    open_paths: frozenset[str] = frozenset()
+    form_paths: frozenset[str] = frozenset()
+    default_models: Mapping[str, str] = field(default_factory=dict)
+    unknown: Callable[[str], errors.LookseeError] = _not_found
+
+    def needs_client_key(self, path: str) -> bool:
+        """Whether a request needs a client's key, where any are set: whatever is not excepted here does, so that a new
+        route cannot be forgotten.
+        """
+        return path not in self.open_paths and not path.startswith(_ADMIN) and path != METRICS
+
+
+def normalized(path: str) -> str:
+    """The path without double slashes: the clients of `/v1` append theirs to an endpoint that may end with a slash."""
+    return _SLASHES.sub("/", path) if path.startswith("/v1/") else path

@@ -1,0 +1,30 @@
+"""Model names in paths. Only known names match: BentoML keeps metrics for every path that it ever saw, so an invented
+name must not reach it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path
+from starlette.convertors import Convertor, register_url_convertor
+
+from looksee.models.registry import REGISTRY
+
+MODEL = "{name:model}"  # in a route: a model's name
+Name = Annotated[str, Path(json_schema_extra={"enum": list(REGISTRY)})]  # that part as a parameter
+
+
+class _ModelName(Convertor[str]):
+    """What `MODEL` matches."""
+
+    regex = "|".join(REGISTRY)
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("model", _ModelName())

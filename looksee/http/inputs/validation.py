@@ -1,0 +1,64 @@
+"""Checks of parameters against the limits. Each raises an error that names the parameter as the caller does."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from looksee.core import errors
+from looksee.core.tasks import Length
+from looksee.models.registry import offers
+from looksee.settings import Settings
+
+LENGTHS: tuple[Length, ...] = get_args(Length)
+MOST_OBJECTS = 150
+
+
+def check_prompt(prompt: str, settings: Settings, *, param: str) -> None:
+    """Raises PromptTooLong for a prompt over the character limit (a model may have a tighter one, in tokens).
+
+    Raises InvalidValue for one with half of a surrogate pair, which JSON can hold.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in prompt):
+        raise errors.InvalidValue(f"'{param}' is not valid Unicode.", param=param)
+    if len(prompt) > settings.max_prompt_chars:
+        raise errors.PromptTooLong(
+            f"'{param}' has {len(prompt)} characters; at most {settings.max_prompt_chars} are accepted.", param=param
+        )
+
+
+def check_question(question: str, settings: Settings, *, param: str) -> None:
+    """As `check_prompt`; raises InvalidValue also for a blank one."""
+    check_prompt(question, settings, param=param)
+    if not question.strip():
+        raise errors.InvalidValue(f"'{param}' is empty.", param=param)
+
+
+def check_new_tokens(count: int | None, settings: Settings, *, param: str = "max_new_tokens") -> None:
+    """Raises InvalidValue for a number of new tokens outside of 1 to LOOKSEE_MAX_NEW_TOKENS."""
+    if count is not None and not 1 <= count <= settings.max_new_tokens:
+        raise errors.InvalidValue(f"'{param}' must be from 1 to {settings.max_new_tokens}.", param=param)
+
+
+def checked_length(length: str, model: str, *, prompt: str = "", param: str = "length") -> Length:
+    """The length of a caption that `model` can write.
+
+    Raises InvalidValue for an unknown length, and for one beside a prompt, which says by itself what to write;
+    TaskNotSupported where the model does not have the length.
+    """
+    found = next((known for known in LENGTHS if known == length), None)
+    if found is None:
+        raise errors.InvalidValue(f"'{param}' must be one of: {', '.join(LENGTHS)}.", param=param)
+    if found not in offers()[model].lengths:
+        able = ", ".join(name for name, offer in offers().items() if found in offer.lengths)
+        raise errors.TaskNotSupported(
+            f"The model '{model}' has one length of caption: normal. These have '{found}': {able}.", param=param
+        )
+    if found != "normal" and prompt:
+        raise errors.InvalidValue(f"'{param}' is for captions without a prompt; say it in the prompt.", param=param)
+    return found
+
+
+def check_objects(count: int | None, *, param: str = "max_objects") -> None:
+    """Raises InvalidValue for a number of objects outside of 1 to MOST_OBJECTS."""
+    if count is not None and not 1 <= count <= MOST_OBJECTS:
+        raise errors.InvalidValue(f"'{param}' must be from 1 to {MOST_OBJECTS}.", param=param)

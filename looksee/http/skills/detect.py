@@ -1,0 +1,61 @@
+"""The skill `detect`: a box around each object of a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, Field
+
+from looksee.core.images import Picture
+from looksee.core.tasks import Answer, Task
+from looksee.http.answers import detections
+from looksee.http.answers.container_schemas import AnswerMetadata, ImageSize
+from looksee.http.answers.detections import BoxView
+from looksee.http.skills.localization import NORMALIZED, FindForm, LocalizationSkill, size_member
+from looksee.http.skills.skill import ContainerApi, View
+
+
+class Detection(BaseModel):
+    """A box around one thing, from the top left of the picture."""
+
+    label: str = Field(description="what was asked for")
+    x_min: float = Field(description=NORMALIZED)
+    y_min: float
+    x_max: float
+    y_max: float
+
+
+class CocoDetection(BaseModel):
+    """A box as COCO writes it, with `format=coco`."""
+
+    label: str = Field(description="what was asked for")
+    bbox: tuple[float, float, float, float] = Field(description="left, top, width and height, in pixels")
+
+
+class Detections(AnswerMetadata):
+    """A box for each thing that was found."""
+
+    detections: list[Detection] | list[CocoDetection]
+    count: int
+    image: ImageSize
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectSkill(LocalizationSkill):
+    task: ClassVar[Task] = Task.DETECT
+    container: ClassVar[ContainerApi | None] = ContainerApi(
+        "Boxes of things in an uploaded picture", FindForm, Detections, BoxView
+    )
+
+    def members(self, answer: Answer, pictures: Sequence[Picture]) -> dict[str, Any]:
+        return {"objects": [box._asdict() for box in answer.boxes]}
+
+    def container_members(self, answer: Answer, picture: Picture, view: View | None) -> dict[str, Any]:
+        assert isinstance(view, BoxView)
+        shown = detections.detections(answer.boxes, self.label, picture, view)
+        return {"detections": shown, "count": len(shown), "image": size_member(picture)}
+
+    async def drawing(self, answer: Answer, picture: Picture) -> bytes:
+        return await detections.drawn_boxes(picture, answer.boxes, self.label)

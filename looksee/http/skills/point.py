@@ -1,0 +1,66 @@
+"""The skill `point`: a point on each object of a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, Field
+
+from looksee.core.images import Picture
+from looksee.core.tasks import Answer, Task
+from looksee.gateway.answering import CacheableJob
+from looksee.http.answers import detections
+from looksee.http.answers.container_schemas import AnswerMetadata, ImageSize
+from looksee.http.answers.detections import PointView
+from looksee.http.skills.localization import NORMALIZED, FindForm, LocalizationSkill, size_member
+from looksee.http.skills.skill import ContainerApi, View
+from looksee.settings import Settings
+
+
+class FoundPoint(BaseModel):
+    """A point on one thing, from the top left of the picture."""
+
+    x: float = Field(description=NORMALIZED)
+    y: float
+
+
+class Coordinates(BaseModel):
+    """The points."""
+
+    points: list[FoundPoint]
+    count: int
+
+
+class Points(AnswerMetadata):
+    """A point for each thing that was found."""
+
+    coordinates: Coordinates
+    image: ImageSize
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointSkill(LocalizationSkill):
+    """`spatial_refs` as in a Job."""
+
+    task: ClassVar[Task] = Task.POINT
+    container: ClassVar[ContainerApi | None] = ContainerApi(
+        "Points on things in an uploaded picture", FindForm, Points, PointView
+    )
+
+    spatial_refs: tuple[tuple[float, ...], ...] = ()
+
+    def job(self, model: str, pictures: Sequence[Picture], settings: Settings) -> CacheableJob:
+        return self.find_job(pictures, spatial_refs=self.spatial_refs)
+
+    def members(self, answer: Answer, pictures: Sequence[Picture]) -> dict[str, Any]:
+        return {"points": [point._asdict() for point in answer.points]}
+
+    def container_members(self, answer: Answer, picture: Picture, view: View | None) -> dict[str, Any]:
+        assert isinstance(view, PointView)
+        shown = detections.coordinates(answer.points, picture, view)
+        return {"coordinates": {"points": shown, "count": len(shown)}, "image": size_member(picture)}
+
+    async def drawing(self, answer: Answer, picture: Picture) -> bytes:
+        return await detections.drawn_points(picture, answer.points, self.label)
