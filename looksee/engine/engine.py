@@ -22,8 +22,8 @@ I1  The rows of a `RunningBatch` are in the order of the rows in the model's bat
 I2  One thread calls the verbs of the model. `prepare` alone runs in other threads.
 I3  Every submitted job gets exactly one reply, unless its caller has left: an answer, a failure of its own, or the
     failure of an engine that is closed or at fault.
-I4  An exception of prefill, add_rows, step or sample fails only rows for which it is raised again when they are
-    computed alone. Rows beside them run on.
+I4  An exception of prefill, add_rows, step or sample fails only rows for which one is raised again when they are
+    computed alone, or join the batch after that. Rows beside them run on.
 I5  A row whose caller has left or whose deadline has passed is dropped before the next prefill or step: at most the
     tick under way is computed for it, and a row that is still in the queue is never prefilled.
 I6  `_admitted` is the number of rows that are being prepared or wait in the queue. A job is admitted only while it is

@@ -31,6 +31,7 @@ class UnreliableModel(ToyModel):
         self.random = random.Random(seed)
         self.sampled: Counter[str] = Counter()
         self.stepped_finished = 0
+        self.repairing = False
 
     def prefill(self, rows: Sequence[ToyRow]) -> ToyBatch:
         self._raise_sometimes(len(rows))
@@ -42,6 +43,7 @@ class UnreliableModel(ToyModel):
 
     def step(self, batch: ToyBatch) -> None:
         self.stepped_finished += sum(row.finish is not None for row in batch.rows)
+        self.repairing = self.repairing and len(batch.rows) == 1
         self._raise_sometimes(len(batch.rows))
         super().step(batch)
 
@@ -52,9 +54,10 @@ class UnreliableModel(ToyModel):
         self._raise_sometimes(len(batch.rows))
 
     def _raise_sometimes(self, rows: int) -> None:
-        """Never for a single row: that would be the row's own failure."""
+        """Never for a single row, nor while failed rows are computed alone: that would be the row's own failure."""
         chance = self.random.random()
-        if rows > 1 and chance < 0.03:
+        if rows > 1 and chance < 0.03 and not self.repairing:
+            self.repairing = True
             raise OutOfMemoryError("out of memory") if chance < 0.015 else RuntimeError("random")
 
 
