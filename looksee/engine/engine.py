@@ -36,14 +36,12 @@ I9  Rows are taken in the order in which they were prepared; rows that are put b
 I10 A row that is prefilled again, after a failure or from the queue, goes on after the tokens it has.
 I11 A row that has finished is not stepped again.
 
-What becomes of failures is in `looksee.engine.batch`. The engine knows nothing of torch; its tests run a toy model.
+Failures are handled in `looksee.engine.batch`. The engine knows nothing of torch; its tests run a toy model.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
 import logging
 import threading
 import time
@@ -60,7 +58,7 @@ from looksee.engine.batch import RunningBatch
 from looksee.engine.budget import BatchBudget
 from looksee.engine.observer import EngineObserver
 from looksee.engine.prefill_policy import PrefillPolicy
-from looksee.engine.row import ScheduledRow
+from looksee.engine.row import ScheduledRow, scheduled
 from looksee.models.interface import BatchT, Model, RowT
 
 logger = logging.getLogger("looksee.engine")
@@ -114,28 +112,8 @@ class Engine(Generic[RowT, BatchT]):
         A `listener` is called on this event loop with each further piece of the text, all of them before the reply;
         together they are the text (I7). Cancelling the awaiting task drops the row before the next step (I5).
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Reply] = loop.create_future()
-
-        def call_on_loop(call: Callable[..., None], *arguments: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the caller's loop is closed: the caller has gone with it
-                loop.call_soon_threadsafe(call, *arguments)
-
-        def set_reply(reply: Reply) -> None:
-            if not future.done():
-                future.set_result(reply)
-
-        def pass_piece(piece: str) -> None:
-            if listener is not None and not future.done():
-                listener(piece)
-
-        now = time.monotonic()
-        row: ScheduledRow[RowT] = ScheduledRow(
-            reply=functools.partial(call_on_loop, set_reply),
-            listener=functools.partial(call_on_loop, pass_piece) if listener is not None else None,
-            deadline=now + timeout,
-            submitted=now,
-        )
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        row: ScheduledRow[RowT] = scheduled(future, listener, timeout)
         refusal = self._admit(row, job)
         if refusal is not None:
             return Reply(failure=Failure.of(refusal))

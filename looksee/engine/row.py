@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import functools
 import time
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
-from typing import Generic
+from typing import Any, Generic
 
 from looksee.core.tasks import Reply, Timing
 from looksee.models.interface import RowT
@@ -61,3 +64,33 @@ class ScheduledRow(Generic[RowT]):
             compute=time.monotonic() - self.started,
             rows=self._shared / max(self._steps, 1),
         )
+
+
+def scheduled(
+    future: asyncio.Future[Reply], listener: Callable[[str], None] | None, timeout: float
+) -> ScheduledRow[Any]:
+    """A row whose first reply becomes the result of `future` and whose pieces go to `listener`, on the future's loop.
+
+    No piece arrives after the reply, or once the future is cancelled. `timeout` in seconds from now.
+    """
+    loop = future.get_loop()
+
+    def call_on_loop(call: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the caller's loop is closed: the caller has gone with it
+            loop.call_soon_threadsafe(call, *arguments)
+
+    def set_reply(reply: Reply) -> None:
+        if not future.done():
+            future.set_result(reply)
+
+    def pass_piece(piece: str) -> None:
+        if listener is not None and not future.done():
+            listener(piece)
+
+    now = time.monotonic()
+    return ScheduledRow(
+        reply=functools.partial(call_on_loop, set_reply),
+        listener=functools.partial(call_on_loop, pass_piece) if listener is not None else None,
+        deadline=now + timeout,
+        submitted=now,
+    )

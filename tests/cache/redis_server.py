@@ -1,4 +1,4 @@
-"""A real Redis of one's own, and things that only look like one."""
+"""A Redis server for a test, and servers that only look like one."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def impostor(answer: Callable[[bytes], bytes | None], *, seconds: float = 
 
 
 def unused_url() -> str:
-    """A URL where nobody listens."""
+    """A URL at which no server listens."""
     with socket.socket() as line:
         line.bind(("127.0.0.1", 0))
         return f"redis://127.0.0.1:{line.getsockname()[1]}/0"

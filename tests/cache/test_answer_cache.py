@@ -108,7 +108,7 @@ def test_a_second_put_replaces_the_first(server: RedisServer) -> None:
     against(server, scenario)
 
 
-def test_an_entry_lives_as_long_as_it_was_told(server: RedisServer) -> None:
+def test_an_entry_expires_after_the_ttl(server: RedisServer) -> None:
     async def scenario(cache: RedisAnswerCache, redis: Redis) -> None:
         await cache.put({KEY: ONE, OTHER: TWO})
         for key in (KEY, OTHER):
@@ -279,13 +279,13 @@ def test_clearing_may_take_a_while(server: RedisServer, whole_database: bool) ->
             await redis.flushall()
             await cache.put({KEY: ONE})
             assert await cache.get([KEY]) == {KEY: ONE}
-            await redis.client_pause(300)  # milliseconds in which Redis hears everybody and answers nobody
+            await redis.client_pause(300)  # milliseconds in which Redis accepts commands and answers none
             assert await cache.clear(whole_database=whole_database) == 1
 
     run(main())
 
 
-def test_a_caller_who_leaves_does_not_mix_up_later_answers(server: RedisServer) -> None:
+def test_a_cancelled_call_does_not_mix_up_later_answers(server: RedisServer) -> None:
     async def scenario(cache: RedisAnswerCache, _: Redis) -> None:
         known = {f"v1:img:{index}:x": Answer(f"caption {index}", "stop", 1, index) for index in range(40)}
         await cache.put(known)
@@ -452,7 +452,7 @@ def test_a_redis_some_way_off_answers_in_time_on_a_new_connection() -> None:
     run(main())
 
 
-def test_one_stall_with_many_calls_under_way_means_the_first_short_rest() -> None:
+def test_one_stall_with_many_calls_under_way_means_the_first_short_cooldown() -> None:
     async def main() -> None:
         now = [1000.0]
         breaker = CircuitBreaker(clock=lambda: now[0])
@@ -465,13 +465,13 @@ def test_one_stall_with_many_calls_under_way_means_the_first_short_rest() -> Non
     run(main())
 
 
-def test_a_failing_redis_is_told_of_a_few_times_only(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_redis_is_logged_a_few_times_only(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="looksee.cache"):
         run(check_broken(unused_url()))
     assert 1 <= len(caplog.records) <= 3
 
 
-def test_trials_of_a_failing_redis_are_not_told_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_trials_of_a_failing_redis_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with cache_at(unused_url(), breaker=CircuitBreaker(cooldown=0.0, max_cooldown=0.0)) as cache:
             await twenty(cache)

@@ -25,7 +25,7 @@ def of(job: Job = JOB, digest: str | list[str] = DIGEST, identity: Identity = ID
     return made
 
 
-def test_the_key_is_the_same_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_is_stable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another value here means that every cache out there is cold: raise the version in the key instead."""
     monkeypatch.setattr(keys, "PREPROCESSING", "1")
     assert of() == f"v1:img:{DIGEST}:aebc242f7577251f3d79bd1232a52ba1"
@@ -98,7 +98,7 @@ def test_there_is_no_key_without_a_fingerprint() -> None:
 
 
 @pytest.mark.parametrize("sampling", [Sampling(temperature=0.01), Sampling(1.0, top_p=0.5), Sampling(1.0, top_k=1)])
-def test_there_is_no_key_for_what_cannot_be_had_again(sampling: Sampling) -> None:
+def test_there_is_no_key_for_unrepeatable_sampling(sampling: Sampling) -> None:
     assert key(dataclasses.replace(JOB, sampling=sampling), [DIGEST], IDENTITY) is None
 
 
@@ -118,7 +118,7 @@ def test_a_drawn_answer_depends_on_all_of_the_sampling(change: dict[str, float])
     [{"length": "normal"}, {"spatial_refs": ()}, {"reasoning": False}, {"max_objects": 50}, {"turns": ()}],
     ids=str,
 )
-def test_a_default_that_is_said_changes_no_key(default: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_explicit_default_changes_no_key(default: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "PREPROCESSING", "1")
     assert of(dataclasses.replace(JOB, **default)) == f"v1:img:{DIGEST}:aebc242f7577251f3d79bd1232a52ba1"  # type: ignore[arg-type]
 
@@ -182,7 +182,7 @@ def test_any_text_has_a_key() -> None:
     assert of(dataclasses.replace(JOB, prompt="\ud800")) != of(dataclasses.replace(JOB, prompt="\ud801"))
 
 
-def test_who_said_what_and_where_the_pictures_stood_is_in_the_key() -> None:
+def test_the_roles_and_pictures_of_turns_are_in_the_key() -> None:
     chats = [
         (Turn("user", (None, "a")), Turn("assistant", ("b",)), Turn("user", ("c",))),
         (Turn("user", (None, "a")), Turn("assistant", ("c",)), Turn("user", ("b",))),

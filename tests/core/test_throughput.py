@@ -1,4 +1,4 @@
-"""How long a wait is told, by how fast jobs were finished lately."""
+"""Retry-After follows the throughput of late."""
 
 from __future__ import annotations
 
