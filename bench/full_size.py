@@ -86,7 +86,8 @@ def peak() -> float:
 def answers(model: Any, tokens: int) -> None:
     """Answer all; print a table."""
     watch = Watch()
-    watch.over(model.net, "features", "read_pictures")
+    watch.over(model.encoder, "crop_features")
+    watch.over(model.net, "image_prefixes")
     watch.over(model, "prepare", "prefill", "step", "sample")
     print("| asked | crops | prepare s | crop s | picture s | prefill s | tokens | step s | read-out s | total s |")
     print("|---|---|---|---|---|---|---|---|---|---|")
@@ -94,7 +95,7 @@ def answers(model: Any, tokens: int) -> None:
         watch.forget()
         started = time.perf_counter()
         row = model.prepare(job)
-        crops = len(row.picture.crops(model.config.vision).pixels) if row.picture.digest not in model.prefixes else 0
+        crops = len(row.image.crops(model.config.vision).pixels) if row.image.digest not in model.prefixes else 0
         batch = model.prefill([row])
         while row.finish is None:
             model.step(batch)
@@ -103,12 +104,12 @@ def answers(model: Any, tokens: int) -> None:
         total, spent = time.perf_counter() - started, watch.seconds
         figures = (
             f"{spent['prepare']:.2f}",
-            f"{spent['features'] / crops:.2f}" if crops else "",
-            f"{spent['read_pictures']:.2f}" if crops else "",
+            f"{spent['crop_features'] / crops:.2f}" if crops else "",
+            f"{spent['image_prefixes']:.2f}" if crops else "",
             f"{spent['prefill']:.2f}",
             f"{outcome.new_tokens}",
             f"{spent['step'] / watch.calls['step']:.3f}",
-            f"{spent['read_out'] / watch.calls['read_out']:.3f}",
+            f"{spent['sample'] / watch.calls['sample']:.3f}",
             f"{total:.2f}",
         )
         print(f"| {name} | {crops or 'kept'} | {' | '.join(figures)} |", flush=True)

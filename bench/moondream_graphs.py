@@ -26,9 +26,9 @@ from looksee.models.moondream.decoding.batch_cache import BatchedKVCache, KVStor
 from looksee.models.moondream.decoding.step_runner import CudaGraphRunner, EagerStepRunner, StaticStepRunner
 from looksee.models.moondream.network.cache import in_blocks
 from looksee.models.moondream.network.network import Network
-from looksee.models.moondream.sequence_items import Piece
+from looksee.models.moondream.sequence_items import SequenceItem
 
-Step = Callable[[list[Piece], list[int]], Tensor]  # pieces and their positions to hidden states (rows, width)
+Step = Callable[[list[SequenceItem], list[int]], Tensor]  # items and their positions to hidden states (rows, width)
 
 
 @dataclass(slots=True)
@@ -49,24 +49,24 @@ def context(net: Network, rows: int, length: int) -> BatchedKVCache:
 
 
 def plain(net: Network, cache: BatchedKVCache) -> Step:
-    def step(pieces: list[Piece], positions: list[int]) -> Tensor:
+    def step(items: list[SequenceItem], positions: list[int]) -> Tensor:
         cache.grow(in_blocks(max(positions) + 1))
-        return net.extend([[piece] for piece in pieces], positions, cache.written())[:, 0]
+        return net.extend([[item] for item in items], positions, cache.view())[:, 0]
 
     return step
 
 
 def static(steps: StaticStepRunner, cache: BatchedKVCache) -> Step:
-    seated = steps.seat(cache)
-    assert seated is not None  # there is no other batch
-    return lambda pieces, positions: steps.step(seated, pieces, positions)
+    adopted = steps.adopt(cache)
+    assert adopted is not None  # there is no other batch
+    return lambda items, positions: steps.step(adopted, items, positions)
 
 
 @torch.inference_mode()
 def decode(net: Network, step: Step, rows: int, length: int, steps: int) -> Decoded:
     """Greedily, each row from a first token of its own."""
     found = Decoded([], [])
-    latest: list[Piece] = [100 + row for row in range(rows)]
+    latest: list[SequenceItem] = [100 + row for row in range(rows)]
     for number in range(steps):
         started = time.perf_counter()
         hidden = step(latest, [length + number] * rows)

@@ -34,7 +34,7 @@ from looksee.models.moondream.crops.merge import pool, stitch
 from looksee.models.moondream.crops.tiling import Crops, cut, normalised
 from looksee.models.moondream.network.cache import KVCache
 from looksee.models.moondream.network.network import Network
-from looksee.models.moondream.sequence_items import Piece
+from looksee.models.moondream.sequence_items import SequenceItem
 from looksee.models.registry.prompts import CAPTION
 from samples.recipes import bpe, language, tower
 from samples.recipes.language import Batch
@@ -265,7 +265,7 @@ class Collate(language.Collate):
         return {**group, "coordinates": torch.tensor(coordinates), "sizes": torch.tensor(sizes).view(-1, 2)}
 
 
-def _prompt(exercise: Exercise, names: TokenizerConfig) -> list[Piece]:
+def _prompt(exercise: Exercise, names: TokenizerConfig) -> list[SequenceItem]:
     """As serving asks it, with the ids of the words."""
     if exercise.task == Task.CAPTION:
         return prompts.caption(names, exercise.words)

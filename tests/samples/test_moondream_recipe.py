@@ -18,7 +18,7 @@ from looksee.models.moondream.model import Moondream
 from looksee.models.moondream.network.cache import KVCache
 from looksee.models.moondream.row_builder import TextOptions
 from looksee.models.moondream.rows import MoondreamRow
-from looksee.models.moondream.sequence_items import CoordinateItem, Piece, SizeItem
+from looksee.models.moondream.sequence_items import CoordinateItem, SequenceItem, SizeItem
 from samples.recipes import moondream as recipe
 from samples.recipes.language import Batch, sees
 from samples.recipes.moondream import Collate, Lesson
@@ -71,7 +71,7 @@ def collated() -> tuple[Recording, Batch]:
 
 def asked(model: Moondream, exercise: Exercise) -> MoondreamRow:
     """The exercise's row, asked as everybody asks."""
-    image, requests = pictures()[exercise.pictures[0]][1], model.requests
+    image, requests = pictures()[exercise.pictures[0]][1], model.row_builder
     if exercise.task == Task.DETECT:
         return requests.detect(image, exercise.words)
     if exercise.task == Task.POINT:
@@ -81,11 +81,11 @@ def asked(model: Moondream, exercise: Exercise) -> MoondreamRow:
     return requests.query(image, exercise.words)
 
 
-def answered(model: Moondream, exercise: Exercise) -> list[Piece]:
+def answered(model: Moondream, exercise: Exercise) -> list[SequenceItem]:
     """What the row is fed for the right answer, but for the end."""
     if exercise.answer:
         return [*model.tokenizer.encode(f" {exercise.answer}")]
-    fed: list[Piece] = []
+    fed: list[SequenceItem] = []
     for thing in exercise.things:
         fed += [CoordinateItem(thing.x), CoordinateItem(thing.y)]
         if exercise.task == Task.DETECT:
@@ -93,15 +93,15 @@ def answered(model: Moondream, exercise: Exercise) -> list[Piece]:
     return fed
 
 
-def served(model: Moondream, row: MoondreamRow, answer: list[Piece]) -> Tensor:
+def served(model: Moondream, row: MoondreamRow, answer: list[SequenceItem]) -> Tensor:
     """Hidden states of the row's prompt and right answer, (length, width)."""
-    assert row.picture is not None
+    assert row.image is not None
     pieces = [*row.prompt, *answer]
     config = model.config
-    prefix = model.net.read_pictures(model.net.image_tokens([row.picture.crops(config.vision)], at_once=2))
+    prefix = model.net.image_prefixes(model.encoder.image_tokens([row.image.crops(config.vision)]))
     slots = row.start + len(pieces) + 1
     cache = KVCache.empty(config.text, 1, slots, device=torch.device("cpu"), dtype=torch.float32)
-    cache.put([0], [layer[:, 0] for layer in prefix])
+    cache.write_prefix([0], [layer[:, 0] for layer in prefix])
     return model.net.extend([pieces], [row.start], cache)[0]
 
 
@@ -142,7 +142,7 @@ def test_the_right_answer_is_what_a_row_would_say(model: Moondream) -> None:
 
 @torch.inference_mode()
 def test_the_untrained_checkpoint_answers_every_skill(model: Moondream) -> None:
-    image, requests = pictures()[1][1], model.requests
+    image, requests = pictures()[1][1], model.row_builder
     rows: list[MoondreamRow] = [
         requests.caption(image, length, TextOptions(4)) for length in ("short", "normal", "long")
     ]

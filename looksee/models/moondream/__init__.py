@@ -1,8 +1,7 @@
-"""Moondream2 (revision 2025-06-21) in our own words: one vision tower, one text model, and heads for places.
+"""Moondream2 (revision 2025-06-21) in code of our own: a vision tower, a text model, and heads for places.
 
-    pictures -> tiling -> vision -> stitching -> text          a picture becomes the prefix of a sequence
-    prompts -> pieces -> text -> rows                          a skill's prompt, and what is read after it
-    model                                                      rows of all skills behind the five verbs
+    config, sequence_items <- network <- crops <- decoding <- model       no room imports one to its right
 
-Nothing is loaded by importing the package; `looksee.models.moondream.model` has the class.
+An image becomes crops, image tokens, and the prefix of a sequence; a job's prompt and the sampled items follow it. The
+class is in `looksee.models.moondream.model`; importing the package loads nothing.
 """

@@ -1,6 +1,7 @@
-"""The dimensions of a checkpoint. The defaults are the published 2B model's, whose `config.json` leaves all to code.
+"""The dimensions and token ids of a checkpoint. The defaults are the published 2B model's.
 
-A `config.json` holds what differs from the defaults under the key `config`, in the published field names.
+A `config.json` has under the key `config` what differs from the defaults, by the published field names; the published
+one has nothing there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ Ids = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class TextConfig:
-    """`prefix_attn` counts the positions that a picture takes: one for the beginning and one for each patch."""
+    """`prefix_attn` is the number of an image's positions: one for the BOS id and one for each patch."""
 
     dim: int = 2048
     ff_dim: int = 8192
@@ -33,7 +34,7 @@ class TextConfig:
 
 @dataclass(frozen=True, slots=True)
 class VisionConfig:
-    """Sizes in pixels, the overlap margin in patches. `max_crops` counts local crops; the global one is extra."""
+    """Sizes are in pixels, `overlap_margin` in patches. `max_crops` counts local crops, not the global one."""
 
     enc_dim: int = 1152
     enc_patch_size: int = 14
@@ -49,7 +50,7 @@ class VisionConfig:
 
     @property
     def grid(self) -> int:
-        """Patches on a crop's side."""
+        """Patches along a crop's side."""
         return self.crop_size // self.enc_patch_size
 
     @property
@@ -65,7 +66,7 @@ class VisionConfig:
 
 @dataclass(frozen=True, slots=True)
 class RegionConfig:
-    """`coord_out_dim` bins for a coordinate; half of `size_out_dim` for a width and half for a height."""
+    """A coordinate has `coord_out_dim` bins; a width and a height have half of `size_out_dim` each."""
 
     dim: int = 2048
     coord_feat_dim: int = 256
@@ -77,7 +78,7 @@ class RegionConfig:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The ids around a skill's own words."""
+    """The ids before and after a skill's text."""
 
     prefix: Ids
     suffix: Ids
@@ -85,7 +86,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """The ids of each skill's prompt; `caption` has one whole prompt for each length."""
+    """The ids of each skill's prompt; `caption` has a whole prompt for each length."""
 
     caption: Mapping[str, Ids] = field(
         default_factory=lambda: {
@@ -101,7 +102,7 @@ class Templates:
 
 @dataclass(frozen=True, slots=True)
 class TokenizerConfig:
-    """The ids with a meaning of their own. `coord_id` and `size_id` stand where a place is fed instead of a word."""
+    """The special ids. `coord_id` and `size_id` are in the place of a coordinate or size, which is no token."""
 
     bos_id: int = 0
     eos_id: int = 0
@@ -130,13 +131,13 @@ class Config:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Config:
-        """The configuration in `record`: sections of published fields, each of which may be missing."""
+        """The configuration in `record`: sections of published fields, each optional. Raises ValueError."""
         text = record.get("text", {})
         if text.get("n_kv_heads", text.get("n_heads")) != text.get("n_heads"):
             raise ValueError("there must be as many key and value heads as query heads")
-        names = dict(record.get("tokenizer", {}))
-        templates = names.pop("templates", None)
-        tokenizer = _known(TokenizerConfig, names)
+        ids = dict(record.get("tokenizer", {}))
+        templates = ids.pop("templates", None)
+        tokenizer = _known(TokenizerConfig, ids)
         if templates is not None:
             tokenizer["templates"] = _templates(templates)
         return cls(
@@ -151,9 +152,9 @@ class Config:
         """The configuration of the checkpoint in `directory`."""
         return cls.of(json.loads((directory / "config.json").read_text()).get("config") or {})
 
-    def with_crops(self, most: int) -> Config:
-        """The same with at most so many local crops a picture."""
-        return replace(self, vision=replace(self.vision, max_crops=most))
+    def with_crops(self, max_crops: int) -> Config:
+        """A copy with `max_crops` local crops an image at most."""
+        return replace(self, vision=replace(self.vision, max_crops=max_crops))
 
 
 def _known(kind: type[Any], record: Mapping[str, Any]) -> dict[str, Any]:

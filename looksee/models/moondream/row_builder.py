@@ -1,4 +1,4 @@
-"""From a question to a row: encode the words, cut the picture, and see that all of it fits the context."""
+"""From a job to a row: tokenize its text, cut its image, and check that all of it fits the context."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from looksee.core import errors
 from looksee.core.tasks import GREEDY, Job, Sampling, Task
 from looksee.models.moondream import prompts
 from looksee.models.moondream.config import Config, Template
-from looksee.models.moondream.crops.picture import CroppedPicture
+from looksee.models.moondream.crops.image import CroppedImage
 from looksee.models.moondream.prompts import Reference
 from looksee.models.moondream.rows import DetectRow, MoondreamRow, PointRow, ReasoningRow, TextRow
-from looksee.models.moondream.sequence_items import Piece
+from looksee.models.moondream.sequence_items import SequenceItem
 from looksee.models.moondream.tokenizer import MoondreamTokenizer
 from looksee.models.sampling import seed_of
 
 MAX_OBJECTS = 50
-LEAST_ROOM = 16  # tokens an answer must have room for beside its prompt
+MIN_ANSWER_TOKENS = 16  # a prompt that leaves fewer positions is refused, unless fewer were asked for
 
 RowT = TypeVar("RowT", bound=MoondreamRow)
 PointRowT = TypeVar("PointRowT", bound=PointRow)
@@ -26,7 +26,7 @@ PointRowT = TypeVar("PointRowT", bound=PointRow)
 
 @dataclass(frozen=True, slots=True)
 class TextOptions:
-    """How a text is to be written: its length in tokens, how they are chosen, and what ends it."""
+    """How a text is generated: its largest number of tokens, how they are sampled, and what ends it."""
 
     max_new_tokens: int = 768
     sampling: Sampling = GREEDY
@@ -34,133 +34,133 @@ class TextOptions:
 
 
 class RowBuilder:
-    """Makes rows; any thread may. Pictures are files (JPEG, PNG, WebP bytes); `prefixes` has those that need no crops.
+    """Makes rows, from any thread. Images are files (bytes of a JPEG, PNG or WebP).
 
-    All raise PromptTooLong where the prompt leaves next to no room for an answer; less room than was asked for only
-    shortens the answer. Those with a picture raise CorruptImage.
+    The images whose digests are in `prefixes` are not cut into crops. All methods raise PromptTooLong where the prompt
+    leaves next to no room for an answer; less room than was asked for only shortens the answer. Those with an image
+    raise CorruptImage.
     """
 
     def __init__(self, config: Config, tokenizer: MoondreamTokenizer, prefixes: Container[bytes]) -> None:
         self._config, self._tokenizer, self._prefixes = config, tokenizer, prefixes
 
     def row(self, job: Job) -> MoondreamRow:
-        """A job's row. A caption with a prompt of its own is asked like a question.
-
-        Raises TaskNotSupported and InvalidRequest.
-        """
+        """A job's row. A caption with a prompt is asked like a question. Raises TaskNotSupported and InvalidRequest."""
         if job.task is Task.COLLECTIVE or len(job.images) > 1:
             raise errors.TaskNotSupported("The model 'moondream' answers about one picture at a time.", param="model")
-        style = TextOptions(job.max_new_tokens, job.sampling, job.stop)
+        options = TextOptions(job.max_new_tokens, job.sampling, job.stop)
         if not job.images:
             if job.task is not Task.QUERY:
                 raise errors.InvalidRequest(f"To {job.task} a picture is needed.", param="image")
-            return self._asked(None, job, style)
+            return self._query(None, job, options)
         (image,) = job.images
         if job.task is Task.DETECT:
             return self.detect(image, job.prompt, max_objects=job.max_objects)
         if job.task is Task.POINT:
             return self.point(image, job.prompt, spatial_refs=job.spatial_refs, max_objects=job.max_objects)
         if job.task is Task.CAPTION and not job.prompt:
-            return self.caption(image, job.length, style)
-        return self._asked(image, job, style)
+            return self.caption(image, job.length, options)
+        return self._query(image, job, options)
 
-    def _asked(self, image: bytes | None, job: Job, style: TextOptions) -> TextRow:
-        return self.query(image, job.prompt, style, spatial_refs=job.spatial_refs, reasoning=job.reasoning)
+    def _query(self, image: bytes | None, job: Job, options: TextOptions) -> TextRow:
+        return self.query(image, job.prompt, options, spatial_refs=job.spatial_refs, reasoning=job.reasoning)
 
-    def caption(self, image: bytes, length: str = "normal", style: TextOptions = TextOptions()) -> TextRow:
+    def caption(self, image: bytes, length: str = "normal", options: TextOptions = TextOptions()) -> TextRow:
         """A caption of a `length` that the templates have: short, normal or long. Raises InvalidValue."""
-        return self._text(TextRow, image, prompts.caption(self._config.tokenizer, length), style)
+        return self._text_row(TextRow, image, prompts.caption(self._config.tokenizer, length), options)
 
     def query(
         self,
         image: bytes | None,
         question: str,
-        style: TextOptions = TextOptions(),
+        options: TextOptions = TextOptions(),
         *,
         spatial_refs: Sequence[Reference] = (),
         reasoning: bool = False,
     ) -> TextRow:
-        """An answer, about a picture or about nothing but the question. Raises InvalidValue.
+        """An answer to a question, with or without an image. Raises InvalidValue.
 
-        With `reasoning` the row is a `ReasoningRow`, and the style's length bounds the thoughts and the answer, each.
+        With `reasoning` it is a `ReasoningRow`, and `max_new_tokens` bounds the thoughts and the answer, each.
         """
         ids = self._tokenizer.encode(question)
         prompt = prompts.query(
-            self._config.tokenizer, ids, references=spatial_refs, reasoning=reasoning, picture=image is not None
+            self._config.tokenizer, ids, references=spatial_refs, reasoning=reasoning, image=image is not None
         )
         if not reasoning:
-            return self._text(TextRow, image, prompt, style)
-        room = self._room(image, prompt, style.max_new_tokens)
-        most = room - 1 - min(style.max_new_tokens, LEAST_ROOM)  # beside the answer and the id before it
-        return self._text(
-            ReasoningRow, image, prompt, style, room=room, max_thoughts=max(0, min(style.max_new_tokens, most))
-        )
+            return self._text_row(TextRow, image, prompt, options)
+        free = self._free_positions(image, prompt, options.max_new_tokens)
+        before_answer = free - 1 - min(options.max_new_tokens, MIN_ANSWER_TOKENS)  # 1 for the answer id
+        max_thoughts = max(0, min(options.max_new_tokens, before_answer))
+        return self._text_row(ReasoningRow, image, prompt, options, free_positions=free, max_thoughts=max_thoughts)
 
-    def detect(self, image: bytes, thing: str, *, max_objects: int = MAX_OBJECTS) -> DetectRow:
-        """A box around each `thing`."""
-        return self._region(DetectRow, self._config.tokenizer.templates.detect, image, thing, (), max_objects)
+    def detect(self, image: bytes, name: str, *, max_objects: int = MAX_OBJECTS) -> DetectRow:
+        """A box around each object of that name."""
+        return self._region_row(DetectRow, self._config.tokenizer.templates.detect, image, name, (), max_objects)
 
     def point(
-        self, image: bytes, thing: str, *, spatial_refs: Sequence[Reference] = (), max_objects: int = MAX_OBJECTS
+        self, image: bytes, name: str, *, spatial_refs: Sequence[Reference] = (), max_objects: int = MAX_OBJECTS
     ) -> PointRow:
-        """A point on each `thing`. Raises InvalidValue."""
+        """A point on each object of that name. Raises InvalidValue."""
         template = self._config.tokenizer.templates.point
-        return self._region(PointRow, template, image, thing, spatial_refs, max_objects)
+        return self._region_row(PointRow, template, image, name, spatial_refs, max_objects)
 
-    def _text(
-        self, kind: type[RowT], image: bytes | None, prompt: list[Piece], style: TextOptions, **more: Any
+    def _text_row(
+        self, cls: type[RowT], image: bytes | None, prompt: list[SequenceItem], options: TextOptions, **fields: Any
     ) -> RowT:
         return self._row(
-            kind,
+            cls,
             image,
             prompt,
-            style.max_new_tokens,
-            sampling=style.sampling,
-            seed=seed_of(style.sampling),
-            stop=style.stop,
-            **more,
+            options.max_new_tokens,
+            sampling=options.sampling,
+            seed=seed_of(options.sampling),
+            stop=options.stop,
+            **fields,
         )
 
-    def _region(
+    def _region_row(
         self,
-        kind: type[PointRowT],
+        cls: type[PointRowT],
         template: Template,
         image: bytes,
-        thing: str,
+        name: str,
         references: Sequence[Reference],
         max_objects: int,
     ) -> PointRowT:
-        prompt = prompts.region(template, self._tokenizer.encode(f" {thing}"), references=references)
-        return self._row(kind, image, prompt, max_objects * kind.period)
+        prompt = prompts.region(template, self._tokenizer.encode(f" {name}"), references=references)
+        return self._row(cls, image, prompt, max_objects * cls.items_per_object)
 
-    def _row(self, kind: type[RowT], image: bytes | None, prompt: list[Piece], wanted: int, **more: Any) -> RowT:
-        return kind(
-            cost=self._start(image),
-            max_new_tokens=min(wanted, self._room(image, prompt, wanted)),
-            prompt_tokens=self._start(image) + len(prompt),
-            names=self._config.tokenizer,
-            picture=None if image is None else self._picture(image),
-            start=self._start(image),
+    def _row(
+        self, cls: type[RowT], image: bytes | None, prompt: list[SequenceItem], wanted: int, **fields: Any
+    ) -> RowT:
+        start = self._start(image)
+        return cls(
+            cost=start,
+            max_new_tokens=min(wanted, self._free_positions(image, prompt, wanted)),
+            prompt_tokens=start + len(prompt),
+            special_ids=self._config.tokenizer,
+            image=None if image is None else self._cropped(image),
+            start=start,
             prompt=prompt,
-            **more,
+            **fields,
         )
 
-    def _picture(self, image: bytes) -> CroppedPicture:
-        picture = CroppedPicture(image)
-        if picture.digest not in self._prefixes:
-            picture.crops(self._config.vision)
-        return picture
+    def _cropped(self, data: bytes) -> CroppedImage:
+        image = CroppedImage(data)
+        if image.digest not in self._prefixes:
+            image.crops(self._config.vision)
+        return image
 
     def _start(self, image: bytes | None) -> int:
+        """The position of the prompt's first item."""
         return 0 if image is None else self._config.text.prefix_attn
 
-    def _room(self, image: bytes | None, prompt: list[Piece], wanted: int) -> int:
-        """Positions behind the prompt. Raises PromptTooLong when they are next to none."""
-        context = self._config.text.max_context
-        room = context - self._start(image) - len(prompt)
-        if room < min(wanted, LEAST_ROOM):
+    def _free_positions(self, image: bytes | None, prompt: list[SequenceItem], wanted: int) -> int:
+        """Positions behind the prompt. Raises PromptTooLong when they are fewer than `wanted` and fewer than 16."""
+        context = self._config.text.max_context - self._start(image)
+        free = context - len(prompt)
+        if free < min(wanted, MIN_ANSWER_TOKENS):
             raise errors.PromptTooLong(
-                f"The prompt has {len(prompt)} tokens; prompt and answer must fit {context - self._start(image)}.",
-                param="prompt",
+                f"The prompt has {len(prompt)} tokens; prompt and answer must fit {context}.", param="prompt"
             )
-        return room
+        return free

@@ -1,7 +1,7 @@
-"""Rows and what each does with a step's reading: a small state machine for each skill, without a tensor.
+"""Rows, each a small state machine without tensors: what a step's output of a row means depends on its skill.
 
-A row's `pieces` are what it was fed after its prompt, and its last one is what it is fed next. They and the prompt are
-all of its state, so a row can be prefilled again at any time and goes on where it was.
+A row's `items` are what it was fed after its prompt, and the last of them is what it is fed next. They and the prompt
+are its whole state, so a row can be prefilled again at any time and continues where it was.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import ClassVar
 from looksee.core.geometry import Box, Point
 from looksee.models.interface import Row
 from looksee.models.moondream.config import TokenizerConfig
-from looksee.models.moondream.crops.picture import CroppedPicture
-from looksee.models.moondream.sequence_items import CoordinateItem, Piece, SizeItem
+from looksee.models.moondream.crops.image import CroppedImage
+from looksee.models.moondream.sequence_items import CoordinateItem, SequenceItem, SizeItem
 
 
 class Head(enum.Flag):
-    """What is read from a row's hidden state."""
+    """A network head that reads a row's hidden state."""
 
     TOKEN = enum.auto()
     COORDINATE = enum.auto()
@@ -26,8 +26,8 @@ class Head(enum.Flag):
 
 
 @dataclass(slots=True)
-class Reading:
-    """What a step says about one row; only what the row's heads ask for is there."""
+class StepOutput:
+    """The heads' results for one row after a step; those of heads that the row does not need keep their defaults."""
 
     token: int = -1
     coordinate: float = 0.0
@@ -36,36 +36,37 @@ class Reading:
 
 @dataclass(slots=True, kw_only=True)
 class MoondreamRow(Row):
-    """`start` is the position of the prompt's first piece: behind the picture, or 0."""
+    """`start` is the position of the prompt's first item: behind the image's prefix, or 0."""
 
-    names: TokenizerConfig
-    picture: CroppedPicture | None
+    special_ids: TokenizerConfig
+    image: CroppedImage | None
     start: int
-    prompt: list[Piece]
-    pieces: list[Piece] = field(default_factory=list)
+    prompt: list[SequenceItem]
+    items: list[SequenceItem] = field(default_factory=list)
 
     @property
-    def history(self) -> list[Piece]:
-        """All that was fed after the picture and, as its last, what is fed next."""
-        return self.prompt + self.pieces
+    def history(self) -> list[SequenceItem]:
+        """All items after the image's prefix; the last one is fed next."""
+        return self.prompt + self.items
 
     @property
     def position(self) -> int:
-        """Where the next step's piece stands."""
-        return self.start + len(self.prompt) + len(self.pieces) - 1
+        """The position of the item that is fed next."""
+        return self.start + len(self.prompt) + len(self.items) - 1
 
     @property
-    def latest(self) -> Piece:
-        """What the next step feeds."""
-        return (self.pieces or self.prompt)[-1]
+    def latest(self) -> SequenceItem:
+        """The item that is fed next."""
+        return (self.items or self.prompt)[-1]
 
     @property
     def heads(self) -> Head:
+        """The heads that the row needs after the next step."""
         return Head.TOKEN
 
     @property
-    def banned(self) -> tuple[int, ...]:
-        """Ids that may not be chosen now."""
+    def banned_ids(self) -> tuple[int, ...]:
+        """Ids that may not be sampled after the next step."""
         return ()
 
     @property
@@ -75,38 +76,38 @@ class MoondreamRow(Row):
 
     @property
     def boxes(self) -> list[Box]:
-        """Boxes found, normalised to the picture, not clamped to it."""
+        """Boxes found so far, normalised to the image, not clamped to it."""
         return []
 
     @property
     def points(self) -> list[Point]:
-        """Points found, normalised to the picture."""
+        """Points found so far, normalised to the image."""
         return []
 
-    def take(self, reading: Reading) -> None:
-        """Go on by one token."""
+    def advance(self, output: StepOutput) -> None:
+        """Append one token and its item, or set `finish`."""
         raise NotImplementedError
 
 
 @dataclass(slots=True, kw_only=True)
 class TextRow(MoondreamRow):
-    """A caption or an answer. `begun` counts the tokens before it; None while it has not begun."""
+    """A caption or an answer. `answer_start` is the index of its first token, None until there is one."""
 
-    begun: int | None = 0
+    answer_start: int | None = 0
 
     @property
-    def banned(self) -> tuple[int, ...]:
-        """An answer may begin with the answer id, but not hold it."""
-        return (self.names.answer_id,) if self.answer else ()
+    def banned_ids(self) -> tuple[int, ...]:
+        """The first id of an answer may be the answer id, but no later one."""
+        return (self.special_ids.answer_id,) if self.answer else ()
 
     @property
     def answer(self) -> list[int]:
-        return [] if self.begun is None else self.tokens[self.begun :]
+        return [] if self.answer_start is None else self.tokens[self.answer_start :]
 
-    def take(self, reading: Reading) -> None:
-        self.tokens.append(reading.token)
-        self.pieces.append(reading.token)
-        if reading.token == self.names.eos_id:
+    def advance(self, output: StepOutput) -> None:
+        self.tokens.append(output.token)
+        self.items.append(output.token)
+        if output.token == self.special_ids.eos_id:
             self.finish = "stop"
         elif len(self.answer) >= self.max_new_tokens:
             self.finish = "length"
@@ -114,99 +115,102 @@ class TextRow(MoondreamRow):
 
 @dataclass(slots=True, kw_only=True)
 class ReasoningRow(TextRow):
-    """Thoughts, in which places may be named, then the answer id, then an answer.
+    """Thoughts, which may contain coordinates, then the answer id, then an answer.
 
-    `room` is how many tokens fit behind the prompt. At most `max_thoughts` of them are thoughts.
+    `free_positions` is the number of positions behind the prompt, `max_thoughts` the largest number of thoughts' items.
     """
 
-    begun: int | None = None
-    room: int
+    answer_start: int | None = None
+    free_positions: int
     max_thoughts: int
 
     @property
     def heads(self) -> Head:
-        return Head.TOKEN | Head.COORDINATE if self.begun is None else Head.TOKEN
+        return Head.TOKEN | Head.COORDINATE if self.answer_start is None else Head.TOKEN
 
     @property
-    def banned(self) -> tuple[int, ...]:
-        if self.begun is not None:
-            return super(ReasoningRow, self).banned
-        return (self.names.eos_id, self.names.size_id) if self.tokens else ()
+    def banned_ids(self) -> tuple[int, ...]:
+        if self.answer_start is not None:
+            return super(ReasoningRow, self).banned_ids
+        return (self.special_ids.eos_id, self.special_ids.size_id) if self.tokens else ()
 
     @property
-    def thoughts(self) -> list[Piece]:
-        """What was thought so far."""
-        return self.pieces if self.begun is None else self.pieces[: self.begun - 1]
+    def thoughts(self) -> list[SequenceItem]:
+        """The items of the thoughts so far."""
+        return self.items if self.answer_start is None else self.items[: self.answer_start - 1]
 
-    def take(self, reading: Reading) -> None:
-        if self.begun is not None:
-            super(ReasoningRow, self).take(reading)
-        elif reading.token == self.names.answer_id or len(self.tokens) >= self.max_thoughts:
-            self.tokens.append(self.names.answer_id)
-            self.pieces.append(self.names.answer_id)
-            self.begun = len(self.tokens)
-            self.max_new_tokens = min(self.max_new_tokens, self.room - self.begun)
+    def advance(self, output: StepOutput) -> None:
+        if self.answer_start is not None:
+            super(ReasoningRow, self).advance(output)
+        elif output.token == self.special_ids.answer_id or len(self.tokens) >= self.max_thoughts:
+            self.tokens.append(self.special_ids.answer_id)
+            self.items.append(self.special_ids.answer_id)
+            self.answer_start = len(self.tokens)
+            self.max_new_tokens = min(self.max_new_tokens, self.free_positions - self.answer_start)
         else:
-            named = reading.token == self.names.coord_id
-            self.tokens.append(reading.token)
-            self.pieces.append(CoordinateItem(reading.coordinate) if named else reading.token)
+            is_coordinate = output.token == self.special_ids.coord_id
+            self.tokens.append(output.token)
+            self.items.append(CoordinateItem(output.coordinate) if is_coordinate else output.token)
 
 
 @dataclass(slots=True, kw_only=True)
 class PointRow(MoondreamRow):
-    """Things pointed at: x, y, and again until the end. Before each x the model may end; any other token goes on.
+    """Points on objects: x, y, repeated until the end.
 
-    The row also ends where another whole thing would be over `max_new_tokens`.
+    Before each x the model may end by the end id; any other token continues. The row also ends where another whole
+    object would exceed `max_new_tokens`.
     """
 
-    period: ClassVar[int] = 2  # pieces of a thing
+    items_per_object: ClassVar[int] = 2
 
     @property
     def heads(self) -> Head:
-        return (Head.TOKEN | Head.COORDINATE, Head.COORDINATE, Head.SIZE)[len(self.pieces) % self.period]
+        return (Head.TOKEN | Head.COORDINATE, Head.COORDINATE, Head.SIZE)[len(self.items) % self.items_per_object]
 
     @property
     def points(self) -> list[Point]:
-        return [Point(x, y) for x, y in self._found()]
+        return [Point(x, y) for x, y in self._objects()]
 
-    def take(self, reading: Reading) -> None:
-        heads, names = self.heads, self.names
-        if Head.TOKEN in heads and reading.token == names.eos_id:
-            self.tokens.append(names.eos_id)
+    def advance(self, output: StepOutput) -> None:
+        heads, special_ids = self.heads, self.special_ids
+        if Head.TOKEN in heads and output.token == special_ids.eos_id:
+            self.tokens.append(special_ids.eos_id)
             self.finish = "stop"
             return
         if Head.SIZE in heads:
-            self.tokens.append(names.size_id)
-            self.pieces.append(SizeItem(*reading.size))
+            self.tokens.append(special_ids.size_id)
+            self.items.append(SizeItem(*output.size))
         else:
-            self.tokens.append(names.coord_id)
-            self.pieces.append(CoordinateItem(reading.coordinate))
-        if len(self.pieces) % self.period == 0 and len(self.pieces) + self.period > self.max_new_tokens:
+            self.tokens.append(special_ids.coord_id)
+            self.items.append(CoordinateItem(output.coordinate))
+        whole = len(self.items) % self.items_per_object == 0
+        if whole and len(self.items) + self.items_per_object > self.max_new_tokens:
             self.finish = "length"
 
-    def _found(self) -> list[list[float]]:
-        """The numbers of each thing found whole: x, y and for a box its width and height."""
-        things: list[list[float]] = []
-        for index, piece in enumerate(self.pieces[: len(self.pieces) // self.period * self.period]):
-            if index % self.period == 0:
-                things.append([])
-            match piece:
+    def _objects(self) -> list[list[float]]:
+        """The numbers of each complete object: x, y and for a box its width and height."""
+        objects: list[list[float]] = []
+        complete = len(self.items) // self.items_per_object * self.items_per_object
+        for index, item in enumerate(self.items[:complete]):
+            if index % self.items_per_object == 0:
+                objects.append([])
+            match item:
                 case CoordinateItem(value):
-                    things[-1].append(value)
+                    objects[-1].append(value)
                 case SizeItem(width, height):
-                    things[-1] += [width, height]
-        return things
+                    objects[-1] += [width, height]
+        return objects
 
 
 @dataclass(slots=True, kw_only=True)
 class DetectRow(PointRow):
-    """Things boxed: x and y of the centre, width and height, and again until the end."""
+    """Boxes around objects: x and y of the centre, then width and height, repeated until the end."""
 
-    period: ClassVar[int] = 3
+    items_per_object: ClassVar[int] = 3
 
     @property
     def boxes(self) -> list[Box]:
-        return [Box(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in self._found()]
+        return [Box(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in self._objects()]
 
     @property
     def points(self) -> list[Point]:

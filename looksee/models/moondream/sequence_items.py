@@ -1,4 +1,4 @@
-"""What a sequence is made of after a picture: token ids, and places that are fed as embeddings of their own."""
+"""The items of a sequence after its image: token ids, and coordinates and sizes, which have embeddings of their own."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CoordinateItem:
-    """A place along one side of the picture, 0 to 1."""
+    """A position along the image's width or height, from 0 to 1."""
 
     value: float
 
 
 @dataclass(frozen=True, slots=True)
 class SizeItem:
-    """A box's width and height, as parts of the picture's."""
+    """A box's width and height as fractions of the image's."""
 
     width: float
     height: float
 
 
-Piece = int | CoordinateItem | SizeItem
+SequenceItem = int | CoordinateItem | SizeItem

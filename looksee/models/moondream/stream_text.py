@@ -1,15 +1,15 @@
-"""What of a growing answer can be delivered: whole words where there are spaces, and never a part of a character."""
+"""The part of a growing answer that is streamed: whole words where the text has spaces, always whole characters."""
 
 from __future__ import annotations
 
 import re
 
-_END = re.compile("[ \n\u3400-\u4dbf\u4e00-\u9fff\U0002f800-\U0002fa1f]")  # of a word, a line; an ideograph is a word
+_WORD_END = re.compile("[ \n\u3400-\u4dbf\u4e00-\u9fff\U0002f800-\U0002fa1f]")  # an ideograph is a word
 
 
 def whole_words(text: str) -> str:
-    """The part of an unfinished text that ends with a word (specification, section 7).
+    """The part of an unfinished text up to the end of its last whole word (specification, section 7).
 
-    It only grows with the text, so what comes behind what was delivered before is the next chunk.
+    It only grows as the text grows, so what it gains is the next chunk.
     """
-    return text[: max((found.end() for found in _END.finditer(text)), default=0)]
+    return text[: max((found.end() for found in _WORD_END.finditer(text)), default=0)]

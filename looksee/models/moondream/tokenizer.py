@@ -1,7 +1,7 @@
-"""Text to ids and back. Nothing is fetched, and a caller's text is never more than text.
+"""Text to ids and back. Nothing is fetched, and special tokens spelt in a caller's text are encoded as text.
 
-The published tokenizer ("starmie-v1") comes in a repository of its own; the `tokenizer.json` beside the published
-weights belongs to older revisions, and its ids mean other things.
+The published tokenizer ("starmie-v1") is in a repository of its own; the `tokenizer.json` beside the published weights
+belongs to earlier revisions, whose ids have other meanings.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ _END = "<|endoftext|>"
 
 
 class MoondreamTokenizer:
-    """Encodes without the special tokens and decodes without showing them. Safe in threads."""
+    """Encodes and decodes without special tokens. Safe to use from several threads."""
 
-    def __init__(self, file: Path, names: TokenizerConfig) -> None:
-        """Raises WeightsUnavailable where `file` is missing or is another revision's."""
+    def __init__(self, file: Path, special_ids: TokenizerConfig) -> None:
+        """Raises WeightsUnavailable where `file` is missing, damaged or another revision's."""
         try:
             text = file.read_text(encoding="utf-8")
             self._whole = Library.from_str(text)
-            # A library that knows no special tokens finds none in a text.
+            # Without added tokens the library finds no special ones in a text.
             self._plain = Library.from_str(json.dumps({**json.loads(text), "added_tokens": []}))
         except Exception as error:  # the library raises bare Exceptions
             raise errors.WeightsUnavailable("The tokenizer of 'moondream' is missing or damaged.") from error
-        if self._whole.token_to_id(_END) != names.eos_id:
+        if self._whole.token_to_id(_END) != special_ids.eos_id:
             raise errors.WeightsUnavailable(
-                f"The tokenizer of 'moondream' is not that of its weights: {_END} must be {names.eos_id}."
+                f"The tokenizer of 'moondream' is not that of its weights: {_END} must be {special_ids.eos_id}."
             )
 
     def encode(self, text: str) -> list[int]:
@@ -41,6 +41,6 @@ class MoondreamTokenizer:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids` without special tokens; half a character is shown as U+FFFD."""
+        """The text of `ids` without special tokens; an incomplete character becomes U+FFFD."""
         text: str = self._whole.decode(list(ids))
         return text

@@ -13,27 +13,28 @@ import torch
 from torch import Tensor
 
 from looksee.core.images import decode
+from looksee.models.moondream.crops.encoder import ImageEncoder
 from looksee.models.moondream.crops.tiling import cut
 from looksee.models.moondream.model import Moondream
 from looksee.models.moondream.rows import DetectRow, MoondreamRow, PointRow, ReasoningRow
-from looksee.models.moondream.sequence_items import CoordinateItem, Piece, SizeItem
+from looksee.models.moondream.sequence_items import CoordinateItem, SequenceItem, SizeItem
 
 
 class Alone:
-    """The states of one sequence. `pieces` grows; every reading starts from nothing."""
+    """The states of one sequence. `items` grows; every token is computed from nothing."""
 
     def __init__(self, model: Moondream, row: MoondreamRow) -> None:
         self.net = model.net
-        self.pieces: list[Piece] = list(row.prompt)
+        self.items: list[SequenceItem] = list(row.prompt)
         self.prefix = torch.empty(0, model.config.text.dim)
-        if row.picture is not None:
-            crops = cut(decode(row.picture.data), model.config.vision)
-            tokens = self.net.image_tokens([crops], at_once=1)[0]
+        if row.image is not None:
+            crops = cut(decode(row.image.data), model.config.vision)
+            tokens = ImageEncoder(self.net, crops_at_once=1).image_tokens([crops])[0]
             self.prefix = torch.cat([self.net.text.wte[0][None], tokens])
 
     def hidden(self) -> Tensor:
         """The last state before the last LayerNorm, (width,)."""
-        x = torch.cat([self.prefix, torch.stack([self._embedded(piece) for piece in self.pieces])])
+        x = torch.cat([self.prefix, torch.stack([self._embedded(item) for item in self.items])])
         place = torch.arange(len(x))
         seen = (place[None] <= place[:, None]) | (place < len(self.prefix))[None] & (place < len(self.prefix))[:, None]
         for block in self.net.text.blocks:
@@ -74,9 +75,9 @@ class Alone:
         )
         return torch.cat([turned.real, turned.imag, x[..., 2 * quarter :]], dim=-1)
 
-    def _embedded(self, piece: Piece) -> Tensor:
+    def _embedded(self, item: SequenceItem) -> Tensor:
         region = self.net.region
-        match piece:
+        match item:
             case CoordinateItem(value):
                 angles = 2 * math.pi * torch.tensor([value]) @ region.coord_features
                 return region.coord_encoder(torch.cat([angles.cos(), angles.sin()]))  # type: ignore[no-any-return]
@@ -84,27 +85,27 @@ class Alone:
                 angles = 2 * math.pi * torch.tensor([width, height]) @ region.size_features
                 return region.size_encoder(torch.cat([angles.cos(), angles.sin()]))  # type: ignore[no-any-return]
             case _:
-                return self.net.text.wte[piece]
+                return self.net.text.wte[item]
 
 
 @torch.inference_mode()
-def decoded(model: Moondream, row: MoondreamRow) -> list[Piece]:
+def decoded(model: Moondream, row: MoondreamRow) -> list[SequenceItem]:
     """What a fresh row of any skill will have said and been fed in the end, with the id that ended it, if one did."""
     alone = Alone(model, row)
-    begun = len(alone.pieces)
+    begun = len(alone.items)
     if isinstance(row, PointRow):
-        _find(alone, row.max_new_tokens // row.period, boxes=isinstance(row, DetectRow))
+        _find(alone, row.max_new_tokens // row.items_per_object, boxes=isinstance(row, DetectRow))
     else:
         if isinstance(row, ReasoningRow):
             _think(alone, row.max_thoughts)
         _answer(alone, row.max_new_tokens)
-    return alone.pieces[begun:]
+    return alone.items[begun:]
 
 
 def _answer(alone: Alone, most: int) -> None:
     token = alone.token()
     for count in range(1, most + 1):
-        alone.pieces.append(token)
+        alone.items.append(token)
         if token == 0:
             return
         if count < most:
@@ -117,17 +118,17 @@ def _think(alone: Alone, most: int) -> None:
         token = alone.token(*banned)
         if token == 3:
             break
-        alone.pieces.append(CoordinateItem(alone.coordinate()) if token == 5 else token)
+        alone.items.append(CoordinateItem(alone.coordinate()) if token == 5 else token)
         banned = (0, 6)
-    alone.pieces.append(3)
+    alone.items.append(3)
 
 
 def _find(alone: Alone, most: int, *, boxes: bool) -> None:
     for _ in range(most):
         if alone.token() == 0:
-            alone.pieces.append(0)
+            alone.items.append(0)
             return
-        alone.pieces.append(CoordinateItem(alone.coordinate()))
-        alone.pieces.append(CoordinateItem(alone.coordinate()))
+        alone.items.append(CoordinateItem(alone.coordinate()))
+        alone.items.append(CoordinateItem(alone.coordinate()))
         if boxes:
-            alone.pieces.append(SizeItem(*alone.size()))
+            alone.items.append(SizeItem(*alone.size()))

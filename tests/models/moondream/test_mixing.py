@@ -44,28 +44,28 @@ def some_request(rng: random.Random) -> dict[str, object]:
 
 
 def row_of(model: Moondream, wanted: dict[str, object]) -> MoondreamRow:
-    requests, style = model.requests, TextOptions(int(str(wanted["most"])))
+    builder, options = model.row_builder, TextOptions(int(str(wanted["most"])))
     picture = vectors.image(str(wanted["image"])) if wanted["image"] else None
     words, refs, most = str(wanted["words"]), wanted["refs"], int(str(wanted["most"]))
     assert isinstance(refs, list)
     if picture is None or wanted["skill"] in ("query", "reason"):
-        return requests.query(picture, words, style, spatial_refs=refs, reasoning=wanted["skill"] == "reason")
+        return builder.query(picture, words, options, spatial_refs=refs, reasoning=wanted["skill"] == "reason")
     if wanted["skill"] == "caption":
-        return requests.caption(picture, str(wanted["length"]), style)
+        return builder.caption(picture, str(wanted["length"]), options)
     if wanted["skill"] == "detect":
-        return requests.detect(picture, words, max_objects=most)
-    return requests.point(picture, words, max_objects=most, spatial_refs=refs)
+        return builder.detect(picture, words, max_objects=most)
+    return builder.point(picture, words, max_objects=most, spatial_refs=refs)
 
 
 def said(row: MoondreamRow) -> list[object]:
     """What the row was fed, and the end that was not fed."""
     ended = not isinstance(row, TextRow) and row.finish == "stop"
-    return [*row.pieces, 0] if ended else [*row.pieces]
+    return [*row.items, 0] if ended else [*row.items]
 
 
 def test_mixed_rows_are_identical_to_rows_alone(model: Moondream) -> None:
     """128 rows; each of these makes it fail: a mask by the batch's length instead of the row's, positions that start
-    at the longest prompt, padding written to a slot in use, rows left behind in the wrong order.
+    at the longest prompt, padding written to a position in use, rows left behind in the wrong order.
     """
     joins, kinds, ends, different = 0, set(), set(), set()
     for trial in range(TRIALS):
@@ -107,50 +107,50 @@ def test_two_batches_of_one_model_do_not_know_each_other(model: Moondream) -> No
             model.step(batch)
             model.sample(batch)
     for request, row in zip(wanted, rows, strict=True):
-        wanted_pieces = alone.decoded(model, row_of(model, request))
-        length = min(3, len(wanted_pieces))  # the rows that ended were stepped on
-        assert said(row)[:length] == wanted_pieces[:length]
+        wanted_items = alone.decoded(model, row_of(model, request))
+        length = min(3, len(wanted_items))  # the rows that ended were stepped on
+        assert said(row)[:length] == wanted_items[:length]
 
 
-def test_a_batch_has_as_many_slots_as_its_longest_row_needs(model: Moondream) -> None:
+def test_a_cache_is_as_long_as_its_longest_row_needs(model: Moondream) -> None:
     picture = vectors.image("im-50x40.png")
-    short = model.requests.query(None, "a", TextOptions(2))
-    long = model.requests.query(picture, "a" * 30, TextOptions(60))
+    short = model.row_builder.query(None, "a", TextOptions(2))
+    long = model.row_builder.query(picture, "a" * 30, TextOptions(60))
     batch = model.prefill([short])
-    assert batch.cache.slots == 64
+    assert batch.cache.length == 64
     batch = model.add_rows(batch, model.prefill([long]))
     long.finish = None
-    while batch.cache.slots < 128 and long.finish is None:
+    while batch.cache.length < 128 and long.finish is None:
         model.step(batch)
-        assert batch.cache.slots - max(row.position for row in batch.rows) <= 64
+        assert batch.cache.length - max(row.position for row in batch.rows) <= 64
         for row in batch.rows:
-            row.pieces.append(40)
-    assert batch.cache.slots == 128
-    short.pieces.clear()
+            row.items.append(40)
+    assert batch.cache.length == 128
+    short.items.clear()
     batch = model.keep_rows(batch, [0])
-    assert (batch.cache.slots, batch.cache.rows) == (64, 1)
+    assert (batch.cache.length, batch.cache.rows) == (64, 1)
 
 
 def test_sampled_rows_do_not_depend_on_their_neighbours(model: Moondream) -> None:
     style = TextOptions(10, Sampling(temperature=1.0, top_p=0.9, seed=5))
     picture = vectors.image("im-640x480.png")
-    single = model.requests.caption(picture, "long", style)
+    single = model.row_builder.caption(picture, "long", style)
     decode_mixed(model, [single], random.Random(0))
     rng = random.Random(3)
-    among = model.requests.caption(picture, "long", style)
+    among = model.row_builder.caption(picture, "long", style)
     decode_mixed(model, [*(row_of(model, some_request(rng)) for _ in range(6)), among], rng)
     assert among.tokens == single.tokens
-    greedy = model.requests.caption(picture, "long", TextOptions(10))
+    greedy = model.row_builder.caption(picture, "long", TextOptions(10))
     decode_mixed(model, [greedy], random.Random(0))
     assert greedy.tokens != single.tokens
 
 
 def test_a_stop_string_ends_a_row(model: Moondream) -> None:
-    whole = model.requests.caption(vectors.image("im-640x480.png"), "normal", TextOptions(12))
+    whole = model.row_builder.caption(vectors.image("im-640x480.png"), "normal", TextOptions(12))
     decode_mixed(model, [whole], random.Random(0))
     text = model.tokenizer.decode(whole.answer)
     assert len(text) > 3
-    row = model.requests.caption(vectors.image("im-640x480.png"), "normal", TextOptions(12, stop=(text[2],)))
+    row = model.row_builder.caption(vectors.image("im-640x480.png"), "normal", TextOptions(12, stop=(text[2],)))
     decode_mixed(model, [row], random.Random(0))
     assert row.finish == "stop"
     assert model.text(row) == text[: text.index(text[2])].lstrip()
@@ -158,8 +158,8 @@ def test_a_stop_string_ends_a_row(model: Moondream) -> None:
 
 
 def test_nothing_is_kept_for_gradients(model: Moondream) -> None:
-    batch = model.prefill([model.requests.caption(vectors.image("im-50x40.png"))])
+    batch = model.prefill([model.row_builder.caption(vectors.image("im-50x40.png"))])
     model.step(batch)
     assert not batch.hidden.requires_grad
     assert not any(parameter.requires_grad for parameter in model.net.parameters())
-    assert all(torch.isfinite(layer).all() for layer in batch.cache.written().layers)
+    assert all(torch.isfinite(layer).all() for layer in batch.cache.view().layers)

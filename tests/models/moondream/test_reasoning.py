@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from looksee.models.moondream.reasoning import reasoning
+from looksee.models.moondream.reasoning import reasoning_of
 from looksee.models.moondream.row_builder import TextOptions
 from looksee.models.moondream.rows import ReasoningRow
 from looksee.models.moondream.sequence_items import CoordinateItem
@@ -30,12 +30,12 @@ def test_golden_runs(case: Case) -> None:
     others = [vectors.row(model, other) for other in vectors.expected("mini70")["cases"][:6]]
     decode_mixed(model, [*others[:3], row, *others[3:]], random.Random(4))
     assert isinstance(row, ReasoningRow)
-    ids = [5 if isinstance(piece, CoordinateItem) else piece for piece in row.thoughts]
+    ids = [5 if isinstance(item, CoordinateItem) else item for item in row.thoughts]
     assert ids == case["reasoning_ids"]
-    places = [piece.value for piece in row.thoughts if isinstance(piece, CoordinateItem)]
+    places = [item.value for item in row.thoughts if isinstance(item, CoordinateItem)]
     assert places == [number / 1024 for number in case["coord_bins"]]
     assert [token for token in row.answer if token != 0] == case["answer_ids"]
-    said = reasoning(row.thoughts, model.config.tokenizer, spelt)
+    said = reasoning_of(row.thoughts, model.config.tokenizer, spelt)
     assert said.text == spelt(case["reasoning_ids"])
     assert [
         {"start_idx": part.start, "end_idx": part.end, "points": [list(point) for point in part.points]}
@@ -60,7 +60,7 @@ def test_with_spatial_references() -> None:
     refs = [(0.1, 0.2, 0.6, 0.9), (0.75, 0.125)]
 
     def fresh() -> ReasoningRow:
-        row = model.requests.query(
+        row = model.row_builder.query(
             vectors.image("im-200x100.png"), "what?", TextOptions(12), spatial_refs=refs, reasoning=True
         )
         assert isinstance(row, ReasoningRow)
@@ -68,9 +68,9 @@ def test_with_spatial_references() -> None:
 
     row = fresh()
     decode_mixed(model, [row], random.Random(0))
-    assert row.begun is not None
+    assert row.answer_start is not None
     assert len(row.answer) > 1
-    assert row.pieces == alone.decoded(model, fresh())
+    assert row.items == alone.decoded(model, fresh())
 
 
 def test_a_first_thought_that_is_a_place() -> None:
@@ -78,17 +78,17 @@ def test_a_first_thought_that_is_a_place() -> None:
     model = vectors.model("mini70", bias={"5": 60.0})
     row = vectors.row(model, CASES[0])
     decode_mixed(model, [row], random.Random(0))
-    assert isinstance(row.pieces[0], CoordinateItem)
-    assert row.pieces == alone.decoded(model, vectors.row(model, CASES[0]))
+    assert isinstance(row.items[0], CoordinateItem)
+    assert row.items == alone.decoded(model, vectors.row(model, CASES[0]))
 
 
 def test_thoughts_leave_room_for_an_answer() -> None:
     """Both phases may be as long as was asked for, but not together longer than the context."""
     model = vectors.model("mini70", bias={"3": -99.0, "0": -99.0})
-    row = model.requests.query(vectors.image("im-50x40.png"), "w" * 40, TextOptions(80), reasoning=True)
+    row = model.row_builder.query(vectors.image("im-50x40.png"), "w" * 40, TextOptions(80), reasoning=True)
     assert isinstance(row, ReasoningRow)
-    assert row.room == 160 - 26 - 45
+    assert row.free_positions == 160 - 26 - 45
     decode_mixed(model, [row], random.Random(0))
-    assert len(row.thoughts) == row.room - 1 - 16
+    assert len(row.thoughts) == row.free_positions - 1 - 16
     assert len(row.answer) == 16
     assert row.finish == "length"

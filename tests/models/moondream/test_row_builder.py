@@ -24,7 +24,7 @@ def model() -> Moondream:
 
 
 def test_the_layout_of_every_prompt(model: Moondream) -> None:
-    asked, ids = model.requests, model.tokenizer.encode
+    asked, ids = model.row_builder, model.tokenizer.encode
     assert asked.caption(PICTURE, "long").prompt == [1, 40, 2, 43, 3]
     assert asked.query(PICTURE, "why?").prompt == [1, 44, 2, *ids("why?"), 3, 3]
     assert asked.query(None, "why?").prompt == [0, 1, 44, 2, *ids("why?"), 3, 3]
@@ -38,7 +38,7 @@ def test_the_layout_of_every_prompt(model: Moondream) -> None:
 
 
 def test_where_a_prompt_begins_and_what_it_costs(model: Moondream) -> None:
-    seen, blind = model.requests.query(PICTURE, "a"), model.requests.query(None, "a")
+    seen, blind = model.row_builder.query(PICTURE, "a"), model.row_builder.query(None, "a")
     assert (seen.start, seen.cost, seen.prompt_tokens) == (26, 26, 32)
     assert (blind.start, blind.cost, blind.prompt_tokens) == (0, 0, 7)
 
@@ -49,28 +49,28 @@ def test_where_a_prompt_begins_and_what_it_costs(model: Moondream) -> None:
 )
 def test_references_that_are_no_places(model: Moondream, refs: list[tuple[float, ...]]) -> None:
     with pytest.raises(errors.InvalidValue) as caught:
-        model.requests.query(PICTURE, "what?", spatial_refs=refs)
+        model.row_builder.query(PICTURE, "what?", spatial_refs=refs)
     assert caught.value.param == "spatial_refs"
 
 
 def test_a_length_that_does_not_exist(model: Moondream) -> None:
     with pytest.raises(errors.InvalidValue, match="short, normal, long"):
-        model.requests.caption(PICTURE, "endless")
+        model.row_builder.caption(PICTURE, "endless")
 
 
 def test_prompt_and_answer_must_fit_the_context(model: Moondream) -> None:
     """The published code fails with an index error deep inside."""
     room = 160 - 26 - 5
     with pytest.raises(errors.PromptTooLong, match="must fit 134"):
-        model.requests.query(PICTURE, "a" * (room - 15), TextOptions(60))
+        model.row_builder.query(PICTURE, "a" * (room - 15), TextOptions(60))
     with pytest.raises(errors.PromptTooLong):
-        model.requests.query(PICTURE, "a" * (room - 15), TextOptions(60), reasoning=True)
+        model.row_builder.query(PICTURE, "a" * (room - 15), TextOptions(60), reasoning=True)
     with pytest.raises(errors.PromptTooLong):
-        model.requests.detect(PICTURE, "a" * room)
+        model.row_builder.detect(PICTURE, "a" * room)
     with pytest.raises(errors.PromptTooLong):
-        model.requests.query(None, "a" * 155)
-    assert model.requests.query(PICTURE, "a" * (room - 16), TextOptions(60)).max_new_tokens == 16
-    assert model.requests.query(PICTURE, "a" * (room - 15), TextOptions(8)).max_new_tokens == 8
+        model.row_builder.query(None, "a" * 155)
+    assert model.row_builder.query(PICTURE, "a" * (room - 16), TextOptions(60)).max_new_tokens == 16
+    assert model.row_builder.query(PICTURE, "a" * (room - 15), TextOptions(8)).max_new_tokens == 8
 
 
 @pytest.mark.parametrize("skill", ["query", "text", "reason", "detect"])
@@ -79,18 +79,18 @@ def test_a_full_context_can_be_used_to_its_end(skill: str) -> None:
     model = vectors.model("mini70", bias={"0": -99.0})
     row: MoondreamRow
     if skill == "detect":
-        row = model.requests.detect(PICTURE, "a" * 107)
+        row = model.row_builder.detect(PICTURE, "a" * 107)
     else:
         letters = "a" * (160 - 22 - (0 if skill == "text" else 26))
         picture = None if skill == "text" else PICTURE
-        row = model.requests.query(picture, letters, TextOptions(500), reasoning=skill == "reason")
+        row = model.row_builder.query(picture, letters, TextOptions(500), reasoning=skill == "reason")
     batch = model.prefill([row])
     while row.finish is None:
         model.step(batch)
         model.sample(batch)
     assert row.finish == "length"
     if isinstance(row, ReasoningRow):
-        assert row.begun is not None
+        assert row.answer_start is not None
     assert row.position >= 160 - 3  # of the last token, which nobody needs to feed
     assert row.position <= 160
 
@@ -108,28 +108,28 @@ def test_jobs(model: Moondream) -> None:
     assert model.prepare(Job(Task.CAPTION, (PICTURE,), length="short")).prompt == [1, 40, 2, 41, 3]
     assert model.prepare(Job(Task.CAPTION, (PICTURE,), length="long")).prompt == [1, 40, 2, 43, 3]
     named = model.prepare(Job(Task.CAPTION, (PICTURE,), "short"))
-    assert named.prompt == model.requests.query(PICTURE, "short").prompt, "a prompt is no length"
+    assert named.prompt == model.row_builder.query(PICTURE, "short").prompt, "a prompt is no length"
     told = model.prepare(Job(Task.CAPTION, (PICTURE,), "Name it."))
-    assert told.prompt == model.requests.query(PICTURE, "Name it.").prompt
-    assert model.prepare(Job(Task.QUERY, (PICTURE,), "why?")).prompt == model.requests.query(PICTURE, "why?").prompt
-    assert model.prepare(Job(Task.QUERY, (), "why?")).prompt == model.requests.query(None, "why?").prompt
+    assert told.prompt == model.row_builder.query(PICTURE, "Name it.").prompt
+    assert model.prepare(Job(Task.QUERY, (PICTURE,), "why?")).prompt == model.row_builder.query(PICTURE, "why?").prompt
+    assert model.prepare(Job(Task.QUERY, (), "why?")).prompt == model.row_builder.query(None, "why?").prompt
 
 
 def test_jobs_that_find_things(model: Moondream) -> None:
-    asked = model.requests
+    asked = model.row_builder
     boxes = model.prepare(Job(Task.DETECT, (PICTURE,), "cat", max_objects=3))
     assert type(boxes) is DetectRow
-    assert (boxes.prompt, boxes.max_new_tokens) == (asked.detect(PICTURE, "cat").prompt, 3 * DetectRow.period)
+    assert (boxes.prompt, boxes.max_new_tokens) == (asked.detect(PICTURE, "cat").prompt, 3 * DetectRow.items_per_object)
     points = model.prepare(Job(Task.POINT, (PICTURE,), "cat", max_objects=4))
     assert type(points) is PointRow
-    assert (points.prompt, points.max_new_tokens) == (asked.point(PICTURE, "cat").prompt, 4 * PointRow.period)
+    assert (points.prompt, points.max_new_tokens) == (asked.point(PICTURE, "cat").prompt, 4 * PointRow.items_per_object)
     refs = ((0.25, 0.5),)
     gaze = model.prepare(Job(Task.POINT, (PICTURE,), "gaze", spatial_refs=refs))
     assert gaze.prompt == asked.point(PICTURE, "gaze", spatial_refs=refs).prompt
 
 
 def test_jobs_about_places_and_with_thoughts(model: Moondream) -> None:
-    asked, box = model.requests, ((0.25, 0.0, 0.75, 1.0),)
+    asked, box = model.row_builder, ((0.25, 0.0, 0.75, 1.0),)
     placed = model.prepare(Job(Task.QUERY, (PICTURE,), "what?", spatial_refs=box))
     assert placed.prompt == asked.query(PICTURE, "what?", spatial_refs=box).prompt
     for images in ((PICTURE,), ()):
@@ -163,7 +163,7 @@ def test_pictures_are_seen_upright(model: Moondream) -> None:
     for picture, more in ((upright, Image.Exif()), (turned, exif)):
         file = io.BytesIO()
         picture.save(file, "PNG", exif=more)
-        files.append(model.requests.query(file.getvalue(), "?").picture)
+        files.append(model.row_builder.query(file.getvalue(), "?").image)
     first, second = files
     assert first is not None
     assert second is not None
@@ -172,7 +172,7 @@ def test_pictures_are_seen_upright(model: Moondream) -> None:
 
 
 def test_outcomes(model: Moondream) -> None:
-    row = model.requests.caption(PICTURE, "normal", TextOptions(6))
+    row = model.row_builder.caption(PICTURE, "normal", TextOptions(6))
     batch = model.prefill([row])
     while row.finish is None:
         model.step(batch)
@@ -180,7 +180,7 @@ def test_outcomes(model: Moondream) -> None:
     outcome = model.answer(row)
     assert outcome.text == model.tokenizer.decode(row.answer).strip()
     assert (outcome.finish, outcome.new_tokens, outcome.prompt_tokens) == (row.finish, len(row.tokens), 26 + 5)
-    found = model.requests.detect(PICTURE, "cat", max_objects=1)
+    found = model.row_builder.detect(PICTURE, "cat", max_objects=1)
     batch = model.prefill([found])
     while found.finish is None:
         model.step(batch)

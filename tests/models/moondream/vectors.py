@@ -113,15 +113,15 @@ def words(ids: list[int]) -> str:
 def row(model: Moondream, case: Case) -> MoondreamRow:
     """The row of a golden case, asked in words as everybody asks."""
     picture = image(case["image"]) if case.get("image") else None
-    requests, kind = model.requests, case["kind"]
+    builder, kind = model.row_builder, case["kind"]
     if kind in ("detect", "point"):
         assert picture is not None
         thing = OBJECTS[tuple(case["object_ids"])]
-        return getattr(requests, kind)(picture, thing, max_objects=case["max_objects"])  # type: ignore[no-any-return]
+        return getattr(builder, kind)(picture, thing, max_objects=case["max_objects"])  # type: ignore[no-any-return]
     if kind.startswith("caption_"):
         assert picture is not None
-        return requests.caption(picture, kind.removeprefix("caption_"), TextOptions(20))
-    return requests.query(
+        return builder.caption(picture, kind.removeprefix("caption_"), TextOptions(20))
+    return builder.query(
         picture,
         words(case["question_ids"]),
         TextOptions(case.get("max_tokens", 20)),

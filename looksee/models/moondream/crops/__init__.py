@@ -1,1 +1,1 @@
-"""From a picture to crops, and from crops' features to a picture's."""
+"""From an image file to image tokens: cutting into crops, encoding them, merging their features."""

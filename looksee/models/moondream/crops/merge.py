@@ -1,8 +1,8 @@
-"""From the features of overlapping local crops to those of the whole picture, as large as one crop's.
+"""From the features of overlapping local crops to features of the whole image, as many as one crop has.
 
-Between neighbours both margins are dropped, so that every feature comes from a crop in whose inside it lies. What is
-left is averaged to the size of one crop. Both are linear and treat rows and columns alike, so the average is two small
-matrix products; that also runs where a device has no adaptive pooling for lengths that do not divide (Apple's).
+Between neighbours both margins are dropped, so every feature comes from the inside of its crop. The remaining features
+are averaged to the grid of one crop. The average is linear and separable, so it is two small matrix products; that also
+runs on MPS, which has no adaptive pooling where the lengths do not divide.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import torch
 from torch import Tensor
 
 
-def kept(tiles: int, grid: int, margin: int) -> list[int]:
-    """Which of the `tiles * grid` rows (or columns) of crops laid end to end stay."""
+def inner_indices(crops: int, grid: int, margin: int) -> list[int]:
+    """Of the `crops * grid` rows (or columns) of adjacent crops, those outside the margins between neighbours."""
     return [
-        tile * grid + line
-        for tile in range(tiles)
-        for line in range(margin if tile > 0 else 0, grid - margin if tile < tiles - 1 else grid)
+        crop * grid + index
+        for crop in range(crops)
+        for index in range(margin if crop > 0 else 0, grid - margin if crop < crops - 1 else grid)
     ]
 
 
 def stitch(features: Tensor, rows: int, columns: int, margin: int) -> Tensor:
-    """Features (rows * columns, grid, grid, width), row by row, as one (high, wide, width)."""
+    """Features (rows * columns, grid, grid, width) in row-major order as one plane (high, wide, width)."""
     grid, width = features.shape[1], features.shape[-1]
     plane = features.view(rows, columns, grid, grid, width).transpose(1, 2).reshape(rows * grid, columns * grid, width)
-    high, wide = (torch.tensor(kept(tiles, grid, margin), device=features.device) for tiles in (rows, columns))
+    high, wide = (torch.tensor(inner_indices(crops, grid, margin), device=features.device) for crops in (rows, columns))
     return plane[high][:, wide]
 
 
 def pool(plane: Tensor, grid: int) -> Tensor:
-    """The average of (high, wide, width) over `grid` x `grid` windows, computed in float32, in the dtype it came in."""
+    """(high, wide, width) averaged over `grid` x `grid` windows: (grid, grid, width) of the same dtype, by float32."""
     down, across = (_windows(length, grid, plane.device) for length in plane.shape[:2])
     return torch.einsum("gh,hwd,kw->gkd", down, plane.float(), across).to(plane.dtype)
 

@@ -1,7 +1,7 @@
-"""How a picture is cut: one global crop of all of it, and overlapping local crops of an enlarged or reduced copy.
+"""Cutting an image: one global crop of all of it, and overlapping local crops of an enlarged or reduced copy.
 
-As many local crops are taken as are allowed, so small pictures are enlarged. A picture with one side no longer than a
-crop has a single local crop, whatever its other side.
+As many local crops are cut as are allowed, so small images are enlarged. An image with one side no longer than a crop
+has a single local crop, however long its other side is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from looksee.models.moondream.config import VisionConfig
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """A picture, cut. `pixels` is (1 + rows * columns, side, side, 3) uint8: the global crop, then the local ones."""
+    """The crops of an image.
+
+    `pixels` is (1 + rows * columns, side, side, 3) uint8: the global crop, then the local ones in row-major order.
+    """
 
     pixels: Tensor
     rows: int
@@ -27,10 +30,10 @@ class Crops:
 
 
 def tiling(width: int, height: int, config: VisionConfig) -> tuple[int, int]:
-    """Rows and columns of local crops for a picture of so many pixels, together at most `max_crops`.
+    """Rows and columns of local crops for an image of `width` x `height` pixels, together at most `max_crops`.
 
-    This is the published rule, but for pictures so long and thin that it would itself go over its limit (with 12 crops
-    from about 7,600 x 600 pixels on).
+    The published rule, except for images so long and thin that it would exceed its own limit (with 12 crops from about
+    7,600 x 600 pixels).
     """
     window, most = config.window, config.max_crops
     high, wide = height - config.margins, width - config.margins
@@ -51,12 +54,12 @@ def tiling(width: int, height: int, config: VisionConfig) -> tuple[int, int]:
     return max(1, rows), max(1, columns)
 
 
-def cut(picture: Image.Image, config: VisionConfig) -> Crops:
-    """The crops of `picture` (RGB), resized with Pillow's Lanczos filter, without keeping the aspect ratio."""
+def cut(image: Image.Image, config: VisionConfig) -> Crops:
+    """The crops of `image` (RGB), resized with Pillow's Lanczos filter, without keeping the aspect ratio."""
     side, window, margins = config.crop_size, config.window, config.margins
-    rows, columns = tiling(*picture.size, config)
-    whole = _resized(picture, columns * window + margins, rows * window + margins)
-    crops = [whole if rows * columns == 1 else _resized(picture, side, side)]
+    rows, columns = tiling(*image.size, config)
+    whole = _resized(image, columns * window + margins, rows * window + margins)
+    crops = [whole if rows * columns == 1 else _resized(image, side, side)]
     for row in range(rows):
         for column in range(columns):
             top, left = row * window, column * window
@@ -65,14 +68,13 @@ def cut(picture: Image.Image, config: VisionConfig) -> Crops:
 
 
 def normalised(pixels: Tensor, dtype: torch.dtype) -> Tensor:
-    """Bytes as numbers from -1 to 1 of `dtype`, on the bytes' device.
+    """`pixels` (uint8, any shape) as numbers from -1 to 1 of `dtype`, on the same device.
 
-    In bfloat16 each of the three steps is rounded, as the model was trained and published; otherwise the arithmetic is
-    float32's.
+    For bfloat16 each of the three operations is rounded, as in the published model; otherwise they are in float32.
     """
     exact = dtype if dtype == torch.bfloat16 else torch.float32
     return (pixels.to(exact) / 255).sub_(0.5).div_(0.5).to(dtype)
 
 
-def _resized(picture: Image.Image, width: int, height: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
+def _resized(image: Image.Image, width: int, height: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))

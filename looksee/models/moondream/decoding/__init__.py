@@ -1,1 +1,1 @@
-"""A running batch's cache, and decode steps as they are or as CUDA graphs."""
+"""The KV cache of a running batch, cached image prefixes, and decode steps, eager or as CUDA graphs."""

@@ -1,7 +1,7 @@
-"""Keys and values of a batch's rows, in storage in which rows take seats and which they leave.
+"""The KV cache of a running batch, in storage with spare rows.
 
-A newcomer costs a copy of its own keys and values alone, and when rows leave, no more rows move than have left: at its
-published size a row has 140 MiB of them and more, on a CPU twice that.
+A new row costs a copy of its own keys and values alone, and when rows leave, at most as many others are moved: a row of
+the published model has 140 MiB and more in bfloat16, in float32 twice that.
 """
 
 from __future__ import annotations
@@ -15,125 +15,127 @@ from torch.nn import functional
 from looksee.models.moondream.config import TextConfig
 from looksee.models.moondream.network.cache import BLOCK, KVCache, in_blocks
 
-_LEAST_SEATS = 8
+_MIN_STATIC_ROWS = 8
 
 T = TypeVar("T")
 
 
 def bucket(rows: int) -> int:
-    """The number of rows that `rows` are padded to: 1, 2, 4, 8, and from there on by eights."""
+    """The number of rows that `rows` are padded to: 1, 2, 4, 8, then multiples of 8."""
     return 1 << (rows - 1).bit_length() if rows <= 8 else -(rows // -8) * 8
 
 
 class KVStorage:
-    """`layers[i]` is (2, seats, heads, slots, head width), as in `KVCache`. It moves when it grows, `moves` times.
+    """Memory for `rows` rows of `length` positions: `layers[i]` is (2, rows, heads, length, head width).
 
-    Storage of the usual kind has no more than seven seats to spare when it has grown, and shrinks when a quarter of it
-    is enough: at a half, rows that come and go would move all others again and again. Storage that `stays` moves as
-    seldom as may be: its seats double, and it never shrinks.
+    Growing and shrinking reallocate it, which `reallocations` counts. Ordinary storage grows to the next bucket of
+    rows, so has at most seven spare ones, and shrinks when a quarter of it is enough: with a half, rows that come and
+    go would reallocate it again and again. `static` storage is reallocated as rarely as possible, since captured graphs
+    refer to its addresses: its rows double, and it never shrinks.
     """
 
     def __init__(
         self,
         config: TextConfig,
-        seats: int = 0,
-        slots: int = 0,
+        rows: int = 0,
+        length: int = 0,
         *,
         device: torch.device,
         dtype: torch.dtype,
         block: int = BLOCK,
-        stays: bool = False,
+        static: bool = False,
     ) -> None:
-        """`block` is in how many slots at a time it grows."""
-        self.seats, self.slots, self.block, self.stays = seats, slots, block, stays
-        self.moves = 0
-        self.layers = KVCache.empty(config, seats, slots, device=device, dtype=dtype).layers
+        """`block` is the number of positions by which it grows."""
+        self.rows, self.length, self.block, self.static = rows, length, block, static
+        self.reallocations = 0
+        self.layers = KVCache.empty(config, rows, length, device=device, dtype=dtype).layers
 
-    def in_blocks(self, slots: int) -> int:
-        """`slots` rounded up to whole blocks."""
-        return in_blocks(slots, self.block)
+    def in_blocks(self, length: int) -> int:
+        """`length` rounded up to whole blocks."""
+        return in_blocks(length, self.block)
 
-    def reserve(self, seats: int, slots: int) -> None:
-        """Room for so many."""
-        if seats > self.seats:
-            seats = max(_LEAST_SEATS, 1 << (seats - 1).bit_length()) if self.stays else bucket(seats)
-        self._resize(max(self.seats, seats), max(self.slots, self.in_blocks(slots)))
+    def reserve(self, rows: int, length: int) -> None:
+        """Grow, if need be, to so many rows and positions."""
+        if rows > self.rows:
+            rows = max(_MIN_STATIC_ROWS, 1 << (rows - 1).bit_length()) if self.static else bucket(rows)
+        self._resize(max(self.rows, rows), max(self.length, self.in_blocks(length)))
 
-    def release(self, seats: int, slots: int) -> None:
-        """No more than so many are needed."""
-        seats, slots = bucket(seats), self.in_blocks(slots)
-        if not self.stays and 4 * seats * slots <= self.seats * self.slots:
-            self._resize(min(self.seats, seats), min(self.slots, slots))
+    def shrink(self, rows: int, length: int) -> None:
+        """Give memory back where so many rows and positions need a quarter of it at most."""
+        rows, length = bucket(rows), self.in_blocks(length)
+        if not self.static and 4 * rows * length <= self.rows * self.length:
+            self._resize(min(self.rows, rows), min(self.length, length))
 
-    def part(self, seats: int, slots: int) -> KVCache:
-        """The first seats and slots as a cache that writes where they are."""
-        return KVCache([layer[:, :seats, :, :slots] for layer in self.layers])
+    def view(self, rows: int, length: int) -> KVCache:
+        """The first rows and positions as a cache that shares their memory."""
+        return KVCache([layer[:, :rows, :, :length] for layer in self.layers])
 
-    def _resize(self, seats: int, slots: int) -> None:
-        if (seats, slots) == (self.seats, self.slots):
+    def _resize(self, rows: int, length: int) -> None:
+        if (rows, length) == (self.rows, self.length):
             return
-        self.moves += 1
-        change = (0, 0, 0, slots - self.slots, 0, 0, 0, seats - self.seats)
-        for index, layer in enumerate(self.layers):  # one by one, so that no more than one layer exists twice
+        self.reallocations += 1
+        change = (0, 0, 0, length - self.length, 0, 0, 0, rows - self.rows)
+        for index, layer in enumerate(self.layers):  # one by one, so that at most one layer exists twice
             self.layers[index] = functional.pad(layer, change)
-        self.seats, self.slots = seats, slots
+        self.rows, self.length = rows, length
 
 
 class BatchedKVCache:
-    """A batch's rows in a `storage` that no other batch uses. Row i sits in `seats[i]`; the first seats are taken.
+    """The rows of one batch in a `storage` that no other batch uses.
 
-    A verb that fails half-way leaves the cache unusable.
+    Row i of the batch is row `storage_rows[i]` of the storage; the batch has the storage's first rows. After a method
+    has raised, the cache is unusable.
     """
 
     def __init__(self, storage: KVStorage, rows: int = 0) -> None:
-        """`rows` have their keys and values in the storage already."""
+        """The batch has the storage's first `rows`."""
         self.storage = storage
-        self.seats = list(range(rows))
-        self.slots = storage.slots if rows else 0  # what lies behind was not written by these rows
+        self.storage_rows = list(range(rows))
+        self.length = storage.length if rows else 0  # positions behind it hold nothing of these rows
 
     @property
     def rows(self) -> int:
-        return len(self.seats)
+        return len(self.storage_rows)
 
-    def grow(self, slots: int) -> None:
-        """At least so many slots."""
-        self.slots = max(self.slots, slots)
-        self.storage.reserve(self.rows, self.slots)
+    def grow(self, length: int) -> None:
+        """Make room for at least `length` positions."""
+        self.length = max(self.length, length)
+        self.storage.reserve(self.rows, self.length)
 
-    def written(self) -> KVCache:
-        """The rows in the order of their seats, as a cache that writes where they are."""
-        return self.storage.part(self.rows, self.slots)
+    def view(self) -> KVCache:
+        """The batch's rows, in storage order, as a cache that shares their memory."""
+        return self.storage.view(self.rows, self.length)
 
     def add_rows(self, newcomers: BatchedKVCache) -> None:
-        """Newcomers' rows behind these; `newcomers` is used up."""
+        """Append the newcomers' rows; `newcomers` is empty afterwards."""
         start, end = self.rows, self.rows + newcomers.rows
-        self.slots = max(self.slots, newcomers.slots)
-        self.storage.reserve(end, self.slots)
+        self.length = max(self.length, newcomers.length)
+        self.storage.reserve(end, self.length)
         for index, layer in enumerate(self.storage.layers):
-            new = newcomers.storage.layers[index][:, : newcomers.rows, :, : newcomers.slots]
-            layer[:, start:end, :, : newcomers.slots] = new
-            layer[:, start:end, :, newcomers.slots :] = 0  # a slot that takes no part must still hold a number
-            if not newcomers.storage.stays:
+            new = newcomers.storage.layers[index][:, : newcomers.rows, :, : newcomers.length]
+            layer[:, start:end, :, : newcomers.length] = new
+            layer[:, start:end, :, newcomers.length :] = 0  # masked positions must hold finite numbers
+            if not newcomers.storage.static:
                 newcomers.storage.layers[index] = new[:, :0].clone()
-        self.seats += [start + seat for seat in newcomers.seats]
-        newcomers.seats = []
+        self.storage_rows += [start + row for row in newcomers.storage_rows]
+        newcomers.storage_rows = []
 
-    def keep(self, rows: Sequence[int], slots: int) -> None:
-        """Only these rows (indices), in this order, and the first `slots` of their slots.
+    def keep_rows(self, keep: Sequence[int], length: int) -> None:
+        """Keep the rows at the indices `keep`, in that order, and at most their first `length` positions.
 
-        Who sits behind the new end takes the seat of one that left.
+        Kept rows beyond the new end of the storage's rows are moved to where others have left.
         """
-        stay = [self.seats[row] for row in rows]
-        free = sorted(set(range(len(stay))) - set(stay))
-        moving = [row for row, seat in enumerate(stay) if seat >= len(stay)]
-        for row, seat in zip(moving, free, strict=True):
+        kept = [self.storage_rows[row] for row in keep]
+        free = sorted(set(range(len(kept))) - set(kept))
+        moving = [row for row, storage_row in enumerate(kept) if storage_row >= len(kept)]
+        for row, target in zip(moving, free, strict=True):
             for layer in self.storage.layers:
-                layer[:, seat] = layer[:, stay[row]]
-            stay[row] = seat
-        self.seats, self.slots = stay, min(self.slots, slots)
-        self.storage.release(self.rows, self.slots)
+                layer[:, target] = layer[:, kept[row]]
+            kept[row] = target
+        self.storage_rows, self.length = kept, min(self.length, length)
+        self.storage.shrink(self.rows, self.length)
 
-    def by_seat(self, values: Sequence[T]) -> list[T]:
-        """One value for each row, in the order of their seats."""
-        found = dict(zip(self.seats, values, strict=True))
-        return [found[seat] for seat in range(self.rows)]
+    def in_storage_order(self, values: Sequence[T]) -> list[T]:
+        """`values`, one for each row of the batch, in the order of the storage's rows."""
+        by_storage_row = dict(zip(self.storage_rows, values, strict=True))
+        return [by_storage_row[row] for row in range(self.rows)]

@@ -1,9 +1,9 @@
-"""Decode steps over buffers that stay where they are, so that a CUDA graph of them can be captured once and replayed.
+"""Decode steps over buffers at fixed addresses, so that each can be captured as a CUDA graph once and replayed.
 
-A step of a small batch is hundreds of kernels that are each done sooner than the next one is launched; replayed as one
-graph they follow each other at once. A graph knows addresses and sizes, not tensors, so what it works on never moves,
-and the batch is padded to one of a few sizes: buckets of rows times blocks of slots, each captured when it is first
-needed. Padding sits in seats that are free, at position 0, and writes to nobody's slots.
+A step of a small batch is hundreds of kernels, each of which ends before the next is launched; a replayed graph
+launches them back to back. A graph refers to addresses and sizes, so its buffers are never moved, and the batch is
+padded to one of a few sizes: buckets of rows times blocks of positions, each captured when it is first needed. Padding
+rows are spare rows of the storage, at position 0; what they write is read by no row of the batch.
 """
 
 from __future__ import annotations
@@ -20,137 +20,141 @@ from looksee.models.moondream.decoding.batch_cache import BatchedKVCache, KVStor
 from looksee.models.moondream.network.cache import BLOCK
 from looksee.models.moondream.network.network import Network
 from looksee.models.moondream.network.text import causal
-from looksee.models.moondream.sequence_items import Piece
+from looksee.models.moondream.sequence_items import SequenceItem
 
 logger = logging.getLogger("looksee.models")
 
-_WARM_UPS = 2  # libraries choose kernels and take memory when they first run
+_WARM_UPS = 2  # libraries choose kernels and allocate memory when they first run
 
 Run = Callable[[], object]
 
 
 class EagerStepRunner:
-    """Captures nothing: what is run is what was given."""
+    """Captures nothing: a step is run as it was given."""
 
     def capture(self, run: Run) -> Run:
-        """What does `run` again. `run` may be run on the way, so doing it twice must change nothing."""
+        """A callable that repeats `run`. Capturing may call `run` several times, so `run` must be idempotent."""
         return run
 
-    def forget(self) -> None:
-        """Nothing that was captured will be run again."""
+    def reset(self) -> None:
+        """Release what was captured; none of it is run again."""
 
 
 class CudaGraphRunner(EagerStepRunner):
-    """Captures work on `device`, all of it into one pool of memory: replays follow each other, never overlap, and leave
-    their results in buffers outside of the pool.
+    """Captures graphs on `device`, all in one memory pool: replays never overlap, and leave their results in buffers
+    outside of the pool.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         with torch.cuda.device(device):
-            self._side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # one for good: with each there is a workspace of cuBLAS's
-        self.forget()
+            self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # one: cuBLAS keeps a workspace for each
+        self.reset()
 
     def capture(self, run: Run) -> Run:
-        side, graph = self._side, torch.cuda.CUDAGraph()
+        stream, graph = self._stream, torch.cuda.CUDAGraph()
         with torch.cuda.device(self._device):
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
                 for _ in range(_WARM_UPS):
                     run()
-            torch.cuda.current_stream().wait_stream(side)
-            # What other threads do on the device meanwhile is no part of it, and no mistake.
-            with torch.cuda.graph(graph, pool=self._pool, stream=side, capture_error_mode="thread_local"):
+            torch.cuda.current_stream().wait_stream(stream)
+            # thread_local: work of other threads on the device is neither captured nor an error.
+            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
                 run()
         replay: Run = graph.replay
         return replay
 
-    def forget(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()  # one whose graphs are all gone cannot be used again
+    def reset(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()  # a pool whose graphs are all released cannot be used again
 
 
 class StaticStepRunner:
-    """Decode steps of one batch at a time, captured by `graphs`.
+    """Decode steps of one batch at a time over static storage, captured by `graphs`.
 
-    No more graphs are kept than there are buckets: of the published model for up to 32 rows 7 times 8.
+    There are at most as many graphs as buckets: for up to 32 rows of the published model 7 times 8.
     """
 
     def __init__(self, net: Network, graphs: EagerStepRunner, *, block: int = 4 * BLOCK) -> None:
-        """`block` is the number of slots that a bucket's are a multiple of."""
+        """`block` is the number of positions that a bucket's length is a multiple of."""
         self._net, self._graphs, self._block = net, graphs, block
         self._storage: KVStorage | None = None
-        self._seated: weakref.ref[BatchedKVCache] | None = None
-        self._forget_graphs()
+        self._adopted: weakref.ref[BatchedKVCache] | None = None
+        self._reset()
 
-    def seat(self, cache: BatchedKVCache) -> BatchedKVCache | None:
-        """The same rows in the storage, where they stay; `cache` is used up. None while another batch is there."""
+    def adopt(self, cache: BatchedKVCache) -> BatchedKVCache | None:
+        """A cache with the same rows in the static storage; `cache` is empty afterwards, unless it was there already.
+
+        None, with `cache` unchanged, while another batch is in the storage.
+        """
         if cache.storage is self._storage:
             return cache
-        if self._seated is not None and self._seated() is not None:
+        if self._adopted is not None and self._adopted() is not None:
             return None
         if self._storage is None:
             config, device, dtype = self._net.config.text, self._net.device, self._net.cache_dtype
-            self._storage = KVStorage(config, device=device, dtype=dtype, block=self._block, stays=True)
-        seated = BatchedKVCache(self._storage)
-        seated.add_rows(cache)
-        self._seated = weakref.ref(seated)
-        return seated
+            self._storage = KVStorage(config, device=device, dtype=dtype, block=self._block, static=True)
+        adopted = BatchedKVCache(self._storage)
+        adopted.add_rows(cache)
+        self._adopted = weakref.ref(adopted)
+        return adopted
 
-    def step(self, cache: BatchedKVCache, pieces: Sequence[Piece], positions: Sequence[int]) -> Tensor:
-        """Feed each row a piece at its position: hidden states (rows, width)."""
+    def step(self, cache: BatchedKVCache, items: Sequence[SequenceItem], positions: Sequence[int]) -> Tensor:
+        """Feed each row of an adopted cache one item at its position: hidden states (rows, width)."""
         storage = cache.storage
-        rows, slots = bucket(cache.rows), storage.in_blocks(max(positions) + 1)
-        cache.grow(slots)
-        storage.reserve(rows, slots)
-        if storage.moves != self._moves:
-            self._forget_graphs()
-            self._take_place(storage)
+        rows, length = bucket(cache.rows), storage.in_blocks(max(positions) + 1)
+        cache.grow(length)
+        storage.reserve(rows, length)
+        if storage.reallocations != self._reallocations:
+            self._reset()
+            self._allocate_buffers(storage)
         padding = [0] * (rows - cache.rows)
-        fed, places = [*cache.by_seat(pieces), *padding], [*cache.by_seat(positions), *padding]
-        self._embeddings[:rows] = self._net.embed([[piece] for piece in fed])
-        self._positions[:rows] = torch.tensor(places)[:, None].to(self._positions.device)
-        self._run(storage, rows, slots)
-        return self._hidden[cache.seats]
+        fed = [*cache.in_storage_order(items), *padding]
+        fed_positions = [*cache.in_storage_order(positions), *padding]
+        self._embeddings[:rows] = self._net.embed([[item] for item in fed])
+        self._positions[:rows] = torch.tensor(fed_positions)[:, None].to(self._positions.device)
+        self._run(storage, rows, length)
+        return self._hidden[cache.storage_rows]
 
     def release(self) -> None:
-        """Give back the graphs, and the storage unless a batch is in it."""
-        self._forget_graphs()
-        if self._seated is None or self._seated() is None:
+        """Release the graphs, and the storage unless a batch is in it."""
+        self._reset()
+        if self._adopted is None or self._adopted() is None:
             self._storage = None
-            self._seated = None
+            self._adopted = None
 
-    def _forget_graphs(self) -> None:
-        self._moves = 0
+    def _reset(self) -> None:
+        self._reallocations = 0
         self._embeddings = self._positions = self._hidden = torch.empty(0)
         self._runs: dict[tuple[int, int], Run] = {}
-        self._graphs.forget()
+        self._graphs.reset()
 
-    def _take_place(self, storage: KVStorage) -> None:
-        """Where a step's input and output lie, for as long as the storage stays."""
+    def _allocate_buffers(self, storage: KVStorage) -> None:
+        """Inputs and outputs of a step, at the same addresses until the storage is reallocated."""
         width, device, dtype = self._net.config.text.dim, self._net.device, self._net.dtype
-        self._embeddings = torch.zeros(storage.seats, 1, width, device=device, dtype=dtype)
-        self._positions = torch.zeros(storage.seats, 1, device=device, dtype=torch.int64)
-        self._hidden = torch.zeros(storage.seats, width, device=device, dtype=dtype)
-        self._moves = storage.moves
+        self._embeddings = torch.zeros(storage.rows, 1, width, device=device, dtype=dtype)
+        self._positions = torch.zeros(storage.rows, 1, device=device, dtype=torch.int64)
+        self._hidden = torch.zeros(storage.rows, width, device=device, dtype=dtype)
+        self._reallocations = storage.reallocations
 
-    def _run(self, storage: KVStorage, rows: int, slots: int) -> None:
-        run = self._runs.get((rows, slots))
+    def _run(self, storage: KVStorage, rows: int, length: int) -> None:
+        run = self._runs.get((rows, length))
         if run is None:
-            run = self._runs[rows, slots] = self._captured(self._static(storage, rows, slots))
+            run = self._runs[rows, length] = self._capture(self._static_step(storage, rows, length))
         run()
 
-    def _static(self, storage: KVStorage, rows: int, slots: int) -> Run:
-        """A step of the first seats, whatever is in them. Doing it twice writes the same to the same slots."""
-        cache = storage.part(rows, slots)
+    def _static_step(self, storage: KVStorage, rows: int, length: int) -> Run:
+        """A step of the storage's first rows; repeating it writes the same to the same positions."""
+        cache = storage.view(rows, length)
         embeddings, positions, hidden = self._embeddings[:rows], self._positions[:rows], self._hidden[:rows]
 
         def run() -> None:
-            hidden[:] = self._net.text(embeddings, positions, cache, causal(positions, slots))[:, 0]
+            hidden[:] = self._net.text(embeddings, positions, cache, causal(positions, length))[:, 0]
 
         return run
 
-    def _captured(self, run: Run) -> Run:
-        """`run` or, where that works, its graph. Raises only when memory runs out."""
+    def _capture(self, run: Run) -> Run:
+        """The graph of `run`, or `run` itself where capturing fails. Raises only when memory runs out."""
         try:
             return self._graphs.capture(run)
         except Exception as error:

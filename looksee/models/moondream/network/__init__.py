@@ -1,1 +1,1 @@
-"""Moondream2's modules, their checkpoint, and the decoder's cache."""
+"""The network's modules, the loading of their checkpoint, and the KV cache that they write."""

@@ -1,7 +1,7 @@
-"""Keys and values of a running batch, written in place: what stands at position p of a row's sequence is in slot p.
+"""Keys and values of rows of any length: those of a sequence's position p are at index p of its row.
 
-So rows of any length share one batch without moving, a mask is a comparison of slots with positions, and a newcomer is
-a copy. Slots are taken in blocks and as many as the longest row needs, not as many as the context has.
+So a mask is a comparison of indices with positions, rows of different lengths share one cache, and a new row is a copy.
+The cache is as long as the longest row needs, in whole blocks, not as long as the model's context.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from looksee.models.moondream.config import TextConfig
 
-BLOCK = 64  # slots; a running batch grows once in so many steps
+BLOCK = 64  # positions; a running batch's cache grows once in so many steps
 
 
 def in_blocks(length: int, block: int = BLOCK) -> int:
@@ -21,37 +21,42 @@ def in_blocks(length: int, block: int = BLOCK) -> int:
     return -(length // -block) * block
 
 
-def row_bytes(config: TextConfig, slots: int, dtype: torch.dtype) -> int:
-    """What the keys and values of one row with so many slots take, in bytes."""
-    return 2 * config.n_layers * slots * config.dim * dtype.itemsize
+def row_bytes(config: TextConfig, length: int, dtype: torch.dtype) -> int:
+    """The bytes of one row's keys and values for `length` positions."""
+    return 2 * config.n_layers * length * config.dim * dtype.itemsize
 
 
 class KVCache:
-    """`layers[i]` is (2, rows, heads, slots, head width): keys and values of layer i."""
+    """`layers[i]` is (2, rows, heads, length, head width): keys and values of layer i."""
 
     def __init__(self, layers: list[Tensor]) -> None:
         self.layers = layers
 
     @classmethod
-    def empty(cls, config: TextConfig, rows: int, slots: int, *, device: torch.device, dtype: torch.dtype) -> KVCache:
-        """Zeros: a slot that was not written takes no part, but must hold a number."""
-        shape = (2, rows, config.n_heads, slots, config.head_width)
+    def empty(cls, config: TextConfig, rows: int, length: int, *, device: torch.device, dtype: torch.dtype) -> KVCache:
+        """Zeros: a position that was not written is masked, but must hold a finite number."""
+        shape = (2, rows, config.n_heads, length, config.head_width)
         return cls([torch.zeros(shape, device=device, dtype=dtype) for _ in range(config.n_layers)])
 
     @property
-    def slots(self) -> int:
+    def length(self) -> int:
+        """The number of positions there is room for."""
         return self.layers[0].shape[3]
 
     def write(self, layer: int, where: tuple[Tensor, Tensor], keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Put (rows, heads, length, head width) where `where`, rows and slots of (rows, length), says; returns all."""
-        rows, slots = where
+        """Write `keys` and `values` (rows, heads, fed, head width) of one layer.
+
+        `where` are the row indices and positions, which broadcast to (rows, fed). Returns all keys and values of the
+        layer, (rows, heads, length, head width) each.
+        """
+        rows, positions = where
         all_keys, all_values = self.layers[layer]
-        all_keys[rows, :, slots] = keys.transpose(1, 2)
-        all_values[rows, :, slots] = values.transpose(1, 2)
+        all_keys[rows, :, positions] = keys.transpose(1, 2)
+        all_values[rows, :, positions] = values.transpose(1, 2)
         return all_keys, all_values
 
-    def put(self, rows: Sequence[int], layers: Sequence[Tensor]) -> None:
-        """Write the same beginning of some rows: (2, heads, length, head width) for each layer."""
-        for all_rows, one in zip(self.layers, layers, strict=True):
+    def write_prefix(self, rows: Sequence[int], prefix: Sequence[Tensor]) -> None:
+        """Write one prefix at the beginning of some rows: (2, heads, prefix length, head width) for each layer."""
+        for layer, part in zip(self.layers, prefix, strict=True):
             for row in rows:
-                all_rows[:, row, :, : one.shape[2]] = one
+                layer[:, row, :, : part.shape[2]] = part

@@ -1,6 +1,6 @@
-"""Weights from a directory of safetensors, in the published names or in those of the revisions before.
+"""Weights from a directory of safetensors files, by the published tensor names or those of earlier revisions.
 
-Exactly the network's tensors must be there, in its shapes: a file that has more or fewer is another model's.
+The files must have exactly the network's tensors, in its shapes: more or fewer are another model's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from looksee.core import errors
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.network.network import Network
 
-# Legacy names, longest first where one begins another (specification, section 8).
+# Earlier revisions' names; a longer one is before one that it begins with (specification, section 8).
 _LEGACY = (
     (r"vision_encoder\.encoder\.model\.visual\.patch_embed\.linear\.", "vision.patch_emb."),
     (r"vision_encoder\.encoder\.model\.visual\.pos_embed$", "vision.pos_emb"),
@@ -37,14 +37,17 @@ _TRANSPOSED = re.compile(r"region_model\.\w+_features\.weight$")
 
 
 def load(directory: Path, config: Config, *, device: torch.device, dtype: torch.dtype) -> Network:
-    """The network with the weights in `directory`, converted to `dtype` tensor by tensor. Raises WeightsUnavailable."""
+    """The network with the weights in `directory`, moved to `device` as `dtype` tensor by tensor.
+
+    Raises WeightsUnavailable.
+    """
     tensors: dict[str, Tensor] = {}
     try:
         for file in sorted(directory.glob("*.safetensors")):
             with safe_open(file, framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118 (it is no mapping)
-                    place, tensor = _native(name, opened.get_tensor(name))
-                    tensors[place] = tensor.to(device, dtype)
+                    native, tensor = _native(name, opened.get_tensor(name))
+                    tensors[native] = tensor.to(device, dtype)
     except (OSError, SafetensorError) as error:
         raise errors.WeightsUnavailable("The weights of 'moondream' are damaged and cannot be read.") from error
     with torch.device("meta"):
@@ -55,7 +58,7 @@ def load(directory: Path, config: Config, *, device: torch.device, dtype: torch.
 
 
 def _native(name: str, tensor: Tensor) -> tuple[str, Tensor]:
-    """A stored tensor's own place in the network, and how it lies there."""
+    """The network's name of a stored tensor, and the tensor in the network's layout."""
     name = name.removeprefix("model.").replace("._orig_mod", "")
     if _TRANSPOSED.match(name):
         tensor = tensor.T.contiguous()

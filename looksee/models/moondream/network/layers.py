@@ -1,4 +1,4 @@
-"""What the text, vision and region models share. Every GELU is the tanh approximation, every LayerNorm's eps 1e-5."""
+"""Layers shared by the text, vision and region models. Every GELU is the tanh approximation."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-EPS = 1e-5  # also in the vision tower, where SigLIP has 1e-6
+EPS = 1e-5  # of every LayerNorm; also in the vision tower, where SigLIP has 1e-6
 
 
 class Mlp(nn.Module):
-    """Two linears with a GELU between: (..., `width`) to (..., `out`)."""
+    """Linear, GELU, linear: (..., `width`) to (..., `out`)."""
 
     def __init__(self, width: int, inner: int, out: int) -> None:
         super().__init__()
@@ -23,16 +23,15 @@ class Mlp(nn.Module):
 
 
 def attention_dtype(device: torch.device, dtype: torch.dtype) -> torch.dtype:
-    """What the text model computes attention in, and keeps keys and values in, where its weights are of `dtype`.
+    """The dtype of the text model's attention, keys and values, for weights of `dtype`.
 
-    On a CPU that is float32: torch's kernels for fewer bits take five to eight times as long for a single position.
+    On a CPU it is float32: torch's kernels of fewer bits take five to eight times as long for a single position.
     """
     return torch.float32 if device.type == "cpu" else dtype
 
 
 def split_heads(x: Tensor, parts: int, heads: int) -> Tensor:
-    """(rows, length, parts * width), queries, keys and values or some of them behind each other, as
-    (parts, rows, heads, length, head width)."""
+    """(rows, length, parts * width) as (parts, rows, heads, length, head width); a part is queries, keys or values."""
     rows, length, width = x.shape
     return x.view(rows, length, parts, heads, width // (parts * heads)).permute(2, 0, 3, 1, 4)
 

@@ -1,4 +1,4 @@
-"""Places: numbers to embeddings and hidden states to numbers. All of a picture's width and height is 1."""
+"""Coordinates and sizes: numbers to embeddings, and hidden states to numbers. An image's sides have length 1."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from looksee.models.moondream.config import RegionConfig
 from looksee.models.moondream.network.layers import Mlp
 
-_OCTAVES = 10  # a size is 2^-10 to 2^0
+_OCTAVES = 10  # a size is from 2^-10 to 2^0
 
 
 class RegionModel(nn.Module):
-    """The heads take hidden states before the text model's last LayerNorm."""
+    """The decoders take the text model's hidden states before its last LayerNorm."""
 
     def __init__(self, config: RegionConfig) -> None:
         super().__init__()
@@ -46,14 +46,14 @@ class RegionModel(nn.Module):
         logits: Tensor = self.size_decoder(hidden)
         return logits.view(len(logits), 2, -1)
 
-    def coordinate(self, number: int) -> float:
-        """The coordinate of a bin: the first is 0, and there is none for 1."""
-        return number / self.config.coord_out_dim
+    def coordinate(self, bin_index: int) -> float:
+        """The coordinate of a bin: the first is 0, and none is 1."""
+        return bin_index / self.config.coord_out_dim
 
-    def size(self, number: int) -> float:
-        """The width or height of a bin, 2^-10 to 1, evenly spaced in octaves."""
+    def size(self, bin_index: int) -> float:
+        """The width or height of a bin, from 2^-10 to 1, evenly spaced in octaves."""
         last = self.config.size_out_dim // 2 - 1
-        return float(2 ** (number / last * _OCTAVES - _OCTAVES))
+        return float(2 ** (bin_index / last * _OCTAVES - _OCTAVES))
 
 
 def _waves(values: Tensor, features: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""The text model: parallel blocks of attention and MLP over one LayerNorm, rotary positions on half of a head's width.
+"""The text model: blocks with attention and MLP in parallel behind one LayerNorm; rotary positions on half of a head.
 
-A sequence is the picture's prefix, whose positions all see each other, and what follows, which sees what was before.
+A sequence is the image's prefix, whose positions all attend to each other, and items that attend causally.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from looksee.models.moondream.network.layers import EPS, Mlp, attention_dtype, m
 
 THETA = 10000.0
 
-Rotation = tuple[Tensor, Tensor]  # cosines and sines, float32, (rows, 1, length, a quarter of the head width)
+Rotation = tuple[Tensor, Tensor]  # cosines and sines, float32, (rows, 1, length, head width / 4)
 
 
 def rotation(positions: Tensor, head_width: int) -> Rotation:
-    """The rotation of `positions` (rows, length). Nothing is kept: a table would have to be saved from loading."""
+    """The rotation of `positions` (rows, length), computed anew: a table would be a buffer that no checkpoint has."""
     rotated = head_width // 2
     steps = torch.arange(0, rotated, 2, device=positions.device, dtype=torch.float32) / rotated
-    frequencies = 1 / THETA**steps  # multiplied by, as in training: dividing is off by up to 4e-5 rad at position 730
+    frequencies = 1 / THETA**steps  # multiplied, as in training: dividing differs by up to 4e-5 rad at position 730
     angles = positions[:, None, :, None].float() * frequencies
     return angles.cos(), angles.sin()
 
 
 def rotate(x: Tensor, by: Rotation) -> Tensor:
-    """Turn dimension i with i + quarter in the first half of (..., rows, heads, length, head width), in float32."""
+    """Rotate dimension i with i + quarter in the first half of (..., rows, heads, length, head width), in float32."""
     cos, sin = by
     quarter = cos.shape[-1]
     first, second = x[..., : 2 * quarter].float().chunk(2, dim=-1)
@@ -38,9 +38,9 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
     return torch.cat([*(part.to(x.dtype) for part in turned), x[..., 2 * quarter :]], dim=-1)
 
 
-def causal(positions: Tensor, slots: int) -> Tensor:
-    """The mask (rows, 1, length, slots) by which `positions` (rows, length) see the slots up to their own."""
-    return (torch.arange(slots, device=positions.device) <= positions[:, :, None])[:, None]
+def causal(positions: Tensor, length: int) -> Tensor:
+    """The mask (rows, 1, fed, length) by which `positions` (rows, fed) attend to those up to their own."""
+    return (torch.arange(length, device=positions.device) <= positions[:, :, None])[:, None]
 
 
 def _for_attention(x: Tensor) -> Tensor:
@@ -61,13 +61,13 @@ class TextAttention(nn.Module):
         keys, values = cache.write(layer, where, k, v)
         return self._attend(q, keys, values, mask)
 
-    def read(self, x: Tensor, by: Rotation) -> tuple[Tensor, Tensor]:
-        """Positions that all see each other and nothing else: what they see, and what `keys_values` says."""
+    def encode(self, x: Tensor, by: Rotation) -> tuple[Tensor, Tensor]:
+        """Attention of positions to all of each other: its output, and the keys and values as in `keys_values`."""
         q, k, v = self._project(x, by)
         return self._attend(q, k, v, None), torch.stack([k, v])
 
     def keys_values(self, x: Tensor, by: Rotation) -> Tensor:
-        """Keys and values alone, (2, rows, heads, length, head width)."""
+        """Only keys and values, (2, rows, heads, length, head width)."""
         width = self.proj.in_features
         projected = functional.linear(x, self.qkv.weight[width:], self.qkv.bias[width:])
         k, v = split_heads(_for_attention(projected), 2, self.heads)
@@ -98,11 +98,11 @@ class TextBlock(nn.Module):
         z: Tensor = x + self.attn(y, layer, cache, where, by, mask) + self.mlp(y)
         return z
 
-    def read(self, x: Tensor, by: Rotation) -> tuple[Tensor, Tensor]:
-        """As `TextAttention.read`."""
+    def encode(self, x: Tensor, by: Rotation) -> tuple[Tensor, Tensor]:
+        """As `TextAttention.encode`."""
         y = self.ln(x)
-        seen, keys_values = self.attn.read(y, by)
-        return x + seen + self.mlp(y), keys_values
+        attended, keys_values = self.attn.encode(y, by)
+        return x + attended + self.mlp(y), keys_values
 
     def keys_values(self, x: Tensor, by: Rotation) -> Tensor:
         """As `TextAttention.keys_values`."""
@@ -121,9 +121,10 @@ class TextModel(nn.Module):
         self.lm_head = nn.Linear(config.dim, config.vocab_size)
 
     def forward(self, x: Tensor, positions: Tensor, cache: KVCache, mask: Tensor) -> Tensor:
-        """Embeddings (rows, length, width) at `positions` (rows, length) to hidden states before the last LayerNorm.
+        """Embeddings (rows, fed, width) at `positions` (rows, fed) to hidden states before the last LayerNorm.
 
-        Their keys and values are written to `cache`. `mask` (rows, 1, length, slots) says which slots a position sees.
+        Their keys and values are written to `cache`. `mask` (rows, 1, fed, cache length) bool is True where a position
+        attends to one in the cache.
         """
         rows = torch.arange(len(x), device=x.device)[:, None]
         by = rotation(positions, self.config.head_width)
@@ -131,18 +132,18 @@ class TextModel(nn.Module):
             x = block(x, layer, cache, (rows, positions), by, mask)
         return x
 
-    def read(self, x: Tensor) -> list[Tensor]:
-        """Embeddings (rows, length, width) from position 0 on that all see each other: for each layer their keys and
-        values, (2, rows, heads, length, head width).
+    def encode_prefix(self, x: Tensor) -> list[Tensor]:
+        """Keys and values of each layer, (2, rows, heads, length, head width), for embeddings (rows, length, width).
 
-        Nobody asks for the states behind the last layer, so of that layer nothing else is computed.
+        The positions are 0 and up, and all attend to each other. The last layer's output is not needed, so of that
+        layer only keys and values are computed.
         """
         positions = torch.arange(x.shape[1], device=x.device)[None]
         by = rotation(positions, self.config.head_width)
         *blocks, last = cast(list[TextBlock], list(self.blocks))
         layers = []
         for block in blocks:
-            x, keys_values = block.read(x, by)
+            x, keys_values = block.encode(x, by)
             layers.append(keys_values)
         return [*layers, last.keys_values(x, by)]
 

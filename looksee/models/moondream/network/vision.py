@@ -1,4 +1,4 @@
-"""The vision tower: a ViT of SigLIP's shape over crops, and the projection of two views of a patch to one token."""
+"""The vision tower: a ViT like SigLIP's over crops, and the projection of a patch's two features to an image token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from looksee.models.moondream.network.layers import EPS, Mlp, merge_heads, split
 
 
 class VisionAttention(nn.Module):
-    """Full attention among a crop's patches."""
+    """Attention of all patches of a crop to each other."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -62,12 +62,15 @@ class VisionModel(nn.Module):
         return features
 
     def project(self, whole: Tensor, pooled: Tensor) -> Tensor:
-        """A patch's feature in the global crop and in the pooled local ones, (..., width) each, as an image token."""
+        """Image tokens (..., text width) of patches' features in the global crop and in the pooled local ones.
+
+        Both are (..., width).
+        """
         tokens: Tensor = self.proj_mlp(torch.cat([whole, pooled], dim=-1))
         return tokens
 
     def _patches(self, crops: Tensor) -> Tensor:
-        """Patches row by row, each flattened channel by channel: (crops, patches, 3 * patch * patch)."""
+        """Patches in row-major order, each flattened channel by channel: (crops, patches, 3 * patch * patch)."""
         grid, patch, channels = self.config.grid, self.config.enc_patch_size, self.config.in_channels
         parts = crops.view(len(crops), grid, patch, grid, patch, channels).permute(0, 1, 3, 5, 2, 4)
         return parts.reshape(len(crops), grid**2, channels * patch**2)

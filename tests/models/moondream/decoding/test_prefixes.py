@@ -7,8 +7,8 @@ from unittest import mock
 
 import torch
 
-from looksee.models.moondream import model as model_module
-from looksee.models.moondream.crops import picture
+from looksee.models.moondream.crops import image
+from looksee.models.moondream.decoding import prefixes
 from looksee.models.moondream.model import Moondream
 from looksee.models.moondream.row_builder import TextOptions
 from tests.models.mixing import decode_mixed
@@ -18,7 +18,7 @@ ONE = 2 * 2 * 26 * 64 * 4  # bytes of a small picture's prefix: layers, keys and
 
 
 def ask(model: Moondream, *names: str, question: str = "what?") -> list[list[int]]:
-    rows = [model.requests.query(vectors.image(name), question, TextOptions(6)) for name in names]
+    rows = [model.row_builder.query(vectors.image(name), question, TextOptions(6)) for name in names]
     decode_mixed(model, rows, random.Random(0))
     return [row.tokens for row in rows]
 
@@ -28,8 +28,8 @@ def test_a_second_question_skips_the_encoder() -> None:
     first = ask(model, "im-200x100.png")
     ask(model, "im-200x100.png", question="why?")
     with (
-        mock.patch.object(model.net, "features", side_effect=AssertionError("encoded again")),
-        mock.patch.object(picture, "cut", side_effect=AssertionError("cut again")),
+        mock.patch.object(model.encoder, "crop_features", side_effect=AssertionError("encoded again")),
+        mock.patch.object(image, "cut", side_effect=AssertionError("cut again")),
     ):
         assert ask(model, "im-200x100.png") == first
     assert (model.prefixes.hits, model.prefixes.misses) == (2, 1)
@@ -38,8 +38,8 @@ def test_a_second_question_skips_the_encoder() -> None:
 
 def test_newcomers_with_one_picture_encode_it_once() -> None:
     model = vectors.model("mini70")
-    with mock.patch.object(model.net, "features", wraps=model.net.features) as features:
-        rows = [model.requests.query(vectors.image("im-50x40.png"), "what?", TextOptions(4)) for _ in range(3)]
+    with mock.patch.object(model.encoder, "crop_features", wraps=model.encoder.crop_features) as features:
+        rows = [model.row_builder.query(vectors.image("im-50x40.png"), "what?", TextOptions(4)) for _ in range(3)]
         model.prefill(rows)
     assert [len(call.args[0]) for call in features.call_args_list] == [1]  # its only crop is the whole too
     assert (model.prefixes.hits, model.prefixes.misses) == (2, 1)
@@ -69,7 +69,7 @@ def test_without_room_nothing_is_kept_and_all_is_answered() -> None:
 def test_a_prefix_that_went_between_preparing_and_prefilling_is_made_again() -> None:
     model = vectors.model("mini70", prefix_bytes=ONE)
     first = ask(model, "im-200x100.png")
-    row = model.requests.query(vectors.image("im-200x100.png"), "what?", TextOptions(6))
+    row = model.row_builder.query(vectors.image("im-200x100.png"), "what?", TextOptions(6))
     ask(model, "im-50x40.png")
     decode_mixed(model, [row], random.Random(0))
     assert [row.tokens] == first
@@ -95,20 +95,20 @@ def test_memory_can_be_given_back() -> None:
 
 def test_rows_that_run_hold_no_crops() -> None:
     model = vectors.model("mini70")
-    row = model.requests.query(vectors.image("im-640x480.png"), "what?")
-    assert row.picture is not None
-    assert row.picture._crops is not None
+    row = model.row_builder.query(vectors.image("im-640x480.png"), "what?")
+    assert row.image is not None
+    assert row.image._crops is not None
     model.prefill([row])
-    assert row.picture._crops is None
+    assert row.image._crops is None
 
 
 def test_no_more_pictures_are_read_at_once_than_may_be() -> None:
     names = ("im-200x100.png", "im-50x40.png", "im-30x300.png", "im-640x480.png", "im-378x378.png")
     together = ask(vectors.model("mini70"), *names)
-    with mock.patch.object(model_module, "_PREFIX_BYTES_AT_ONCE", 2 * ONE + 1):
+    with mock.patch.object(prefixes, "_BYTES_AT_ONCE", 2 * ONE + 1):
         model = vectors.model("mini70")
-    with mock.patch.object(model.net, "read_pictures", wraps=model.net.read_pictures) as read:
-        rows = [model.requests.query(vectors.image(name), "what?", TextOptions(6)) for name in names]
+    with mock.patch.object(model.net, "image_prefixes", wraps=model.net.image_prefixes) as read:
+        rows = [model.row_builder.query(vectors.image(name), "what?", TextOptions(6)) for name in names]
         batch = model.prefill(rows)
     assert [len(call.args[0]) for call in read.call_args_list] == [2, 2, 1]
     while any(row.finish is None for row in rows):
@@ -127,7 +127,7 @@ def test_the_encoder_takes_no_more_crops_at_once_than_it_may() -> None:
 
 def test_fewer_crops_are_less_work() -> None:
     model = vectors.model("mini70", max_crops=2)
-    row = model.requests.query(vectors.image("im-640x480.png"), "what?", TextOptions(4))
+    row = model.row_builder.query(vectors.image("im-640x480.png"), "what?", TextOptions(4))
     with mock.patch.object(model.net.vision, "forward", wraps=model.net.vision.forward) as forward:
         decode_mixed(model, [row], random.Random(0))
     assert sum(len(call.args[0]) for call in forward.call_args_list) <= 3

@@ -1,7 +1,7 @@
 """Steps over static buffers say what plain steps say, and are captured as often as they must be and no more.
 
 A CPU has no graphs, but what is captured here is bound to the tensors of that moment like a graph to its addresses: one
-that is replayed after its storage has moved reads and writes what nobody uses any more.
+that is replayed after its storage has moved reads and writes memory that is not used any more.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ class Counted(EagerStepRunner):
     """Counts what is captured, and what is in use."""
 
     def __init__(self) -> None:
-        self.captured = self.kept = self.most = 0
+        self.captured = self.held = self.most = 0
 
     def capture(self, run: Run) -> Run:
         self.captured += 1
-        self.kept += 1
-        self.most = max(self.most, self.kept)
+        self.held += 1
+        self.most = max(self.most, self.held)
         for _ in range(2):  # as warm-up and capture do
             run()
         return run
 
-    def forget(self) -> None:
-        self.kept = 0
+    def reset(self) -> None:
+        self.held = 0
 
 
 @pytest.fixture(scope="module")
@@ -54,25 +54,25 @@ def model(plain: Moondream) -> Moondream:
     """The same weights, and steps over static buffers."""
     model = vectors.model("mini70", bias=BIAS)
     model.net = plain.net
-    model.static = StaticStepRunner(plain.net, Counted(), block=BLOCK)
+    model.step_runner = StaticStepRunner(plain.net, Counted(), block=BLOCK)
     return model
 
 
 def counted(model: Moondream) -> Counted:
-    assert model.static is not None
-    graphs = model.static._graphs
+    assert model.step_runner is not None
+    graphs = model.step_runner._graphs
     assert isinstance(graphs, Counted)
     return graphs
 
 
 def storage(model: Moondream) -> KVStorage:
-    assert model.static is not None
-    assert model.static._storage is not None
-    return model.static._storage
+    assert model.step_runner is not None
+    assert model.step_runner._storage is not None
+    return model.step_runner._storage
 
 
 def caption(model: Moondream, most: int = 6) -> MoondreamRow:
-    return model.requests.caption(vectors.image("im-50x40.png"), "normal", TextOptions(most))
+    return model.row_builder.caption(vectors.image("im-50x40.png"), "normal", TextOptions(most))
 
 
 def step(model: Moondream, batch: MoondreamBatch) -> None:
@@ -89,21 +89,21 @@ def check(plain: Moondream, wanted: list[dict[str, object]], rows: list[Moondrea
 
 
 def test_rows_in_buckets_say_what_they_say_alone(plain: Moondream, model: Moondream) -> None:
-    """Each of these makes it fail: padding in a seat that is taken, rows fed in their order instead of their seats',
-    seats that are not filled up, rows that move after their graph was captured.
+    """Each of these makes it fail: padding in a row that is used, rows fed in batch order instead of storage order,
+    rows that leave gaps in the storage, storage that moves after their graph was captured.
     """
     joins, buckets = 0, set()
-    assert model.static is not None
+    assert model.step_runner is not None
     for trial in range(6):
         rng = random.Random(trial)
         wanted = [some_request(rng) for _ in range(24)]
         rows = [row_of(model, request) for request in wanted]
         joins += decode_mixed(model, rows, rng, most=12)
         check(plain, wanted, rows)
-        buckets |= set(model.static._runs)
+        buckets |= set(model.step_runner._runs)
     assert joins >= 12
     assert {rows for rows, _ in buckets} == {1, 2, 4, 8, 16}
-    assert len({slots for _, slots in buckets}) > 3
+    assert len({length for _, length in buckets}) > 3
 
 
 def test_a_bucket_is_captured_once(model: Moondream) -> None:
@@ -114,8 +114,8 @@ def test_a_bucket_is_captured_once(model: Moondream) -> None:
     rng = random.Random(5)
     decode_mixed(model, [row_of(model, some_request(rng)) for _ in range(24)], rng, most=12)
     assert counted(model).captured == first, "the storage is large enough by now, and every bucket known"
-    assert 5 < most <= 5 * storage(model).slots // BLOCK
-    assert storage(model).seats == 16
+    assert 5 < most <= 5 * storage(model).length // BLOCK
+    assert storage(model).rows == 16
 
 
 def test_buckets() -> None:
@@ -142,40 +142,38 @@ def test_a_second_batch_decodes_plainly_until_the_first_is_gone(plain: Moondream
         assert said(row)[:2] == said(alone)[:2]
 
 
-def test_seated_newcomers_join_a_batch_that_is_not(plain: Moondream, model: Moondream) -> None:
-    """As when rows are put back one by one after a failure: whoever was stepped first is seated."""
-    rows = [caption(model, 6), model.requests.query(None, "why?", TextOptions(6)), caption(model, 5)]
-    seated = model.prefill(rows[:2])
-    step(model, seated)
+def test_adopted_newcomers_join_a_batch_that_is_not(plain: Moondream, model: Moondream) -> None:
+    """As when rows are put back one by one after a failure: the batch that was stepped first is adopted."""
+    rows = [caption(model, 6), model.row_builder.query(None, "why?", TextOptions(6)), caption(model, 5)]
+    adopted = model.prefill(rows[:2])
+    step(model, adopted)
     batch = model.prefill(rows[2:])
-    batch = model.add_rows(batch, seated)
-    del seated
+    batch = model.add_rows(batch, adopted)
+    del adopted
     for _ in range(5):
         step(model, batch)
-    fresh = [caption(plain, 6), plain.requests.query(None, "why?", TextOptions(6)), caption(plain, 5)]
+    fresh = [caption(plain, 6), plain.row_builder.query(None, "why?", TextOptions(6)), caption(plain, 5)]
     decode_mixed(plain, fresh, random.Random(0))
     assert [row.tokens for row in rows] == [row.tokens for row in fresh]
     assert batch.cache.storage is storage(model)
 
 
-def test_who_takes_a_seat_does_not_meet_who_was_there(plain: Moondream, model: Moondream) -> None:
-    """What a row without sense has written, not a number, is multiplied by 0 where it is not seen, and that is none."""
+def test_a_new_row_reads_nothing_of_the_row_before_it(plain: Moondream, model: Moondream) -> None:
+    """A NaN that an earlier row left behind would be multiplied by 0 where it is masked, and 0 times NaN is NaN."""
     spoilt = caption(model)
-    stays = model.requests.query(
-        vectors.image("im-50x40.png"), "a" * 45, TextOptions(9)
-    )  # in more slots than a newcomer has
-    batch = model.prefill([stays, spoilt])
+    staying = model.row_builder.query(vectors.image("im-50x40.png"), "a" * 45, TextOptions(9))  # longer than a newcomer
+    batch = model.prefill([staying, spoilt])
     step(model, batch)
     with torch.inference_mode():
         for layer in storage(model).layers:
             layer[:, 1] = torch.nan
     batch = model.keep_rows(batch, [0])
-    newcomer = model.requests.query(None, "what?", TextOptions(6))
+    newcomer = model.row_builder.query(None, "what?", TextOptions(6))
     batch = model.add_rows(batch, model.prefill([newcomer]))
     for _ in range(6):
         step(model, batch)
     assert torch.isfinite(batch.hidden).all()
-    fresh = plain.requests.query(None, "what?", TextOptions(6))
+    fresh = plain.row_builder.query(None, "what?", TextOptions(6))
     decode_mixed(plain, [fresh], random.Random(0))
     assert newcomer.tokens[: len(fresh.tokens)] == fresh.tokens
 
@@ -190,68 +188,68 @@ def numbered(first: int, count: int) -> BatchedKVCache:
 
 def numbers(cache: BatchedKVCache) -> list[int]:
     """What numbers the rows have, everywhere the same."""
-    found = [layer[:, cache.seats] for layer in cache.written().layers]
+    found = [layer[:, cache.storage_rows] for layer in cache.view().layers]
     assert all(bool((layer == layer[:1, :, :1, :1, :1]).all()) for layer in found)
     assert len({tuple(layer[0, :, 0, 0, 0].tolist()) for layer in found}) == 1
     return [int(number) for number in found[0][0, :, 0, 0, 0]]
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("stays", [False, True])
-def test_no_more_rows_move_than_have_left(stays: bool) -> None:
+@pytest.mark.parametrize("static", [False, True])
+def test_no_more_rows_move_than_have_left(static: bool) -> None:
     config = vectors.config("mini70").text
-    place = KVStorage(config, device=vectors.CPU, dtype=torch.float32, block=BLOCK, stays=stays)
-    seated = BatchedKVCache(place)
+    storage = KVStorage(config, device=vectors.CPU, dtype=torch.float32, block=BLOCK, static=static)
+    cache = BatchedKVCache(storage)
     for first in (0, 5):
         newcomers = numbered(first, 5)
-        seated.add_rows(newcomers)
+        cache.add_rows(newcomers)
         assert newcomers.rows == 0
-    assert (place.seats, place.slots, place.moves) == (16, 32, 2)
-    seated.keep([0, 3, 4, 5, 7, 8, 9], 20)
-    assert seated.seats == [0, 3, 4, 5, 1, 2, 6]
-    assert place.moves == 2, "nobody who stays in the storage moves it"
-    assert seated.slots == 20
-    assert numbers(seated) == [0, 3, 4, 5, 7, 8, 9]
-    seated.keep([6, 4], 7)
-    assert sorted(seated.seats) == [0, 1]
-    assert numbers(seated) == [9, 7]
-    assert seated.slots == 7
+    assert (storage.rows, storage.length, storage.reallocations) == (16, 32, 2)
+    cache.keep_rows([0, 3, 4, 5, 7, 8, 9], 20)
+    assert cache.storage_rows == [0, 3, 4, 5, 1, 2, 6]
+    assert storage.reallocations == 2, "rows that move within the storage do not reallocate it"
+    assert cache.length == 20
+    assert numbers(cache) == [0, 3, 4, 5, 7, 8, 9]
+    cache.keep_rows([6, 4], 7)
+    assert sorted(cache.storage_rows) == [0, 1]
+    assert numbers(cache) == [9, 7]
+    assert cache.length == 7
 
 
 @torch.inference_mode()
-def test_rows_that_sit_otherwise_than_in_their_order_join_others() -> None:
-    seated, newcomers = numbered(0, 3), numbered(10, 4)
-    newcomers.keep([1, 3, 2], 20)
-    assert newcomers.seats != [0, 1, 2]
-    seated.add_rows(newcomers)
-    assert numbers(seated) == [0, 1, 2, 11, 13, 12]
-    assert seated.by_seat(["a", "b", "c", "k", "m", "l"]) == [
+def test_rows_in_another_storage_order_join_others() -> None:
+    cache, newcomers = numbered(0, 3), numbered(10, 4)
+    newcomers.keep_rows([1, 3, 2], 20)
+    assert newcomers.storage_rows != [0, 1, 2]
+    cache.add_rows(newcomers)
+    assert numbers(cache) == [0, 1, 2, 11, 13, 12]
+    assert cache.in_storage_order(["a", "b", "c", "k", "m", "l"]) == [
         {0: "a", 1: "b", 2: "c", 11: "k", 13: "m", 12: "l"}[number]
-        for number in seated.written().layers[0][0, :, 0, 0, 0].int().tolist()
+        for number in cache.view().layers[0][0, :, 0, 0, 0].int().tolist()
     ]
 
 
 @torch.inference_mode()
 def test_storage_is_as_large_as_its_rows_need() -> None:
-    seated = BatchedKVCache(
+    cache = BatchedKVCache(
         KVStorage(vectors.config("mini70").text, device=vectors.CPU, dtype=torch.float32, block=BLOCK)
     )
     sizes = []
     for count in (1, 2, 1, 5, 8, 8):
-        seated.add_rows(numbered(seated.rows, count))
-        sizes.append(seated.storage.seats)
+        cache.add_rows(numbered(cache.rows, count))
+        sizes.append(cache.storage.rows)
     assert sizes == [1, 4, 4, 16, 24, 32]
-    assert numbers(seated) == list(range(25))
-    seated.keep(range(9), 20)
-    assert seated.storage.seats == 32, "half of it may be needed again at the next step"
-    seated.keep([8, 7], 20)
-    assert (seated.storage.seats, seated.storage.slots) == (2, 32)
-    assert numbers(seated) == [8, 7]
-    seated.grow(100)
-    assert (seated.storage.seats, seated.storage.slots) == (2, 112)
-    seated.keep([1], 20)
-    assert (seated.storage.seats, seated.storage.slots) == (1, 32)
-    assert numbers(seated) == [7]
+    assert numbers(cache) == list(range(25))
+    cache.keep_rows(range(9), 20)
+    assert cache.storage.rows == 32, "half of it may be needed again at the next step"
+    cache.keep_rows([8, 7], 20)
+    assert (cache.storage.rows, cache.storage.length) == (2, 32)
+    assert numbers(cache) == [8, 7]
+    cache.grow(100)
+    assert (cache.storage.rows, cache.storage.length) == (2, 112)
+    cache.keep_rows([1], 20)
+    assert (cache.storage.rows, cache.storage.length) == (1, 32)
+    assert numbers(cache) == [7]
 
 
 class Broken(EagerStepRunner):
@@ -271,7 +269,7 @@ def test_what_cannot_be_captured_runs_without(
     plain: Moondream, model: Moondream, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = Broken(RuntimeError("operation not permitted when stream is capturing"))
-    model.static = StaticStepRunner(plain.net, broken, block=BLOCK)
+    model.step_runner = StaticStepRunner(plain.net, broken, block=BLOCK)
     rng = random.Random(6)
     wanted = [some_request(rng) for _ in range(16)]
     rows = [row_of(model, request) for request in wanted]
@@ -284,7 +282,7 @@ def test_what_cannot_be_captured_runs_without(
 
 
 def test_memory_that_runs_out_in_a_capture_is_the_engines_affair(plain: Moondream, model: Moondream) -> None:
-    model.static = StaticStepRunner(plain.net, Broken(torch.OutOfMemoryError("CUDA out of memory")), block=BLOCK)
+    model.step_runner = StaticStepRunner(plain.net, Broken(torch.OutOfMemoryError("CUDA out of memory")), block=BLOCK)
     batch = model.prefill([caption(model), caption(model)])
     step(model, batch)
     batch = model.keep_rows(batch, [0])
@@ -299,10 +297,10 @@ def test_memory_is_given_back(plain: Moondream, model: Moondream) -> None:
     step(model, batch)
     captured = counted(model).captured
     model.release_memory()
-    assert model.static is not None
-    assert not model.static._runs
-    assert counted(model).kept == 0
-    assert storage(model).seats == 8, "somebody sits there"
+    assert model.step_runner is not None
+    assert not model.step_runner._runs
+    assert counted(model).held == 0
+    assert storage(model).rows == 8, "a batch is in it"
     for _ in range(5):
         step(model, batch)
     assert counted(model).captured > captured
@@ -312,7 +310,7 @@ def test_memory_is_given_back(plain: Moondream, model: Moondream) -> None:
     del batch
     gc.collect()
     model.release_memory()
-    assert model.static._storage is None
+    assert model.step_runner._storage is None
     again = caption(model)
     decode_mixed(model, [again], random.Random(0))
     assert again.tokens == fresh.tokens
@@ -321,7 +319,7 @@ def test_memory_is_given_back(plain: Moondream, model: Moondream) -> None:
 def test_a_device_without_graphs_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="looksee.models"):
         model = vectors.model("mini70", cuda_graphs=True)
-    assert model.static is None
+    assert model.step_runner is None
     assert "no CUDA graphs on the device 'cpu'" in caplog.text
     caplog.clear()
     vectors.model("mini70")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from looksee.core.images import decode
+from looksee.models.moondream.crops.encoder import ImageEncoder
 from looksee.models.moondream.crops.merge import pool, stitch
 from looksee.models.moondream.crops.tiling import Crops, cut
 from looksee.models.moondream.model import Moondream
@@ -35,23 +36,25 @@ def test_every_stage_of_the_small_model(mini: Moondream, record: dict[str, str])
     stem = record["image"].removesuffix(".png")
     own, vision = crops("mini70", record["image"]), config.vision
     encoded, projected = rounding.encoded(config), rounding.projected(config)
-    features = mini.net.features(own.pixels, at_once=3)
+    features = ImageEncoder(mini.net, crops_at_once=3).crop_features(own.pixels)
     golden = wanted[f"{stem}/encoder_out"]
     assert near(features[: len(golden)], golden, encoded)
     tiles = features[1:].view(-1, vision.grid, vision.grid, vision.enc_dim)
     plane = stitch(tiles, own.rows, own.columns, vision.overlap_margin)
     assert near(plane, wanted[f"{stem}/reconstructed"], encoded)
     assert near(pool(plane, vision.grid).flatten(0, 1), wanted[f"{stem}/pooled"], projected)
-    assert near(mini.net.image_tokens([own], at_once=16)[0], wanted[f"{stem}/image_embeds"], projected)
+    assert near(
+        ImageEncoder(mini.net, crops_at_once=16).image_tokens([own])[0], wanted[f"{stem}/image_embeds"], projected
+    )
 
 
 def large(net: Network, image: str) -> dict[str, Tensor]:
     """What the golden files keep of a picture, computed."""
     own, stem = crops("full378", image), image.removesuffix(".png")
-    tokens = net.image_tokens([own], at_once=16)[0]
+    tokens = ImageEncoder(net, crops_at_once=16).image_tokens([own])[0]
     kept = len(vectors.tensors("full378")[f"{stem}/image_embeds_rows"])
     return {
-        f"{stem}/encoder_out_rows": net.features(own.pixels, at_once=16)[:, POSITIONS],
+        f"{stem}/encoder_out_rows": ImageEncoder(net, crops_at_once=16).crop_features(own.pixels)[:, POSITIONS],
         f"{stem}/image_embeds_rows": tokens[:: len(tokens) // kept],
         f"{stem}/image_embeds_mean": tokens.float().mean(0),
         f"{stem}/image_embeds_std": tokens.float().std(0),
@@ -79,9 +82,11 @@ def test_the_true_geometry_in_bfloat16() -> None:
 def test_pictures_of_any_tilings_share_a_batch(mini: Moondream) -> None:
     """As many crops at once as fit, wherever one picture ends and the next begins."""
     many = [crops("mini70", record["image"]) for record in vectors.expected("mini70")["images"]]
-    together = mini.net.image_tokens(many, at_once=4)
+    together = ImageEncoder(mini.net, crops_at_once=4).image_tokens(many)
     for own, tokens in zip(many, together, strict=True):
-        assert near(mini.net.image_tokens([own], at_once=64)[0], tokens, rounding.projected(mini.config))
+        assert near(
+            ImageEncoder(mini.net, crops_at_once=64).image_tokens([own])[0], tokens, rounding.projected(mini.config)
+        )
 
 
 def test_the_grid_has_nothing_to_do_with_the_number_of_layers() -> None:
@@ -92,4 +97,4 @@ def test_the_grid_has_nothing_to_do_with_the_number_of_layers() -> None:
     with torch.inference_mode():
         for parameter in net.parameters():
             parameter.normal_(std=0.05)
-        assert net.image_tokens([crops("mini70", "im-50x40.png")], at_once=8).shape == (1, 25, 64)
+        assert ImageEncoder(net, crops_at_once=8).image_tokens([crops("mini70", "im-50x40.png")]).shape == (1, 25, 64)

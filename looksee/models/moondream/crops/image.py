@@ -1,4 +1,4 @@
-"""A row's picture: its file, the name its prefix is kept by, and its crops while somebody still has to encode them."""
+"""A row's image: its file, the key of its cached prefix, and its crops until they are encoded."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from looksee.models.moondream.crops.tiling import Crops, cut
 
 
 @dataclass(slots=True)
-class CroppedPicture:
-    """`digest` is the file's sha256. Crops are up to 5.3 MiB, the file mostly less, so only the file stays."""
+class CroppedImage:
+    """`digest` is the file's sha256. The crops take up to 5.3 MiB, the file mostly less, so only the file is kept."""
 
     data: bytes
     digest: bytes = field(init=False)
@@ -22,11 +22,11 @@ class CroppedPicture:
         self.digest = hashlib.sha256(self.data).digest()
 
     def crops(self, config: VisionConfig) -> Crops:
-        """The crops of the upright picture. Raises CorruptImage."""
+        """The crops of the upright image, cut at the first call. Raises CorruptImage."""
         if self._crops is None:
             self._crops = cut(images.decode(self.data), config)
         return self._crops
 
-    def forget_crops(self) -> None:
-        """Somebody has encoded them. Who needs them again cuts them again."""
+    def drop_crops(self) -> None:
+        """Free the crops, once they are encoded; `crops` cuts them again."""
         self._crops = None
