@@ -1,1 +1,1 @@
-"""The models behind one interface. torch and transformers; nothing here knows how it is served."""
+"""The models behind one interface, how they are loaded, and where their weights come from. No serving code."""

@@ -1,4 +1,4 @@
-"""Load a model by its name. The one place that knows which class serves which checkpoint."""
+"""Loading a model by its name: its class, device and dtype."""
 
 from __future__ import annotations
 
@@ -18,32 +18,33 @@ logger = logging.getLogger("looksee.models")
 
 
 def module(name: str) -> str:
-    """Where the model's class is."""
+    """The module of the model's class."""
     return REGISTRY[name].model_class.partition(":")[0]
 
 
 def load(name: str, directory: Path, *, device: str, dtype: str, **options: Any) -> Model[Any, Any]:
     """The model in `directory`, ready for its first batch.
 
-    `device` is a torch device or `auto`: the first CUDA device, else Apple's, else the CPU. `dtype` is a torch dtype's
-    name or `auto`: bfloat16 on an accelerator, float32 on a CPU. `options` are the model's own. Raises
-    WeightsUnavailable when this installation cannot load any model.
+    `device` is a torch device or `auto`: the first CUDA device, else MPS, else the CPU. `dtype` is a torch dtype's name
+    or `auto`: bfloat16 on an accelerator, float32 on a CPU. `options` are those of the model's class. Raises
+    WeightsUnavailable when this installation cannot load any model, or a checkpoint that the class refuses.
     """
     refuse_broken_torchvision()
     cls = REGISTRY[name].model_class.partition(":")[2]
-    where = torch.device(device if device != "auto" else _best_device())
-    kind = torch.bfloat16 if where.type != "cpu" else torch.float32
+    torch_device = torch.device(device if device != "auto" else _best_device())
+    torch_dtype = torch.bfloat16 if torch_device.type != "cpu" else torch.float32
     if dtype != "auto":
-        kind = getattr(torch, dtype)
-    model: Model[Any, Any] = getattr(import_module(module(name)), cls)(directory, device=where, dtype=kind, **options)
+        torch_dtype = getattr(torch, dtype)
+    model_class = getattr(import_module(module(name)), cls)
+    model: Model[Any, Any] = model_class(directory, device=torch_device, dtype=torch_dtype, **options)
     return model
 
 
 def refuse_broken_torchvision() -> None:
-    """Raises WeightsUnavailable for a torchvision that is installed and cannot be imported.
+    """Raises WeightsUnavailable for a torchvision that is installed but cannot be imported.
 
-    No model needs torchvision. But transformers 5.23 uses it wherever it is installed, and where its import fails (one
-    that was built for another torch: "operator torchvision::nms does not exist") no processor can be loaded at all.
+    No model needs torchvision. But transformers 5.23 uses it wherever it is installed, and where its import fails (when
+    it was built for another torch: "operator torchvision::nms does not exist") no processor can be loaded.
     """
     if find_spec("torchvision") is None:
         return

@@ -1,8 +1,8 @@
-"""Choosing each row's next token from its logits, by its own rule.
+"""Sampling each row's next token from its logits, by the row's own `Sampling`.
 
-Rows are decided together and independently: a row's token depends on its logits, its `Sampling` and how many tokens it
-has, never on who shares the batch. The random number of a token is a hash of the row's seed and the token's place, so a
-row that is computed again after a failure draws the same numbers.
+Rows are sampled in one pass but independently: a row's token depends on its logits, its `Sampling`, its seed and its
+number of tokens, not on the other rows. The random number of a token is a hash of the row's seed and the token's index,
+so a row that is computed again after a failure gets the same numbers.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from torch import Tensor
 from looksee.core.tasks import Sampling
 from looksee.models.interface import Row
 
-_COLDEST = 1e-4  # below, the likeliest token is the only one, and logits over the temperature are too large to compare
+_GREEDY_BELOW = 1e-4  # temperature: only the likeliest token has a chance, and logits over it lose their order
 
 
 def seed_of(sampling: Sampling) -> int:
-    """The seed that was asked for, or a fresh one."""
+    """The job's seed, or a random one of 63 bits."""
     return secrets.randbits(63) if sampling.seed is None else sampling.seed
 
 
 def choose(logits: Tensor, rows: Sequence[Row]) -> list[int]:
-    """The next token of each row; `logits` is (rows, vocabulary) float32."""
+    """The next token id of each row; `logits` is (rows, vocabulary) float32, in the order of `rows`."""
     chosen = logits.argmax(-1)
-    drawing = [index for index, row in enumerate(rows) if row.sampling.temperature > _COLDEST]
+    drawing = [index for index, row in enumerate(rows) if row.sampling.temperature > _GREEDY_BELOW]
     if drawing:
-        places = torch.tensor(drawing, device=logits.device)
-        chosen[places] = _draw(logits[places], [rows[index] for index in drawing])
+        indices = torch.tensor(drawing, device=logits.device)
+        chosen[indices] = _draw(logits[indices], [rows[index] for index in drawing])
     tokens: list[int] = chosen.tolist()
     return tokens
 
 
 def _draw(logits: Tensor, rows: Sequence[Row]) -> Tensor:
-    """One token a row from what its temperature, top_k and top_p leave, by inverting the distribution function."""
+    """A token for each row from what its temperature, top_k and top_p leave, by inverse transform sampling."""
 
     def column(numbers: Sequence[float]) -> Tensor:
         return torch.tensor(numbers, dtype=torch.float32, device=logits.device)[:, None]
@@ -46,19 +46,18 @@ def _draw(logits: Tensor, rows: Sequence[Row]) -> Tensor:
     scaled, order = (logits / column([rule.temperature for rule in rules])).sort(dim=-1, descending=True, stable=True)
     chances = scaled.softmax(-1)
     ranks = torch.arange(chances.shape[-1], device=logits.device)
-    most = column([rule.top_k or chances.shape[-1] for rule in rules])
-    before = (
-        chances.cumsum(-1) - chances
-    )  # of the likelier ones; the token that crosses top_p still counts, and so the first always
-    kept = chances * ((ranks < most) & (before <= column([rule.top_p for rule in rules])))
+    max_ranks = column([rule.top_k or chances.shape[-1] for rule in rules])
+    # The mass of likelier tokens: the token that crosses top_p is still kept, and so the first always is.
+    before = chances.cumsum(-1) - chances
+    kept = chances * ((ranks < max_ranks) & (before <= column([rule.top_p for rule in rules])))
     mass = kept.cumsum(-1)
     level = column([_uniform(row) for row in rows]) * mass[:, -1:]
     last = (kept > 0).sum(-1, keepdim=True) - 1
-    rank = torch.minimum((mass <= level).sum(-1, keepdim=True), last)  # rounding may put the level at the very top
+    rank = torch.minimum((mass <= level).sum(-1, keepdim=True), last)  # rounding may put the level at the total mass
     return order.gather(-1, rank)[:, 0]
 
 
 def _uniform(row: Row) -> float:
-    """A number in [0, 1) that belongs to the row's next token."""
+    """The random number in [0, 1) of the row's next token."""
     digest = hashlib.blake2b(f"{row.seed}:{len(row.tokens)}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest) >> 11) / 2**53

@@ -1,4 +1,4 @@
-"""Drive a model's five verbs as the engine does, with rows that join and leave at random steps."""
+"""Drive a model's methods as the engine does, with rows that join and leave at random steps."""
 
 from __future__ import annotations
 

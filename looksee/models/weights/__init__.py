@@ -1,1 +1,1 @@
-"""Where weights come from: the samples, the hub, a directory."""
+"""Where weights come from: the bundled samples, the Hugging Face hub, or a directory."""

@@ -1,8 +1,8 @@
-"""Checkpoints on the Hugging Face hub: fetched whole, checked, and resumed where an earlier try ended.
+"""Checkpoints on the Hugging Face hub: downloaded whole, verified, and resumed where an earlier download ended.
 
-The hub's own client (2.4) writes each file under a name of its process and deletes it when it fails, so what was
-interrupted begins anew: hours, for a file of ten gigabytes. The large files are therefore fetched here, to the place
-where the client's cache wants them, and the client does the rest.
+huggingface_hub 2.4 downloads each file under a name of its own process and deletes it on failure, so an interrupted
+download starts again: hours, for a file of ten gigabytes. Large files are therefore downloaded here, to where that
+client's cache has them, and the client does the rest.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from typing import BinaryIO
 
 logger = logging.getLogger("looksee.hub")
 
-Tell = Callable[[int, int], None]  # called with the bytes that are here and the bytes in all
+Tell = Callable[[int, int], None]  # progress: bytes present, bytes in total
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SMALL = ["*.json", "*.txt", "*.jinja", "*.model"]
 _SAFE, _PICKLED = "*.safetensors", "pytorch_model*.bin"
 _CHUNK = 2**20
-_PATIENCE = 5  # tries in a row without a new byte
+_PATIENCE = 5  # attempts in a row without a new byte
 
 
 class HubError(Exception):
-    """A checkpoint could not be fetched. The message is a sentence that its reader can act on."""
+    """A checkpoint could not be downloaded. The message says what its reader can do."""
 
 
 @dataclass(frozen=True, slots=True)
 class LargeFile:
-    """A file that the hub keeps by its content. `sha256` is also its name in the cache."""
+    """A file in the hub's large-file storage. `size` is in bytes; `sha256` is also its name in the cache."""
 
     name: str
     size: int
@@ -47,7 +47,7 @@ class LargeFile:
 
 
 def fetched(repository: str, revision: str) -> Path | None:
-    """The directory of a checkpoint that is here as a whole; None otherwise. Asks nobody."""
+    """The directory of a checkpoint that is completely in the local cache, else None. Makes no request."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -64,13 +64,13 @@ def fetched(repository: str, revision: str) -> Path | None:
 
 
 def fetch(repository: str, revision: str, tell: Tell = lambda here, total: None) -> Path:
-    """The directory of a checkpoint, fetched if need be. Blocks; raises HubError."""
+    """The directory of a checkpoint, downloaded if need be. Blocks; raises HubError."""
     here = fetched(repository, revision)
     return _up_to_date(repository, revision, here, lambda: _fetch(repository, revision, tell))
 
 
 def fetched_file(repository: str, revision: str, name: str) -> Path | None:
-    """One small file of a repository if it is here; None otherwise. Asks nobody."""
+    """One small file of a repository if it is in the local cache, else None. Makes no request."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository, name, revision=revision)
@@ -78,7 +78,7 @@ def fetched_file(repository: str, revision: str, name: str) -> Path | None:
 
 
 def fetch_file(repository: str, revision: str, name: str) -> Path:
-    """One small file of a repository, fetched if need be. Blocks; raises HubError."""
+    """One small file of a repository, downloaded if need be. Blocks; raises HubError."""
     from huggingface_hub import hf_hub_download
 
     here = fetched_file(repository, revision, name)
@@ -86,7 +86,7 @@ def fetch_file(repository: str, revision: str, name: str) -> Path:
 
 
 def _up_to_date(repository: str, revision: str, here: Path | None, get: Callable[[], Path]) -> Path:
-    """What is `here` where it cannot have changed or the hub cannot be reached, else what `get` fetches."""
+    """`here`, where it cannot have changed or the hub cannot be reached, else what `get` downloads."""
     if here is not None and COMMIT.fullmatch(revision):  # a branch may have moved
         return here
     try:
@@ -135,12 +135,12 @@ def _fetch(repository: str, revision: str, tell: Tell) -> Path:
 
 
 def _shifted(tell: Tell, before: int, total: int) -> Callable[[int], None]:
-    """Tells of one file's bytes as of all of them, of which `before` are other files'."""
+    """Progress of one file as progress of all, of which `before` bytes are in earlier files."""
     return lambda here: tell(before + here, total)
 
 
 def _has_weights(directory: Path, pattern: str) -> bool:
-    """Whether all of a checkpoint's weights are there, as far as it says how many files they are."""
+    """Whether all weight files are there: those of the index, or any if there is none."""
     for index in directory.glob(f"{pattern}.index.json"):
         names = set(json.loads(index.read_text())["weight_map"].values())
         return all((directory / name).is_file() for name in names)
@@ -152,7 +152,7 @@ def _partial(blobs: Path, file: LargeFile) -> Path:
 
 
 def _here(blobs: Path, file: LargeFile) -> int:
-    """How many of a file's bytes are here."""
+    """The bytes of a file that are downloaded."""
     if (blobs / file.sha256).exists():
         return file.size
     partial = _partial(blobs, file)
@@ -160,13 +160,13 @@ def _here(blobs: Path, file: LargeFile) -> int:
 
 
 def _get(repository: str, commit: str, file: LargeFile, blobs: Path, tell: Callable[[int], None]) -> None:
-    """Fetch the rest of one file, and see that it is what the hub says."""
+    """Download the rest of one file and verify its sha256. Raises HubError and what the request raises."""
     blob, partial = blobs / file.sha256, _partial(blobs, file)
     if blob.exists():
         return
     with partial.open("ab+") as content:
-        fcntl.flock(content, fcntl.LOCK_EX)  # a runner and a `looksee pull` may want the same file
-        if blob.exists():  # the one that was waited for has fetched it
+        fcntl.flock(content, fcntl.LOCK_EX)  # another process may be downloading the same file
+        if blob.exists():  # the other process has completed it
             return
         tries = 0
         while (done := content.seek(0, 2)) < file.size:
@@ -192,7 +192,7 @@ def _get(repository: str, commit: str, file: LargeFile, blobs: Path, tell: Calla
 
 
 def _continue(repository: str, commit: str, file: LargeFile, content: BinaryIO, tell: Callable[[int], None]) -> None:
-    """Append what is missing of a file, in one request."""
+    """Append the missing part of a file, in one request."""
     from huggingface_hub import get_session, hf_hub_url
     from huggingface_hub.utils._headers import build_hf_headers
     from huggingface_hub.utils._http import hf_raise_for_status
@@ -204,7 +204,7 @@ def _continue(repository: str, commit: str, file: LargeFile, content: BinaryIO, 
         if response.status_code >= 400:
             response.read()  # the error's text is made of it
         hf_raise_for_status(response)
-        if response.status_code != 206:  # the whole file again
+        if response.status_code != 206:  # the server ignored the range: the body is the whole file
             content.truncate(0)
             done = 0
         for chunk in response.iter_bytes(_CHUNK):
@@ -215,7 +215,7 @@ def _continue(repository: str, commit: str, file: LargeFile, content: BinaryIO, 
 
 
 def _passing(error: Exception) -> bool:
-    """Whether the same request may succeed in a moment."""
+    """Whether the same request may succeed a moment later."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -225,7 +225,7 @@ def _passing(error: Exception) -> bool:
 
 
 def _explained(error: Exception, repository: str, revision: str) -> tuple[str, bool]:
-    """A sentence on what went wrong, and whether it is that the hub cannot be reached."""
+    """A sentence on what failed, and whether the hub could not be reached."""
     import httpx2
     from huggingface_hub import constants
     from huggingface_hub.errors import (

@@ -1,6 +1,6 @@
-"""Where a model's weights come from: the project's samples, the hub, or a directory; and their fingerprint.
+"""The source of a model's weights: the bundled samples, the hub, or a directory; and the identity of the weights.
 
-All three end as a directory in the published layout, loaded by the same code.
+Each becomes a directory in the published layout, which the same code loads.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from looksee.models.weights import hub
 SAMPLES = Path(__file__).parents[3] / "samples" / "weights"
 
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
-_HASHED_WHOLE = 64 * 2**20  # bytes; of larger files the size, the time of change and both ends count
+_HASHED_WHOLE = 64 * 2**20  # bytes; of larger files the size, modification time and both ends are hashed
 _ENDS = 2**20
 _TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsSource:
-    """A setting, understood. `location` is a hub id for `hub`, else a directory."""
+    """A parsed weights setting. `location` is a hub id for `hub`, else a directory."""
 
     model: str
     kind: Literal["sample", "hub", "local"]
     location: str
     revision: str = ""
-    tokenizer: tuple[str, str] | None = None  # a hub id and a commit, where the checkpoint comes without its own
+    tokenizer: tuple[str, str] | None = None  # hub id and commit, for a checkpoint without one of its own
 
     def identity(self) -> Identity:
-        """Whose answers these weights give, as far as it is known without fetching anything."""
+        """The identity that answers of these weights have, as far as it is known without a download."""
         if self.kind == "hub":
             directory = self._snapshot()
             commit = self.revision if hub.COMMIT.fullmatch(self.revision) else directory.name if directory else None
-            # A branch name says nothing about its contents: until it is fetched nothing may be cached under it.
+            # A branch's contents change: without a commit no answer may be cached.
             whole = commit and "@".join((self.location, commit, *(self.tokenizer or ())))
             return Identity(self.model, "hub", commit or self.revision, whole)
         directory = Path(self.location)
@@ -47,7 +47,7 @@ class WeightsSource:
         return Identity(self.model, self.kind, fingerprint[:12] if fingerprint else "missing", fingerprint)
 
     def directory(self) -> Path:
-        """The checkpoint on this machine, fetched from the hub if need be. Blocks; raises WeightsUnavailable."""
+        """The checkpoint's local directory, downloaded if need be. Blocks; raises WeightsUnavailable."""
         if self.kind == "hub":
             try:
                 return self.fetch()
@@ -67,7 +67,7 @@ class WeightsSource:
         return directory
 
     def fetched(self) -> Path | None:
-        """The checkpoint's directory if all of it is on this machine already. Asks nobody."""
+        """The checkpoint's local directory if it is complete, else None. Makes no request."""
         if self.kind == "hub":
             if self.tokenizer and hub.fetched_file(*self.tokenizer, _TOKENIZER) is None:
                 return None
@@ -76,18 +76,18 @@ class WeightsSource:
         return directory if (directory / "config.json").is_file() else None
 
     def fetch(self, tell: hub.Tell = lambda here, total: None) -> Path:
-        """Fetch a hub's checkpoint, or what is missing of it. Blocks; raises HubError."""
+        """Download what is missing of a hub's checkpoint. Blocks; raises HubError."""
         if self.tokenizer:
             hub.fetch_file(*self.tokenizer, _TOKENIZER)
         return hub.fetch(self.location, self.revision, tell)
 
     def files(self) -> dict[str, Path]:
-        """What the model has to be told of besides its directory, by the names that its class gives them."""
+        """Arguments of the model's class beside the directory: files that are elsewhere."""
         found = hub.fetched_file(*self.tokenizer, _TOKENIZER) if self.tokenizer else None
         return {"tokenizer": found} if found else {}
 
     def _snapshot(self) -> Path | None:
-        """Where the hub's client keeps the revision, whole or not: its name is the commit."""
+        """The revision's directory in the hub client's cache, complete or not; its name is the commit."""
         from huggingface_hub import try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
 
@@ -99,7 +99,7 @@ class WeightsSource:
 
 
 def resolve(model: str, default: str, own: str) -> WeightsSource:
-    """Understand `LOOKSEE_WEIGHTS` (`hub` or `sample`) and a model's own `LOOKSEE_<MODEL>_WEIGHTS`, which wins."""
+    """Parse `LOOKSEE_WEIGHTS` (`hub` or `sample`) and the model's `LOOKSEE_<MODEL>_WEIGHTS`, which has precedence."""
     choice = own or default
     if choice == "sample":
         return WeightsSource(model, "sample", str(SAMPLES / model))
