@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from cache.breaker import CircuitBreaker
 from deploy.redis_server import executable
 
 
@@ -57,6 +58,23 @@ class RedisServer:
     def close(self) -> None:
         self.stop()
         shutil.rmtree(self._folder)
+
+
+class WatchedBreaker(CircuitBreaker):
+    """A breaker that remembers what it was told, by a clock that stands unless it is given another."""
+
+    def __init__(self, *, failures: int = 3, clock: Callable[[], float] = lambda: 0.0) -> None:
+        super().__init__(failures=failures, clock=clock)
+        self.events: list[str] = []
+
+    def allow(self) -> bool:
+        allowed = super().allow()
+        self.events.append("allowed" if allowed else "kept away")
+        return allowed
+
+    def failed(self) -> None:
+        self.events.append("failed")
+        super().failed()
 
 
 @contextlib.asynccontextmanager

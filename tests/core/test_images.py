@@ -6,7 +6,6 @@ import base64
 import hashlib
 import io
 import random
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -207,10 +206,9 @@ def test_too_many_pixels_are_seen_in_the_header(data: bytes, monkeypatch: pytest
     for kind in (ImageFile.ImageFile, PngImagePlugin.PngImageFile, WebPImagePlugin.WebPImageFile):
         monkeypatch.setattr(kind, "load", lambda self: loaded.append(type(self).__name__))
     assert len(data) < 100_000
-    peak, start = _Peak(), time.perf_counter()
+    peak = _Peak()
     with pytest.raises(errors.ImageTooLarge, match="at most 64000000"):
         examine(data, LIMITS)
-    assert time.perf_counter() - start < 0.25
     assert (peak.grown() or 0) < 30
     assert loaded == []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from looksee.engine.engine import Engine, EngineLimits
 from looksee.engine.observer import EngineObserver
 from looksee.engine.row import ScheduledRow
 from tests.engine.toy import OutOfMemoryError, ToyBatch, ToyModel, ToyRow, job
+from tests.support.loops import until
 
 LIMITS = EngineLimits(queue=100, rows=8, cost=1000)
 WORDS = [
@@ -72,7 +72,9 @@ async def _all(engine: Engine[ToyRow, ToyBatch], words: list[str], timeout: floa
     return await asyncio.gather(*(engine.submit(job(word), timeout=timeout) for word in words))
 
 
-def _wait(gate: threading.Event) -> None:
+def _wait(gate: threading.Event, entered: threading.Event | None = None) -> None:
+    if entered is not None:
+        entered.set()
     gate.wait(10)
 
 
@@ -110,14 +112,13 @@ def test_rows_join_a_running_batch_and_leave_it_as_soon_as_they_finish() -> None
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         long = asyncio.create_task(engine.submit(job("x" * 60, max_new_tokens=60), timeout=10))
-        await asyncio.sleep(0.03)
+        await until(lambda: len(model.steps) > 1)
         short = await engine.submit(job("ab"), timeout=10)
         assert text(short) == "ab"
-        assert not long.done()
         assert text(await long) == "x" * 60
 
     drive(model, scenario)
-    assert 2 in model.steps
+    assert model.steps.count(2) == 2  # one for each letter
     assert model.steps[0] == model.steps[-1] == 1
 
 
@@ -157,14 +158,13 @@ def test_a_row_over_the_cost_of_a_whole_batch_is_refused() -> None:
 
 def test_a_full_queue_refuses_at_once_and_says_when_to_retry() -> None:
     """I6."""
-
-    gate = threading.Event()
-    model = ToyModel(on_prefill=lambda words: _wait(gate))
+    gate, entered = threading.Event(), threading.Event()
+    model = ToyModel(on_prefill=lambda words: _wait(gate, entered))
     observer = CountingObserver()
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         first = asyncio.create_task(engine.submit(job("ab"), timeout=10))
-        await asyncio.sleep(0.05)  # its prefill has begun: the queue is empty
+        await until(entered.is_set)  # it is in its prefill: the queue is empty
         waiting = [asyncio.create_task(engine.submit(job("ab"), timeout=10)) for _ in range(3)]
         await asyncio.sleep(0.05)
         refused = await engine.submit(job("ab"), timeout=10)
@@ -185,8 +185,7 @@ def test_a_row_that_cannot_be_prepared_fails_alone() -> None:
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         answers = await _all(engine, ["abc", "unreadable", "def"])
         assert [text(answers[0]), code(answers[1]), text(answers[2])] == ["abc", "corrupt_image", "def"]
-        await asyncio.sleep(0.2)  # the device thread removes rows after it has answered them
-        assert not engine.busy
+        await until(lambda: not engine.busy)  # the device thread clears up after it has answered
 
     drive(ToyModel(), scenario)
 
@@ -276,12 +275,11 @@ def test_an_overdue_row_is_dropped_and_answered() -> None:
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         slow = asyncio.create_task(engine.submit(job("x" * 400, max_new_tokens=400), timeout=0.2))
         other = asyncio.create_task(engine.submit(job("y" * 40), timeout=10))
-        started = time.monotonic()
         assert code(await slow) == "deadline_exceeded"
-        assert time.monotonic() - started < 1
         assert text(await other) == "y" * 40
 
     drive(model, scenario, observer=observer)
+    assert len(model.steps) < 100  # it would take 400
     assert observer.events["deadline_exceeded"] == 1
 
 
@@ -293,27 +291,24 @@ def test_a_cancelled_row_is_dropped_within_two_steps() -> None:
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         task = asyncio.create_task(engine.submit(job("x" * 400, max_new_tokens=400), timeout=10))
-        await asyncio.sleep(0.1)
+        await until(lambda: len(model.steps) > 5)
         task.cancel()
         await asyncio.sleep(0)
         steps = len(model.steps)
-        await asyncio.sleep(0.1)
+        await until(lambda: not engine.busy)
         assert len(model.steps) <= steps + 2
-        assert not engine.busy
 
     drive(model, scenario, observer=observer)
     assert observer.events["cancelled"] == 1
 
 
 def test_a_row_cancelled_in_the_queue_is_never_prefilled() -> None:
-    """I5."""
-
-    gate = threading.Event()
-    model = ToyModel(on_prefill=lambda words: _wait(gate))
+    gate, entered = threading.Event(), threading.Event()
+    model = ToyModel(on_prefill=lambda words: _wait(gate, entered))
 
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         first = asyncio.create_task(engine.submit(job("ab"), timeout=10))
-        await asyncio.sleep(0.05)
+        await until(entered.is_set)
         second = asyncio.create_task(engine.submit(job("cd"), timeout=10))
         await asyncio.sleep(0.05)
         second.cancel()
@@ -411,14 +406,12 @@ def test_a_listener_whose_caller_left_gets_no_more() -> None:
     async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
         pieces: list[str] = []
         task = asyncio.create_task(engine.submit(job("x" * 50), timeout=10, listener=pieces.append))
-        await asyncio.sleep(0.04)
-        assert pieces
+        await until(lambda: bool(pieces))
         task.cancel()
+        await until(lambda: not engine.busy)
+        heard = len(pieces)
         await asyncio.sleep(0.05)
-        received = len(pieces)
-        await asyncio.sleep(0.05)
-        assert len(pieces) == received < 50
-        assert not engine.busy
+        assert len(pieces) == heard < 50
 
     drive(ToyModel(delay=0.005), scenario)
 

@@ -26,7 +26,9 @@ from runners import runner as runner_module
 from runners.capacity import CapacityManager, Lease
 from runners.runner import Runner
 from tests.engine.toy import ToyModel, job
-from tests.support.loops import run, settle
+from tests.support.loops import PATIENCE, run, settle, until
+
+LONG = "a story without end " * 2  # 40 steps
 
 
 class ToyLoader:
@@ -35,6 +37,7 @@ class ToyLoader:
     def __init__(self) -> None:
         self.delay = 0.0
         self.on_load: Callable[[], None] = lambda: None
+        self.on_step: Callable[[list[str]], None] = lambda words: None
         self.loads = 0
         self.how: dict[str, Any] = {}
         self.alive: list[weakref.ref[ToyModel]] = []
@@ -43,7 +46,7 @@ class ToyLoader:
         self.loads += 1
         self.how = how
         self.on_load()
-        model = ToyModel(delay=self.delay)
+        model = ToyModel(delay=self.delay, on_step=self.on_step)
         self.alive.append(weakref.ref(model))
         return model
 
@@ -86,18 +89,16 @@ async def running(*names: str) -> AsyncIterator[list[Runner]]:
             await runner.close()
 
 
-async def asked(runner: Runner, *words: str, timeout: float = 5) -> list[str]:
-    """The texts of the answers, or the codes of the failures."""
+async def asked(runner: Runner, *words: str, timeout: float = 20) -> list[str]:
+    """What the model says, or the codes of the failures."""
     answers = await asyncio.gather(*(runner.infer(Ask(job(word), timeout)) for word in words))
     return [
         answer.answer.text if answer.answer else answer.failure.code if answer.failure else "" for answer in answers
     ]
 
 
-async def until(condition: Callable[[], bool], seconds: float = 3) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 (of whatever kind it is)
-            await asyncio.sleep(0.01)
+def hold(until_then: threading.Event, seconds: float = PATIENCE) -> None:
+    until_then.wait(seconds)
 
 
 async def state(runner: Runner) -> str:
@@ -115,6 +116,7 @@ def test_concurrent_calls_load_the_weights_once(toys: ToyLoader) -> None:
     async def main() -> None:
         async with running() as (runner,):
             assert await state(runner) == "unloaded"
+            began = time.time()
             assert await asyncio.gather(*(asked(runner, word) for word in ("one", "two", "three"))) == [
                 ["one"],
                 ["two"],
@@ -123,7 +125,7 @@ def test_concurrent_calls_load_the_weights_once(toys: ToyLoader) -> None:
             status = await runner.status()
             assert (status.state, status.in_flight, status.queued, toys.loads) == ("ready", 0, 0, 1)
             assert status.last_use is not None
-            assert abs(status.last_use - time.time()) < 2
+            assert began - 0.1 < status.last_use < time.time() + 0.1
             assert status.memory_bytes is None or status.memory_bytes > 2**20
         assert (await state(runner), toys.in_memory()) == ("unloaded", 0)
 
@@ -292,7 +294,8 @@ def test_load_and_unload_by_hand(toys: ToyLoader) -> None:
 
 
 def test_unloading_waits_for_active_calls_and_new_ones_for_the_next_load(toys: ToyLoader) -> None:
-    toys.delay = 0.1
+    held = threading.Event()
+    toys.on_step = lambda words: hold(held)
 
     async def main() -> None:
         async with running() as (runner,):
@@ -300,11 +303,12 @@ def test_unloading_waits_for_active_calls_and_new_ones_for_the_next_load(toys: T
             early = asyncio.create_task(asked(runner, "early"))
             await until(lambda: runner._gate.active == 1)
             unload = asyncio.create_task(runner.unload())
-            await asyncio.sleep(0.1)
+            await until(lambda: not runner._gate.is_open)
             late = asyncio.create_task(asked(runner, "late"))
-            await asyncio.sleep(0.1)
+            await until(lambda: runner._gate.waiting == 1)
             status = await runner.status()
             assert (status.state, status.in_flight, status.queued, toys.loads) == ("ready", 1, 1, 1)
+            held.set()
             await unload
             assert early.done()
             assert await early == ["early"]
@@ -316,11 +320,7 @@ def test_unloading_waits_for_active_calls_and_new_ones_for_the_next_load(toys: T
 
 def test_calls_that_waited_for_the_weights_are_served_before_an_unload(toys: ToyLoader) -> None:
     held = threading.Event()
-
-    def hold() -> None:
-        held.wait(3)
-
-    toys.on_load = hold
+    toys.on_load = lambda: hold(held)
 
     async def main() -> None:
         async with running() as (runner,):
@@ -338,33 +338,34 @@ def test_calls_that_waited_for_the_weights_are_served_before_an_unload(toys: Toy
 
 def test_an_unload_that_takes_too_long_is_given_up(toys: ToyLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_module, "_UNLOAD_TIMEOUT", 0.15)
-    toys.delay = 0.1
+    going = threading.Event()
+    toys.on_step = lambda words: hold(going, 0.2)
 
     async def main() -> None:
         async with running() as (runner,):
             await runner.load()
-            call = asyncio.create_task(asked(runner, "a long story"))
+            call = asyncio.create_task(asked(runner, LONG))
             await until(lambda: runner._gate.active == 1)
             with pytest.raises(errors.ModelNotReady) as caught:
                 await runner.unload()
             assert caught.value.retry_after
             assert await asked(runner, "x") == ["x"]  # new calls are served again, beside the old one
             assert not call.done()
-            assert await call == ["a long story"]
+            going.set()
+            assert await call == [LONG]
             assert toys.loads == 1
 
     run(main())
 
 
 def test_an_idle_model_releases_its_lease_at_once(toys: ToyLoader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "_MIN_TURN", 60)
+    """Long before its turn is over: that would be too late for the call."""
+    monkeypatch.setattr(runner_module, "_MIN_TURN", 3600)
 
     async def main() -> None:
         async with running("blip", "gemma") as (blip, gemma):
             assert await asked(blip, "one") == ["one"]
-            started = time.monotonic()
-            assert await asked(gemma, "two") == ["two"]
-            assert time.monotonic() - started < 1
+            assert await asked(gemma, "two", timeout=10) == ["two"]
             assert (await state(blip), await state(gemma), toys.in_memory()) == ("unloaded", "ready", 1)
 
     run(main())
@@ -376,7 +377,7 @@ def test_a_lease_is_kept_while_a_call_is_active(toys: ToyLoader) -> None:
     async def main() -> None:
         async with running("blip", "gemma") as (blip, gemma):
             await blip.load()
-            long = asyncio.create_task(asked(blip, "ten letters"))  # 1.7 s: far longer than a turn
+            long = asyncio.create_task(asked(blip, "ten letters"))  # 1.7 s or more: far longer than a turn
             await until(lambda: blip._gate.active == 1)
             waiting = asyncio.create_task(asked(gemma, "x"))
             done, _ = await asyncio.wait((long, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -388,44 +389,48 @@ def test_a_lease_is_kept_while_a_call_is_active(toys: ToyLoader) -> None:
 
 
 def test_constant_load_starves_no_model(toys: ToyLoader) -> None:
-    """Two models under constant load take turns, of about the length that is a turn here (0.4 s)."""
+    """Two models under constant load take turns, of about the length that is a turn here (0.4 s).
+
+    A busy machine makes turns longer, and answers less in each.
+    """
     toys.delay = 0.01
+    loads: list[float] = []
+    toys.on_load = lambda: loads.append(time.monotonic())
 
     async def main() -> None:
         async with running("blip", "gemma") as runners:
-            end = time.monotonic() + 4
-            served: list[tuple[float, str]] = []
+            served: list[str] = []
 
             async def load(runner: Runner) -> None:
-                while time.monotonic() < end:
+                while len(loads) <= 5:
                     assert await asked(runner, "word") == ["word"]
-                    served.append((time.monotonic(), runner.name))
+                    served.append(runner.name)
 
             await asyncio.gather(*(load(runner) for runner in runners for _ in range(4)))
-            swaps = sum(before[1] != after[1] for before, after in itertools.pairwise(served))
-            assert 4 <= swaps <= 10
+            assert (
+                min(after - before for before, after in itertools.pairwise(loads[:6])) > 0.4
+            )  # then callers stop, and the last swap is sooner
+            turns = [len(list(turn)) for _, turn in itertools.groupby(served)]
+            assert len(turns) >= 5
+            assert max(turns) < 100  # a turn is ten words long, of four callers, and some wait for its end
             assert toys.in_memory() == 1
-            counts = [sum(name == runner.name for _, name in served) for runner in runners]
-            assert min(counts) > 0.5 * max(counts)
 
-    run(main(), seconds=20)
+    run(main())
 
 
-def test_gaps_between_the_calls_of_one_caller_cause_no_swap(toys: ToyLoader) -> None:
-    """A gap between two calls of one caller is shorter than what counts as idle."""
+def test_gaps_between_the_calls_of_one_caller_cause_no_swap(toys: ToyLoader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gap between two calls of one caller is no idleness."""
+    monkeypatch.setattr(runner_module, "_MIN_TURN", 3600)
+    monkeypatch.setattr(runner_module, "_IDLE_AFTER", 1)
 
     async def main() -> None:
         async with running("blip", "gemma") as (blip, gemma):
             await blip.load()
-            await gemma.load()
-            await blip.load()
-            loads = toys.loads
             waiting = asyncio.create_task(asked(gemma, "x"))
-            end = time.monotonic() + 0.3
-            while time.monotonic() < end:
+            for _ in range(10):
                 assert await asked(blip, "a") == ["a"]
-                await asyncio.sleep(0.02)
-            assert toys.loads == loads
+                await asyncio.sleep(0.06)  # more than once it is looked whether another one needs the place
+            assert toys.loads == 1
             assert await waiting == ["x"]
 
     run(main())
@@ -464,7 +469,7 @@ def test_closing_answers_all_calls(toys: ToyLoader, home: Path) -> None:
     async def main() -> None:
         async with running("blip", "gemma") as (blip, gemma):
             await blip.load()
-            calls = [asyncio.create_task(asked(blip, "a story without end")) for _ in range(3)]
+            calls = [asyncio.create_task(asked(blip, LONG)) for _ in range(3)]
             waiting = asyncio.create_task(asked(gemma, "word"))
             await until(lambda: blip._gate.active == 3 and gemma._state == "waiting")
             await asyncio.gather(blip.close(), gemma.close())
@@ -478,11 +483,7 @@ def test_closing_answers_all_calls(toys: ToyLoader, home: Path) -> None:
 
 def test_closing_while_loading_leaves_nothing(toys: ToyLoader, home: Path) -> None:
     held = threading.Event()
-
-    def hold() -> None:
-        held.wait(3)
-
-    toys.on_load = hold
+    toys.on_load = lambda: hold(held)
 
     async def main() -> None:
         async with running() as (runner,):

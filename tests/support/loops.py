@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 30.0  # seconds after which something will not happen any more; a busy machine takes long for what is quick
 
-def run(work: Coroutine[Any, Any, T], *, seconds: float = 10) -> T:
+
+def run(work: Coroutine[Any, Any, T], *, seconds: float = PATIENCE) -> T:
     """The result of `work` on a loop of its own; fails when the loop hears of an exception that nobody looked at."""
     unheard: list[dict[str, Any]] = []
 
@@ -26,6 +28,13 @@ def run(work: Coroutine[Any, Any, T], *, seconds: float = 10) -> T:
     result = asyncio.run(main())
     assert not unheard, unheard
     return result
+
+
+async def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    """Wait for an event of whatever thread or process. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 (of whatever kind it is)
+            await asyncio.sleep(0.01)
 
 
 async def settle(turns: int = 10) -> None:

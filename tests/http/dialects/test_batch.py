@@ -21,7 +21,7 @@ from looksee.http.dialects.batch.concurrency import BatchConcurrency
 from looksee.http.inputs import error_params, uploads
 from tests.http.app import BOXES, POINTS, Doors, error
 from tests.support.files import plain
-from tests.support.loops import run, settle
+from tests.support.loops import run, settle, until
 
 PICTURE = plain()
 IMAGE = base64.b64encode(PICTURE).decode()
@@ -358,8 +358,9 @@ def test_batches_together_leave_room_for_others() -> None:
             return {"items": [{"image": IMAGE, "prompt": f"{name} {number}"} for number in range(40)]}
 
         two = [asyncio.create_task(streamed(doors, items(name), lambda _: False)) for name in "ab"]
-        await asyncio.sleep(0.3)
         width = BatchConcurrency(doors.settings).width("moondream")
+        await until(lambda: at_work[-1] >= width)
+        await asyncio.sleep(0.2)  # for one that is too many
         assert at_work[-1] == width == doors.settings.model("moondream").max_batch_rows * 3 // 4
         for _ in range(80):
             go.release()
@@ -380,6 +381,9 @@ def test_models_that_do_not_fit_are_asked_one_after_the_other(capacity: int, tog
             held(doors, name, go)
         body = {"items": [{"image": IMAGE, "model": name} for name in names]}
         working = asyncio.create_task(streamed(doors, body, lambda _: False))
+        await until(lambda: any(doors.calls(name) for name in names))
+        if together:
+            await until(lambda: all(doors.calls(name) for name in names))
         await asyncio.sleep(0.2)
         assert all(doors.calls(name) for name in names) is together
         go.release()

@@ -7,7 +7,6 @@ import gzip
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -327,9 +326,7 @@ def test_a_slow_host_is_left(trusted: Authority, script: Script) -> None:
         finally:
             left.append(True)
 
-    started = time.monotonic()
     refused(trusted, {"/a.png": play}, timeout=0.5)
-    assert time.monotonic() - started < 5
     assert left == [True]
 
 
