@@ -1,7 +1,46 @@
 """Every error the service answers with: a class for each, with its HTTP status and its stable code.
 
-Errors cross the gateway/runner boundary as data (`Failure` in `looksee.core.tasks`) and are told apart by `code` alone,
-so a code never changes its meaning and never moves to another class.
+    LookseeError              500 internal_error
+    +- InvalidRequest         400 invalid_request
+    +- EmptyFile              400 empty_file
+    +- CorruptImage           400 corrupt_image
+    +- ImageUrlNotAllowed     400 image_url_not_allowed
+    +- TaskNotSupported       400 task_not_supported
+    +- UnsupportedParameter   400 unsupported_parameter
+    +- MissingKey             401 missing_key
+    +- WrongKey               403 wrong_key
+    +- AdminClosed            403 admin_closed
+    +- NotFound               404 not_found
+    +- ModelNotFound          404 model_not_found
+    +- MethodNotAllowed       405 method_not_allowed
+    +- RequestTooLarge        413 request_too_large
+    +- FileTooLarge           413 file_too_large
+    +- TooManyFiles           413 too_many_files
+    +- TooManyItems           413 too_many_items
+    +- ImageTooLarge          413 image_too_large
+    +- UnsupportedImageType   415 unsupported_image_type
+    +- UnsupportedMediaType   415 unsupported_media_type
+    +- InvalidValue           422 invalid_value
+    +- ImageNotFetched        422 image_not_fetched
+    +- ImageTooSmall          422 image_too_small
+    +- UnknownModel           422 unknown_model
+    +- PromptTooLong          422 prompt_too_long
+    +- StructuredOutputFailed 422 structured_output_failed
+    +- Overloaded             429 overloaded
+    +- RateLimited            429 rate_limited
+    +- Cancelled              499 cancelled
+    +- NotOffered             501 not_offered
+    +- RunnerFailed           502 runner_failed
+    +- CloudFailed            502 cloud_failed
+    +- CloudKeyRefused        502 cloud_key_refused
+    +- ModelNotReady          503 model_not_ready
+    +- WeightsUnavailable     503 weights_unavailable
+    +- OutOfMemory            503 out_of_memory
+    +- CacheUnavailable       503 cache_unavailable
+    +- DeadlineExceeded       504 deadline_exceeded
+
+Errors cross the boundary between gateway and runners as data (`Failure` in `looksee.core.tasks`) and are told apart by
+`code` alone, so a code never changes its meaning and never moves to another class.
 """
 
 from __future__ import annotations
@@ -35,7 +74,7 @@ class CorruptImage(LookseeError):
 
 
 class ImageUrlNotAllowed(LookseeError):
-    """An address that no picture may be fetched from, seen from its text alone: nothing was looked up."""
+    """An address that no picture may be fetched from, by its text alone: no name was looked up."""
 
     status, code = 400, "image_url_not_allowed"
 
@@ -45,7 +84,7 @@ class TaskNotSupported(LookseeError):
 
 
 class UnsupportedParameter(LookseeError):
-    """A parameter that a dialect has elsewhere, that would change the answer, and that nothing here heeds."""
+    """A parameter of a dialect that would change the answer and is not implemented here."""
 
     status, code = 400, "unsupported_parameter"
 
@@ -67,7 +106,7 @@ class NotFound(LookseeError):
 
 
 class ModelNotFound(LookseeError):
-    """An address that names a model which is not there; a parameter that does is an UnknownModel."""
+    """A path with the name of an unknown model; such a name in a parameter is an UnknownModel."""
 
     status, code = 404, "model_not_found"
 
@@ -109,8 +148,8 @@ class InvalidValue(LookseeError):
 
 
 class ImageNotFetched(LookseeError):
-    """An allowed address that gave no picture, whatever the reason: telling reasons apart would let callers look around
-    in the network that this machine sees. Not a 5xx, which many clients repeat unasked.
+    """An allowed address that gave no picture, whatever the reason: a reason would let callers probe the network that
+    this machine is in. Not a 5xx, which many clients repeat by themselves.
     """
 
     status, code = 422, "image_not_fetched"
@@ -129,7 +168,7 @@ class PromptTooLong(LookseeError):
 
 
 class StructuredOutputFailed(LookseeError):
-    """The model did not write the JSON that was asked for. Not a 5xx: clients would ask again, and to no avail."""
+    """The model did not write the JSON that was asked for. Not a 5xx: clients would repeat it in vain."""
 
     status, code = 422, "structured_output_failed"
 
@@ -143,7 +182,7 @@ class RateLimited(LookseeError):
 
 
 class NotOffered(LookseeError):
-    """Something that a dialect has elsewhere and that none of these models can do."""
+    """A feature of a dialect that none of these models has."""
 
     status, code = 501, "not_offered"
 
@@ -157,7 +196,7 @@ class CloudFailed(LookseeError):
 
 
 class CloudKeyRefused(LookseeError):
-    """The vendor's 401: the operator's affair, not the caller's."""
+    """The vendor's 401. The operator has to act, not the caller."""
 
     status, code = 502, "cloud_key_refused"
 
@@ -183,7 +222,7 @@ class DeadlineExceeded(LookseeError):
 
 
 class Cancelled(LookseeError):
-    """The caller left; nobody reads this answer (499 is the field's usual number for it)."""
+    """The client disconnected, so this is logged and not read (499 is the usual status for it)."""
 
     status, code = 499, "cancelled"
 

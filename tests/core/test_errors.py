@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import pytest
 
@@ -64,6 +65,19 @@ def test_codes_and_statuses_are_as_promised(code: str) -> None:
 def test_every_class_is_promised_and_found_by_its_code() -> None:
     assert {kind for kind, _ in PROMISED.values()} == set(CLASSES)
     assert {code: kind for code, (kind, _) in PROMISED.items()} == errors.BY_CODE
+
+
+def test_the_docstring_draws_every_class_under_its_base_by_status() -> None:
+    drawn = re.findall(r"^    (\+- )?(\w+) +(\d{3}) (\w+)$", errors.__doc__ or "", re.MULTILINE)
+    assert {(name, int(status), code) for _, name, status, code in drawn} == {
+        (kind.__name__, kind.status, kind.code) for kind in CLASSES
+    }
+    assert len(drawn) == len(CLASSES)
+    assert drawn[0][:2] == ("", "LookseeError")
+    below = [name for branch, name, _, _ in drawn if branch]
+    assert set(below) == {kind.__name__ for kind in errors.LookseeError.__subclasses__()}
+    statuses = [int(status) for _, _, status, _ in drawn[1:]]
+    assert statuses == sorted(statuses)
 
 
 def test_codes_are_unique() -> None:
