@@ -84,7 +84,7 @@ def examine(data: bytes, limits: ImageLimits, *, param: str | None = None) -> Pi
 
 
 def mib(count: int) -> str:
-    """A number of bytes as people read it."""
+    """A number of bytes as text, in MiB."""
     return f"{count / 2**20:.1f} MiB"
 
 

@@ -1,4 +1,5 @@
-"""What is asked of a model and what comes back. These records cross the gateway/runner boundary as they are.
+"""Jobs, answers, and the messages that carry them. These records cross the boundary between gateway and runners as they
+are.
 
 `__pydantic_config__` tells a JSON transport (a runner on another host) to carry bytes as base64; the local pickle
 transport carries them raw. No pydantic is needed here.
@@ -31,10 +32,10 @@ class Task(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a row's next token is chosen. Greedily at `temperature` 0, whatever the rest says.
+    """How a row's next token is chosen. At `temperature` 0 it is the likeliest one, whatever the other fields say.
 
-    `top_p` is in (0, 1], `top_k` counts tokens and 0 means all. With a `seed` the answer can be had again; it does not
-    depend on who shares the batch.
+    `top_p` is in (0, 1], `top_k` counts tokens and 0 means all. With a `seed` the answer is reproducible; it does not
+    depend on the other rows of the batch.
     """
 
     temperature: float = 0.0
@@ -44,7 +45,7 @@ class Sampling:
 
     @property
     def repeatable(self) -> bool:
-        """Whether the same question gets the same answer again."""
+        """Whether the same job gets the same answer again."""
         return self.temperature == 0 or self.seed is not None
 
 
@@ -53,7 +54,7 @@ GREEDY = Sampling()
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one side says in a chat: texts, and None where the next one of the job's pictures stands."""
+    """A turn of a chat: texts, and None in the place of each of the job's pictures, in their order."""
 
     role: Role
     parts: tuple[str | None, ...]
@@ -61,16 +62,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One question to one model.
+    """What one model has to do.
 
-    `images` are encoded files (JPEG, PNG, WebP bytes). `prompt` is in the words for the model asked
-    (`looksee.models.registry.prompts`): what it continues or is told, or what is to be found in the picture. The answer
-    ends before the first of the `stop` strings.
+    `images` are encoded files (JPEG, PNG, WebP bytes). `prompt` is made by `looksee.models.registry.prompts`: a text to continue,
+    an instruction, or the name of an object to find. The answer ends before the first of the `stop` strings.
 
-    What follows them only some models know: a caption's `length` where there is no prompt, places that a question is
-    about (`spatial_refs`, as (x, y) or (x_min, y_min, x_max, y_max), normalised), thoughts before an answer
-    (`reasoning`), how many things are found at most, and a chat of `turns`, which is asked instead of a `prompt`; the
-    last one is the user's.
+    The fields after `stop` are for some models only: a caption's `length` where there is no prompt; places that a
+    question is about (`spatial_refs`, as (x, y) or (x_min, y_min, x_max, y_max), normalised); `reasoning` before the
+    answer; the most objects to find; and the `turns` of a chat, which replace the `prompt`; the last one is the user's.
     """
 
     __pydantic_config__ = _BYTES_AS_BASE64
@@ -90,7 +89,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where an answer's time went. Seconds; `rows` is the mean number of rows that shared its steps."""
+    """How long the parts of an answer took, in seconds. `rows` is the mean number of rows in the batch at its steps."""
 
     prepare: float = 0.0
     queue: float = 0.0
@@ -100,7 +99,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Grounding:
-    """The characters `start` to `end` of a text are about these points."""
+    """Points that the characters `start` to `end` of a text refer to."""
 
     start: int
     end: int
@@ -109,7 +108,7 @@ class Grounding:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """What was thought before an answer, and the places in it."""
+    """The text that a model wrote before its answer, and the points it refers to."""
 
     text: str
     grounding: tuple[Grounding, ...] = ()
@@ -117,10 +116,10 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A model's whole answer: a text, or the boxes or points of what it was to find.
+    """A model's whole answer: a text, or the boxes or points of an object.
 
-    `finish` is `length` when `max_new_tokens` or `max_objects` cut it. `prompt_tokens` counts all that the decoder was
-    given: words, marks of turns, and the tokens of pictures, also where it reads these beside its text (BLIP).
+    `finish` is `length` when `max_new_tokens` or `max_objects` cut it. `prompt_tokens` counts everything that the
+    decoder was given: text, turn markers, and picture tokens, also where these are in a cross-attention (BLIP).
     """
 
     text: str
@@ -134,7 +133,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error as data: which one (`code`) and what to tell the caller."""
+    """An error as data."""
 
     code: str
     message: str
@@ -146,14 +145,14 @@ class Failure:
         return cls(error.code, error.message, error.param, error.retry_after)
 
     def error(self) -> errors.LookseeError:
-        """The error again; an unknown code (a newer runner's) is a plain runner failure."""
+        """The error; an unknown code, as of a newer runner, makes a RunnerFailed."""
         kind = errors.BY_CODE.get(self.code, errors.RunnerFailed)
         return kind(self.message, param=self.param, retry_after=self.retry_after)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A job's outcome or its failure: exactly one of the two."""
+    """A job's answer or its failure: exactly one of the two."""
 
     answer: Answer | None = None
     failure: Failure | None = None
@@ -162,8 +161,8 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which weights answer, `cloud` for others than ours. `fingerprint` changes whenever an answer could; None while it
-    is not known, as it never is for others.
+    """Which weights answer; `cloud` for a vendor's. `fingerprint` changes whenever an answer could change; it is None
+    while it is not known, and always for a vendor's.
     """
 
     model: str
@@ -174,11 +173,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A runner's state, for health, for the cache and for those who operate it.
+    """A runner's state, for the health routes, the cache and the admin API.
 
-    `waiting` is for a place among the models that may be loaded at a time. Memory is in bytes: of the whole process,
-    and what is allocated on a GPU; None where that cannot be told. `last_use` is in seconds since 1970. `in_flight`
-    calls are being answered, `queued` ones wait for the weights; `failure` says why these could not be loaded.
+    The state `waiting` is for a place among the models that may be loaded at a time. Memory is in bytes: of the whole
+    process, and allocated on a GPU; None where it cannot be measured. `last_use` is a Unix time. `in_flight` calls are
+    being answered, `queued` ones wait for the weights; `failure` says why these could not be loaded.
     """
 
     identity: Identity
@@ -194,7 +193,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A job that a runner has `timeout` seconds for. Of one that is `followed` the text is told as it comes."""
+    """A job with `timeout` seconds to answer it. With `followed` its text is sent in pieces as it is generated."""
 
     job: Job
     timeout: float
@@ -204,7 +203,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Jobs that travel to a runner together, of one request or of several. Each is answered as soon as it ends."""
+    """Jobs in one message to a runner, of one request or of several. Each is answered as soon as it ends."""
 
     id: str
     asks: list[Ask]
@@ -212,7 +211,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What is told of the ask with the number `ask`: a further piece of its text, or its answer and whose that is."""
+    """A message about the ask with index `ask`: a piece of its text, or its reply with the identity of the weights."""
 
     ask: int
     text: str = ""

@@ -11,7 +11,7 @@ from PIL import ImageDraw, ImageFont
 from looksee.core.geometry import Box, Point, in_pixels, point_in_pixels
 from looksee.core.images import decode
 
-# Okabe and Ito's colours, which the colour-blind tell apart too; black can be read on each of them.
+# Okabe and Ito's palette, distinguishable with colour blindness; black text is legible on each colour.
 _COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
 _BLACK = (0, 0, 0)
 _SMALLEST_LETTERS = 11  # pixels: smaller ones cannot be read

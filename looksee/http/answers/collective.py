@@ -1,6 +1,6 @@
 """One caption for several pictures together.
 
-One bad file fails the request: a caption of the others would be the right answer to a question that nobody asked.
+One bad file fails the request: a caption of the others would look right and be about other pictures.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from looksee.http.inputs.uploads import Upload
 from looksee.http.skills import CollectiveSkill
 from looksee.http.skills.query import flag as flag_job
 
-_PLACE = re.compile(r"images\.(\d+)")
+_INDEX = re.compile(r"images\.(\d+)")
 
 
 class Collective(BaseModel):
@@ -80,10 +80,10 @@ async def answer(context: RequestContext, files: Sequence[Upload], params: Capti
 
 
 def _blamed(error: errors.LookseeError, filenames: Sequence[str]) -> errors.LookseeError:
-    """The model's error. Pictures are decoded beside the model, which tells a damaged one of several by its place."""
-    place = _PLACE.fullmatch(error.param or "")
-    if place and int(place[1]) < len(filenames):
-        return _named(error, filenames[int(place[1])])
+    """The model's error, with the filename of a damaged picture: the runner decodes it and has its index."""
+    index = _INDEX.fullmatch(error.param or "")
+    if index and int(index[1]) < len(filenames):
+        return _named(error, filenames[int(index[1])])
     if isinstance(error, errors.CorruptImage) and len(filenames) == 1:
         return _named(error, filenames[0])
     return error

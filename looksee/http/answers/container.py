@@ -23,7 +23,7 @@ async def answer(
 ) -> Response:
     """The answer about one picture, with `"status": "success"`; with `view.annotate` the picture as a PNG file.
 
-    The picture is read when everything else has been checked. Raises the errors that the caller is told.
+    The picture is read when everything else has been checked. Raises the error to answer.
     """
     offer_for(model, skill.task)
     skill.check(model, context.settings)

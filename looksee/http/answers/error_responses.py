@@ -78,7 +78,7 @@ def of_validation(problems: Sequence[Mapping[str, Any]]) -> errors.LookseeError:
 
 
 def reshaped(status: int, payload: bytes) -> errors.LookseeError | None:
-    """An error for an answer that a framework wrote; None when it already has our shape."""
+    """The error for an answer that a framework wrote; None when the answer already has the one shape."""
     try:
         content = json.loads(payload)
     except ValueError:

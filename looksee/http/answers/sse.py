@@ -1,4 +1,4 @@
-"""Server-sent events: how streamed answers travel, whatever the dialect."""
+"""Server-sent events, for all dialects that stream."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from looksee.core import errors
 from looksee.http.answers import error_responses
 
-# Proxies are asked not to gather events, nor to keep them.
+# Proxies must not buffer or store events.
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -23,7 +23,7 @@ DESCRIBED: dict[int | str, dict[str, Any]] = {
 
 
 def response(lines: AsyncGenerator[bytes, None], *, media_type: str = "text/event-stream") -> Response:
-    """An answer that sends `lines` as they come. A client that leaves closes them."""
+    """A streamed answer of `lines`; they are closed when the client disconnects."""
 
     async def sent() -> AsyncIterator[bytes]:
         async with aclosing(lines):
@@ -39,9 +39,9 @@ def data(content: dict[str, Any]) -> bytes:
 
 
 def broken_off(error: errors.LookseeError) -> bytes:
-    """An error in mid-stream, in the shape of any other, as the last event.
+    """The last event of a stream that failed: the error in its usual shape.
 
-    The moondream package takes an error event for no event and the end for an end, so behind it comes a line that it
-    cannot read.
+    The moondream package ignores an error event and takes the end of the stream for success, so an unreadable line
+    follows, on which it fails.
     """
     return data(error_responses.body(error)) + b"data: broken off\n\n"

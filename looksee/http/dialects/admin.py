@@ -1,4 +1,4 @@
-"""Admin routes, and who may use them."""
+"""Admin routes, guarded by `API_KEY`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What BentoML's native methods need beside the dialects' bodies: its Python clients call these methods by name.
+"""The bodies of BentoML's native methods, which its Python clients call by name.
 
 The captioning API has its pictures there as a list of texts (base64, data URIs, addresses); a picture's name in the
 answers is its index in the list: `images.0` and so on.
@@ -57,7 +57,7 @@ async def answer(
     caption_prompt: str,
     flag_caption_prompt: str,
 ) -> Response:
-    """Caption each picture, or all together, as `task` says. Raises what a caller is told."""
+    """Caption each picture, or all together, as `task` says. Raises the error to answer."""
     params = caption_params.checked(
         task, context.settings, model=model, caption_prompt=caption_prompt, flag_caption_prompt=flag_caption_prompt
     )
@@ -68,7 +68,7 @@ async def answer(
 async def about_one(context: RequestContext, request: Request, model: str, skill: Skill, image: str) -> Response:
     """The container API's answer about one picture, written as the query parameters say, which BentoML gives no method.
 
-    Raises what a caller is told.
+    Raises the error to answer.
     """
     api = skill.container
     view = None if api is None or api.view is None else detections.view(api.view, request.query_params)

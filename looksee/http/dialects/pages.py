@@ -31,7 +31,7 @@ _DOCS_ASSETS = {
 _PAGES = ("/", "/docs", "/redoc", _DOCUMENT)
 _HEALTH = ("/health", "/healthz", "/livez", "/readyz")
 _FOR_CLIENTS = ("/schema.json",)  # BentoML's clients learn from it what they may call
-# What anybody may have, also where clients need keys.
+# Open paths: they need no key.
 OPEN = frozenset({*_PAGES, *_HEALTH, *_FOR_CLIENTS, *_PAGE_ASSETS, *_DOCS_ASSETS})
 # ReDoc's footer fetches its maker's logo from a CDN and has no option against it.
 _FOREIGN_LOGO, _OWN_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"/ui/icon.svg"

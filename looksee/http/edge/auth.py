@@ -14,7 +14,7 @@ from looksee.http.edge.route_table import METRICS, RouteTable
 
 
 class AccessControl:
-    """Without keys (falsy) everybody is admitted; without a `rate` there is no limit."""
+    """Empty keys admit every request; without a `rate` there is no limit."""
 
     def __init__(self, clients: ApiKeys, metrics: ApiKeys, rate: RateLimit | None = None) -> None:
         self._clients, self._metrics, self._rate = clients, metrics, rate

@@ -20,8 +20,8 @@ from looksee.http.skills.query import chat
 from looksee.models.registry import offers, prompts
 from looksee.settings import Settings
 
-# Far more than LOOKSEE_MAX_PROMPT_CHARS and LOOKSEE_MAX_FILES let pass; millions would hold up everybody while they are
-# read, and the first bad one ends the reading.
+# Far more than LOOKSEE_MAX_PROMPT_CHARS and LOOKSEE_MAX_FILES admit; reading millions would block the event loop.
+# FailFast: one error for the first bad element.
 _MOST_MESSAGES, _MOST_PARTS = 1024, 256
 
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -48,7 +48,7 @@ _Parts = Annotated[list[Part], Field(max_length=_MOST_PARTS)]
 
 
 def _parts(content: Any) -> Any:
-    """A text alone is a part too, and nothing is none."""
+    """A list of parts from any form of content."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     return [] if content is None else content
@@ -78,7 +78,7 @@ class Conversation:
 
     @property
     def texts(self) -> list[str]:
-        """What the last turn says."""
+        """The texts of the last turn."""
         return [part for part in self.turns[-1].parts if part is not None]
 
     def ending(self, text: str) -> Conversation:
@@ -167,7 +167,7 @@ def job(
 
 
 def worded(conversation: Conversation, model: str) -> Conversation:
-    """Where the user only shows pictures to a model that has to be told what to do, the words for a caption of them."""
+    """With the prompt of a caption where the user sends pictures without words to a model that needs an instruction."""
     if not offers()[model].chats or conversation.texts:
         return conversation
     several = len(conversation.turns[-1].parts) > 1
@@ -209,7 +209,7 @@ def _part(part: Part, role: Role, place: str) -> str | None:
 
 
 def _refuse_more(message: Message, place: str) -> None:
-    """Raises UnsupportedParameter for further members, as tool_calls; those that say nothing may be there."""
+    """Raises UnsupportedParameter for further members, as tool_calls, unless they are empty."""
     for name, value in (message.model_extra or {}).items():
         if value not in (None, [], ""):
             raise errors.UnsupportedParameter(f"'{place}.{name}' is not supported.", param=f"{place}.{name}")

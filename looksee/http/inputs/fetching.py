@@ -56,7 +56,7 @@ class Fetcher:
         """`max_bytes`: of a file. `timeout`: seconds from the name's look-up to the last byte, redirects and all."""
         self._allowlist, self._max_bytes, self._timeout = allowlist, max_bytes, timeout
         self._resolve = resolve or _resolved
-        # Threads of our own: a name server that hangs must not take those that examine pictures.
+        # A separate pool: a name server that hangs must not block the threads that examine pictures.
         self._threads = ThreadPoolExecutor(_AT_ONCE, "resolve")
         self._tls = functools.cache(tls)  # reading the system's certificates takes long, and is done in a thread
         self._slots = asyncio.Semaphore(_AT_ONCE)

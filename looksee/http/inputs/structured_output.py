@@ -1,7 +1,7 @@
-"""Answers in JSON: the model is told, its answer is checked, and asked for again while it is not what was wanted.
+"""Answers in JSON: the prompt asks for it, the answer is validated, and the model is asked again while it is invalid.
 
-Schemas are strangers' programs, run beside everybody else's requests. So nothing is fetched for them, what could take
-forever is refused (regular expressions), and the rest is counted.
+A schema is untrusted code that is run in the gateway. So nothing is fetched for it, keywords of unbounded cost (regular
+expressions) are refused, and the steps of a validation are limited.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class StructuredOutput:
 
     @property
     def words(self) -> str:
-        """What the model is told."""
+        """The instruction for the model."""
         return prompts.in_json("" if self.schema is None else _written(self.schema))
 
     def found(self, answer: str) -> str | None:
@@ -92,7 +92,7 @@ class StructuredOutput:
 def structure(asked: ResponseFormat | None, model: str, settings: Settings) -> StructuredOutput | None:
     """What is wanted of an answer; None for plain text.
 
-    Raises TaskNotSupported where the model does not do what it is told, UnsupportedParameter, InvalidRequest for a
+    Raises TaskNotSupported where the model does not follow instructions, UnsupportedParameter, InvalidRequest for a
     schema that is none, and PromptTooLong for a large one.
     """
     if asked is None or asked.type == "text":
@@ -164,7 +164,7 @@ class _TooMuch(Exception):
 
 
 def _follows(content: Any, schema: dict[str, Any]) -> bool:
-    """Raises _TooMuch, ArithmeticError or RecursionError where that cannot be told."""
+    """Raises _TooMuch, ArithmeticError or RecursionError where validation is too expensive or fails."""
     left = _STEPS
 
     def counted(check: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The one OpenAPI document: the mounted routes and BentoML's native ones, with our errors."""
+"""The one OpenAPI document: the mounted routes and BentoML's native ones, with the one shape of errors."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the document says of values beyond their types, so that whoever makes requests from it makes good ones.
+"""JSON Schema keywords that tell generated clients which values are accepted.
 
-For the document alone: what is wrong with a value is found, and told, by the code that knows why.
+For the document alone: values are checked elsewhere, with errors that say what is wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from looksee.core.tasks import Task
 from looksee.models.registry import REGISTRY
 from looksee.settings import Settings
 
-PICTURE: dict[str, Any] = {"format": "picture"}  # our own: a JPEG, PNG or WebP file in base64, mostly as a data URI
+PICTURE: dict[str, Any] = {
+    "format": "picture"
+}  # not a standard format: a JPEG, PNG or WebP file in base64, mostly as a data URI
 WORDS: dict[str, Any] = {"minLength": 1, "pattern": r"\S"}
 
 

@@ -1,8 +1,7 @@
-"""How much of the batches is under way with a model at a time, and their patience with a model that is busy.
+"""Limits on the batch items in flight with a model, and retries while a model is busy.
 
-A batch never has more items with a model than leave room in the running batch for others, all batches of this process
-together, and the next item goes when one has come back. So a single request finds a free row, and the model's queue is
-never filled from here.
+All batches of a process together use at most a share of a model's rows, and the next item is sent when one is answered.
+So single requests find free rows, and batches never fill a model's queue.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from looksee.settings import Settings
 
 T = TypeVar("T")
 
-_SHARE = 3, 4  # of the rows that a model decodes together
-_ELSEWHERE = 8  # items at a time with a model whose rows are not ours to count
-# What passes by itself. What else failed would fail again, or was asked twice already.
+_SHARE = 3, 4  # of the rows of a model's running batch
+_REMOTE = 8  # items at a time with a vendor's model, whose batch size is unknown
+# Temporary errors: any other would occur again, or has been retried already.
 _BUSY = (errors.Overloaded, errors.ModelNotReady)
 
 
@@ -32,18 +31,18 @@ class BatchConcurrency:
         self._lanes: dict[str, asyncio.Semaphore] = {}
 
     def width(self, model: str) -> int:
-        """How many items may be with the model at a time."""
+        """How many items may be in flight with the model."""
         part, whole = _SHARE
-        return max(1, self._settings.model(model).max_batch_rows * part // whole) if model in REGISTRY else _ELSEWHERE
+        return max(1, self._settings.model(model).max_batch_rows * part // whole) if model in REGISTRY else _REMOTE
 
     def lane(self, model: str) -> asyncio.Semaphore:
         return self._lanes.setdefault(model, asyncio.Semaphore(self.width(model)))
 
 
-async def patiently(work: Callable[[], Awaitable[T]], until: float) -> T:
-    """The result of `work`, done again while the model is busy and as long as it says, until `until` (monotonic).
+async def retry_while_busy(work: Callable[[], Awaitable[T]], until: float) -> T:
+    """The result of `work`, retried after the error's `retry_after` while the model is busy, until `until` (monotonic).
 
-    Raises what `work` raises, at the end also that the model was busy.
+    Raises what `work` raises; errors of a busy model only when the next try would be too late.
     """
     while True:
         try:

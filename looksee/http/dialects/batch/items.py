@@ -26,7 +26,7 @@ _TEXT = frozenset({"max_tokens", "temperature", "top_p", "seed"})  # members tha
 class BatchDefaults(BaseModel):
     """What is asked. At the top of a batch it holds for all items that do not say otherwise."""
 
-    model_config = ConfigDict(extra="forbid")  # a misspelt member would cost a whole batch before anybody saw it
+    model_config = ConfigDict(extra="forbid")  # a misspelt member would spoil a whole batch unnoticed
 
     task: Task = Task.CAPTION
     model: str | None = Field(
@@ -100,9 +100,10 @@ class BatchItem(BatchDefaults):
 
 
 class BatchPictures:
-    """The pictures of a batch, each examined when it is first asked for; one that has a name only once.
+    """The pictures of a batch. Each is examined when first used, a named one only once.
 
-    Those with names are kept as long as the batch, which is why they are bounded together: addresses are short.
+    Named pictures are kept as long as the batch, so their size is limited together: the limit on the body does not
+    bound what addresses lead to.
     """
 
     def __init__(self, named: Mapping[str, str], context: RequestContext) -> None:
@@ -117,7 +118,7 @@ class BatchPictures:
                 return await self._examine(text)
             if text not in self._examined:
                 self._examined[text] = asyncio.create_task(self._keep(text))
-            return await asyncio.shield(self._examined[text])  # others may wait for it too
+            return await asyncio.shield(self._examined[text])  # other items may wait for it too
         except errors.LookseeError as error:
             raise error_params.renamed(error, param) from error
 
@@ -127,7 +128,7 @@ class BatchPictures:
         try:
             found = await self._examine(self._named[name])
         except errors.Overloaded:
-            del self._examined[name]  # who asks again has it tried again
+            del self._examined[name]  # the item's next try fetches it again
             raise
         self._room -= len(found.data)
         if self._room < 0:

@@ -18,7 +18,7 @@ from looksee.core import errors
 from looksee.http.answers import error_responses, sse
 from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.dialects.batch import items
-from looksee.http.dialects.batch.concurrency import BatchConcurrency, patiently
+from looksee.http.dialects.batch.concurrency import BatchConcurrency, retry_while_busy
 from looksee.http.dialects.batch.items import BatchDefaults, BatchItem, BatchPictures
 from looksee.http.edge.request_info import Deadline
 from looksee.http.inputs import bodies
@@ -109,7 +109,7 @@ def _understood(content: bytes, bounded: type[BatchRequest], most: int) -> tuple
     try:
         return bounded.model_validate_json(content, strict=True), {}
     except ValidationError as error:
-        if error.error_count() > most * len(BatchItem.model_fields):  # members that nobody knows, by the million
+        if error.error_count() > most * len(BatchItem.model_fields):  # unknown members, by the million
             raise errors.InvalidRequest("The body is not a batch.") from None
         problems = error.errors(include_input=False, include_url=False)
     bad: dict[int, errors.LookseeError] = {}
@@ -139,7 +139,7 @@ def _of_item(problem: Mapping[str, Any]) -> errors.LookseeError:
 
 
 class _Work:
-    """One batch on its way."""
+    """The work on one batch."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class _Work:
                 self._waiting[item.asked].append(place)
 
     async def lines(self) -> AsyncGenerator[bytes, None]:
-        """The answer. Closing it calls off what is under way."""
+        """The answer, line by line. Closing it cancels the items in flight."""
         working = asyncio.create_task(self._work())
         succeeded = 0
         try:
@@ -187,7 +187,7 @@ class _Work:
             working.cancel()
 
     async def _next(self) -> dict[str, Any]:
-        """What ended next; after the deadline each item that has not ended has failed."""
+        """The line of the next item that ends; after the deadline every other item fails."""
         try:
             async with asyncio.timeout(self._until - time.monotonic() if self._ended.empty() else None):
                 return await self._ended.get()
@@ -202,7 +202,7 @@ class _Work:
             self._ended.put_nowait(line)
 
     async def _work(self) -> None:
-        # Models that would have to take turns in memory are asked one after the other.
+        # No more models at a time than fit into memory, so that they are not loaded in turns.
         room = asyncio.Semaphore(self._settings.model_capacity or len(self._waiting) or 1)
         await asyncio.gather(*(self._go(model, room) for model in self._waiting))
 
@@ -222,18 +222,18 @@ class _Work:
     async def _answer(self, place: int) -> None:
         item = self._open.get(place)
         if item is None:
-            return  # the batch's time is over, and this one's line is written
+            return  # the batch's time is over and the item's line is written
 
         async def once() -> dict[str, Any]:
-            # No single question may take longer than where it is asked alone.
+            # An item may take no longer than a request of its own.
             left = min(self._until - time.monotonic(), self._settings.request_timeout_seconds)
             return await items.answer(self._context.detached(Deadline(left)), item, self._pictures)
 
         try:
-            content = await patiently(once, self._until)
+            content = await retry_while_busy(once, self._until)
         except errors.LookseeError as error:
             self._end(_failed(place, item.id, error))
-        except Exception:  # nobody may be left waiting for this line
+        except Exception:  # each item needs its line
             logger.exception("an item of a batch failed")
             self._end(_failed(place, item.id, error_responses.of_status(500)))
         else:
