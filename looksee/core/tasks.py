@@ -64,8 +64,9 @@ class Turn:
 class Job:
     """What one model has to do.
 
-    `images` are encoded files (JPEG, PNG, WebP bytes). `prompt` is made by `looksee.models.registry.prompts`: a text to continue,
-    an instruction, or the name of an object to find. The answer ends before the first of the `stop` strings.
+    `images` are encoded files (JPEG, PNG, WebP bytes). `prompt` is made by
+    `looksee.models.registry.prompts`: a text to continue, an instruction, or the name of an object to find. The answer
+    ends before the first of the `stop` strings.
 
     The fields after `stop` are for some models only: a caption's `length` where there is no prompt; places that a
     question is about (`spatial_refs`, as (x, y) or (x_min, y_min, x_max, y_max), normalised); `reasoning` before the
