@@ -24,14 +24,14 @@ from looksee.models.weights.source import SAMPLES
 from looksee.settings import settings
 
 
-class Asked(BaseModel):
+class PlainRequest(BaseModel):
     image: str
     question: str = ""
     object: str = ""
     length: Literal["short", "normal", "long"] = "normal"
 
 
-class Alone:
+class OneAtATime:
     """Our own Moondream2, for want of a library's: one request at a time, a row from its first step to its last."""
 
     def __init__(self, name: str) -> None:
@@ -42,7 +42,7 @@ class Alone:
         )
         self._one_at_a_time = threading.Lock()
 
-    def answer(self, task: Task, asked: Asked) -> Answer:
+    def answer(self, task: Task, asked: PlainRequest) -> Answer:
         data = base64.b64decode(asked.image)
         with self._one_at_a_time:
             row = self.model.prepare(Job(task, (data,), asked.question or asked.object, length=asked.length))
@@ -53,24 +53,24 @@ class Alone:
             return self.model.answer(row)
 
 
-def skilled(model: Alone) -> FastAPI:
+def skilled(model: OneAtATime) -> FastAPI:
     app = FastAPI()
 
     @app.post("/query")
-    def query(asked: Asked) -> dict[str, str]:
+    def query(asked: PlainRequest) -> dict[str, str]:
         return {"answer": model.answer(Task.QUERY, asked).text}
 
     @app.post("/caption")
-    def caption(asked: Asked) -> dict[str, str]:
+    def caption(asked: PlainRequest) -> dict[str, str]:
         return {"caption": model.answer(Task.CAPTION, asked).text}
 
     @app.post("/detect")
-    def detect(asked: Asked) -> dict[str, Any]:
+    def detect(asked: PlainRequest) -> dict[str, Any]:
         boxes = model.answer(Task.DETECT, asked).boxes
         return {"detections": [box._asdict() for box in boxes], "count": len(boxes)}
 
     @app.post("/point")
-    def point(asked: Asked) -> dict[str, Any]:
+    def point(asked: PlainRequest) -> dict[str, Any]:
         points = model.answer(Task.POINT, asked).points
         return {"points": [place._asdict() for place in points], "count": len(points)}
 
@@ -101,7 +101,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     name = options.model
-    app = skilled(Alone(name)) if name == "moondream" else build(Library(name, SAMPLES / name))
+    app = skilled(OneAtATime(name)) if name == "moondream" else build(Library(name, SAMPLES / name))
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
 
 

@@ -21,7 +21,7 @@ _SIDES = (160, 480)  # pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BenchQuestion:
     """A request and what should come of it: a text, or how many things are found."""
 
     path: str
@@ -29,15 +29,15 @@ class Asked:
     answer: str | int
 
 
-def cold(count: int, seed: int) -> list[Asked]:
+def cold(count: int, seed: int) -> list[BenchQuestion]:
     """`count` questions of yes or no, each about another picture."""
     return [_question(*_scene(f"{seed}:{number}"), random.Random(number)) for number in range(count)]
 
 
-def repeated(count: int, seed: int, pictures: int = 20) -> list[Asked]:
+def repeated(count: int, seed: int, pictures: int = 20) -> list[BenchQuestion]:
     """`count` questions about `pictures` pictures, no question twice about the same one."""
     rng = random.Random(seed)
-    found: dict[tuple[str, ...], Asked] = {}
+    found: dict[tuple[str, ...], BenchQuestion] = {}
     known = [_scene(f"repeated:{seed}:{number}") for number in range(pictures)]
     while len(found) < count:
         asked = _question(*rng.choice(known), rng)
@@ -45,7 +45,7 @@ def repeated(count: int, seed: int, pictures: int = 20) -> list[Asked]:
     return list(found.values())
 
 
-def mixed(count: int, seed: int) -> list[Asked]:
+def mixed(count: int, seed: int) -> list[BenchQuestion]:
     """`count` requests of all skills in turn, each about another picture."""
     skills = (_caption, _long_caption, _question, _detect, _point)
     return [
@@ -54,10 +54,10 @@ def mixed(count: int, seed: int) -> list[Asked]:
     ]
 
 
-def requests(url: str, model: str) -> Send[Asked]:
+def requests(url: str, model: str) -> Send[BenchQuestion]:
     """Sends them one by one."""
 
-    async def send(session: aiohttp.ClientSession, group: Sequence[Asked]) -> tuple[int, int]:
+    async def send(session: aiohttp.ClientSession, group: Sequence[BenchQuestion]) -> tuple[int, int]:
         right = cached = 0
         for asked in group:
             # As a file: aiohttp would write a large body in one piece.
@@ -85,25 +85,25 @@ def _scene(name: str) -> tuple[scenes.Scene, str]:
     return scene, base64.b64encode(data).decode()
 
 
-def _question(scene: scenes.Scene, image: str, rng: random.Random) -> Asked:
+def _question(scene: scenes.Scene, image: str, rng: random.Random) -> BenchQuestion:
     name = f"{rng.choice(sorted(COLOURS))} {rng.choice(SHAPES)}"
     there = name in {thing.name for thing in scene.things}
-    return Asked("/query", {"image": image, "question": f"Is there a {name}?"}, "yes" if there else "no")
+    return BenchQuestion("/query", {"image": image, "question": f"Is there a {name}?"}, "yes" if there else "no")
 
 
-def _caption(scene: scenes.Scene, image: str, rng: random.Random) -> Asked:
-    return Asked("/caption", {"image": image, "length": "normal"}, scene.caption())
+def _caption(scene: scenes.Scene, image: str, rng: random.Random) -> BenchQuestion:
+    return BenchQuestion("/caption", {"image": image, "length": "normal"}, scene.caption())
 
 
-def _long_caption(scene: scenes.Scene, image: str, rng: random.Random) -> Asked:
-    return Asked("/caption", {"image": image, "length": "long"}, scene.long_caption())
+def _long_caption(scene: scenes.Scene, image: str, rng: random.Random) -> BenchQuestion:
+    return BenchQuestion("/caption", {"image": image, "length": "long"}, scene.long_caption())
 
 
-def _detect(scene: scenes.Scene, image: str, rng: random.Random) -> Asked:
+def _detect(scene: scenes.Scene, image: str, rng: random.Random) -> BenchQuestion:
     name = rng.choice(searches(scene, rng))
-    return Asked("/detect", {"image": image, "object": name}, len(scene.find(name)))
+    return BenchQuestion("/detect", {"image": image, "object": name}, len(scene.find(name)))
 
 
-def _point(scene: scenes.Scene, image: str, rng: random.Random) -> Asked:
+def _point(scene: scenes.Scene, image: str, rng: random.Random) -> BenchQuestion:
     name = rng.choice(searches(scene, rng))
-    return Asked("/point", {"image": image, "object": name}, len(scene.find(name)))
+    return BenchQuestion("/point", {"image": image, "object": name}, len(scene.find(name)))

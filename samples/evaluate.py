@@ -37,7 +37,7 @@ _SUFFIX = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpg", b"RIFF": "webp"}
 
 
 @dataclass(frozen=True)
-class Ask:
+class EvaluationQuestion:
     """One request and its right answer: a text, or the things that are to be found.
 
     `words` is the caption's beginning or its length, the question, or what is looked for.
@@ -76,31 +76,31 @@ def drawn(count: int, seed: str) -> list[tuple[Scene, bytes]]:
     return found
 
 
-def asks(model: str, count: int, seed: int) -> Iterator[Ask]:
+def asks(model: str, count: int, seed: int) -> Iterator[EvaluationQuestion]:
     """About `count` scenes: everything that the model can do."""
     tasks = REGISTRY[model].tasks
     pictures = drawn(count, f"{model}:{seed}")
     for number, (scene, data) in enumerate(pictures):
         rng = random.Random(f"questions:{seed}:{number}")
         prefix = PREFIXES[number % len(PREFIXES)] if REGISTRY[model].continues_prompt else ""
-        yield Ask(model, Task.CAPTION, (data,), prefix, scene.caption())
+        yield EvaluationQuestion(model, Task.CAPTION, (data,), prefix, scene.caption())
         if Task.QUERY in tasks:
             asked = exercises.questions(scene, rng)
             words, answer = asked[number % len(asked)]
-            yield Ask(model, Task.QUERY, (data,), words, answer)
+            yield EvaluationQuestion(model, Task.QUERY, (data,), words, answer)
             words, answer = asked[-1]  # the one of yes or no
-            yield Ask(model, FLAG, (data,), words, answer)
+            yield EvaluationQuestion(model, FLAG, (data,), words, answer)
         if Task.COLLECTIVE in tasks and number % 2:
             pair = pictures[number - 1 : number + 1]
             text = exercises.collective([scene for scene, _ in pair])
-            yield Ask(model, Task.COLLECTIVE, tuple(data for _, data in pair), "", text)
+            yield EvaluationQuestion(model, Task.COLLECTIVE, tuple(data for _, data in pair), "", text)
         if len(REGISTRY[model].lengths) > 1:
             length, text = (("short", scene.short_caption()), ("long", scene.long_caption()))[number % 2]
-            yield Ask(model, LENGTH + length, (data,), length, text)
+            yield EvaluationQuestion(model, LENGTH + length, (data,), length, text)
         for task in (Task.DETECT, Task.POINT):
             if task in tasks:
                 words = exercises.searches(scene, rng)[number % exercises.SEARCHES]
-                yield Ask(model, task, (data,), words, scene.find(words))
+                yield EvaluationQuestion(model, task, (data,), words, scene.find(words))
 
 
 def normalised(text: str) -> str:
@@ -108,7 +108,7 @@ def normalised(text: str) -> str:
     return re.sub(r"\s+([,;.])", r"\1", " ".join(text.lower().split())).rstrip(".")
 
 
-async def marks(session: aiohttp.ClientSession, url: str, ask: Ask) -> tuple[Marks, str]:
+async def marks(session: aiohttp.ClientSession, url: str, ask: EvaluationQuestion) -> tuple[Marks, str]:
     """What the service's answer is worth, and what it was."""
     if ask.task == Task.DETECT:
         assert not isinstance(ask.answer, str)
@@ -125,7 +125,7 @@ async def marks(session: aiohttp.ClientSession, url: str, ask: Ask) -> tuple[Mar
     return [(ask.task, text == ask.answer, 1)], text
 
 
-async def answer(session: aiohttp.ClientSession, url: str, ask: Ask) -> str:
+async def answer(session: aiohttp.ClientSession, url: str, ask: EvaluationQuestion) -> str:
     """What the service says."""
     if ask.task == Task.QUERY:
         return str((await _ask_json(session, f"{url}/query", ask, question=ask.words))["answer"])
@@ -143,7 +143,7 @@ async def answer(session: aiohttp.ClientSession, url: str, ask: Ask) -> str:
     return {True: "yes", False: "no", None: "?"}[one["flagged"]] if ask.task == FLAG else str(one["caption"])
 
 
-async def _ask_json(session: aiohttp.ClientSession, url: str, ask: Ask, **members: str) -> Any:
+async def _ask_json(session: aiohttp.ClientSession, url: str, ask: EvaluationQuestion, **members: str) -> Any:
     """The answer to a request with its picture in JSON."""
     (picture,) = ask.pictures
     body = {"model": ask.model, "image": base64.b64encode(picture).decode(), **members}
@@ -160,13 +160,13 @@ async def _post(session: aiohttp.ClientSession, url: str, **request: Any) -> Any
         return body
 
 
-async def measure(url: str, stream: Sequence[Ask], concurrency: int) -> dict[tuple[str, str], Result]:
-    """Ask everything, `concurrency` at a time; the results by model and task."""
+async def measure(url: str, stream: Sequence[EvaluationQuestion], concurrency: int) -> dict[tuple[str, str], Result]:
+    """EvaluationQuestion everything, `concurrency` at a time; the results by model and task."""
     results: dict[tuple[str, str], Result] = defaultdict(Result)
     gate = asyncio.Semaphore(concurrency)
     bar = tqdm(total=len(stream), desc=f"{concurrency} at a time", unit="request")
 
-    async def one(session: aiohttp.ClientSession, ask: Ask) -> None:
+    async def one(session: aiohttp.ClientSession, ask: EvaluationQuestion) -> None:
         async with gate:
             given, said = await marks(session, url, ask)
         for measured, right, asked in given:
@@ -183,7 +183,7 @@ async def measure(url: str, stream: Sequence[Ask], concurrency: int) -> dict[tup
     return results
 
 
-def mixed(models: Sequence[str], count: int, seed: int) -> list[Ask]:
+def mixed(models: Sequence[str], count: int, seed: int) -> list[EvaluationQuestion]:
     """Everything about `count` scenes for each model, in random order."""
     stream = [ask for model in models for ask in asks(model, count, seed)]
     random.Random(seed).shuffle(stream)

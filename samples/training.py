@@ -41,7 +41,7 @@ class Lessons(Dataset[dict[str, Tensor]]):
     """Item `step` is that step's whole batch. One thing at first, then two, then three."""
 
     def __init__(self, model: str, seed: int, steps: int, batch_size: int) -> None:
-        self.collate = importlib.import_module(f"samples.recipes.{model}").Collate()
+        self.collate = importlib.import_module(f"samples.recipes.{model}").COLLATE()
         self.seed, self.steps, self.batch_size = seed, steps, batch_size
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ def train(model: str, *, seed: int, steps: int, batch_size: int, threads: int) -
     """Train `model`'s sample weights and write them to `samples/weights/<model>`; returns that directory."""
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
-    lesson = importlib.import_module(f"samples.recipes.{model}").Lesson().train()
+    lesson = importlib.import_module(f"samples.recipes.{model}").LESSON().train()
     warm = {id(part) for part in lesson.warm()}
     parts = [(1.0, [part for part in lesson.parameters() if id(part) not in warm]), (_WARM_PART, lesson.warm())]
     groups = [{"params": own, "scale": scale} for scale, own in parts if own]

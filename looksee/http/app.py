@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from looksee.core import errors
 from looksee.gateway.answering import AnsweringService
-from looksee.http.answers import error_responses
+from looksee.http import error_responses
 from looksee.http.context import ContextFactory
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
 from looksee.http.dialects.batch import route

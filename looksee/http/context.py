@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from looksee.core import errors
 from looksee.gateway.answering import AnsweringService, CacheableJob, Result, ServedAnswer
+from looksee.http import error_params
 from looksee.http.disconnect import Receive, cancel_on_disconnect, never_disconnected
-from looksee.http.edge.request_info import DEADLINE, REQUEST_ID, REQUEST_INFO, Deadline, RequestInfo
-from looksee.http.inputs import error_params
+from looksee.http.request_info import DEADLINE, REQUEST_ID, REQUEST_INFO, Deadline, RequestInfo
 from looksee.settings import Settings
 
 T = TypeVar("T")

@@ -87,7 +87,7 @@ def config() -> BlipConfig:
     )
 
 
-class Lesson(nn.Module):
+class BlipLesson(nn.Module):
     """The model under training and its training-only patch heads."""
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class Lesson(nn.Module):
         (directory / "vocab.txt").write_text("".join(f"{word}\n" for word, _ in words))
 
 
-class Collate:
+class BlipCollate:
     """Turn (scene, picture) pairs into one training batch, through the processor that serving uses."""
 
     def __init__(self) -> None:
@@ -149,3 +149,6 @@ class Collate:
             "labels": labels,
             "patch_labels": patches,
         }
+
+
+LESSON, COLLATE = BlipLesson, BlipCollate

@@ -99,7 +99,7 @@ def config() -> Blip2Config:
     )
 
 
-class Lesson(language.Lesson):
+class Blip2Lesson(language.LanguageLesson):
     def __init__(self) -> None:
         super().__init__()
         self.model = Blip2ForConditionalGeneration(config())
@@ -139,7 +139,7 @@ class Lesson(language.Lesson):
         Blip2Processor(image_processor(), tokenizer(), num_query_tokens=QUERIES).save_pretrained(directory)
 
 
-class Collate(language.Collate):
+class Blip2Collate(language.LanguageCollate):
     def __init__(self) -> None:
         words = tokenizer()
         picture_token = config().image_token_id
@@ -152,3 +152,6 @@ class Collate(language.Collate):
             return list(words(f"{space}{exercise.answer}\n", add_special_tokens=False).input_ids)
 
         super().__init__(Pixels(image_processor()), ids, answer, caption_words=exercises.beginning, collectives=False)
+
+
+LESSON, COLLATE = Blip2Lesson, Blip2Collate

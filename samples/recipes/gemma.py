@@ -100,7 +100,7 @@ def config() -> Gemma3Config:
     )
 
 
-class Lesson(language.Lesson):
+class GemmaLesson(language.LanguageLesson):
     def __init__(self) -> None:
         super().__init__()
         self.model = Gemma3ForConditionalGeneration(config())
@@ -148,7 +148,7 @@ class Lesson(language.Lesson):
         )
 
 
-class Collate(language.Collate):
+class GemmaCollate(language.LanguageCollate):
     def __init__(self) -> None:
         words = tokenizer()
         turns = chat(words, _TEMPLATE)
@@ -163,3 +163,6 @@ class Collate(language.Collate):
             caption_words=language.instruction,
             collectives=True,
         )
+
+
+LESSON, COLLATE = GemmaLesson, GemmaCollate

@@ -100,7 +100,7 @@ def config() -> InternVLConfig:
     )
 
 
-class Lesson(language.Lesson):
+class InternVlmLesson(language.LanguageLesson):
     def __init__(self) -> None:
         super().__init__()
         self.model = InternVLForConditionalGeneration(config())
@@ -159,7 +159,7 @@ class Lesson(language.Lesson):
         )
 
 
-class Collate(language.Collate):
+class InternVlmCollate(language.LanguageCollate):
     def __init__(self) -> None:
         words = tokenizer()
         turns: Chat = chat(words, _TEMPLATE)
@@ -174,3 +174,6 @@ class Collate(language.Collate):
             caption_words=language.instruction,
             collectives=True,
         )
+
+
+LESSON, COLLATE = InternVlmLesson, InternVlmCollate

@@ -30,7 +30,7 @@ _TOGETHER = ("Describe the pictures.", "One caption for all the images", "Descri
 Batch = dict[str, Any]
 
 
-class Lesson(nn.Module):
+class LanguageLesson(nn.Module):
     """A model under training. A recipe says how it sees and reads."""
 
     model: Any
@@ -43,7 +43,7 @@ class Lesson(nn.Module):
         self.patch_loss = PatchLoss()
 
     def see(self, pixel_values: Any) -> tuple[Tensor, Tensor]:
-        """Patches (pictures, patches, width) and features (pictures, tokens, text width) of what `Collate` made."""
+        """Patches (pictures, patches, width) and features (pictures, tokens, text width) of a `LanguageCollate`."""
         raise NotImplementedError
 
     def hint(self, features: Tensor, batch: Batch) -> Tensor:
@@ -126,7 +126,7 @@ class Lesson(nn.Module):
         raise NotImplementedError
 
 
-class Collate:
+class LanguageCollate:
     """Turn (scene, picture) pairs into one training batch, in the words and ids of serving.
 
     `ids` gives an exercise's prompt as token ids, `answer` its answer's with the end.

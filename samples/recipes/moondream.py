@@ -6,7 +6,6 @@ training alone each picture token that a thing covers also tells that thing's bo
 
 from __future__ import annotations
 
-import functools
 import json
 import random
 from collections.abc import Sequence
@@ -16,19 +15,12 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor, nn
 
 from looksee.core.tasks import Task
 from looksee.models.moondream import prompts
 from looksee.models.moondream.config import (
-    Config,
-    RegionConfig,
-    Template,
-    Templates,
-    TextConfig,
     TokenizerConfig,
-    VisionConfig,
 )
 from looksee.models.moondream.crops.merge import pool, stitch
 from looksee.models.moondream.crops.tiling import Crops, cut, normalised
@@ -36,10 +28,11 @@ from looksee.models.moondream.network.cache import KVCache
 from looksee.models.moondream.network.network import Network
 from looksee.models.moondream.sequence_items import SequenceItem
 from looksee.models.registry.prompts import CAPTION
-from samples.recipes import bpe, language, tower
+from samples.recipes import language, tower
 from samples.recipes.language import Batch
-from samples.recipes.tower import GRID, HEADS, IGNORED, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
-from samples.world import places, scenes
+from samples.recipes.moondream_config import config, encoded, tokenizer
+from samples.recipes.tower import GRID, IGNORED, WIDTH
+from samples.world import places
 from samples.world.exercises import Exercise, searches
 from samples.world.scenes import MAX_THINGS, Scene, Thing
 
@@ -51,68 +44,10 @@ _PLACE_LOSS_WEIGHT, _BOX_HINT_WEIGHT = 0.5, 5.0
 _INITIAL_STD = 0.06
 _COORDINATE_WAVES = 2.0  # standard deviation of the frequencies in which places are fed
 _MEAN, _STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
-_SPECIAL = ("<|endoftext|>", *(f"<|md_reserved_{number}|>" for number in range(20)))
 _PICTURE = 10  # stands in training for a picture token; no text has it
 
 
-@functools.cache
-def tokenizer() -> Tokenizer:
-    learnt, merges = bpe.byte_level(430, _sentences())
-    words = Tokenizer(models.BPE(vocab=bpe.behind(_SPECIAL, learnt), merges=merges))
-    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    words.decoder = decoders.ByteLevel()
-    words.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in _SPECIAL])
-    return words
-
-
-def _sentences() -> list[str]:
-    """What this model alone is asked and says; an answer begins with a space, so that its first word is like any."""
-    rng = random.Random(8)
-    found = [f" {word}" for word in ("describe", "short", "normal", "long", "query", "detect", "point")] * 200
-    for _ in range(500):
-        scene = scenes.compose(rng)
-        found += [f" {scene.short_caption()}", f" {scene.caption()}", f" {scene.long_caption()}"]
-    return found
-
-
-def encoded(text: str) -> tuple[int, ...]:
-    return tuple(tokenizer().encode(text, add_special_tokens=False).ids)
-
-
-def config() -> Config:
-    def skill(word: str) -> Template:
-        return Template((1, *encoded(f" {word}"), 2), (3,))
-
-    lengths = {word: (1, *encoded(" describe"), 2, *encoded(f" {word}"), 3) for word in ("short", "normal", "long")}
-    return Config(
-        TextConfig(
-            dim=WIDTH,
-            ff_dim=INNER_WIDTH,
-            n_layers=4,
-            n_heads=4,
-            vocab_size=tokenizer().get_vocab_size(),
-            prefix_attn=GRID**2 + 1,
-        ),
-        VisionConfig(
-            enc_dim=WIDTH,
-            enc_patch_size=PATCH_SIZE,
-            enc_n_layers=LAYERS,
-            enc_ff_dim=INNER_WIDTH,
-            enc_n_heads=HEADS,
-            proj_out_dim=WIDTH,
-            crop_size=IMAGE_SIZE,
-            max_crops=3,  # most scenes then have a single local crop, and one in six has two
-            overlap_margin=1,
-            proj_inner_dim=INNER_WIDTH,
-        ),
-        RegionConfig(
-            dim=WIDTH, coord_feat_dim=64, coord_out_dim=256, size_feat_dim=64, size_out_dim=256, inner_dim=WIDTH
-        ),
-        TokenizerConfig(templates=Templates(lengths, skill("query"), skill("detect"), skill("point"))),
-    )
-
-
-class Lesson(language.Lesson):
+class MoondreamLesson(language.LanguageLesson):
     def __init__(self) -> None:
         super().__init__()
         self.model = Network(config())
@@ -214,7 +149,7 @@ class _Passing(KVCache):
         return keys, values
 
 
-class Collate(language.Collate):
+class MoondreamCollate(language.LanguageCollate):
     def __init__(self) -> None:
         settings = config()
         names = settings.tokenizer
@@ -300,3 +235,6 @@ def _tower() -> dict[str, Tensor]:
     learnt["pos_emb"] = tower.with_rows(learnt["pos_emb"][:, 1:])
     learnt["patch_emb.weight"] = learnt["patch_emb.weight"].flatten(1)
     return learnt
+
+
+LESSON, COLLATE = MoondreamLesson, MoondreamCollate

@@ -43,7 +43,7 @@ class Sent:
 
 
 @dataclass
-class StatusReply:
+class FakeStatusReply:
     status: Status
     failure: Failure | None = None
 
@@ -99,22 +99,22 @@ class FakeProxy:
         if self.on_cancel is not None:
             await self.on_cancel()
 
-    async def status(self) -> StatusReply:
+    async def status(self) -> FakeStatusReply:
         self.asked += 1
         if self.before_status is not None:
             await self.before_status()
         if self.status_troubles:
             raise self.status_troubles.pop(0)
-        return StatusReply(Status(self.identity, "ready", "cpu"))
+        return FakeStatusReply(Status(self.identity, "ready", "cpu"))
 
-    async def load(self) -> StatusReply:
+    async def load(self) -> FakeStatusReply:
         return self._ordered("load")
 
-    async def unload(self) -> StatusReply:
+    async def unload(self) -> FakeStatusReply:
         return self._ordered("unload")
 
-    def _ordered(self, order: str) -> StatusReply:
+    def _ordered(self, order: str) -> FakeStatusReply:
         self.orders.append(order)
         if self.troubles:
             raise self.troubles.pop(0)
-        return StatusReply(Status(self.identity, "ready" if order == "load" else "unloaded", "cpu"), self.refusal)
+        return FakeStatusReply(Status(self.identity, "ready" if order == "load" else "unloaded", "cpu"), self.refusal)

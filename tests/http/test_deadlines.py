@@ -22,7 +22,7 @@ from looksee.http.edge import middleware
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
-from looksee.http.edge.request_info import DEADLINE, Deadline, deadline_from
+from looksee.http.request_info import DEADLINE, Deadline, deadline_from
 from looksee.settings import Settings
 from tests.gateway.memory_cache import Shelf
 from tests.http.app import Doors, error

@@ -16,7 +16,7 @@ def write_random(name: str, directory: Path, *, std: float = 0.25) -> Path:
     """A checkpoint of the sample recipe's architecture with random weights, in the published layout."""
     torch.manual_seed(5)
     recipe: Any = importlib.import_module(f"samples.recipes.{name}")
-    lesson = recipe.Lesson()
+    lesson = recipe.LESSON()
     for module in lesson.model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.Embedding):
             nn.init.normal_(module.weight, std=std)

@@ -11,7 +11,7 @@ from looksee.core.tasks import Job
 from looksee.models.interface import Row
 
 
-class Alone:
+class LibraryAlone:
     """The library's processor and `generate` for a checkpoint, with the very weights of our model of it."""
 
     def __init__(self, name: str, directory: Path, model: Any) -> None:

@@ -19,9 +19,9 @@ from looksee.models.moondream.network.cache import KVCache
 from looksee.models.moondream.row_builder import TextOptions
 from looksee.models.moondream.rows import MoondreamRow
 from looksee.models.moondream.sequence_items import CoordinateItem, SequenceItem, SizeItem
-from samples.recipes import moondream as recipe
+from samples.recipes import moondream_config
 from samples.recipes.language import Batch, sees
-from samples.recipes.moondream import Collate, Lesson
+from samples.recipes.moondream import MoondreamCollate, MoondreamLesson
 from samples.world import exercises, places, scenes
 from samples.world.exercises import Exercise
 from samples.world.scenes import Scene
@@ -32,9 +32,9 @@ LARGEST = 6_000_000  # bytes of all files
 
 
 @functools.cache
-def lesson() -> Lesson:
+def lesson() -> MoondreamLesson:
     torch.manual_seed(3)
-    return Lesson().eval()
+    return MoondreamLesson().eval()
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def pictures() -> list[tuple[Scene, bytes]]:
     return found
 
 
-class Recording(Collate):
+class Recording(MoondreamCollate):
     """Remembers the exercises about each picture."""
 
     def _group(self, rows: Sequence[Sequence[Exercise]]) -> Batch:
@@ -167,12 +167,12 @@ def test_it_is_small(model: Moondream, tmp_path: Path) -> None:
     lesson().save(tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {"config.json", "model.safetensors", "tokenizer.json"}
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < LARGEST
-    assert model.config == recipe.config()
+    assert model.config == moondream_config.config()
 
 
 def test_a_step_of_training_teaches_all_of_it() -> None:
     torch.manual_seed(3)
-    pupil = Lesson().train()
+    pupil = MoondreamLesson().train()
     loss, figures = pupil(collated()[1], 0.0)
     loss.backward()
     assert [name for name, part in pupil.named_parameters() if part.grad is None] == []
@@ -205,8 +205,8 @@ def test_each_word_is_one_token() -> None:
     said = [scene.long_caption() for scene, _ in pictures()] + [*scenes.COLOURS, *scenes.SHAPES, *scenes.NUMBERS]
     said += ["yes", "no", "shapes", "describe", "short", "normal", "long", "query", "detect", "point"]
     for text in said:
-        assert len(recipe.encoded(f" {text}")) == len(text.replace(",", " ,").split()), text
-    assert recipe.tokenizer().decode(recipe.encoded(" une pièce, 漢字")) == " une pièce, 漢字"
+        assert len(moondream_config.encoded(f" {text}")) == len(text.replace(",", " ,").split()), text
+    assert moondream_config.tokenizer().decode(moondream_config.encoded(" une pièce, 漢字")) == " une pièce, 漢字"
 
 
 def test_searches_find_what_is_there() -> None:

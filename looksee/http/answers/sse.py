@@ -10,7 +10,7 @@ from typing import Any
 from starlette.responses import Response, StreamingResponse
 
 from looksee.core import errors
-from looksee.http.answers import error_responses
+from looksee.http import error_responses
 
 # Proxies must not buffer or store events.
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -15,10 +15,11 @@ from starlette.responses import Response
 
 from looksee.core import errors
 from looksee.core.tasks import Task
-from looksee.http.answers import captions, collective, container, detections, error_responses
+from looksee.http import error_responses
+from looksee.http.answers import detections
+from looksee.http.apis import caption_params, captions, collective, container
 from looksee.http.context import RequestContext
-from looksee.http.inputs import caption_params, uploads
-from looksee.http.openapi import parameters
+from looksee.http.inputs import parameters, uploads
 from looksee.http.skills import Skill
 
 # FailFast: pydantic would describe each of millions of elements that are no text.

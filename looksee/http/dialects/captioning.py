@@ -8,11 +8,10 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from looksee.core.tasks import Task
-from looksee.http.answers import captions, collective
+from looksee.http.apis import captions, collective
+from looksee.http.apis.caption_params import checked
 from looksee.http.context import ContextFactory
-from looksee.http.inputs import uploads
-from looksee.http.inputs.caption_params import checked
-from looksee.http.openapi import parameters
+from looksee.http.inputs import parameters, uploads
 
 _FILES = {
     "requestBody": {

@@ -9,7 +9,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
-from looksee.http.answers import container, detections, error_responses
+from looksee.http import error_responses
+from looksee.http.answers import detections
+from looksee.http.apis import container
 from looksee.http.context import ContextFactory
 from looksee.http.inputs import uploads
 from looksee.http.skills import SKILLS

@@ -22,10 +22,9 @@ from looksee.http.answers.metadata import ending
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
 from looksee.http.context import ContextFactory, RequestContext
-from looksee.http.inputs import bodies, uploads
+from looksee.http.inputs import bodies, parameters, uploads
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.validation import MOST_OBJECTS
-from looksee.http.openapi import parameters
 from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
 from looksee.http.skills.localization import MAX_OBJECTS
 from looksee.http.skills.skill import DEFAULT_MODEL

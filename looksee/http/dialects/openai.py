@@ -23,11 +23,11 @@ from looksee.http.answers import sse
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
 from looksee.http.context import ContextFactory
-from looksee.http.inputs import bodies, conversation, structured_output, uploads, validation
+from looksee.http.inputs import bodies, parameters, structured_output, uploads, validation
 from looksee.http.inputs.bodies import Integer
-from looksee.http.inputs.conversation import Conversation, Messages
 from looksee.http.inputs.structured_output import ResponseFormat
-from looksee.http.openapi import parameters
+from looksee.http.skills import conversation
+from looksee.http.skills.conversation import Conversation, Messages
 from looksee.models.registry import ALIASES, REGISTRY, offer_for, offers
 from looksee.settings import Settings
 

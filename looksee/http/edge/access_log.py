@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 
 from looksee.core.logs import Fields
-from looksee.http.edge.request_info import RequestInfo
+from looksee.http.request_info import RequestInfo
 
 logger = logging.getLogger("looksee.access")
 

@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from looksee.core import errors
 from looksee.core.images import mib
-from looksee.http.answers import error_responses
+from looksee.http import error_responses
 from looksee.http.edge import access_log
 
 _BODY_HEADERS = (b"content-length", b"content-type", b"content-encoding", b"retry-after")

@@ -19,12 +19,12 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from looksee.core import errors
-from looksee.http.answers import error_responses
+from looksee.http import error_responses
 from looksee.http.edge import access_log
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.exchange import Exchange, request_too_large
-from looksee.http.edge.request_info import DEADLINE, Deadline, deadline_from, request_id_from, request_scope
 from looksee.http.edge.route_table import RouteTable, normalized
+from looksee.http.request_info import DEADLINE, Deadline, deadline_from, request_id_from, request_scope
 
 logger = logging.getLogger("looksee.edge")
 

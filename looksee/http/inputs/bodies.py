@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ValidationError
 from starlette.requests import Request
 
-from looksee.http.answers import error_responses
+from looksee.http import error_responses
 
 _SCHEMA = "#/components/schemas/{model}"
 

@@ -11,9 +11,8 @@ from pydantic import BaseModel, Field
 from looksee.core.images import Picture
 from looksee.core.tasks import Task
 from looksee.gateway.answering import CacheableJob
-from looksee.http.inputs import validation
+from looksee.http.inputs import parameters, validation
 from looksee.http.inputs.validation import MOST_OBJECTS
-from looksee.http.openapi import parameters
 from looksee.http.skills.skill import Skill, model_field
 from looksee.settings import Settings
 

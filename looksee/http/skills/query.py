@@ -14,8 +14,7 @@ from looksee.core.tasks import GREEDY, Answer, Sampling, Task
 from looksee.gateway.answering import CacheableJob
 from looksee.http.answers.container_schemas import AnswerMetadata
 from looksee.http.answers.reasoning import reasoning_member
-from looksee.http.inputs import validation
-from looksee.http.openapi import parameters
+from looksee.http.inputs import parameters, validation
 from looksee.http.skills.skill import NEW_TOKENS_FIELD, ContainerApi, TextSkill, check_text, model_field
 from looksee.models.registry import offers, prompts
 from looksee.settings import Settings

@@ -13,8 +13,7 @@ from looksee.core.images import Picture
 from looksee.core.tasks import GREEDY, Answer, Sampling, Task
 from looksee.gateway.answering import CacheableJob
 from looksee.http.answers.detections import BoxView, PointView
-from looksee.http.inputs import validation
-from looksee.http.openapi import parameters
+from looksee.http.inputs import parameters, validation
 from looksee.settings import Settings
 
 View = BoxView | PointView

@@ -16,9 +16,10 @@ import pytest
 from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tasks import Answer, Call, Event, Job, Reply, Sampling, Task
+from looksee.http import error_params
 from looksee.http.context import RequestContext
 from looksee.http.dialects.batch.concurrency import BatchConcurrency
-from looksee.http.inputs import error_params, uploads
+from looksee.http.inputs import uploads
 from tests.http.app import BOXES, POINTS, Doors, error
 from tests.support.files import plain
 from tests.support.loops import run, settle, until

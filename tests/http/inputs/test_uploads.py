@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from looksee.core import errors
 from looksee.core.images import ImageLimits, Picture, mib
-from looksee.http.answers import error_responses
+from looksee.http import error_responses
 from looksee.http.inputs import uploads
 from looksee.http.inputs.uploads import Upload, image_limits
 from looksee.settings import Settings

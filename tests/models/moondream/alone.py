@@ -20,7 +20,7 @@ from looksee.models.moondream.rows import DetectRow, MoondreamRow, PointRow, Rea
 from looksee.models.moondream.sequence_items import CoordinateItem, SequenceItem, SizeItem
 
 
-class Alone:
+class UncachedDecoding:
     """The states of one sequence. `items` grows; every token is computed from nothing."""
 
     def __init__(self, model: Moondream, row: MoondreamRow) -> None:
@@ -91,7 +91,7 @@ class Alone:
 @torch.inference_mode()
 def decoded(model: Moondream, row: MoondreamRow) -> list[SequenceItem]:
     """What a fresh row of any skill will have said and been fed in the end, with the id that ended it, if one did."""
-    alone = Alone(model, row)
+    alone = UncachedDecoding(model, row)
     begun = len(alone.items)
     if isinstance(row, PointRow):
         _find(alone, row.max_new_tokens // row.items_per_object, boxes=isinstance(row, DetectRow))
@@ -102,7 +102,7 @@ def decoded(model: Moondream, row: MoondreamRow) -> list[SequenceItem]:
     return alone.items[begun:]
 
 
-def _answer(alone: Alone, most: int) -> None:
+def _answer(alone: UncachedDecoding, most: int) -> None:
     token = alone.token()
     for count in range(1, most + 1):
         alone.items.append(token)
@@ -112,7 +112,7 @@ def _answer(alone: Alone, most: int) -> None:
             token = alone.token(3)
 
 
-def _think(alone: Alone, most: int) -> None:
+def _think(alone: UncachedDecoding, most: int) -> None:
     banned: tuple[int, ...] = ()
     for _ in range(most):
         token = alone.token(*banned)
@@ -123,7 +123,7 @@ def _think(alone: Alone, most: int) -> None:
     alone.items.append(3)
 
 
-def _find(alone: Alone, most: int, *, boxes: bool) -> None:
+def _find(alone: UncachedDecoding, most: int, *, boxes: bool) -> None:
     for _ in range(most):
         if alone.token() == 0:
             alone.items.append(0)

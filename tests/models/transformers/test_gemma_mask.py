@@ -16,7 +16,7 @@ from looksee.core.tasks import Job, Task
 from looksee.models.loading import load
 from looksee.models.transformers import kv, masks
 from tests.models.checkpoints import SLIDING_WINDOW, write_random
-from tests.models.library import Alone
+from tests.models.library import LibraryAlone
 from tests.models.mixing import decode_mixed
 from tests.models.transformers.test_identity import picture
 
@@ -90,16 +90,16 @@ def test_masks_are_the_librarys_where_a_row_is() -> None:
 
 
 @dataclass
-class Subject:
+class MaskSubject:
     model: Any
-    alone: Alone
+    alone: LibraryAlone
 
 
 @pytest.fixture(scope="module")
-def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+def subject(tmp_path_factory: pytest.TempPathFactory) -> MaskSubject:
     directory = write_random("gemma", tmp_path_factory.mktemp("gemma"))
     model: Any = load("gemma", directory, device="cpu", dtype="float32")
-    return Subject(model, Alone("gemma", directory, model))
+    return MaskSubject(model, LibraryAlone("gemma", directory, model))
 
 
 def jobs(rng: random.Random) -> list[Job]:
@@ -112,7 +112,7 @@ def jobs(rng: random.Random) -> list[Job]:
     ]
 
 
-def test_rows_of_one_prefill_are_identical_to_rows_alone(subject: Subject) -> None:
+def test_rows_of_one_prefill_are_identical_to_rows_alone(subject: MaskSubject) -> None:
     rng = random.Random(8)
     wanted = jobs(rng)
     rows = [subject.model.prepare(job) for job in wanted]
@@ -128,7 +128,7 @@ def test_rows_of_one_prefill_are_identical_to_rows_alone(subject: Subject) -> No
         assert row.tokens[: len(truth)] == truth
 
 
-def test_the_library_makes_no_mask_of_a_prompt(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_library_makes_no_mask_of_a_prompt(subject: MaskSubject, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(*args: Any, **options: Any) -> None:
         raise AssertionError("a prompt's mask was mapped over its positions")
 
@@ -139,7 +139,7 @@ def test_the_library_makes_no_mask_of_a_prompt(subject: Subject, monkeypatch: py
     assert all(row.finish for row in rows)
 
 
-def test_no_position_of_a_prompt_sees_nothing(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_position_of_a_prompt_sees_nothing(subject: MaskSubject, monkeypatch: pytest.MonkeyPatch) -> None:
     """Attention over nothing is NaN in some kernels, and then a padded position's keys and values are NaN too."""
     given: list[Tensor] = []
     attend = torch.nn.functional.scaled_dot_product_attention
@@ -159,7 +159,7 @@ def test_no_position_of_a_prompt_sees_nothing(subject: Subject, monkeypatch: pyt
     assert not torch.equal(given[0], given[-1])  # a sliding layer first, a full one last
 
 
-def test_a_short_prompt_needs_one_mask(subject: Subject) -> None:
+def test_a_short_prompt_needs_one_mask(subject: MaskSubject) -> None:
     mask = torch.ones(2, SLIDING_WINDOW, dtype=torch.int64)
     found = subject.model.prompt_mask(mask, mask == 0)
     assert found["full_attention"] is found["sliding_attention"]

@@ -16,7 +16,7 @@ from looksee.models.registry import prompts
 from looksee.models.weights.source import SAMPLES
 from samples.world import exercises, scenes
 from tests.models.checkpoints import write_random
-from tests.models.library import Alone
+from tests.models.library import LibraryAlone
 from tests.models.mixing import decode_mixed
 
 MIXES = {"random": 200, "sample": 20}
@@ -31,7 +31,7 @@ class Subject:
 
     name: str
     model: Any
-    alone: Alone
+    alone: LibraryAlone
     jobs: list[Job]
     rows: list[Row]
     tokens: list[list[int]]
@@ -68,7 +68,7 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         directory = write_random(name, tmp_path_factory.mktemp(name))
     options = {"max_tiles": 4} if (name, kind) == ("intern_vlm", "random") else {}
     model: Any = load(name, directory, device="cpu", dtype="float32", **options)
-    alone = Alone(name, directory, model)
+    alone = LibraryAlone(name, directory, model)
     rng = random.Random(17)
     jobs = [some_job(name, rng) for _ in range(POOL)]
     rows = [model.prepare(job) for job in jobs]

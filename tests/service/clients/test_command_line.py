@@ -26,7 +26,7 @@ def service() -> Iterator[Service]:
         yield service
 
 
-class Program:
+class ClientProgram:
     """`looksee`, told of a service by the environment."""
 
     def __init__(self, url: str, key: str = KEY) -> None:
@@ -46,8 +46,8 @@ class Program:
 
 
 @pytest.fixture
-def looksee(service: Service) -> Program:
-    return Program(service.url)
+def looksee(service: Service) -> ClientProgram:
+    return ClientProgram(service.url)
 
 
 def folder(directory: Path, count: int) -> dict[str, str]:
@@ -65,7 +65,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines() if line]
 
 
-def test_a_folder_is_captioned_and_a_bad_file_named(looksee: Program, tmp_path: Path) -> None:
+def test_a_folder_is_captioned_and_a_bad_file_named(looksee: ClientProgram, tmp_path: Path) -> None:
     captions = folder(tmp_path, 25)
     (tmp_path / "bad.jpg").write_bytes(pictures.TEXT)
     (tmp_path / "torn.jpg").write_bytes(pictures.truncated())
@@ -89,7 +89,7 @@ def test_a_folder_is_captioned_and_a_bad_file_named(looksee: Program, tmp_path: 
     assert "25 of them answered before" in again.stderr
 
 
-def test_other_questions_are_other_answers(looksee: Program, tmp_path: Path) -> None:
+def test_other_questions_are_other_answers(looksee: ClientProgram, tmp_path: Path) -> None:
     folder(tmp_path, 3)
     output = tmp_path / "answers.jsonl"
     for words in (
@@ -107,7 +107,7 @@ def test_other_questions_are_other_answers(looksee: Program, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_who_is_interrupted_goes_on(how: signal.Signals, code: int, looksee: Program, tmp_path: Path) -> None:
+def test_who_is_interrupted_goes_on(how: signal.Signals, code: int, looksee: ClientProgram, tmp_path: Path) -> None:
     captions = folder(tmp_path, 120)
     output = tmp_path / "captions.jsonl"
     process = looksee.start("caption", tmp_path, "--prompt", f"a {how.name}", "--concurrency", 1)
@@ -131,7 +131,7 @@ def test_who_is_interrupted_goes_on(how: signal.Signals, code: int, looksee: Pro
     assert sorted(names) == sorted(captions), "each once"
 
 
-def test_asking(looksee: Program, tmp_path: Path) -> None:
+def test_asking(looksee: ClientProgram, tmp_path: Path) -> None:
     data, _ = pictures.scene("ask", count=3)
     file = tmp_path / "a.png"
     file.write_bytes(data)
@@ -157,7 +157,9 @@ def test_asking(looksee: Program, tmp_path: Path) -> None:
         (["ask", "{folder}/0.png", "who?", "--model", "blip"], "has no task 'query'"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_sentence(words: list[str], said: str, looksee: Program, tmp_path: Path) -> None:
+def test_what_cannot_be_is_said_in_a_sentence(
+    words: list[str], said: str, looksee: ClientProgram, tmp_path: Path
+) -> None:
     folder(tmp_path, 3)
     (tmp_path / "below" / "empty").mkdir()
     port = free_port()

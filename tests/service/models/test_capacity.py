@@ -38,7 +38,7 @@ def crowded() -> Iterator[Service]:
 
 
 @dataclass
-class ImageInput:
+class SeenStates:
     """What was seen while the service was at work."""
 
     resident: int = 0  # most models in memory at a time
@@ -57,8 +57,8 @@ async def models(client: httpx.AsyncClient) -> dict[str, dict[str, object]]:
 
 
 @contextlib.asynccontextmanager
-async def watching(service: Service, client: httpx.AsyncClient) -> AsyncIterator[ImageInput]:
-    seen = ImageInput()
+async def watching(service: Service, client: httpx.AsyncClient) -> AsyncIterator[SeenStates]:
+    seen = SeenStates()
 
     async def look() -> None:
         while True:
@@ -108,7 +108,7 @@ def lives(service: Service) -> list[tuple[str, str]]:
 
 
 def test_all_are_served_and_one_is_loaded_at_a_time(crowded: Service) -> None:
-    async def main() -> tuple[ImageInput, ImageInput]:
+    async def main() -> tuple[SeenStates, SeenStates]:
         async with client_of(crowded) as client:
             async with watching(crowded, client) as early:
                 await crowd(client, "early", 30)
@@ -131,7 +131,7 @@ def test_all_are_served_and_one_is_loaded_at_a_time(crowded: Service) -> None:
 
 
 def test_a_killed_holder_takes_no_request_along(crowded: Service) -> None:
-    async def main() -> ImageInput:
+    async def main() -> SeenStates:
         async with client_of(crowded) as client, watching(crowded, client) as seen:
             load = asyncio.create_task(crowd(client, "killed", 60))
             await asyncio.sleep(2)

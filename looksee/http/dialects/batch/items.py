@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from looksee.core import errors
 from looksee.core.images import Picture, mib
 from looksee.core.tasks import GREEDY, Length, Sampling, Task
+from looksee.http import error_params
 from looksee.http.answers.metadata import ending
 from looksee.http.context import RequestContext
-from looksee.http.inputs import error_params, uploads, validation
+from looksee.http.inputs import uploads, validation
 from looksee.http.inputs.bodies import Integer
 from looksee.http.skills import SKILLS, Skill
 from looksee.http.skills.skill import TextSkill

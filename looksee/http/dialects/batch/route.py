@@ -15,14 +15,14 @@ from pydantic import BaseModel, Field, OnErrorOmit, ValidationError, create_mode
 from starlette.responses import Response
 
 from looksee.core import errors
-from looksee.http.answers import error_responses, sse
+from looksee.http import error_responses, examples
+from looksee.http.answers import sse
 from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.dialects.batch import items
 from looksee.http.dialects.batch.concurrency import BatchConcurrency, retry_while_busy
 from looksee.http.dialects.batch.items import BatchDefaults, BatchItem, BatchPictures
-from looksee.http.edge.request_info import Deadline
 from looksee.http.inputs import bodies
-from looksee.http.openapi import examples
+from looksee.http.request_info import Deadline
 
 logger = logging.getLogger("looksee.api")
 

@@ -10,9 +10,8 @@ from fastapi.openapi.utils import get_openapi
 
 from looksee.http.dialects import bento_methods, container_forms
 from looksee.http.edge.route_table import RouteTable
-from looksee.http.inputs import bodies
-from looksee.http.openapi import parameters
-from looksee.http.openapi.examples import ANSWERS, REQUESTS
+from looksee.http.examples import ANSWERS, REQUESTS
+from looksee.http.inputs import bodies, parameters
 
 _ERROR = {
     "type": "object",

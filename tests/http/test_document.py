@@ -11,12 +11,12 @@ import pytest
 from looksee.core.images import ImageLimits, from_base64
 from looksee.core.tags import tags
 from looksee.core.tasks import Task
-from looksee.http.answers.captions import Captions
-from looksee.http.answers.collective import Collective
+from looksee.http import examples
+from looksee.http.apis.captions import Captions
+from looksee.http.apis.collective import Collective
 from looksee.http.app import ROUTES
+from looksee.http.document import document
 from looksee.http.inputs import bodies
-from looksee.http.openapi import examples
-from looksee.http.openapi.document import document
 from looksee.http.skills.caption import Caption
 from looksee.http.skills.detect import Detections
 from looksee.http.skills.point import Points

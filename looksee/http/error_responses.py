@@ -12,7 +12,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from looksee.core import errors
-from looksee.http.edge.request_info import REQUEST_ID, REQUEST_INFO
+from looksee.http.request_info import REQUEST_ID, REQUEST_INFO
 
 _BY_STATUS: dict[int, tuple[type[errors.LookseeError], str]] = {
     400: (errors.InvalidRequest, "The request could not be understood."),

@@ -17,12 +17,12 @@ from looksee.core.images import Picture
 from looksee.core.tags import tags
 from looksee.core.tasks import Failure
 from looksee.gateway.answering import ServedAnswer
-from looksee.http.answers.captions import EVALUATED, FLAGGED, Weights, read_flag
+from looksee.http import error_params
 from looksee.http.answers.metadata import source
 from looksee.http.answers.server_timing import server_timing
+from looksee.http.apis.caption_params import CaptionParams
+from looksee.http.apis.captions import EVALUATED, FLAGGED, Weights, read_flag
 from looksee.http.context import RequestContext
-from looksee.http.inputs import error_params
-from looksee.http.inputs.caption_params import CaptionParams
 from looksee.http.inputs.uploads import Upload
 from looksee.http.skills import CollectiveSkill
 from looksee.http.skills.query import flag as flag_job

@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 
 from looksee.core import errors
-from looksee.http.answers import error_responses
-from looksee.http.edge.request_info import REQUEST_ID
+from looksee.http import error_responses
+from looksee.http.request_info import REQUEST_ID
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def test_a_mistake_of_the_service_stays_the_services(status: int) -> None:
     assert error_responses.of_status(status).status >= 500
 
 
-class Body(BaseModel):
+class ErrorBody(BaseModel):
     image: str
     length: Literal["short", "long"] = "short"
     count: int = Field(1, ge=1)
@@ -98,7 +98,7 @@ class Body(BaseModel):
 def problems(**given: Any) -> list[dict[str, Any]]:
     """pydantic's own problems, located as FastAPI does."""
     with pytest.raises(ValidationError) as caught:
-        Body(**given)
+        ErrorBody(**given)
     return [{**problem, "loc": ("body", *problem["loc"])} for problem in caught.value.errors()]
 
 

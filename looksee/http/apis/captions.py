@@ -14,12 +14,11 @@ from looksee.core.flags import verdict
 from looksee.core.images import Picture
 from looksee.core.tags import tags
 from looksee.gateway.answering import Result, ServedAnswer
-from looksee.http.answers import error_responses
+from looksee.http import error_params, error_responses
 from looksee.http.answers.metadata import source
 from looksee.http.answers.server_timing import server_timing
+from looksee.http.apis.caption_params import CaptionParams
 from looksee.http.context import RequestContext
-from looksee.http.inputs import error_params
-from looksee.http.inputs.caption_params import CaptionParams
 from looksee.http.inputs.uploads import Upload
 from looksee.http.skills import CaptionSkill
 from looksee.http.skills.query import flag as flag_job

@@ -13,7 +13,8 @@ from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tasks import Role, Sampling, Task, Turn
 from looksee.gateway.answering import CacheableJob
-from looksee.http.inputs import error_params, uploads
+from looksee.http import error_params
+from looksee.http.inputs import uploads
 from looksee.http.inputs.validation import check_prompt
 from looksee.http.skills import CaptionSkill, QuerySkill
 from looksee.http.skills.query import chat
