@@ -5,11 +5,18 @@ PORT ?=
 WEIGHTS ?=
 MODEL ?=
 BIN := .venv/bin
+# A module's tests run in one worker, since they share what is slow to make; in the order of tests/conftest.py.
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+# Without what starts servers, and without models that decode for minutes.
+FAST := tests --ignore=tests/service --ignore=tests/page --ignore=tests/docs/test_snippets.py --ignore=tests/docs/test_edges.py \
+	--ignore=tests/docs/test_routes.py
 
-.PHONY: help setup serve test lint types check format samples evaluate bench build image docs lock clean
+ARGS ?=
+
+.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench build image docs lock clean
 
 help:  ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 setup: .venv/ready  ## make the environment in .venv
 
@@ -29,7 +36,13 @@ serve: setup  ## serve on PORT (3000) with a Redis of its own and the sample wei
 	@exec $(BIN)/python -m deploy.local $(if $(PORT),--port $(PORT)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
 test: setup  ## the whole suite, against a real Redis, real servers and a real browser
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
+
+test-fast: setup  ## what needs no server, in less than a minute
+	@$(BIN)/python -m pytest $(WORKERS) $(FAST) $(ARGS)
+
+coverage: setup  ## how much of the code test-fast runs; fails below the gate
+	@$(BIN)/python -m pytest $(WORKERS) $(FAST) --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: setup  ## style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -37,7 +50,7 @@ lint: setup  ## style and formatting
 types: setup  ## strict types
 	@$(BIN)/mypy
 
-check: lint types test  ## all of it
+check: lint types coverage test  ## all of it
 
 format: setup  ## put the code into form
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -9,20 +9,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browsing import card_of, drop, model_of
 from tests.support.pictures import scene
-from tests.support.serving import Service, serve
-
-KEY = "page key"
-
-
-@pytest.fixture(scope="module")
-def guarded() -> Iterator[Service]:
-    with serve(redis_url="", LOOKSEE_CLIENT_KEYS=KEY) as service:
-        yield service
+from tests.support.serving import CLIENT_KEY, Service
 
 
 @pytest.fixture
-def page(browser: Browser, guarded: Service) -> Iterator[Page]:
-    context = browser.new_context(base_url=guarded.url)
+def page(browser: Browser, keyed: Service) -> Iterator[Page]:
+    context = browser.new_context(base_url=keyed.url)
     page = context.new_page()
     page.goto("/")
     yield page
@@ -37,7 +29,7 @@ def enter(page: Page, key: str) -> None:
 
 def test_the_key_is_asked_for_until_it_is_right_and_then_no_more(page: Page) -> None:
     enter(page, "wrong")
-    enter(page, KEY)
+    enter(page, CLIENT_KEY)
     expect(page.get_by_role("dialog")).to_have_count(0)
     data, caption = scene("page-key")
     drop(page, ("a.png", data), ("b.png", data))

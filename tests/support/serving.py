@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,22 +18,27 @@ import httpx
 import psutil
 
 from deploy import redis_server
+from looksee.models.registry import REGISTRY
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "test-key"
+CLIENT_KEY = "client-key"  # of the shared service that asks for one
+EVERY = tuple(REGISTRY)
+PATIENCE = 120.0  # seconds for what takes one or two on a machine that does nothing else
 # The environment without what would set the service or BentoML.
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("LOOKSEE_", "REDIS_", "BENTOML_"))}
 
 
 @dataclass
 class Service:
-    """A running service. `log` grows while it runs."""
+    """A running service. `log` grows while it runs; `startup` is the seconds that it took to be ready."""
 
     url: str
     process: subprocess.Popen[bytes]
     log: Path
     redis_url: str
     client: httpx.Client = field(repr=False)
+    startup: float = 0.0
 
     def processes(self, name: str) -> list[psutil.Process]:
         """The worker processes of a BentoML service, by its name (`Blip`) or `Looksee` for the gateway."""
@@ -77,11 +82,13 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serve(*command: str, redis_url: str | None = None, **env: str) -> Iterator[Service]:
+def serve(
+    *command: str, models: Collection[str] = ("blip",), redis_url: str | None = None, **env: str
+) -> Iterator[Service]:
     """Run `bentoml serve` (or `command`, in which {port} is filled in) until the block ends.
 
-    `redis_url=None` starts a Redis for it; an empty string serves without one. An empty
-    variable is left out.
+    Only the runners of `models` are started. `redis_url=None` starts a Redis for it; an empty string serves without
+    one. An empty variable is left out.
     """
     port = free_port()
     with contextlib.ExitStack() as stack:
@@ -89,8 +96,10 @@ def serve(*command: str, redis_url: str | None = None, **env: str) -> Iterator[S
         url = stack.enter_context(redis_server.running()) if redis_url is None else redis_url
         settings = {"LOOKSEE_WEIGHTS": "sample", "API_KEY": API_KEY, "REDIS_URL": url, "BENTOML_HOME": home}
         settings |= {"BENTOML_CONFIG": str(ROOT / "configuration.yaml"), "LOOKSEE_TORCH_THREADS": "1"}
+        settings |= without(*(name for name in EVERY if name not in models))
         log = Path(home) / "log"
         words = command or (sys.executable, "-m", "bentoml", "serve", "service:Looksee", "--port", "{port}")
+        began = time.monotonic()
         process = subprocess.Popen(
             [word.format(port=port) for word in words],
             cwd=ROOT,
@@ -100,10 +109,11 @@ def serve(*command: str, redis_url: str | None = None, **env: str) -> Iterator[S
             start_new_session=True,
         )
         base = f"http://127.0.0.1:{port}"
-        client = stack.enter_context(httpx.Client(base_url=base, timeout=60))
+        client = stack.enter_context(httpx.Client(base_url=base, timeout=PATIENCE))
         service = Service(base, process, log, url, client)
         try:
             _wait(service)
+            service.startup = time.monotonic() - began
             yield service
         finally:
             stop(process)
@@ -114,7 +124,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     process.send_signal(signal.SIGTERM)
     try:
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -124,7 +134,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait(service: Service) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if service.process.poll() is not None:
             break

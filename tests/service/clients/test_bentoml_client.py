@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,12 @@ from PIL import Image
 from looksee import picture
 from samples.world import finding, scenes
 from samples.world.scenes import Scene
-from tests.support.serving import Service, serve
+from tests.support.serving import Service
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with serve(MODEL_CAPACITY="0") as service:
-        yield service
+def service(everything: Service) -> Service:
+    return everything
 
 
 def drawn(count: int) -> list[tuple[Scene, bytes]]:

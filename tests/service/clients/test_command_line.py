@@ -8,28 +8,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import pictures
-from tests.support.serving import ROOT, Service, free_port, serve
-
-KEY = "k3y"
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with serve(LOOKSEE_CLIENT_KEYS=KEY, LOOKSEE_MAX_BATCH_ITEMS="10") as service:
-        yield service
+from tests.support.serving import CLIENT_KEY, ROOT, Service, free_port
 
 
 class ClientProgram:
     """`looksee`, told of a service by the environment."""
 
-    def __init__(self, url: str, key: str = KEY) -> None:
+    def __init__(self, url: str, key: str = CLIENT_KEY) -> None:
         self.env = {**os.environ, "PYTHONPATH": str(ROOT), "LOOKSEE_URL": url, "LOOKSEE_KEY": key}
 
     def start(self, *words: object) -> subprocess.Popen[str]:
@@ -46,8 +37,8 @@ class ClientProgram:
 
 
 @pytest.fixture
-def looksee(service: Service) -> ClientProgram:
-    return ClientProgram(service.url)
+def looksee(keyed: Service) -> ClientProgram:
+    return ClientProgram(keyed.url)
 
 
 def folder(directory: Path, count: int) -> dict[str, str]:

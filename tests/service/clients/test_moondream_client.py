@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.error import HTTPError
 
@@ -14,15 +14,14 @@ from PIL import Image
 
 from samples.world import finding, scenes
 from samples.world.scenes import Scene
-from tests.support.serving import Service, serve
+from tests.support.serving import Service
 
 RIGHT = 0.9
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with serve(MODEL_CAPACITY="0") as service:
-        yield service
+def service(everything: Service) -> Service:
+    return everything
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,8 @@ COUNT = "How many shapes are there?"
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with serve(MODEL_CAPACITY="0") as service:
-        yield service
+def service(everything: Service) -> Service:
+    return everything
 
 
 @pytest.fixture(scope="module")
@@ -271,30 +270,36 @@ def test_errors_are_raised(
     assert caught.value.request_id
 
 
-def test_overload_is_told_before_a_stream_begins() -> None:
-    with serve(LOOKSEE_MAX_QUEUE="1", LOOKSEE_GEMMA_MAX_BATCH_ROWS="1") as service:
-        pictures = [picture for _, picture in drawn(24)]
+@pytest.fixture(scope="module")
+def narrow() -> Iterator[Service]:
+    """A service of this module's own, with one model that answers one question at a time and lets one wait."""
+    with serve(models=["intern_vlm"], LOOKSEE_MAX_QUEUE="1", LOOKSEE_INTERN_VLM_MAX_BATCH_ROWS="1") as running:
+        yield running
 
-        async def main() -> list[Any]:
-            async with AsyncOpenAI(base_url=f"{service.url}/v1", api_key="none", max_retries=0) as client:
 
-                async def ask(picture: bytes) -> Any:
-                    asked: Any = {"model": "gemma", "messages": [user(picture)], "stream": True}
-                    return "".join(
-                        [
-                            chunk.choices[0].delta.content or ""
-                            async for chunk in await client.chat.completions.create(**asked)
-                        ]
-                    )
+def test_overload_is_told_before_a_stream_begins(narrow: Service) -> None:
+    pictures = [picture for _, picture in drawn(24)]
 
-                await ask(pictures[0])
-                return await asyncio.gather(*map(ask, pictures), return_exceptions=True)
+    async def main() -> list[Any]:
+        async with AsyncOpenAI(base_url=f"{narrow.url}/v1", api_key="none", max_retries=0) as client:
 
-        ends = asyncio.run(main())
-        assert any(isinstance(end, str) for end in ends)
-        refused = [end for end in ends if not isinstance(end, str)]
-        assert refused
-        assert all(isinstance(end, openai.RateLimitError) and end.code == "overloaded" for end in refused)
+            async def ask(picture: bytes) -> Any:
+                asked: Any = {"model": "intern_vlm", "messages": [user(picture)], "stream": True}
+                return "".join(
+                    [
+                        chunk.choices[0].delta.content or ""
+                        async for chunk in await client.chat.completions.create(**asked)
+                    ]
+                )
+
+            await ask(pictures[0])
+            return await asyncio.gather(*map(ask, pictures), return_exceptions=True)
+
+    ends = asyncio.run(main())
+    assert any(isinstance(end, str) for end in ends)
+    refused = [end for end in ends if not isinstance(end, str)]
+    assert refused
+    assert all(isinstance(end, openai.RateLimitError) and end.code == "overloaded" for end in refused)
 
 
 def test_who_leaves_a_stream_stops_its_row(service: Service, client: OpenAI) -> None:
@@ -321,13 +326,10 @@ def test_who_leaves_a_stream_stops_its_row(service: Service, client: OpenAI) -> 
     assert dropped() == before + 1
 
 
-def test_a_failure_in_mid_stream_is_raised(service: Service) -> None:
+def test_a_failure_in_mid_stream_is_raised(narrow: Service) -> None:
     """The runner dies while it writes."""
     _, picture = drawn(1)[0]
-    with (
-        serve() as own,
-        OpenAI(base_url=f"{own.url}/v1", api_key="none", max_retries=0, timeout=60) as client,
-    ):
+    with OpenAI(base_url=f"{narrow.url}/v1", api_key="none", max_retries=0, timeout=60) as client:
         asked: Any = {"model": "intern_vlm", "messages": [user(picture)], "temperature": 2.0, "stream": True}
         failed: openai.APIError | None = None
         for seed in range(20):
@@ -335,7 +337,7 @@ def test_a_failure_in_mid_stream_is_raised(service: Service) -> None:
             try:
                 for count, _chunk in enumerate(stream):
                     if count == 2:
-                        for process in own.processes("InternVlm"):
+                        for process in narrow.processes("InternVlm"):
                             process.kill()
             except openai.APIError as error:
                 failed = error

@@ -12,7 +12,7 @@ import io
 import json
 import random
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ from looksee import picture
 from samples.world import finding, scenes
 from samples.world.scenes import Scene, Thing
 from tests.support import pictures
-from tests.support.serving import Service, serve
+from tests.support.serving import CLIENT_KEY as KEY
+from tests.support.serving import Service
 
-KEY = "tour-key"
 SEED = 3  # of scenes that the sample weights get right
 HOW_MANY = "How many shapes are there?"
 ALL_TOGETHER = "Write one caption for all of the pictures together."
@@ -86,9 +86,8 @@ def draw(name: str, things: int, folder: Path) -> Drawn:
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with serve(MODEL_CAPACITY="0", LOOKSEE_CLIENT_KEYS=KEY) as service:
-        yield service
+def service(keyed: Service) -> Service:
+    return keyed
 
 
 @pytest.fixture(scope="module")

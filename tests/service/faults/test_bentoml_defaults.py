@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -16,6 +17,8 @@ from tests.support import pictures
 from tests.support.listener import counting
 from tests.support.serving import API_KEY, ROOT, Service, serve
 
+HUNG = 30.0  # seconds: half of the timeout that a hung request would wait for
+
 
 def test_f1_the_session_to_a_runner_is_not_closed_under_calls(service: Service) -> None:
     """By default it is closed every 100 requests: 28 % of the calls at concurrency 32 failed."""
@@ -25,29 +28,26 @@ def test_f1_the_session_to_a_runner_is_not_closed_under_calls(service: Service) 
 def test_f2_bursts_after_idle_times_do_not_lose_calls(service: Service) -> None:
     """The runner closes kept-alive connections after 5 s; a burst at that moment lost 15 % of its calls."""
     for burst in range(4):
+        if burst:
+            time.sleep(4.98)
         assert healthy(asyncio.run(captions(service.url, drawn(f"f2-{burst}", 24), 24)), 24)
-        time.sleep(4.98)
 
 
-def test_f3_readiness_does_not_hang_on_a_dead_runner() -> None:
+def test_f3_readiness_does_not_hang_on_a_dead_runner(service: Service) -> None:
     """By default /readyz hung for the whole traffic timeout."""
-    with serve(redis_url="", LOOKSEE_BLIP_URL="http://127.0.0.1:9") as service:
-        started = time.monotonic()
-        assert service.client.get("/readyz").status_code == 200
-        assert time.monotonic() - started < 1
-        assert service.client.get("/health").json()["models"]["blip"] == "unreachable"
-        response = post(service, ("a.png", pictures.scene(1)[0]))
-        assert error(response) == (502, "runner_failed")
+    assert service.client.get("/readyz", timeout=HUNG).status_code == 200
+    assert service.client.get("/health").json()["models"]["gemma"] == "unreachable"
+    response = post(service, ("a.png", pictures.scene(1)[0]), model="gemma")
+    assert error(response) == (502, "runner_failed")
 
 
 def test_f4_a_failing_handler_is_answered_at_once(service: Service) -> None:
     """A handler that raises before it answers would hang its caller in BentoML's timeout middleware."""
-    started = time.monotonic()
     headers = [(b"content-type", b"multipart/form-data; boundary=\xff")]
-    response = service.client.post("/api/caption-images", content=b"--\xff\r\n\xff\xff", headers=headers)
+    content = b"--\xff\r\n\xff\xff"
+    response = service.client.post("/api/caption-images", content=content, headers=headers, timeout=HUNG)
     assert response.status_code < 500
     assert error(response)
-    assert time.monotonic() - started < 2
 
 
 def test_f5_a_lone_request_does_not_wait_after_a_burst(service: Service) -> None:
@@ -59,7 +59,7 @@ def test_f5_a_lone_request_does_not_wait_after_a_burst(service: Service) -> None
             started = time.perf_counter()
             assert post(service, ("a.png", data)).status_code == 200
             times.append(time.perf_counter() - started)
-        return sorted(times)[len(times) // 2]
+        return min(times)  # what else the machine does only adds to it
 
     before = lone("f5-before")
     assert healthy(asyncio.run(captions(service.url, drawn("f5-burst", 120), 100)), 120)
@@ -109,7 +109,8 @@ def test_the_gateway_never_imports_torch(service: Service) -> None:
 
 @pytest.mark.parametrize("command", [("bentoml", "serve"), ("bentoml", "serve", "service:Looksee")])
 def test_a_bare_serve_works_without_our_configuration_file(command: tuple[str, ...]) -> None:
-    with serve(".venv/bin/bentoml", *command[1:], "--port", "{port}", redis_url="", BENTOML_CONFIG="") as service:
+    program = str(Path(sys.executable).parent / "bentoml")
+    with serve(program, *command[1:], "--port", "{port}", redis_url="", BENTOML_CONFIG="") as service:
         data, text = pictures.scene("bare")
         assert post(service, ("a.png", data)).json()["results"][0]["caption"] == text
 

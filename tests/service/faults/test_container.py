@@ -7,24 +7,31 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from tests.support import pictures
-from tests.support.serving import Service, built, serve, without
+from tests.support.serving import PATIENCE, Service, built, serve
 
 ROUTE = "/api/caption-images"
 
 
 @pytest.fixture(scope="module")
-def contained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def bento(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bento, as `make build` makes it."""
+    return built(tmp_path_factory.mktemp("bentoml"))
+
+
+@pytest.fixture(scope="module")
+def contained(bento: Path) -> Iterator[Service]:
     """The built bento with the processes of two models, in the image's environment."""
-    bento = built(tmp_path_factory.mktemp("bentoml"))
     command = (sys.executable, "-m", "bentoml", "serve", str(bento), "--port", "{port}")
     image = {"BENTOML_CONTAINERIZED": "true", "BENTOML_CONFIG": str(bento / "src" / "configuration.yaml")}
     image["LOOKSEE_LOG_FORMAT"] = "json"
-    with serve(*command, redis_url="", **image, **without("gemma", "intern_vlm", "moondream")) as running:
+    with serve(*command, models=["blip", "blip2"], redis_url="", **image) as running:
         yield running
 
 
@@ -34,6 +41,24 @@ def answered(service: Service, name: str) -> bool:
         response = service.client.post(ROUTE, files={"images": ("a.png", data)})
         return response.status_code == 200 and response.json()["results"][0]["caption"] == caption
     return False
+
+
+def test_the_bento_is_whole(bento: Path) -> None:
+    source = bento / "src"
+    names = {str(file.relative_to(source)) for file in source.rglob("*") if file.is_file()}
+    assert {"service.py", "configuration.yaml", "ui/index.html", "samples/weights/blip/model.safetensors"} <= names
+    assert not [name for name in names if name.startswith(("tests/", ".venv/", ".env", ".git/", "bench/"))]
+    variables = {entry["name"]: entry["value"] for entry in yaml.safe_load((bento / "bento.yaml").read_text())["envs"]}
+    assert (source / Path(variables["BENTOML_CONFIG"]).name).is_file()
+    locked = (bento / "env" / "python" / "requirements.txt").read_text()
+    assert "bentoml==1.4.39" in locked
+    assert "torch==2.13.0" in locked
+
+
+def test_its_configuration_is_read(contained: Service) -> None:
+    """Its buckets are in the metrics, the default ones are not."""
+    assert answered(contained, "bento")
+    assert 'le="0.025"' in contained.client.get("/metrics").text
 
 
 def test_a_line_of_the_log_names_its_process(contained: Service) -> None:
@@ -53,7 +78,7 @@ def test_a_killed_runner_is_started_again_and_nothing_else_ends(contained: Servi
     runner.kill()
     killed = time.monotonic()
     while {process.pid for process in contained.processes("Blip")} <= {runner.pid}:
-        assert time.monotonic() - killed < 15
+        assert time.monotonic() - killed < PATIENCE
         time.sleep(0.1)
     assert answered(contained, "back")
     assert {process.pid for name in ("Looksee", "Blip2") for process in contained.processes(name)} == others

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -17,17 +16,10 @@ from samples.evaluate import Result
 from tests.service.faults.test_failures import captions, drawn
 from tests.support.serving import Service, serve
 
-SCENES = {1: 100, 32: 500}  # for each model, by concurrency; `make evaluate` asks about 500 at both
+SCENES = {1: 20, 32: 80}  # for each model, by concurrency; how often they are right is `make evaluate`'s to say
 # What the weights are made to reach; a flag is a question.
 TEXTS = {"blip": 0.97, "moondream": 0.97}
 OTHERS: dict[str, float] = {Task.COLLECTIVE: 0.90}
-
-
-@pytest.fixture(scope="module")
-def everything() -> Iterator[Service]:
-    """A service that keeps all of its models."""
-    with serve(MODEL_CAPACITY="0") as service:
-        yield service
 
 
 @pytest.mark.parametrize("concurrency", SCENES)
@@ -53,12 +45,12 @@ def is_place(task: str) -> bool:
     return task in (evaluate.RECALL, evaluate.PRECISION, Task.POINT)
 
 
-def test_six_hundred_requests_at_once_share_batches_and_none_fails(service: Service) -> None:
-    def steps() -> tuple[float, float]:
-        return service.metric("looksee_batch_rows_sum"), service.metric("looksee_batch_rows_count")
+def test_six_hundred_requests_at_once_share_batches_and_none_fails(everything: Service) -> None:
+    def steps() -> tuple[float, ...]:
+        return tuple(everything.metric(f"looksee_batch_rows_{kind}", model="blip") for kind in ("sum", "count"))
 
     rows, count = steps()
-    ends = asyncio.run(captions(service.url, drawn("load", 600), 32))
+    ends = asyncio.run(captions(everything.url, drawn("load", 600), 32))
     assert ends["right"] + ends["wrong"] == 600
     now_rows, now_count = steps()
     assert (now_rows - rows) / (now_count - count) > 1.5  # of captions of four tokens: half of a row's life is prefill
@@ -76,15 +68,19 @@ async def _healthz_during(url: str, work: asyncio.Task[object]) -> list[float]:
 
 
 def test_healthz_answers_while_a_runner_loads_and_while_it_generates() -> None:
-    """A frozen event loop would show as seconds: loading alone takes several."""
+    """Behind a frozen event loop it would take as long as what freezes it: the load, or a caption."""
     with serve() as service:
 
-        async def scenario(name: str, count: int, concurrency: int) -> list[float]:
-            work: asyncio.Task[object] = asyncio.ensure_future(captions(service.url, drawn(name, count), concurrency))
+        async def scenario(name: str, count: int, concurrency: int) -> tuple[list[float], float]:
+            files = drawn(name, count)
+            began = time.perf_counter()
+            work: asyncio.Task[object] = asyncio.ensure_future(captions(service.url, files, concurrency))
             times = await _healthz_during(service.url, work)
             await work
-            return times
+            return times, (time.perf_counter() - began) * concurrency / count
 
-        for times in (asyncio.run(scenario("loading", 1, 1)), asyncio.run(scenario("generating", 100, 4))):
-            assert len(times) > 50
-            assert statistics.quantiles(times, n=100)[98] < 0.25
+        times, load = asyncio.run(scenario("loading", 1, 1))
+        assert max(times) < load / 4
+        times, caption = asyncio.run(scenario("generating", 100, 4))
+        assert len(times) > 50
+        assert statistics.median(times) < caption / 4

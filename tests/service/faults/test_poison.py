@@ -29,6 +29,11 @@ EXPECTED = {
 }
 
 
+@pytest.fixture(scope="module")
+def service(everything: Service) -> Service:
+    return everything
+
+
 def asked(count: int) -> list[tuple[dict[str, Any], str]]:
     found = []
     for number in range(count):

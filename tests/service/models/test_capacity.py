@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(len(MODELS) < 2, reason="needs the sample weight
 @pytest.fixture(scope="module")
 def crowded() -> Iterator[Service]:
     # The first load of each model imports its libraries, and here the models wait for each other.
-    with serve(redis_url="", MODEL_CAPACITY="1", LOOKSEE_LOAD_WAIT_SECONDS="100") as running:
+    with serve(models=MODELS, redis_url="", MODEL_CAPACITY="1", LOOKSEE_LOAD_WAIT_SECONDS="100") as running:
         yield running
 
 

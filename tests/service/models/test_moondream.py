@@ -20,10 +20,17 @@ from tests.service.routes.test_captioning import error, post
 from tests.support import pictures
 from tests.support.serving import Service
 
-pytestmark = pytest.mark.skipif(
-    not (SAMPLES / "moondream" / "model.safetensors").is_file(), reason="no sample weights of Moondream2"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not (SAMPLES / "moondream" / "model.safetensors").is_file(), reason="no sample weights of Moondream2"
+    ),
+]
 CORNERS = ("x_min", "y_min", "x_max", "y_max")
+
+
+@pytest.fixture(scope="module")
+def service(everything: Service) -> Service:
+    return everything
 
 
 def asked(

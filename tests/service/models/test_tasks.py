@@ -23,6 +23,11 @@ COLLECTIVE = "/api/caption-collective-images"
 RIGHT = 0.9  # of small samples; how good the weights are is measured elsewhere
 
 
+@pytest.fixture(scope="module")
+def service(everything: Service) -> Service:
+    return everything
+
+
 def able(task: Task) -> list[str]:
     return [
         name

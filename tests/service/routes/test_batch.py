@@ -18,8 +18,13 @@ QUEUE = 4  # far fewer than a batch has under way
 
 @pytest.fixture(scope="module")
 def narrow() -> Iterator[Service]:
-    with serve(LOOKSEE_MAX_QUEUE=f"{QUEUE}") as service:
+    with serve(models=["blip", "moondream"], LOOKSEE_MAX_QUEUE=f"{QUEUE}") as service:
         yield service
+
+
+@pytest.fixture(scope="module")
+def service(everything: Service) -> Service:
+    return everything
 
 
 def drawn(count: int, name: str) -> dict[str, tuple[str, str]]:

@@ -13,22 +13,22 @@ import pytest
 from looksee.models.registry import REGISTRY
 from tests.support import pictures
 from tests.support.serving import API_KEY, Service, serve
+from tests.support.serving import CLIENT_KEY as KEY
 
-KEY = "cl0ud"
 CLOUD = "moondream-cloud"
 DATA, CAPTION = pictures.scene("cloud", count=2)
 IMAGE = base64.b64encode(DATA).decode()
 
 
 @pytest.fixture(scope="module")
-def vendor() -> Iterator[Service]:
-    with serve(redis_url="", LOOKSEE_CLIENT_KEYS=KEY) as vendor:
-        yield vendor
+def vendor(keyed: Service) -> Service:
+    return keyed
 
 
 @pytest.fixture(scope="module")
 def ours(vendor: Service) -> Iterator[Service]:
-    with serve(MOONDREAM_CLOUD_API_KEY=KEY, LOOKSEE_MOONDREAM_CLOUD_URL=f"{vendor.url}/v1") as ours:
+    """A service without a model of its own."""
+    with serve(models=(), MOONDREAM_CLOUD_API_KEY=KEY, LOOKSEE_MOONDREAM_CLOUD_URL=f"{vendor.url}/v1") as ours:
         yield ours
 
 
@@ -51,7 +51,7 @@ def test_every_door_leads_there(ours: Service) -> None:
     assert (short.json()["caption"], short.json()["weights"]) == ("two shapes", "cloud")
     (line, _) = ours.client.post("/v1/batch", json={"items": [{"image": IMAGE, "model": CLOUD}]}).text.splitlines()
     assert json.loads(line)["caption"] == CAPTION
-    assert set(ours.client.get("/health").json()["models"].values()) == {"unloaded"}
+    assert set(ours.client.get("/health").json()["models"].values()) == {"unreachable"}
 
 
 def test_a_stream_comes_through(ours: Service) -> None:
@@ -81,7 +81,7 @@ def test_it_is_no_model_of_ours(ours: Service) -> None:
 
 def test_a_key_that_the_vendor_refuses_is_not_the_callers_fault(vendor: Service) -> None:
     with serve(
-        redis_url="", MOONDREAM_CLOUD_API_KEY="wr0ng", LOOKSEE_MOONDREAM_CLOUD_URL=f"{vendor.url}/v1"
+        models=(), redis_url="", MOONDREAM_CLOUD_API_KEY="wr0ng", LOOKSEE_MOONDREAM_CLOUD_URL=f"{vendor.url}/v1"
     ) as service:
         answer = service.client.post("/caption", json={"image": IMAGE, "model": CLOUD})
         assert (answer.status_code, answer.json()["error"]["code"]) == (502, "cloud_key_refused")
