@@ -1,61 +1,47 @@
 /** The page, wired in one place: pictures come in, questions about them go out a few at a time, answers are shown. */
 
-import * as address from "./address.js";
-import { Asking } from "./asking.js";
-import { Cards } from "./cards.js";
-import { Composer } from "./composer.js";
-import { EACH, KINDS, WORDED } from "./contract.js";
-import { onChoose, onDrop, onPaste } from "./intake.js";
-import { invite, samples } from "./invitation.js";
-import { Models } from "./models.js";
-import { Modes } from "./modes.js";
-import { Picture } from "./picture.js";
-import { Progress } from "./progress.js";
-import { watch } from "./pulse.js";
-import { Queue } from "./queue.js";
-import { onReorder } from "./reorder.js";
-import { saveCoco, saveCsv, saveJson } from "./results.js";
-import { catalogue } from "./service.js";
-import { Snippet } from "./snippet.js";
-import { Together } from "./together.js";
+import { Together } from "./answers/collective.js";
+import { Progress } from "./answers/progress.js";
+import { saveCoco, saveCsv, saveJson } from "./answers/results.js";
+import { reveal } from "./common/reveal.js";
+import { at, fields, footer, templates } from "./elements.js";
+import * as address from "./panel/address.js";
+import { Composer } from "./panel/composer.js";
+import { invite, samples } from "./panel/empty-state.js";
+import { Models } from "./panel/models.js";
+import { Modes } from "./panel/modes.js";
+import { isDue, showRun } from "./panel/run-button.js";
+import { showService } from "./panel/service-state.js";
+import { Cards } from "./pictures/cards.js";
+import { onChoose, onDrop, onPaste } from "./pictures/file-input.js";
+import { Picture } from "./pictures/picture.js";
+import { onReorder } from "./pictures/reorder.js";
+import { watch } from "./requests/health.js";
+import { Asking } from "./requests/question.js";
+import { Queue } from "./requests/queue.js";
+import { EACH, KINDS, WORDED } from "./requests/request.js";
+import { catalogue } from "./requests/service.js";
+import { Snippet } from "./requests/snippet.js";
+import { status } from "./requests/status.js";
 
 const AT_A_TIME = 4; // below the six connections that a browser opens to one host
 const TICK_MS = 1000;
-const REDIS = { up: "Redis up, answers are cached", down: "Redis down, nothing is cached", off: "no cache" };
 
-const at = (id) => document.getElementById(id);
 const ACTS = {
   retry,
   remove,
   move,
-  status,
+  status: (asking) => status(asking, models),
   ask: askOne,
   say: (text) => progress.say(text),
   continues: (model) => models.continues(model),
 };
-const templates = { card: at("card"), outcome: at("outcome"), entry: at("entry"), thing: at("thing") };
 const progress = new Progress({ bar: at("bar"), line: at("line"), live: at("live") });
 const queue = new Queue(AT_A_TIME, (asking, signal) => asking.run(signal, () => changed(asking)));
 const spoken = new WeakSet(); // questions about one picture, whose answers are read out
 const cards = new Cards(at("cards"), templates, ACTS);
 const together = new Together({ slot: at("together"), hint: at("order-hint") }, at("outcome"), ACTS);
-const composer = new Composer(
-  {
-    prompt: at("prompt"),
-    promptLabel: at("prompt-label"),
-    promptHint: at("prompt-hint"),
-    flag: at("flag"),
-    flagHint: at("flag-hint"),
-    lengths: at("lengths"),
-    lengthHint: at("length-hint"),
-    words: at("words"),
-    wordsLabel: at("words-label"),
-    wordsHint: at("words-hint"),
-    suggestions: at("suggestions"),
-  },
-  refresh,
-  run,
-);
+const composer = new Composer(fields, refresh, run);
 const models = new Models({ list: at("models"), template: at("tile"), facts: at("facts") }, modelChanged);
 const modes = new Modes({ list: at("modes"), reasons: at("reasons") }, modeChanged, useFor);
 const snippet = new Snippet(at("snippet"), ACTS.say);
@@ -123,7 +109,7 @@ function run() {
     progress.say("Choose a picture first");
     at("choose").focus();
   } else if (EACH.includes(kind)) {
-    const due = pictures.filter(isDue);
+    const due = pictures.filter((picture) => isDue(picture, question()));
     askEach(kind, due.length > 0 ? due : pictures);
   } else if (kind === "all") {
     captionTogether();
@@ -184,15 +170,6 @@ function changed(asking) {
 function showAsking(asking) {
   if (asking.question.kind === "all") together.update(cards.pictures);
   else cards.renew(asking.pictures[0], modes.chosen);
-}
-
-/** What a question waits for, in words. */
-function status({ state, problem, question: { model } }) {
-  if (state === "waiting") return "Waiting";
-  if (state === "pausing") return `Trying again in ${Math.ceil(problem.retryAfter)} s`;
-  if (state !== "working") return "";
-  if (models.state(model) === "waiting") return `${models.title(model)} waits for its place in memory…`;
-  return models.isAway(model) ? `Loading ${models.title(model)}…` : "Looking…";
 }
 
 function remove(picture) {
@@ -283,33 +260,15 @@ function refresh() {
   at("retry-failed").textContent = `Retry ${failed().length} failed`;
   for (const id of ["save-json", "save-csv", "save-coco"]) at(id).disabled = !asked.some((asking) => asking.settled);
   at("sample-weights").hidden = !asked.some((asking) => asking.answer?.weights === "sample");
-  showRun(all, kind);
+  const due = kind === "ask" || (kind === "all" ? !together.asking?.is(question(), all) : all.some((picture) => isDue(picture, question())));
+  showRun(at("run"), {
+    kind,
+    number: all.length,
+    fresh: !all.some((picture) => picture.newest[kind]),
+    written: together.asking?.about(all),
+    due: due && isSaid(kind),
+  });
   if (models.chosen) address.choose(models.chosen.id, kind);
-}
-
-function showRun(all, kind) {
-  const number = all.length > 1 ? `all ${all.length}` : "";
-  const fresh = !all.some((picture) => picture.newest[kind]);
-  const texts = {
-    caption: fresh ? `Caption ${number}` : "Caption again",
-    all: together.asking?.about(all) ? "Write again" : "Write caption",
-    ask: number ? `Ask about ${number}` : "Ask",
-    detect: number ? `Find in ${number}` : "Find",
-    point: number ? `Point in ${number}` : "Point",
-  };
-  at("run").textContent = texts[kind];
-  const due = kind === "ask" || (kind === "all" ? !together.asking?.is(question(), all) : all.some(isDue));
-  at("run").classList.toggle("due", due && isSaid(kind));
-}
-
-/** Whether a picture lacks an answer of the chosen kind, or has one to another question than the one on the page. */
-function isDue(picture) {
-  const now = question();
-  const asking = picture.newest[now.kind];
-  if (!asking) return true;
-  // Asked before the models were known, it went to the service's own choice, which is the page's first.
-  const model = asking.question.model && now.model;
-  return !asking.is({ ...now, model }, [picture]);
 }
 
 function tick() {
@@ -318,23 +277,13 @@ function tick() {
   together.tick();
 }
 
-/** Where the page is one column, what was added would come in below the window's edge. */
-function reveal(element) {
-  const { top } = element.getBoundingClientRect();
-  if (top > innerHeight * 0.6) element.scrollIntoView({ block: "start" });
-}
-
 function showHealth(health) {
   at("unreachable").hidden = health !== null;
   models.show(health?.models ?? null);
   if (models.known) modes.show(models.chosen, (kind) => models.bestFor(kind));
   else if (health) offerModels();
   tick();
-  if (!health) return;
-  at("version").textContent = `Looksee ${health.version}`;
-  at("environment").textContent = health.environment;
-  at("redis").textContent = REDIS[health.redis] ?? `Redis ${health.redis}`;
-  at("redis").dataset.state = health.redis;
+  if (health) showService(footer, health);
 }
 
 async function offerModels() {

@@ -21,7 +21,9 @@ _DOCUMENT = "/openapi.json"
 _TITLE = "Looksee"
 # Assets are named one by one: a directory mount would answer, and count in the metrics, any path below it.
 _PAGE_ASSETS = {
-    f"/ui/{file.name}": file for file in sorted(UI.iterdir()) if file.suffix in (".css", ".js", ".svg", ".png")
+    f"/ui/{file.relative_to(UI).as_posix()}": file
+    for file in sorted(UI.rglob("*"))
+    if file.suffix in (".css", ".js", ".svg", ".png")
 }
 _DOCS_ASSETS = {
     "/docs/swagger-ui-bundle.js": "text/javascript",

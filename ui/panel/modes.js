@@ -1,6 +1,6 @@
 /** The choice of what to do. What the chosen model cannot do is disabled, with a model that can, and the reasons. */
 
-import { KINDS } from "./contract.js";
+import { KINDS } from "../requests/request.js";
 
 const LACKS = {
   caption: "writes no captions",

@@ -1,7 +1,7 @@
 /** The progress of the work under way: a bar, a line of words, and now and then a word for screen readers. */
 
-import { FINDS } from "./contract.js";
-import { counted } from "./words.js";
+import { FINDS } from "../requests/request.js";
+import { counted } from "../common/words.js";
 
 const ANNOUNCE_MS = 2500; // apart: a count for each picture would drown everything else
 const NOUNS = { caption: "caption", all: "caption", ask: "answer", detect: "box", point: "point" };

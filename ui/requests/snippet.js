@@ -1,6 +1,6 @@
 /** The dialog with the code for a question. */
 
-import { copy } from "./clipboard.js";
+import { copy } from "../common/clipboard.js";
 import { curl, python } from "./code.js";
 
 const COPIED_MS = 1600;

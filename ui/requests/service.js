@@ -1,8 +1,8 @@
 /** The service's HTTP contract, as far as this page needs it: answers about pictures, the models, and its health. */
 
-import { FINDS, members, route, target } from "./contract.js";
+import { FINDS, members, route, target } from "./request.js";
 import { credentials, renewed } from "./key.js";
-import { placed } from "./places.js";
+import { placed } from "../detections/places.js";
 
 // The service gives up on its own well before this; only a connection that died silently takes so long.
 const PATIENCE_MS = 150_000;

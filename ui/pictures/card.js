@@ -1,8 +1,8 @@
 /** A picture's card in the grid. Names, captions and messages are only ever set as text. */
 
-import { EACH } from "./contract.js";
-import { Found } from "./found.js";
-import { Outcome } from "./outcome.js";
+import { EACH } from "../requests/request.js";
+import { Found } from "../detections/found.js";
+import { Outcome } from "../answers/outcome.js";
 import { Thread } from "./thread.js";
 
 const UNASKED = { caption: "No caption yet", detect: "Nothing looked for yet", point: "Nothing looked for yet" };

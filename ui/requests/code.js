@@ -1,6 +1,6 @@
 /** A question as a program asks it: the same request that the page sends, as a shell command and as Python. */
 
-import { members, params, route, target } from "./contract.js";
+import { members, params, route, target } from "./request.js";
 
 const PATIENCE_SECONDS = 150; // the first answer of a model that is not loaded takes its time
 

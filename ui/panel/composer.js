@@ -1,6 +1,6 @@
 /** What goes with a question beside the pictures: the fields that fit the mode and the model, and suggestions. */
 
-import { FINDS, WORDED } from "./contract.js";
+import { FINDS, WORDED } from "../requests/request.js";
 import { Draft } from "./draft.js";
 
 const QUESTIONS = {

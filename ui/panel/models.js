@@ -1,7 +1,7 @@
 /** The choice of a model: a radio for each with what it can do and its state, and the facts of the chosen one. */
 
-import { KINDS } from "./contract.js";
-import { large } from "./words.js";
+import { KINDS } from "../requests/request.js";
+import { large } from "../common/words.js";
 
 const STATES = {
   unloaded: "on first use",

@@ -1,7 +1,7 @@
 /** The results as files to keep: JSON with everything, CSV for spreadsheets, boxes also as COCO. */
 
-import { coco } from "./coco.js";
-import { FINDS } from "./contract.js";
+import { coco } from "../detections/coco.js";
+import { FINDS } from "../requests/request.js";
 import { save } from "./save.js";
 
 const OUTCOME = ["cache", "seconds", "model", "revision", "weights", "error_code", "error_message"];

@@ -1,6 +1,6 @@
 /** The questions about one picture with their answers, and the field for the next one. */
 
-import { Outcome } from "./outcome.js";
+import { Outcome } from "../answers/outcome.js";
 
 export class Thread {
   #entries = new Map(); // Asking -> {element, outcome}

@@ -1,13 +1,13 @@
 /** What became of one question: its answer with all that belongs to it, or its problem, or how far it is. */
 
-import { copy } from "./clipboard.js";
-import { coco } from "./coco.js";
-import { curl } from "./code.js";
-import { drawn } from "./drawing.js";
+import { copy } from "../common/clipboard.js";
+import { coco } from "../detections/coco.js";
+import { curl } from "../requests/code.js";
+import { drawn } from "../detections/drawing.js";
 import { records } from "./results.js";
 import { save } from "./save.js";
 import { showTags } from "./tags.js";
-import { counted, duration } from "./words.js";
+import { counted, duration } from "../common/words.js";
 
 const COPIED_MS = 1600;
 const LONG = 120; // characters from which an answer is text to read, not a line to look at
