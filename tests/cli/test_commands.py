@@ -94,8 +94,8 @@ def test_what_was_pulled_is_loaded_without_the_hub(hub: Hub, looksee: Program, s
     assert whole(directory_of(done.stdout), sample)
     hub.close()
     code = """
-from models.loading import load
-from models.weights import resolve
+from looksee.models.loading import load
+from looksee.models.weights.source import resolve
 source = resolve("blip", "hub", "")
 print(source.identity())
 print(type(load("blip", source.directory(), device="cpu", dtype="float32")).__name__)
@@ -295,7 +295,7 @@ def test_a_tokenizer_of_another_repository_comes_with_its_model(hub: Hub, lookse
     assert entry.tokenizer is not None
     repository, commit = entry.tokenizer
     hub.repositories[entry.hub_id] = Repository(SMALL | {"model.safetensors": b"x"}, entry.revision)
-    code = "from models.weights import resolve; source = resolve('moondream', 'hub', '')"
+    code = "from looksee.models.weights.source import resolve; source = resolve('moondream', 'hub', '')"
     code += "; print(source.fetched(), source.files())"
 
     def here() -> str:
@@ -359,7 +359,7 @@ def test_help_and_version_import_nothing_heavy(looksee: Program) -> None:
     assert looksee("--version").stdout == f"looksee {VERSION}\n"
     assert "pull" in looksee("-h").stdout
     code = (
-        "import sys, client.cli\n"
+        "import sys, looksee.cli.main\n"
         "assert not {'torch', 'transformers', 'huggingface_hub', 'bentoml', 'pydantic'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], env=looksee.env, check=True)

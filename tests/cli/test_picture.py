@@ -86,5 +86,5 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_it_is_quick_to_import() -> None:
-    code = "import sys; import client; assert not {'PIL', 'torch', 'aiohttp', 'bentoml'} & set(sys.modules)"
+    code = "import sys; import looksee; assert not {'PIL', 'torch', 'aiohttp', 'bentoml'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent.parent)

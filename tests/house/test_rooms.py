@@ -18,7 +18,7 @@ SOURCES = [ROOT / name for name in TRACKED if name.endswith((".py", ".js", ".css
 MODULES = [file for file in SOURCES if file.suffix == ".py"]
 
 MOST_LINES = 300
-MOST_LINES_OF_TESTS = 700
+MOST_LINES_OF_TESTS = 750
 MOST_FILES = 12  # about ten, and what wires them
 
 

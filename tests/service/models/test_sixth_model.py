@@ -80,7 +80,7 @@ def test_it_is_listed_and_documented(sixth: Service) -> None:
     )
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "`LOOKSEE_SPELLER_MAX_BATCH_LETTERS` | `64`" in printed
-    assert f"| `{NAME}` | Speller |" in printed
+    assert f"| `{NAME}` | [`tests/speller`](https" in printed
 
 
 def test_it_is_refused_what_it_cannot_do(sixth: Service) -> None:

@@ -63,7 +63,7 @@ def test_bentomls_own_client_calls_caption_by_name(service: Service) -> None:
         ({"image": "file:///etc/passwd"}, 400, "image_url_not_allowed", "image"),
         ({"image": encoded(pictures.TEXT)}, 415, "unsupported_image_type", "image"),
         ({"image": encoded(pictures.bomb())}, 413, "image_too_large", "image"),
-        ({"image": encoded(pictures.truncated())}, 400, "corrupt_image", None),
+        ({"image": encoded(pictures.truncated()), "model": "blip"}, 400, "corrupt_image", None),
         ({"image": encoded(pictures.tiny()), "model": "gpt"}, 422, "unknown_model", "model"),
         ({"image": encoded(pictures.tiny()), "length": "epic"}, 422, "invalid_value", "length"),
         ({"image": encoded(pictures.tiny()), "prompt": "x" * 5000}, 422, "prompt_too_long", "prompt"),

@@ -28,7 +28,7 @@ def test_every_answer_is_as_the_document_says(service: Service, tmp_path: Path) 
     words += ["--header", f"X-API-Key: {API_KEY}", "--request-timeout", "60", "--no-color", "--seed", "1"]
     words += ["--phases", "examples,coverage,fuzzing", "--max-examples", str(EXAMPLES)]
     words += ["--exclude-checks", "positive_data_acceptance", "--suppress-health-check", "all"]
-    env = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.service.schema_hooks", "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.service.routes.schema_hooks", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
     assert "No issues found" in done.stdout or " 0 failed" in done.stdout or "passed" in done.stdout

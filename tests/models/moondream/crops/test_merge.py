@@ -34,3 +34,8 @@ def test_one_tile_is_left_as_it_is() -> None:
     plane = torch.randn(27, 27, 4)
     assert torch.equal(pool(stitch(plane[None], 1, 1, 4), 27), plane)
     assert pool(plane.half(), 27).dtype == torch.float16
+
+
+def test_the_average_is_rounded_once() -> None:
+    plane = torch.randn(46, 84, 6).bfloat16()
+    assert torch.equal(pool(plane, 27), pool(plane.float(), 27).bfloat16())
