@@ -30,12 +30,12 @@ from pathlib import Path
 from bench import questions
 from bench.load import Load, run
 from bench.pictures import captions, drawn
+from looksee.models.registry import REGISTRY
 from looksee.settings import settings
 from looksee.settings.cpu import usable_cores
 
 LOADS = ((1, 1), (1, 8), (1, 32), (8, 4))  # pictures in a request, requests at a time
 ASKED = "moondream"
-MODELS = ("blip", "blip2", "gemma", "intern_vlm", ASKED)
 WARM_UP = 400
 PREFIX_BYTES = 64 * 2**20  # kept of pictures by Moondream2 on both sides: soon full, as it is after a day's work
 RESULTS = Path(__file__).parent / "results"
@@ -127,7 +127,7 @@ def mean_rows(url: str, model: str) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Throughput beside a plain server, in one run.")
-    parser.add_argument("models", nargs="*", default=list(MODELS), help="default: all")
+    parser.add_argument("models", nargs="*", default=list(REGISTRY), help="default: all")
     parser.add_argument("--pictures", type=int, default=480, help="pictures for each load (a quarter of it at 1)")
     options = parser.parse_args()
     os.environ["LOOKSEE_MOONDREAM_PREFIX_CACHE_BYTES"] = str(PREFIX_BYTES)

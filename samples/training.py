@@ -24,11 +24,11 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from looksee.core.images import decode
+from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES
 from samples.world import scenes
 from samples.world.scenes import Scene
 
-MODELS = ("blip", "blip2", "gemma", "intern_vlm", "moondream")
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _SIDES = (64, 400)  # pixels; larger pictures cost time to draw and look alike once resized
 _PEAK_RATE = 1.5e-3
@@ -133,7 +133,7 @@ def _save(checkpoint: Path, lesson: Any, optimizer: Any, step: int, seconds: flo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the sample weights of one model on drawn scenes.")
-    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("model", choices=list(REGISTRY))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="default: the recipe's")
     parser.add_argument("--batch-size", type=int, help="default: the recipe's")

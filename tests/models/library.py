@@ -9,6 +9,10 @@ from bench.library import Library
 from looksee.core.images import decode
 from looksee.core.tasks import Job
 from looksee.models.interface import Row
+from looksee.models.registry import REGISTRY
+
+# The models that the library has too.
+MODELS = tuple(name for name, spec in REGISTRY.items() if ".transformers." in spec.model_class)
 
 
 class LibraryAlone:

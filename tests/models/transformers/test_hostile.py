@@ -15,8 +15,9 @@ from looksee.models.loading import load
 from looksee.models.registry import prompts
 from looksee.models.transformers.chat import control_tokens, escape_special_tokens
 from tests.models.checkpoints import write_random
+from tests.models.library import MODELS
 from tests.models.mixing import decode_mixed
-from tests.models.transformers.test_identity import MODELS, picture
+from tests.models.transformers.test_identity import picture
 
 
 @pytest.fixture(scope="module", params=MODELS)

@@ -12,8 +12,7 @@ from transformers import AutoModelForImageTextToText, modeling_utils
 
 from looksee.models.loading import load
 from tests.models.checkpoints import write_random
-
-MODELS = ("blip", "blip2", "gemma", "intern_vlm")
+from tests.models.library import MODELS
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
