@@ -1,23 +1,23 @@
-/** The page, wired in one place: pictures come in, questions about them go out a few at a time, answers are shown. */
+/** Connects the parts of the page: added pictures become jobs, a few jobs run at a time, and answers are shown. */
 
-import { Together } from "./answers/collective.js";
+import { Collective } from "./answers/collective.js";
 import { Progress } from "./answers/progress.js";
 import { saveCoco, saveCsv, saveJson } from "./answers/results.js";
 import { reveal } from "./common/reveal.js";
 import { at, fields, footer, templates } from "./elements.js";
 import * as address from "./panel/address.js";
 import { Composer } from "./panel/composer.js";
-import { invite, samples } from "./panel/empty-state.js";
+import { samples, showEmptyState } from "./panel/empty-state.js";
 import { Models } from "./panel/models.js";
 import { Modes } from "./panel/modes.js";
-import { isDue, showRun } from "./panel/run-button.js";
+import { hasDue, isDue, showRun } from "./panel/run-button.js";
 import { showService } from "./panel/service-state.js";
 import { Cards } from "./pictures/cards.js";
 import { onChoose, onDrop, onPaste } from "./pictures/file-input.js";
 import { Picture } from "./pictures/picture.js";
 import { onReorder } from "./pictures/reorder.js";
 import { watch } from "./requests/health.js";
-import { Asking } from "./requests/question.js";
+import { Job } from "./requests/job.js";
 import { Queue } from "./requests/queue.js";
 import { EACH, KINDS, WORDED } from "./requests/request.js";
 import { catalogue } from "./requests/service.js";
@@ -31,16 +31,16 @@ const ACTS = {
   retry,
   remove,
   move,
-  status: (asking) => status(asking, models),
+  status: (job) => status(job, models),
   ask: askOne,
   say: (text) => progress.say(text),
   continues: (model) => models.continues(model),
 };
 const progress = new Progress({ bar: at("bar"), line: at("line"), live: at("live") });
-const queue = new Queue(AT_A_TIME, (asking, signal) => asking.run(signal, () => changed(asking)));
+const queue = new Queue(AT_A_TIME, (job, signal) => job.run(signal, () => changed(job)));
 const spoken = new WeakSet(); // questions about one picture, whose answers are read out
 const cards = new Cards(at("cards"), templates, ACTS);
-const together = new Together({ slot: at("together"), hint: at("order-hint") }, at("outcome"), ACTS);
+const collective = new Collective({ slot: at("collective"), hint: at("order-hint") }, at("outcome"), ACTS);
 const composer = new Composer(fields, refresh, run);
 const models = new Models({ list: at("models"), template: at("tile"), facts: at("facts") }, modelChanged);
 const modes = new Modes({ list: at("modes"), reasons: at("reasons") }, modeChanged, useFor);
@@ -59,12 +59,12 @@ at("question").addEventListener("submit", (event) => {
   run();
 });
 at("retry-failed").addEventListener("click", () => {
-  at("run").focus(); // the button is about to vanish
-  for (const asking of failed()) retry(asking);
+  at("run").focus(); // the button will be hidden
+  for (const job of failed()) retry(job);
 });
-at("save-json").addEventListener("click", () => saveJson(askings(), modes.chosen));
-at("save-csv").addEventListener("click", () => saveCsv(askings(), modes.chosen));
-at("save-coco").addEventListener("click", () => saveCoco(askings()));
+at("save-json").addEventListener("click", () => saveJson(jobs(), modes.chosen));
+at("save-csv").addEventListener("click", () => saveCsv(jobs(), modes.chosen));
+at("save-coco").addEventListener("click", () => saveCoco(jobs()));
 at("show-code").addEventListener("click", showCode);
 at("clear").addEventListener("click", clear);
 at("try").addEventListener("click", trySample);
@@ -72,12 +72,12 @@ addEventListener("hashchange", followAddress);
 setInterval(tick, TICK_MS);
 refresh();
 
-function askings(kind = modes.chosen) {
-  return kind === "all" ? together.askings : cards.pictures.flatMap((picture) => picture.askings(kind));
+function jobs(kind = modes.chosen) {
+  return kind === "all" ? collective.jobs : cards.pictures.flatMap((picture) => picture.jobs(kind));
 }
 
 function failed() {
-  return askings().filter((asking) => asking.state === "failed");
+  return jobs().filter((job) => job.state === "failed");
 }
 
 /** The question as the page's fields have it now. */
@@ -112,73 +112,73 @@ function run() {
     const due = pictures.filter((picture) => isDue(picture, question()));
     askEach(kind, due.length > 0 ? due : pictures);
   } else if (kind === "all") {
-    captionTogether();
+    captionCollective();
   } else {
-    for (const picture of pictures) picture.thread.push(new Asking(question(), [picture]));
+    for (const picture of pictures) picture.thread.push(new Job(question(), [picture]));
     send(pictures.map((picture) => picture.thread.at(-1)));
     composer.focusWords();
   }
 }
 
-/** Ask about each picture, in the place of what was asked of this kind. */
+/** Ask about each picture; the new job replaces the last one of this kind. */
 function askEach(kind, pictures, asked = question(kind)) {
   queue.drop(pictures.map((picture) => picture.newest[kind]));
-  for (const picture of pictures) picture.newest[kind] = new Asking(asked, [picture]);
+  for (const picture of pictures) picture.newest[kind] = new Job(asked, [picture]);
   send(pictures.map((picture) => picture.newest[kind]));
 }
 
-function captionTogether() {
-  queue.drop(together.askings);
-  together.asking = new Asking(question("all"), cards.pictures);
-  send([together.asking]);
+function captionCollective() {
+  queue.drop(collective.jobs);
+  collective.job = new Job(question("all"), cards.pictures);
+  send([collective.job]);
 }
 
 /** Ask about one picture alone, from its card. */
 function askOne(picture, words) {
-  const asking = new Asking({ ...question("ask"), words }, [picture]);
-  picture.thread.push(asking);
-  spoken.add(asking);
-  send([asking]);
+  const job = new Job({ ...question("ask"), words }, [picture]);
+  picture.thread.push(job);
+  spoken.add(job);
+  send([job]);
 }
 
-/** Ask again what failed; questions stay, the rest is as the page has it now. */
-function retry(asking) {
-  const [picture] = asking.pictures;
-  const { kind, words } = asking.question;
-  if (kind === "all") return captionTogether();
+/** Ask again what failed: the same words, with the model and the options that are chosen now. */
+function retry(job) {
+  const [picture] = job.pictures;
+  const { kind, words } = job.question;
+  if (kind === "all") return captionCollective();
   if (kind !== "ask") return askEach(kind, [picture], { ...question(kind), words });
-  const again = new Asking({ ...question("ask"), words }, [picture]);
-  picture.thread.splice(picture.thread.indexOf(asking), 1, again);
+  const again = new Job({ ...question("ask"), words }, [picture]);
+  picture.thread.splice(picture.thread.indexOf(job), 1, again);
   return send([again]);
 }
 
 function send(asked) {
   queue.add(asked);
-  for (const asking of asked) showAsking(asking);
+  for (const job of asked) showJob(job);
   refresh();
   look();
 }
 
-function changed(asking) {
-  if (asking.question.kind === "all" ? asking !== together.asking : !cards.has(asking.pictures[0])) return;
-  showAsking(asking);
+function changed(job) {
+  if (job.question.kind === "all" ? job !== collective.job : !cards.has(job.pictures[0])) return;
+  showJob(job);
   refresh();
-  if (spoken.has(asking) && asking.state === "done") progress.say(asking.answer.text);
-  if (asking.state === "done" && models.isAway(asking.question.model)) look(); // no longer, it seems
+  if (spoken.has(job) && job.state === "done") progress.say(job.answer.text);
+  if (job.state === "done" && models.isAway(job.question.model)) look(); // the answer shows that it is loaded now
 }
 
-function showAsking(asking) {
-  if (asking.question.kind === "all") together.update(cards.pictures);
-  else cards.renew(asking.pictures[0], modes.chosen);
+function showJob(job) {
+  if (job.question.kind === "all") collective.update(cards.pictures);
+  else cards.renew(job.pictures[0], modes.chosen);
 }
 
 function remove(picture) {
   queue.drop(picture.asked);
-  if (together.asking?.pictures.includes(picture) && !together.asking.settled) {
-    queue.drop(together.askings);
-    together.asking = null;
+  if (collective.job?.pictures.includes(picture) && !collective.job.settled) {
+    queue.drop(collective.jobs);
+    collective.job = null;
   }
-  // Focus would fall back to the top of the page with the button that had it.
+  // The focused button goes with its card: without this, the focus would return to the top of the page.
   const another = cards.remove(picture);
   refresh();
   if (!another) at("choose").focus();
@@ -191,8 +191,8 @@ function move(picture, by) {
 }
 
 function clear() {
-  for (const kind of Object.keys(KINDS)) queue.drop(askings(kind));
-  together.asking = null;
+  for (const kind of Object.keys(KINDS)) queue.drop(jobs(kind));
+  collective.job = null;
   cards.clear();
   refresh();
   progress.say("Cleared");
@@ -232,7 +232,7 @@ function modeChanged() {
   refresh();
 }
 
-/** To a mode that the chosen model cannot do, with a model that can. */
+/** Switch to a mode that the chosen model lacks, together with a model that has it. */
 function useFor(kind) {
   models.choose(models.bestFor(kind).id);
   modes.choose(kind);
@@ -249,24 +249,23 @@ function followAddress() {
 function refresh() {
   const all = cards.pictures;
   const kind = modes.chosen;
-  const asked = askings();
+  const asked = jobs();
   document.body.classList.toggle("empty", all.length === 0);
   document.body.dataset.kind = kind;
   composer.show(kind, models.chosen);
-  invite({ title: at("invitation-title"), text: at("invitation-text"), sample: at("try") }, kind);
-  together.update(all);
+  showEmptyState({ title: at("empty-title"), text: at("empty-text"), sample: at("try") }, kind);
+  collective.update(all);
   progress.show(asked, kind, all.length);
   at("retry-failed").hidden = failed().length === 0;
   at("retry-failed").textContent = `Retry ${failed().length} failed`;
-  for (const id of ["save-json", "save-csv", "save-coco"]) at(id).disabled = !asked.some((asking) => asking.settled);
-  at("sample-weights").hidden = !asked.some((asking) => asking.answer?.weights === "sample");
-  const due = kind === "ask" || (kind === "all" ? !together.asking?.is(question(), all) : all.some((picture) => isDue(picture, question())));
+  for (const id of ["save-json", "save-csv", "save-coco"]) at(id).disabled = !asked.some((job) => job.settled);
+  at("sample-weights").hidden = !asked.some((job) => job.answer?.weights === "sample");
   showRun(at("run"), {
     kind,
     number: all.length,
     fresh: !all.some((picture) => picture.newest[kind]),
-    written: together.asking?.about(all),
-    due: due && isSaid(kind),
+    written: collective.job?.about(all),
+    due: isSaid(kind) && hasDue(question(), all, collective.job),
   });
   if (models.chosen) address.choose(models.chosen.id, kind);
 }
@@ -274,7 +273,7 @@ function refresh() {
 function tick() {
   if (!queue.busy) return;
   cards.tick();
-  together.tick();
+  collective.tick();
 }
 
 function showHealth(health) {

@@ -227,7 +227,7 @@ def test_nothing_leaves_the_origin(browser: Browser, service: Service, path: str
         model_of(page, "gemma").check()
         mode_of(page, "One caption for all").check()
         press_run(page)
-        expect(page.locator("#together .text")).to_have_text("together")
+        expect(page.locator("#collective .text")).to_have_text("together")
         mode_of(page, "Ask").check()
         page.locator("#words").fill("What?")
         press_run(page)
@@ -274,8 +274,8 @@ def test_a_phone_never_scrolls_sideways(page: Page, scheme: str) -> None:
     page.get_by_label("Flag question").fill(long)
     mode_of(page, "One caption for all").check()
     press_run(page)
-    expect(page.locator("#together .text")).to_have_text(long)
-    expect(page.locator("#together .verdict")).to_have_text("yes")
+    expect(page.locator("#collective .text")).to_have_text(long)
+    expect(page.locator("#collective .verdict")).to_have_text("yes")
     assert overhang() == 0
     mode_of(page, "Ask").check()
     page.locator("#words").fill(long)
@@ -488,13 +488,13 @@ def test_a_model_does_all_that_it_can(page: Page, model: str) -> None:
     mode_of(page, "One caption for all").check()
     page.get_by_label("Flag question").fill("")
     page.get_by_role("button", name="Write caption").click()
-    expect(page.locator("#together .text")).to_have_text(f"{first}; {second}")
+    expect(page.locator("#collective .text")).to_have_text(f"{first}; {second}")
     expect(page.locator("#run")).not_to_contain_class("due")
     page.get_by_role("button", name="Move 1.png later").click()
     expect(page.locator("#order-hint")).to_have_text("The order has changed since.")
     expect(page.locator("#run")).to_contain_class("due")
     page.get_by_role("button", name="Write caption").click()
-    expect(page.locator("#together .text")).to_have_text(f"{second}; {first}")
+    expect(page.locator("#collective .text")).to_have_text(f"{second}; {first}")
     (row,) = json.loads(saved(page, "JSON"))
     assert (row["filenames"], row["count"]) == (["2.png", "1.png"], 2)
     assert row["collective_caption"] == f"{second}; {first}"
@@ -508,13 +508,13 @@ def test_a_file_that_one_caption_cannot_be_about_is_named(page: Page) -> None:
     mode_of(page, "One caption for all").check()
     choose(page, ("good.png", scene("page blamed")[0]), ("notes.jpg", TEXT))
     press_run(page)
-    together = page.locator("#together")
-    expect(together.locator(".message")).to_have_text("'notes.jpg': The file is not a JPEG, PNG or WebP picture.")
+    collective = page.locator("#collective")
+    expect(collective.locator(".message")).to_have_text("'notes.jpg': The file is not a JPEG, PNG or WebP picture.")
     expect(page.locator("#line")).to_have_text("0 captions, 1 failed")
     page.get_by_role("button", name="Remove notes.jpg").click()
     expect(page.locator("#order-hint")).to_have_text("The pictures have changed since.")
-    together.get_by_role("button", name="Try all pictures again").click()
-    expect(together.locator(".text")).to_have_text(scene("page blamed")[1])
+    collective.get_by_role("button", name="Try all pictures again").click()
+    expect(collective.locator(".text")).to_have_text(scene("page blamed")[1])
 
 
 def test_the_sample_picture_is_asked_about(page: Page) -> None:
@@ -527,7 +527,7 @@ def test_the_sample_picture_is_asked_about(page: Page) -> None:
     model_of(page, able(Task.COLLECTIVE)[-1]).check()
     mode_of(page, "One caption for all").check()
     page.get_by_role("button", name="Try two sample pictures").click()
-    expect(page.locator("#together .text")).to_have_text(f"{SAMPLE}; a yellow cross and a purple circle")
+    expect(page.locator("#collective .text")).to_have_text(f"{SAMPLE}; a yellow cross and a purple circle")
 
 
 def test_the_code_asks_the_same(page: Page, tmp_path: Path) -> None:

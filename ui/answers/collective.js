@@ -1,9 +1,9 @@
-/** The one caption of all pictures: the newest Asking for it, and where it is shown. */
+/** The one caption of all pictures: its newest job, and the element that shows it. */
 
 import { Outcome } from "./outcome.js";
 
-export class Together {
-  asking = null;
+export class Collective {
+  job = null;
   #slot;
   #hint;
   #outcome;
@@ -15,27 +15,27 @@ export class Together {
     slot.append(this.#outcome.element);
   }
 
-  get askings() {
-    return this.asking ? [this.asking] : [];
+  get jobs() {
+    return this.job ? [this.job] : [];
   }
 
-  /** Show it beside `pictures`, those that are on the page now. */
+  /** Show the newest job; `pictures`: those on the page now. */
   update(pictures) {
-    this.#slot.hidden = !this.asking;
-    this.#slot.dataset.state = this.asking?.state ?? "idle";
-    this.#slot.setAttribute("aria-busy", String(Boolean(this.asking && !this.asking.settled)));
-    if (this.asking) this.#outcome.show(this.asking, "all pictures");
+    this.#slot.hidden = !this.job;
+    this.#slot.dataset.state = this.job?.state ?? "idle";
+    this.#slot.setAttribute("aria-busy", String(Boolean(this.job && !this.job.settled)));
+    if (this.job) this.#outcome.show(this.job, "all pictures");
     this.#hint.textContent = this.#advice(pictures);
   }
 
   tick() {
-    if (this.asking) this.#outcome.tick();
+    if (this.job) this.#outcome.tick();
   }
 
   #advice(pictures) {
-    if (!this.asking) return "The caption follows the order of the pictures. Move them with the arrows or by dragging.";
-    if (this.asking.about(pictures)) return "";
-    const same = pictures.length === this.asking.pictures.length && pictures.every((one) => this.asking.pictures.includes(one));
+    if (!this.job) return "The caption follows the order of the pictures. Move them with the arrows or by dragging.";
+    if (this.job.about(pictures)) return "";
+    const same = pictures.length === this.job.pictures.length && pictures.every((one) => this.job.pictures.includes(one));
     return same ? "The order has changed since." : "The pictures have changed since.";
   }
 }

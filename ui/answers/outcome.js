@@ -1,4 +1,4 @@
-/** What became of one question: its answer with all that belongs to it, or its problem, or how far it is. */
+/** The element that shows a job: its answer with tags, flag and buttons, or its problem, or its state. */
 
 import { copy } from "../common/clipboard.js";
 import { coco } from "../detections/coco.js";
@@ -10,34 +10,34 @@ import { showTags } from "./tags.js";
 import { counted, duration } from "../common/words.js";
 
 const COPIED_MS = 1600;
-const LONG = 120; // characters from which an answer is text to read, not a line to look at
-const PATIENT_SECONDS = 2; // a wait that is longer is told in seconds
+const LONG = 120; // characters above which an answer has the smaller style of a paragraph
+const PATIENT_SECONDS = 2; // longer waits are shown in seconds
 
 export class Outcome {
-  asking = null;
+  job = null;
 
   /**
-   * `acts`: `{retry(asking), say(text), status(asking), continues(model)}`: `status` is a word for what a question at
-   * work waits for, `continues` whether the model's captions go on where the prompt ends.
+   * `acts`: `{retry(job), say(text), status(job), continues(model)}`: `status` gives the
+   * state of a job in words, `continues` whether the model's captions begin with the prompt.
    */
   constructor(template, acts) {
     this.acts = acts;
     this.element = template.content.firstElementChild.cloneNode(true);
     this.#part(".retry").addEventListener("click", () => {
-      this.element.closest("[tabindex]").focus(); // the button vanishes; the focus must not go to the top of the page
-      acts.retry(this.asking);
+      this.element.closest("[tabindex]").focus(); // the button will be hidden, and the focus must not return to the top of the page
+      acts.retry(this.job);
     });
     this.#onCopy(".copy", () => this.#part(".text").textContent.trim());
-    this.#onCopy(".curl", () => curl(this.asking.question, this.asking.names, location.origin));
-    this.#onCopy(".json", () => JSON.stringify(records([this.asking])[0], null, 2));
-    this.#onCopy(".coco", () => JSON.stringify(coco([this.asking]), null, 2));
+    this.#onCopy(".curl", () => curl(this.job.question, this.job.names, location.origin));
+    this.#onCopy(".json", () => JSON.stringify(records([this.job])[0], null, 2));
+    this.#onCopy(".coco", () => JSON.stringify(coco([this.job]), null, 2));
     this.#part(".png").addEventListener("click", () => this.#saveDrawing());
   }
 
-  /** Show `asking`, called `name` for those who hear the page. */
-  show(asking, name) {
-    this.asking = asking;
-    const { state, answer, problem, seconds, question } = asking;
+  /** Show `job`; `name` stands for its pictures in the labels for screen readers. */
+  show(job, name) {
+    this.job = job;
+    const { state, answer, problem, seconds, question } = job;
     this.element.dataset.state = state;
     this.tick();
     const text = answer ? said(answer, question) : "";
@@ -62,10 +62,10 @@ export class Outcome {
     this.#showFlag(answer, question.flag);
   }
 
-  /** Renew what changes while one waits. */
+  /** Update the seconds of waiting. */
   tick() {
-    const waits = this.asking.began === null ? 0 : Math.floor((performance.now() - this.asking.began) / 1000);
-    const text = this.acts.status(this.asking);
+    const waits = this.job.began === null ? 0 : Math.floor((performance.now() - this.job.began) / 1000);
+    const text = this.acts.status(this.job);
     this.#part(".status").textContent = waits >= PATIENT_SECONDS ? `${text} ${waits} s` : text;
   }
 
@@ -97,7 +97,7 @@ export class Outcome {
   }
 
   async #saveDrawing() {
-    const { answer, question, pictures } = this.asking;
+    const { answer, question, pictures } = this.job;
     const [{ file, name }] = pictures;
     const stem = name.replace(/\.\w+$/, "");
     try {

@@ -1,9 +1,9 @@
-/** The progress of the work under way: a bar, a line of words, and now and then a word for screen readers. */
+/** The progress of the running jobs: a bar, a line of text, and announcements for screen readers. */
 
 import { FINDS } from "../requests/request.js";
 import { counted } from "../common/words.js";
 
-const ANNOUNCE_MS = 2500; // apart: a count for each picture would drown everything else
+const ANNOUNCE_MS = 2500; // between two announcements: one a picture would interrupt all else that is read
 const NOUNS = { caption: "caption", all: "caption", ask: "answer", detect: "box", point: "point" };
 
 export class Progress {
@@ -11,7 +11,7 @@ export class Progress {
   #line;
   #live;
   #announced = 0;
-  #round = new Set(); // what was asked since the last rest
+  #round = new Set(); // the jobs since nothing was running
   #resting = true;
   #kind = "";
 
@@ -21,18 +21,18 @@ export class Progress {
     this.#live = live;
   }
 
-  /** Show where `askings`, all there are of a kind, have come to, on a page with `pictures` pictures. */
-  show(askings, kind, pictures) {
-    const open = askings.filter((asking) => !asking.settled);
+  /** Show the progress of `jobs`, which are all jobs of a kind; `pictures`: how many are on the page. */
+  show(jobs, kind, pictures) {
+    const open = jobs.filter((job) => !job.settled);
     if (this.#resting || kind !== this.#kind) this.#round.clear();
-    for (const asking of open) this.#round.add(asking);
-    this.#keep(askings);
+    for (const job of open) this.#round.add(job);
+    this.#keep(jobs);
     const done = this.#round.size - open.length;
     const working = open.length > 0;
-    this.#bar.hidden = !working || this.#round.size === 1; // of one thing there is no part
+    this.#bar.hidden = !working || this.#round.size === 1; // one job has no fraction to show
     this.#bar.max = Math.max(1, this.#round.size);
     this.#bar.value = done;
-    const rest = summary(askings, kind) || counted(pictures, "picture");
+    const rest = summary(jobs, kind) || counted(pictures, "picture");
     const text = !working ? rest : this.#round.size === 1 ? "1 under way" : `${done} of ${this.#round.size} done`;
     if (this.#line.textContent !== text) this.#line.textContent = text;
     if (kind === this.#kind) this.#announce(text, working);
@@ -40,15 +40,15 @@ export class Progress {
     this.#kind = kind;
   }
 
-  /** Say something at once. */
+  /** Announce `text` at once. */
   say(text) {
     this.#live.textContent = text;
     this.#announced = Date.now();
   }
 
-  #keep(askings) {
-    const there = new Set(askings);
-    for (const asking of this.#round) if (!there.has(asking)) this.#round.delete(asking);
+  #keep(jobs) {
+    const there = new Set(jobs);
+    for (const job of this.#round) if (!there.has(job)) this.#round.delete(job);
   }
 
   #announce(text, working) {
@@ -59,11 +59,11 @@ export class Progress {
 }
 
 /** "12 captions, 3 from cache, 1 failed" or "5 boxes in 2 pictures"; empty when nothing was asked. */
-function summary(askings, kind) {
-  if (askings.length === 0) return "";
-  const answered = askings.filter((asking) => asking.state === "done");
-  const cached = answered.filter((asking) => asking.answer.cache).length;
-  const failed = askings.filter((asking) => asking.state === "failed").length;
+function summary(jobs, kind) {
+  if (jobs.length === 0) return "";
+  const answered = jobs.filter((job) => job.state === "done");
+  const cached = answered.filter((job) => job.answer.cache).length;
+  const failed = jobs.filter((job) => job.state === "failed").length;
   return [harvest(answered, kind), cached > 0 && `${cached} from cache`, failed > 0 && `${failed} failed`]
     .filter(Boolean)
     .join(", ");

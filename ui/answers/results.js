@@ -22,27 +22,27 @@ const NAMES = {
   point: "looksee-points",
 };
 
-/** Save what became of `askings`, all of one kind. */
-export function saveJson(askings, kind) {
-  save(`${NAMES[kind]}.json`, "application/json", `${JSON.stringify(records(askings), null, 2)}\n`);
+/** Save the answers and problems of `jobs`, which are all of one kind. */
+export function saveJson(jobs, kind) {
+  save(`${NAMES[kind]}.json`, "application/json", `${JSON.stringify(records(jobs), null, 2)}\n`);
 }
 
-export function saveCoco(askings) {
-  save(`${NAMES.detect}-coco.json`, "application/json", `${JSON.stringify(coco(askings), null, 2)}\n`);
+export function saveCoco(jobs) {
+  save(`${NAMES.detect}-coco.json`, "application/json", `${JSON.stringify(coco(jobs), null, 2)}\n`);
 }
 
-export function saveCsv(askings, kind) {
+export function saveCsv(jobs, kind) {
   const columns = COLUMNS[kind];
-  const lines = records(askings).flatMap((record) => (FINDS.includes(kind) ? spread(record) : [flat(record)]));
+  const lines = records(jobs).flatMap((record) => (FINDS.includes(kind) ? spread(record) : [flat(record)]));
   const rows = lines.map((line) => columns.map((column) => cell(line[column])));
   // The mark in front tells spreadsheets that this is UTF-8.
   save(`${NAMES[kind]}.csv`, "text/csv", `\ufeff${[columns, ...rows].map((row) => row.join(",")).join("\r\n")}\r\n`);
 }
 
-/** What became of `askings`, as the members of JSON. */
-export function records(askings) {
-  return askings
-    .filter((asking) => asking.settled)
+/** The answers and problems of `jobs` as JSON objects. */
+export function records(jobs) {
+  return jobs
+    .filter((job) => job.settled)
     .map(({ names, question, answer, problem, seconds }) => ({
       ...asked(question, names),
       ...(answer ? { ...outcome(answer, question), seconds: Number(seconds.toFixed(3)) } : { model: question.model }),
@@ -74,7 +74,7 @@ function flat(record) {
   return { ...rest, ...lists, error_code: error?.code, error_message: error?.message };
 }
 
-/** A line for each thing that was found, and one for a picture in which there was nothing. */
+/** A line for each thing that was found, and one for a picture without any. */
 function spread({ detections, coordinates, image, ...record }) {
   const things = detections ?? coordinates?.points ?? [];
   const line = { image_width: image?.width, image_height: image?.height, ...flat(record) };
@@ -84,7 +84,7 @@ function spread({ detections, coordinates, image, ...record }) {
 
 function cell(value) {
   const text = String(value ?? "");
-  // Spreadsheets run what begins like a formula, and a file may be named like one.
+  // A spreadsheet would run a text that begins like a formula, such as a file's name.
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

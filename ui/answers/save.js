@@ -1,4 +1,4 @@
-/** Files that the page makes itself, for a person to keep. */
+/** Downloads of files that the page itself makes. */
 
 const RELEASE_MS = 10_000; // by then every browser has begun to save
 

@@ -1,6 +1,9 @@
-/** Copying text, also where the page came over plain HTTP and browsers withhold their clipboard API. */
+/** Copies text, also where the page came over plain HTTP and the browser has no clipboard API. */
 
-/** Whether `text` was copied. `room`: where a field may be put for it; beside an open dialog none can be selected. */
+/**
+ * Whether `text` was copied. `room`: the element that gets a temporary field; while a modal dialog is open, only a
+ * field inside it can be selected.
+ */
 export async function copy(text, room = document.body) {
   try {
     await navigator.clipboard.writeText(text);

@@ -2,9 +2,9 @@
 
 import { extent } from "./places.js";
 
-/** The answered ones of `askings`, all about boxes, as one COCO document. */
-export function coco(askings) {
-  const answered = askings.filter((asking) => asking.answer);
+/** The answered jobs of `jobs`, which are all about boxes, as one COCO document. */
+export function coco(jobs) {
+  const answered = jobs.filter((job) => job.answer);
   const labels = [...new Set(answered.flatMap(({ answer }) => answer.things.map((thing) => thing.label)))];
   const annotations = answered.flatMap(({ answer }, place) =>
     answer.things.map((thing) => annotation(thing, answer.size, place + 1, labels.indexOf(thing.label) + 1)),

@@ -1,4 +1,4 @@
-/** The choice in the page's address, as `#model/mode`: it outlives a reload and can be sent to others. */
+/** The chosen model and mode in the page's address, `#model/mode`: they survive a reload and can be shared. */
 
 /** `{model, kind}`, as far as the address names them. */
 export function chosen() {
@@ -14,6 +14,6 @@ function decoded(text) {
   try {
     return decodeURIComponent(text);
   } catch {
-    return ""; // somebody typed a stray percent sign
+    return ""; // a percent sign without two digits
   }
 }

@@ -24,7 +24,7 @@ const PROMPTS = {
     placeholder: "Write one caption for all of the pictures together.",
   },
 };
-const USUAL = "normal"; // the length that goes without saying
+const USUAL = "normal"; // the length of a request without one
 
 export class Composer {
   #parts;
@@ -58,12 +58,12 @@ export class Composer {
     return { prompt: prompt.value.trim(), flag: this.#asksFlags(length) ? flag.value.trim() : "", length, words: "" };
   }
 
-  /** For a person who tries the sample pictures in a mode that needs words, and has none of his own. */
+  /** Fill an empty field for words with the first suggestion, so that sample pictures can be tried in every mode. */
   suggestOne() {
     this.#parts.words.value ||= this.#parts.suggestions.querySelector("button").textContent;
   }
 
-  /** Ready for other words in the place of these. */
+  /** Focus the field and select its words, so that typing replaces them. */
   focusWords() {
     this.#parts.words.focus();
     this.#parts.words.select();
@@ -82,7 +82,7 @@ export class Composer {
     }
   }
 
-  /** The length asked for, where there is a choice and it makes a difference. */
+  /** The chosen length; empty where it is the usual one or has no effect. */
   #length() {
     const { lengths, prompt } = this.#parts;
     if (!this.#hasLengths() || prompt.value.trim()) return "";
@@ -94,7 +94,7 @@ export class Composer {
     return (this.#model?.lengths.length ?? 0) > 1;
   }
 
-  /** A flag is nothing to a model that answers no questions, nor to the route that knows lengths. */
+  /** A flag needs a model that answers questions; the route that takes lengths takes no flags. */
   #asksFlags(length) {
     return (this.#model?.tasks.includes("query") ?? true) && !length;
   }

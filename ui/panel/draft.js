@@ -1,4 +1,4 @@
-/** A text field that serves several uses in turn: what suits one is nonsense for another, so each has its own text. */
+/** A text field with several uses, such as question and object to find: each use keeps its own text. */
 
 export class Draft {
   #texts = {};
@@ -9,7 +9,7 @@ export class Draft {
     this.#use = use;
   }
 
-  /** Make the field serve `use`, with the text that it had there last. */
+  /** Switch the field to `use`, with the text that it last had for it. */
   turn(use) {
     if (use === this.#use) return;
     this.#texts[this.#use] = this.field.value;

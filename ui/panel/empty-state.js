@@ -1,4 +1,4 @@
-/** What an empty page says, for each thing one can do. */
+/** What the page shows while it has no pictures, for each mode. */
 
 const TEXTS = {
   caption: {
@@ -31,7 +31,7 @@ const ONE = ["sample.png"];
 const TWO = ["sample.png", "sample-2.png"];
 const FILES = { caption: ONE, all: TWO, ask: ONE, detect: TWO, point: TWO };
 
-export function invite({ title, text, sample }, kind) {
+export function showEmptyState({ title, text, sample }, kind) {
   title.textContent = TEXTS[kind].title;
   text.textContent = TEXTS[kind].text;
   sample.textContent = TEXTS[kind].sample;

@@ -55,7 +55,7 @@ export class Models {
     return this.#catalogue.size > 0;
   }
 
-  /** The chosen model's entry in the catalogue; null until the service has told its models. */
+  /** The chosen model's entry in the catalogue; null until the catalogue is known. */
   get chosen() {
     return this.#catalogue.get(this.#list.querySelector("input:checked")?.value) ?? null;
   }
@@ -118,7 +118,7 @@ export class Models {
     const tile = this.#template.content.firstElementChild.cloneNode(true);
     tile.querySelector("input").value = entry.id;
     tile.querySelector(".title").textContent = entry.title;
-    // A sample is far smaller than the model that it stands for: to give it that one's size would be a lie.
+    // Sample weights are far smaller than the published model, so its size would be wrong here.
     const size = entry.weights === "sample" ? "sample" : large(entry.parameters);
     tile.querySelector(".sub").textContent = [size, ...abilities(entry)].join(" · ");
     return tile;

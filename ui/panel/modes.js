@@ -1,4 +1,4 @@
-/** The choice of what to do. What the chosen model cannot do is disabled, with a model that can, and the reasons. */
+/** The choice of a mode. Modes that the chosen model lacks are disabled, with the reasons and a model that has them. */
 
 import { KINDS } from "../requests/request.js";
 
@@ -16,7 +16,7 @@ export class Modes {
   #reasons;
   #changed;
 
-  /** `reasons`: an element for them. `use(kind)`: called when a person wants a disabled mode, with a model that can. */
+  /** `reasons`: an element for them. `use(kind)`: called for a disabled mode, which needs another model. */
   constructor({ list, reasons }, changed, use) {
     this.#reasons = reasons;
     this.#changed = changed;

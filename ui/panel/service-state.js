@@ -1,4 +1,4 @@
-/** What the foot of the page says of the service: its version, its deployment, its cache. */
+/** The service's version, environment and cache, in the page's footer. */
 
 const REDIS = { up: "Redis up, answers are cached", down: "Redis down, nothing is cached", off: "no cache" };
 

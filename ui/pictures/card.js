@@ -31,7 +31,7 @@ export class Card {
   /** Show the picture as it is now, on a page that is in the mode `kind`. */
   update(kind) {
     const { name } = this.picture;
-    const newest = this.picture.askings(kind).at(-1);
+    const newest = this.picture.jobs(kind).at(-1);
     const shown = EACH.includes(kind) ? newest : null;
     this.element.dataset.state = newest?.state ?? "idle";
     this.element.draggable = kind === "all";
@@ -44,13 +44,13 @@ export class Card {
     this.thread.update();
   }
 
-  /** Renew what changes while one waits. */
+  /** Update the seconds of waiting. */
   tick() {
-    if (this.newest.asking) this.newest.tick();
+    if (this.newest.job) this.newest.tick();
     this.thread.tick();
   }
 
-  /** `place` of `count`, from 0: at the ends there is no further way. */
+  /** `place` of `count`, from 0: the first card cannot move earlier, nor the last one later. */
   place(place, count) {
     this.#part(".earlier").disabled = place === 0;
     this.#part(".later").disabled = place === count - 1;
@@ -61,7 +61,7 @@ export class Card {
     (wanted.disabled ? this.#part("article") : wanted).focus();
   }
 
-  /** Take the card off the page and let go of its file. */
+  /** Remove the card from the page and release its file. */
   close() {
     this.#release();
     this.element.remove();
@@ -87,7 +87,7 @@ export class Card {
     image.src = this.url;
   }
 
-  /** A decoded picture needs its URL no more; until then the URL would keep the whole file in memory. */
+  /** Revoke the picture's URL, which keeps the whole file in memory; a decoded picture does not need it. */
   #release() {
     if (this.url) URL.revokeObjectURL(this.url);
     this.url = null;

@@ -36,7 +36,7 @@ export class Cards {
     });
   }
 
-  /** Show one picture anew; others have not changed. */
+  /** Update the card of one picture. */
   renew(picture, kind) {
     this.#cards.get(picture)?.update(kind);
   }
@@ -45,7 +45,7 @@ export class Cards {
     for (const card of this.#cards.values()) card.tick();
   }
 
-  /** Take a picture away. Returns whether there is another one, to which the focus then goes. */
+  /** Remove a picture. Returns whether there is another one, whose card then has the focus. */
   remove(picture) {
     const order = this.pictures;
     const place = order.indexOf(picture);
@@ -75,7 +75,7 @@ export class Cards {
     return place;
   }
 
-  /** Take over the order that the elements have on the page. */
+  /** Adopt the order of the elements on the page. */
   reorder() {
     const places = [...this.#list.children];
     const sorted = [...this.#cards].sort(([, one], [, other]) => places.indexOf(one.element) - places.indexOf(other.element));

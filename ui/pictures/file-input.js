@@ -1,4 +1,4 @@
-/** Where pictures come from: dropped anywhere, pasted, or chosen. Each way ends in `receive(files)`. */
+/** The ways to add pictures: drop, paste, or the file dialog. Each calls `receive(files)`. */
 
 const NAMED_LIKE_PICTURE = /\.(jpe?g|png|webp)$/i;
 

@@ -1,8 +1,8 @@
-/** A picture on the page, with what was asked about it: the newest of each kind, and a thread of questions. */
+/** A picture on the page with its jobs: the newest of each kind, and the thread of questions. */
 
 export class Picture {
-  newest = {}; // kind -> Asking
-  thread = []; // Askings, the oldest first
+  newest = {}; // kind -> Job
+  thread = []; // Jobs, the oldest first
 
   constructor(file) {
     this.file = file;
@@ -12,13 +12,13 @@ export class Picture {
     return this.file.name;
   }
 
-  /** All that was asked about it alone. */
+  /** All jobs about this picture alone. */
   get asked() {
     return [...Object.values(this.newest), ...this.thread];
   }
 
-  /** Its Askings of a kind. */
-  askings(kind) {
+  /** The jobs of a kind about this picture alone. */
+  jobs(kind) {
     if (kind === "ask") return this.thread;
     return this.newest[kind] ? [this.newest[kind]] : [];
   }

@@ -3,7 +3,7 @@
 import { Outcome } from "../answers/outcome.js";
 
 export class Thread {
-  #entries = new Map(); // Asking -> {element, outcome}
+  #entries = new Map(); // Job -> {element, outcome}
   #picture;
   #acts;
   #templates;
@@ -32,30 +32,30 @@ export class Thread {
 
   update() {
     const there = new Set(this.#picture.thread);
-    for (const [asking, { element }] of this.#entries) {
-      if (there.has(asking)) continue;
+    for (const [job, { element }] of this.#entries) {
+      if (there.has(job)) continue;
       element.remove();
-      this.#entries.delete(asking);
+      this.#entries.delete(job);
     }
-    for (const asking of this.#picture.thread) {
-      if (!this.#entries.has(asking)) this.#add(asking);
-      this.#entries.get(asking).outcome.show(asking, `“${asking.question.words}” about ${this.#picture.name}`);
+    for (const job of this.#picture.thread) {
+      if (!this.#entries.has(job)) this.#add(job);
+      this.#entries.get(job).outcome.show(job, `“${job.question.words}” about ${this.#picture.name}`);
     }
     this.#list.hidden = there.size === 0;
   }
 
   tick() {
-    for (const [asking, { outcome }] of this.#entries) if (!asking.settled) outcome.tick();
+    for (const [job, { outcome }] of this.#entries) if (!job.settled) outcome.tick();
   }
 
-  #add(asking) {
+  #add(job) {
     const element = this.#templates.entry.content.firstElementChild.cloneNode(true);
-    element.querySelector(".words").textContent = asking.question.words;
+    element.querySelector(".words").textContent = job.question.words;
     const outcome = new Outcome(this.#templates.outcome, this.#acts);
     element.append(outcome.element);
-    this.#entries.set(asking, { element, outcome });
-    // A question that is asked again comes in the place of the old one.
-    const next = this.#picture.thread[this.#picture.thread.indexOf(asking) + 1];
+    this.#entries.set(job, { element, outcome });
+    // A retried question takes the place of the failed one.
+    const next = this.#picture.thread[this.#picture.thread.indexOf(job) + 1];
     this.#list.insertBefore(element, this.#entries.get(next)?.element ?? null);
     this.#list.scrollTop = this.#list.scrollHeight;
   }

@@ -1,8 +1,8 @@
-/** A question as a program asks it: the same request that the page sends, as a shell command and as Python. */
+/** The request of a question as a program sends it: as a shell command and as Python. */
 
 import { members, params, route, target } from "./request.js";
 
-const PATIENCE_SECONDS = 150; // the first answer of a model that is not loaded takes its time
+const PATIENCE_SECONDS = 150; // the first answer may wait until the model is loaded
 
 /** `names`: the files' names, taken to lie in the current directory. */
 export function curl(question, names, origin) {

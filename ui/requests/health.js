@@ -1,4 +1,4 @@
-/** A steady look at the service's health, only while somebody looks at the page. */
+/** Polls the service's health while the page is visible. */
 
 import { health } from "./service.js";
 

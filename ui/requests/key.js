@@ -1,4 +1,4 @@
-/** The key that a service may ask its clients for: entered once, sent with every request, kept until the tab closes. */
+/** The API key that a service may require: entered once, sent with every request, kept until the tab is closed. */
 
 const SLOT = "looksee-key";
 
@@ -12,8 +12,8 @@ export function credentials() {
 }
 
 /**
- * Whether a request that was refused with these credentials can be made again with others; asks the person for them.
- * Who has declined is only asked again for what they did themselves.
+ * Whether a request that was refused with these credentials can be made again with others; shows the dialog for
+ * them. After "Not now", only a request that a person started shows the dialog again.
  */
 export async function renewed(sent, byPerson) {
   if (sent["X-API-Key"] !== credentials()["X-API-Key"]) return true; // another request has asked meanwhile

@@ -1,6 +1,6 @@
-/** How a question becomes a request. What the page sends and the code that it shows for it are both made from this. */
+/** The request of a question: the page sends it, and the code that it shows is made from it too. */
 
-/** What can be asked: which task it needs, where it goes, and which member of the answer has what was asked for. */
+/** The kinds of questions: the model's task, the route, and the member of the answer with the result. */
 export const KINDS = {
   caption: { task: "caption", path: "/api/caption-images", form: true, said: "caption" },
   all: { task: "collective", path: "/api/caption-collective-images", form: true, said: "collective_caption" },
@@ -9,13 +9,13 @@ export const KINDS = {
   point: { task: "point", path: "/point", form: false, said: "coordinates" },
 };
 
-/** The kinds that are asked of each picture alone, where the newest answer takes the place of the last one. */
+/** The kinds that are asked about each picture alone, and whose newest answer replaces the last one. */
 export const EACH = ["caption", "detect", "point"];
 export const FINDS = ["detect", "point"];
-/** The kinds that are nothing without words of a person. */
+/** The kinds that need words: a question, or what to find. */
 export const WORDED = ["ask", ...FINDS];
 
-// The route for forms knows one length of caption.
+// The route for forms takes no length.
 const SIZED = { path: "/caption", form: false, said: "caption" };
 
 /** `{path, form, said}` of a question: whether its files go in a form, or one of them as JSON. */

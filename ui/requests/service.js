@@ -1,4 +1,4 @@
-/** The service's HTTP contract, as far as this page needs it: answers about pictures, the models, and its health. */
+/** Calls of the service: answers about pictures, the catalogue of models, and health. */
 
 import { FINDS, members, route, target } from "./request.js";
 import { credentials, renewed } from "./key.js";
@@ -10,7 +10,7 @@ const SHORT_PATIENCE_MS = 8_000;
 const LONGEST_PAUSE_SECONDS = 60;
 const KEY_PROBLEMS = ["missing_key", "wrong_key"];
 
-/** Anything that kept an answer away. `message` is a sentence for people, `code` a word for machines. */
+/** Any reason for the lack of an answer. `message` is a sentence for people, `code` a word for machines. */
 export class ServiceError extends Error {
   constructor(message, { code, status = 0, retryAfter = null }) {
     super(message);
@@ -84,7 +84,7 @@ async function reach(url, options, signal, patience = PATIENCE_MS) {
     const response = await fetch(url, { ...options, headers: { ...options.headers, ...sent }, signal: either });
     answer = { response, body: parsed(await response.text()) };
   } catch (error) {
-    if (signal?.aborted) throw error; // the person's own doing: no problem to tell
+    if (signal?.aborted) throw error; // cancelled on the page: not a problem to show
     throw unreachable(limit.aborted);
   }
   const refused = KEY_PROBLEMS.includes(answer.body?.error?.code);
@@ -96,7 +96,7 @@ function parsed(text) {
   try {
     return JSON.parse(text);
   } catch {
-    return null; // not the service's own words: a proxy's error page, or nothing
+    return null; // not from the service: a proxy's error page, or empty
   }
 }
 

@@ -1,4 +1,4 @@
-/** What a question waits for, in words. */
+/** The state of a job in words: what it waits for. */
 
 export function status({ state, problem, question: { model } }, models) {
   if (state === "waiting") return "Waiting";

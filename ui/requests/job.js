@@ -1,12 +1,12 @@
-/** One question about one picture or several, and how far it has come: waiting, working, pausing, done or failed. */
+/** A question about one picture or several with its state: waiting, working, pausing, done or failed. */
 
 import { ask } from "./service.js";
 
 const ATTEMPTS = 5;
-const BUSY = [429, 503]; // answers that promise a better one later, if they say when
-const HOPELESS = ["weights_unavailable"]; // trying by itself would only hide for minutes what a person has to mend
+const BUSY = [429, 503]; // worth a retry, if the answer has Retry-After
+const HOPELESS = ["weights_unavailable"]; // retries would only delay the message: these need a change by the operator
 
-export class Asking {
+export class Job {
   state = "waiting";
   answer = null;
   problem = null;
@@ -46,7 +46,7 @@ export class Asking {
       this.#become("working", { began }, changed);
       try {
         const answer = await ask(this.question, files, signal);
-        if (signal.aborted) return; // the answer to a question that was dropped in that very moment
+        if (signal.aborted) return; // dropped while the answer arrived
         this.#become("done", { answer, seconds: (performance.now() - began) / 1000 }, changed);
         return;
       } catch (error) {
