@@ -1,1 +1,1 @@
-"""From a model's outcome to a response, whatever the dialect."""
+"""From a model's answer to a response: what several dialects share."""

@@ -1,4 +1,4 @@
-"""What was found, drawn into the picture: boxes or points with their name, legible on whatever is behind them."""
+"""Boxes or points drawn into the picture with their label, legible on any background."""
 
 from __future__ import annotations
 

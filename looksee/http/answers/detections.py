@@ -1,4 +1,4 @@
-"""Boxes and points as a caller wants them: normalised, in pixels, as COCO's, or drawn into the picture."""
+"""Boxes and points in the requested form: normalised, in pixels, as COCO has them, or drawn into the picture."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Around the whole app: request ids, keys, limits, deadlines, the access log."""
+"""The middleware around the whole app: request ids, access control, limits, deadlines, the access log."""

@@ -1,5 +1,5 @@
-"""Pictures from their addresses: https with the host's certificate checked, to exactly the addresses that were checked,
-within bounds of time and size.
+"""Pictures from the web: over https with the certificate verified, from exactly the IP addresses that were checked,
+with limits on time and size.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Fetcher:
 
     @classmethod
     def of(cls, settings: Settings) -> Fetcher:
-        """The one of these settings, the same each time."""
+        """The process's fetcher for these settings."""
         hosts, networks = settings.image_url_hosts, settings.image_url_networks
         return _fetcher(hosts, networks, settings.max_file_bytes, settings.image_url_timeout_seconds)
 

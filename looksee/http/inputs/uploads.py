@@ -1,5 +1,5 @@
-"""Pictures out of a form, out of base64 or from an address: read, and examined in a thread; of several each has its own
-result.
+"""Pictures of a request, from a form, base64 or an address: read, and examined in a thread. Of several pictures each
+has its own result.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LONGEST_NAME = 255
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file as it came: its picture, or what is wrong with it."""
+    """A file of a request: its picture, or the error about it."""
 
     filename: str
     picture: Picture | errors.LookseeError
@@ -59,7 +59,7 @@ async def read(request: Request, field: str, context: RequestContext) -> list[Up
 async def read_one(
     request: Request, field: str, context: RequestContext
 ) -> tuple[Callable[[], Awaitable[Picture]], dict[str, Any]]:
-    """What examines the one picture in the form field `field`, and the other fields: texts, or files where none belong.
+    """A function that examines the one picture in the form field `field`, and the other fields: texts or files.
 
     Raises UnsupportedMediaType, InvalidValue (no file there) or TooManyFiles; what is wrong with the picture is raised
     when it is examined.
@@ -80,7 +80,7 @@ async def read_one(
 
 
 async def picture(text: str, context: RequestContext, *, param: str) -> Picture:
-    """The picture that a text is, in base64, bare or as a data URI; or that is fetched from the address that it is.
+    """The picture in a text: in base64, bare or as a data URI, or at the address that the text is.
 
     Raises what `Fetcher.fetch`, `from_base64` and `examine` raise, and Cancelled when the caller left meanwhile.
     """
@@ -94,7 +94,7 @@ def encoded(text: str, context: RequestContext) -> Callable[[], Awaitable[Pictur
 
 
 async def decode(images: Sequence[str], field: str, context: RequestContext) -> list[Upload]:
-    """The pictures of a list of texts, each as in `picture`; their names are their places, `images.0` and so on.
+    """The pictures of a list of texts, each as in `picture`; their names are their indices, `images.0` and so on.
 
     Raises InvalidValue (an empty list), TooManyFiles, RequestTooLarge (what was fetched is more than a request may
     have) or Cancelled; what is wrong with one picture is in its Upload.
@@ -171,7 +171,7 @@ def _files(form: FormData, field: str, most: int) -> list[UploadFile]:
 
 
 async def _content(file: UploadFile, settings: Settings) -> bytes | int:
-    """The file's bytes, or its size alone where that refuses it."""
+    """The file's bytes, or the size of one that is too large."""
     size = file.size or 0
     return await file.read() if size <= settings.max_file_bytes else size
 

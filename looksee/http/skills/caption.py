@@ -19,7 +19,6 @@ from looksee.http.skills.skill import (
     PROMPT_DESCRIPTION,
     ContainerApi,
     TextSkill,
-    check_text,
     model_field,
 )
 from looksee.models.registry import offers, prompts
@@ -63,7 +62,7 @@ class CaptionSkill(TextSkill):
     def check(self, model: str, settings: Settings, *, pictures: int = 1) -> None:
         validation.checked_length(self.length, model, prompt=self.prompt)
         validation.check_prompt(self.prompt, settings, param="prompt")
-        check_text(self, settings)
+        self.check_new_tokens(settings)
 
     def job(self, model: str, pictures: Sequence[Picture], settings: Settings, **fields: Any) -> CacheableJob:
         """The job for `model`; `fields` are further ones of a Job."""

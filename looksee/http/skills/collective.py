@@ -11,7 +11,7 @@ from looksee.core.tags import tags
 from looksee.core.tasks import Answer, Task
 from looksee.gateway.answering import CacheableJob
 from looksee.http.inputs import validation
-from looksee.http.skills.skill import TextSkill, check_text
+from looksee.http.skills.skill import TextSkill
 from looksee.models.registry import prompts
 from looksee.settings import Settings
 
@@ -31,7 +31,7 @@ class CollectiveSkill(TextSkill):
 
     def check(self, model: str, settings: Settings, *, pictures: int = 1) -> None:
         validation.check_prompt(self.prompt, settings, param="prompt")
-        check_text(self, settings)
+        self.check_new_tokens(settings)
 
     def job(self, model: str, pictures: Sequence[Picture], settings: Settings) -> CacheableJob:
         return self.text_job(pictures, prompts.collective(model, self.prompt), settings, default_tokens=_TOKENS)

@@ -15,7 +15,7 @@ from looksee.gateway.answering import CacheableJob
 from looksee.http.answers.container_schemas import AnswerMetadata
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.inputs import parameters, validation
-from looksee.http.skills.skill import NEW_TOKENS_FIELD, ContainerApi, TextSkill, check_text, model_field
+from looksee.http.skills.skill import NEW_TOKENS_FIELD, ContainerApi, TextSkill, model_field
 from looksee.models.registry import offers, prompts
 from looksee.settings import Settings
 
@@ -56,7 +56,7 @@ class QuerySkill(TextSkill):
         if not offers()[model].reasons and (self.reasoning or self.spatial_refs or not pictures):
             raise errors.TaskNotSupported(f"'{model}' answers plain questions about pictures only.", param="model")
         validation.check_question(self.question, settings, param="question")
-        check_text(self, settings)
+        self.check_new_tokens(settings)
 
     def job(self, model: str, pictures: Sequence[Picture], settings: Settings, **fields: Any) -> CacheableJob:
         """The job for `model`; `fields` are further ones of a Job."""

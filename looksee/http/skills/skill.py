@@ -80,6 +80,10 @@ class TextSkill(Skill):
     max_new_tokens: int | None = None
     sampling: Sampling = GREEDY
 
+    def check_new_tokens(self, settings: Settings) -> None:
+        """Raises InvalidValue for a number of new tokens outside of 1 to the settings' limit."""
+        validation.check_new_tokens(self.max_new_tokens, settings)
+
     def text_job(
         self, pictures: Sequence[Picture], prompt: str, settings: Settings, *, default_tokens: int, **fields: Any
     ) -> CacheableJob:
@@ -99,8 +103,3 @@ NEW_TOKENS_FIELD: Any = Field(
     json_schema_extra=parameters.NEW_TOKENS,
 )
 PROMPT_DESCRIPTION = "blip, blip2: text that the caption continues; the others: an instruction"
-
-
-def check_text(skill: TextSkill, settings: Settings) -> None:
-    """Raises InvalidValue for a number of new tokens outside of the settings' limit."""
-    validation.check_new_tokens(skill.max_new_tokens, settings)

@@ -28,15 +28,16 @@ class BatchConcurrency:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._lanes: dict[str, asyncio.Semaphore] = {}
+        self._slots: dict[str, asyncio.Semaphore] = {}
 
     def width(self, model: str) -> int:
         """How many items may be in flight with the model."""
         part, whole = _SHARE
         return max(1, self._settings.model(model).max_batch_rows * part // whole) if model in REGISTRY else _REMOTE
 
-    def lane(self, model: str) -> asyncio.Semaphore:
-        return self._lanes.setdefault(model, asyncio.Semaphore(self.width(model)))
+    def slots(self, model: str) -> asyncio.Semaphore:
+        """To be held by each item in flight with the model."""
+        return self._slots.setdefault(model, asyncio.Semaphore(self.width(model)))
 
 
 async def retry_while_busy(work: Callable[[], Awaitable[T]], until: float) -> T:

@@ -57,7 +57,7 @@ def router(contexts: ContextFactory) -> APIRouter:
     """The route."""
     settings = contexts.settings
     routes = APIRouter(prefix="/v1", tags=["batch"])
-    lanes = BatchConcurrency(settings)
+    concurrency = BatchConcurrency(settings)
     most = settings.max_batch_items
     bounded: type[BatchRequest] = create_model(
         "Batch",
@@ -79,7 +79,7 @@ def router(contexts: ContextFactory) -> APIRouter:
         `{"done": true, "succeeded", "failed"}`. A model that is busy is waited for.
         """
         body, bad = _understood(await request.body(), bounded, most)
-        return sse.response(_Work(contexts.of(request.receive), lanes, body, bad).lines(), media_type=_LINES)
+        return sse.response(_Work(contexts.of(request.receive), concurrency, body, bad).lines(), media_type=_LINES)
 
     return routes
 
@@ -144,12 +144,12 @@ class _Work:
     def __init__(
         self,
         context: RequestContext,
-        lanes: BatchConcurrency,
+        concurrency: BatchConcurrency,
         body: BatchRequest,
         bad: Mapping[int, Bad],
     ) -> None:
         settings = context.settings
-        self._context, self._settings, self._lanes = context, settings, lanes
+        self._context, self._settings, self._concurrency = context, settings, concurrency
         self._ended: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._waiting: dict[str, deque[int]] = defaultdict(deque)  # places by model
         self._open: dict[int, BatchItem] = {}
@@ -208,16 +208,16 @@ class _Work:
 
     async def _go(self, model: str, room: asyncio.Semaphore) -> None:
         """Have all items for one model answered."""
-        waiting, lane = self._waiting[model], self._lanes.lane(model)
+        waiting, slots = self._waiting[model], self._concurrency.slots(model)
 
         async def go() -> None:
             while waiting:
-                async with lane:
+                async with slots:
                     if waiting:
                         await self._answer(waiting.popleft())
 
         async with room:
-            await asyncio.gather(*(go() for _ in range(min(len(waiting), self._lanes.width(model)))))
+            await asyncio.gather(*(go() for _ in range(min(len(waiting), self._concurrency.width(model)))))
 
     async def _answer(self, place: int) -> None:
         item = self._open.get(place)
