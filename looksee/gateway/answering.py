@@ -72,28 +72,28 @@ class AnsweringService:
 
         Raises the question's error beside those of `answer`. Closing it is leaving.
         """
-        heard: asyncio.Queue[str] = asyncio.Queue()
-        work = self.answer(model, [question], timeout=timeout, request_id=request_id, listener=heard.put_nowait)
+        pieces: asyncio.Queue[str] = asyncio.Queue()
+        work = self.answer(model, [question], timeout=timeout, request_id=request_id, listener=pieces.put_nowait)
         answering = asyncio.ensure_future(work)
-        answering.add_done_callback(lambda _: heard.put_nowait(""))  # wakes who waits
-        told = ""
+        answering.add_done_callback(lambda _: pieces.put_nowait(""))  # ends the wait below
+        sent = ""
         try:
-            while not (answering.done() and heard.empty()):
-                if piece := await heard.get():
-                    told += piece
+            while not (answering.done() and pieces.empty()):
+                if piece := await pieces.get():
+                    sent += piece
                     yield piece
             (result,) = answering.result()
             if not isinstance(result, ServedAnswer):
                 raise result
-            if not result.answer.text.startswith(told):  # the work was begun anew and gave another text
+            if not result.answer.text.startswith(sent):  # the work was begun anew and gave another text
                 raise errors.RunnerFailed("The answer changed while it was sent; try again.")
-            if rest := result.answer.text[len(told) :]:  # from the cache, or from a run without a listener
+            if rest := result.answer.text[len(sent) :]:  # from the cache, or from a run without a listener
                 yield rest
             yield result
         finally:
             answering.cancel()
             if answering.done() and not answering.cancelled():
-                answering.exception()  # seen: whoever closes this wants to know nothing more
+                answering.exception()  # marks it as retrieved: the caller has left
 
     async def answer(
         self,
@@ -106,7 +106,7 @@ class AnsweringService:
     ) -> list[Result]:
         """A result for each question, in order; those the cache lacks travel to the runner together.
 
-        A `listener` hears the text of a single question as it comes, as far as there is anything to hear.
+        A `listener` gets the pieces of a single question's text as they come, as far as there are any.
 
         Raises UnknownModel or TaskNotSupported; whatever concerns single questions is in their results.
         """
@@ -144,7 +144,7 @@ class AnsweringService:
             except errors.LookseeError as error:
                 return error
 
-        async with asyncio.TaskGroup() as group:  # tasks of one tick: the courier gathers their jobs
+        async with asyncio.TaskGroup() as group:  # tasks of one tick: the channel sends their jobs together
             results = [group.create_task(result(job, key)) for job, key in zip(jobs, cache_keys, strict=True)]
         return [each.result() for each in results]
 

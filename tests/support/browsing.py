@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 
 from playwright.sync_api import FilePayload, Locator, Page
@@ -95,4 +96,5 @@ def saved(page: Page, kind: str) -> str:
 
 def answered(page: Page, path: str, content: object, *, status: int = 200, times: int | None = None) -> None:
     """Let `path` answer `content` in the service's place."""
-    page.route(f"**{path}*", lambda route: route.fulfill(status=status, json=content), times=times)
+    exactly = re.compile(rf"^https?://[^/]+{re.escape(path)}(\?|$)")
+    page.route(exactly, lambda route: route.fulfill(status=status, json=content), times=times)

@@ -290,7 +290,7 @@ def held(doors: Doors, model: str, go: asyncio.Semaphore) -> list[int]:
 
 
 def test_when_the_time_is_over_the_rest_is_answered() -> None:
-    doors = Doors(request_timeout_seconds=1)
+    doors = Doors(request_timeout_seconds=3)
     held(doors, "moondream", asyncio.Semaphore(3))
     found = batch(doors, *({"image": IMAGE, "prompt": f"{number}"} for number in range(60)))
     assert sorted({(line["status"], line.get("error", {}).get("code")) for line in found}, key=str) == [

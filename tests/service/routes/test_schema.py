@@ -7,20 +7,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.serving import API_KEY, ROOT, Service, serve
+from tests.support.serving import API_KEY, ROOT, Service
 
 EXAMPLES = 10  # random ones for each route, beside those for each of its values and their edges
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with serve(MODEL_CAPACITY="0") as service:
-        yield service
+def service(everything: Service) -> Service:
+    return everything
 
 
 def test_every_answer_is_as_the_document_says(service: Service, tmp_path: Path) -> None:
