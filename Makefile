@@ -7,9 +7,10 @@ MODEL ?=
 BIN := .venv/bin
 # A module's tests run in one worker, since they share what is slow to make; in the order of tests/conftest.py.
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
-# Without what starts servers, and without models that decode for minutes.
-FAST := tests --ignore=tests/service --ignore=tests/page --ignore=tests/docs/test_snippets.py --ignore=tests/docs/test_edges.py \
-	--ignore=tests/docs/test_routes.py
+# Without what starts servers, browsers or hubs, and without models that decode for minutes.
+SLOW := service page cli samples bench docs/test_snippets.py docs/test_edges.py docs/test_routes.py house/test_wheel.py \
+	models/transformers models/moondream models/test_published.py models/test_release.py models/test_loading.py
+FAST := tests $(SLOW:%=--ignore=tests/%)
 
 ARGS ?=
 
@@ -38,7 +39,7 @@ serve: setup  ## serve on PORT (3000) with a Redis of its own and the sample wei
 test: setup  ## the whole suite, against a real Redis, real servers and a real browser
 	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
-test-fast: setup  ## what needs no server, in less than a minute
+test-fast: setup  ## what needs no server, in a minute and a half
 	@$(BIN)/python -m pytest $(WORKERS) $(FAST) $(ARGS)
 
 coverage: setup  ## how much of the code test-fast runs; fails below the gate
