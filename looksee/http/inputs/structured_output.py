@@ -22,7 +22,7 @@ from looksee.core import errors
 from looksee.core.tasks import Sampling
 from looksee.gateway.answering import ServedAnswer
 from looksee.http.inputs.validation import check_prompt
-from looksee.models.registry import offers, prompts
+from looksee.models.registry import chat_models, offers, prompts
 from looksee.settings import Settings
 
 _TRIES = 3
@@ -102,7 +102,7 @@ def structure(asked: ResponseFormat | None, model: str, settings: Settings) -> S
             "'response_format.type' must be one of: text, json_object, json_schema.", param="response_format.type"
         )
     if not offers()[model].chats:
-        able = ", ".join(sorted(name for name, offer in offers().items() if offer.chats))
+        able = ", ".join(chat_models())
         raise errors.TaskNotSupported(
             f"The model '{model}' cannot be told to answer in JSON. These can: {able}.", param="response_format"
         )

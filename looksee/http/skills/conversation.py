@@ -18,7 +18,7 @@ from looksee.http.inputs import uploads
 from looksee.http.inputs.validation import check_prompt
 from looksee.http.skills import CaptionSkill, QuerySkill
 from looksee.http.skills.query import chat
-from looksee.models.registry import offers, prompts
+from looksee.models.registry import chat_models, offers, prompts
 from looksee.settings import Settings
 
 # Far more than LOOKSEE_MAX_PROMPT_CHARS and LOOKSEE_MAX_FILES admit; reading millions would block the event loop.
@@ -125,7 +125,7 @@ def check(conversation: Conversation, model: str) -> None:
     """Raises TaskNotSupported, naming the message, for what `model` cannot take."""
     if offers()[model].chats:
         return
-    able = ", ".join(sorted(name for name, offer in offers().items() if offer.chats))
+    able = ", ".join(chat_models())
     if len(conversation.turns) > 1:
         what = "instructions from the system" if conversation.turns[0].role == "system" else "earlier turns"
         number = conversation.messages[0]

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from looksee.models.registry import blip, blip2, gemma, intern_vlm, moondream
-from looksee.models.registry.offers import ALIASES, REMOTE_MODELS, offer_for, offers
+from looksee.models.registry.offers import ALIASES, REMOTE_MODELS, chat_models, offer_for, offers
 from looksee.models.registry.spec import ModelOffer, ModelSpec
 from looksee.models.registry.table import REGISTRY, register
 
-__all__ = ["ALIASES", "REGISTRY", "REMOTE_MODELS", "ModelOffer", "ModelSpec", "offer_for", "offers", "register"]
+__all__ = [
+    "ALIASES",
+    "REGISTRY",
+    "REMOTE_MODELS",
+    "ModelOffer",
+    "ModelSpec",
+    "chat_models",
+    "offer_for",
+    "offers",
+    "register",
+]
 
 for _entry in (blip, blip2, gemma, intern_vlm, moondream):
     register(_entry.SPEC)

@@ -19,6 +19,11 @@ def offers() -> dict[str, ModelOffer]:
     return {**REGISTRY, **REMOTE_MODELS}
 
 
+def chat_models() -> list[str]:
+    """The names of the models that take a chat and do what it tells them, in alphabetical order."""
+    return sorted(name for name, offer in offers().items() if offer.chats)
+
+
 def offer_for(name: str, task: Task) -> ModelOffer:
     """The model of that name, which can do `task`. Raises UnknownModel or TaskNotSupported, naming those that can."""
     known = offers()
