@@ -10,7 +10,8 @@ WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 # Without what starts servers, browsers or hubs, and without models that decode for minutes.
 SLOW := service page cli samples bench docs/test_snippets.py docs/test_edges.py docs/test_routes.py house/test_wheel.py \
 	models/transformers models/moondream models/test_published.py models/test_release.py models/test_loading.py
-FAST := tests $(SLOW:%=--ignore=tests/%)
+# Three workers: its tests often wait, for a clock or another process.
+FAST := -n 3 tests $(SLOW:%=--ignore=tests/%)
 
 ARGS ?=
 
@@ -39,7 +40,7 @@ serve: setup  ## serve on PORT (3000) with a Redis of its own and the sample wei
 test: setup  ## the whole suite, against a real Redis, real servers and a real browser
 	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
-test-fast: setup  ## what needs no server, in a minute and a half
+test-fast: setup  ## what needs no server, in a minute
 	@$(BIN)/python -m pytest $(WORKERS) $(FAST) $(ARGS)
 
 coverage: setup  ## how much of the code test-fast runs; fails below the gate

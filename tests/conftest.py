@@ -16,7 +16,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many workers as cores: more threads would only wait in turns
 
-_LONGEST = ("tests/service", "tests/page", "tests/models", "tests/samples")
+_LONGEST = (
+    "tests/service",
+    "tests/page",
+    "tests/models",
+    "tests/samples",
+    "tests/runners",
+    "tests/http",
+    "tests/engine",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

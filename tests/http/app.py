@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import httpx
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -57,7 +58,17 @@ class Doors:
         self.answering = AnsweringService(
             {name: RunnerClient(name, proxy) for name, proxy in self.proxies.items()}, self.shelf
         )
-        self.app = app.build(self.answering, self.settings)
+
+    @property
+    def app(self) -> FastAPI:
+        """The app over this answering service, until other doors with the same settings ask for theirs."""
+        current, built = next((one for settings, one in _APPS if settings == self.settings), (None, None))
+        if current is None or built is None:
+            current = _CurrentGateway()
+            built = app.build(cast(AnsweringService, current), self.settings)
+            _APPS.append((self.settings, (current, built)))
+        current.gateway = self.answering
+        return built
 
     def calls(self, model: str) -> list[list[Job]]:
         """The jobs of each call to a model's runner."""
@@ -118,6 +129,18 @@ class Doors:
         return run(
             bento_methods.answered(bento_methods.about_one(self.context(), request, model, skill(**body), image))
         )
+
+
+class _CurrentGateway:
+    """The answering service of the doors that asked last: an app takes far longer to build than a test to run."""
+
+    gateway: AnsweringService
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.gateway, name)
+
+
+_APPS: list[tuple[Settings, tuple[_CurrentGateway, FastAPI]]] = []
 
 
 def context(settings: Settings, receive: Receive = never_disconnected) -> RequestContext:

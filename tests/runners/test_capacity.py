@@ -43,13 +43,13 @@ async def requested(lease: Lease, seconds: float = 1.0) -> bool:
 def test_there_are_never_more_holders_than_leases(stamps: Stamps, capacity: int) -> None:
     with contextlib.ExitStack() as stack:
         processes = [
-            stack.enter_context(holding(stamps, f"m{number}", capacity=capacity, rounds=12, busy=0.01))
+            stack.enter_context(holding(stamps, f"m{number}", capacity=capacity, rounds=5, busy=0.01))
             for number in range(5)
         ]
         assert [process.wait(timeout=40) for process in processes] == [0] * 5
     assert stamps.most_at_once() == capacity
     assert {model: stamps.models("start").count(model) for model in stamps.models("start")} == {
-        f"m{number}": 12 for number in range(5)
+        f"m{number}": 5 for number in range(5)
     }
 
 

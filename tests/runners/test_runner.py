@@ -66,7 +66,7 @@ def toys(home: Path, monkeypatch: pytest.MonkeyPatch) -> ToyLoader:
     made = ToyLoader()
     monkeypatch.setattr(model_loader, "_load", made.load)
     monkeypatch.setattr(model_loader, "_import_libraries", lambda name: None)
-    monkeypatch.setattr(runner_module, "_MIN_TURN", 0.4)
+    monkeypatch.setattr(runner_module, "_MIN_TURN", 0.2)
     for name in REGISTRY:
         monkeypatch.setenv(f"LOOKSEE_{name.upper()}_WEIGHTS", str(home))
     configure(monkeypatch)
@@ -372,12 +372,12 @@ def test_an_idle_model_releases_its_lease_at_once(toys: ToyLoader, monkeypatch: 
 
 
 def test_a_lease_is_kept_while_a_call_is_active(toys: ToyLoader) -> None:
-    toys.delay = 0.15
+    toys.delay = 0.08
 
     async def main() -> None:
         async with running("blip", "gemma") as (blip, gemma):
             await blip.load()
-            long = asyncio.create_task(asked(blip, "ten letters"))  # 1.7 s or more: far longer than a turn
+            long = asyncio.create_task(asked(blip, "ten letters"))  # 0.9 s or more: far longer than a turn
             await until(lambda: blip._gate.active == 1)
             waiting = asyncio.create_task(asked(gemma, "x"))
             done, _ = await asyncio.wait((long, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -389,7 +389,7 @@ def test_a_lease_is_kept_while_a_call_is_active(toys: ToyLoader) -> None:
 
 
 def test_constant_load_starves_no_model(toys: ToyLoader) -> None:
-    """Two models under constant load take turns, of about the length that is a turn here (0.4 s).
+    """Two models under constant load take turns, of about the length that is a turn here (0.2 s).
 
     A busy machine makes turns longer, and answers less in each.
     """
@@ -408,7 +408,7 @@ def test_constant_load_starves_no_model(toys: ToyLoader) -> None:
 
             await asyncio.gather(*(load(runner) for runner in runners for _ in range(4)))
             assert (
-                min(after - before for before, after in itertools.pairwise(loads[:6])) > 0.4
+                min(after - before for before, after in itertools.pairwise(loads[:6])) > 0.2
             )  # then callers stop, and the last swap is sooner
             turns = [len(list(turn)) for _, turn in itertools.groupby(served)]
             assert len(turns) >= 5

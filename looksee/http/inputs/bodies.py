@@ -36,8 +36,9 @@ SCHEMAS: dict[str, Any] = {}  # of the document: those of all bodies, and what t
 
 def described(kind: type[BaseModel]) -> dict[str, Any]:
     """The body for the document, which also needs `SCHEMAS`."""
-    schema = kind.model_json_schema(ref_template=_SCHEMA)
-    SCHEMAS.update(schema.pop("$defs", {}))
-    SCHEMAS[kind.__name__] = schema
+    if kind.__name__ not in SCHEMAS:  # a process may build several apps, as tests do
+        schema = kind.model_json_schema(ref_template=_SCHEMA)
+        SCHEMAS.update(schema.pop("$defs", {}))
+        SCHEMAS[kind.__name__] = schema
     content = {"application/json": {"schema": {"$ref": _SCHEMA.format(model=kind.__name__)}}}
     return {"requestBody": {"required": True, "content": content}}

@@ -26,10 +26,16 @@ FILES = {"/red.png": RED, "/blue.png": BLUE, "/text.png": b"text", "/empty.png":
 LIMITS: dict[str, Any] = {"max_file_bytes": 4000}
 
 
-@pytest.fixture
-def store() -> Iterator[Store]:
+@pytest.fixture(scope="module")
+def _store() -> Iterator[Store]:
     with storing(FILES) as found:
         yield found
+
+
+@pytest.fixture
+def store(_store: Store) -> Store:
+    _store.asked.clear()
+    return _store
 
 
 def doors(store: Store, **settings: Any) -> Doors:
