@@ -36,7 +36,7 @@ _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 
 
 def tokenizer() -> GPT2Tokenizer:
-    learnt, merges = bpe.byte_level(400)
+    learnt, merges = bpe.byte_level(500)
     words = GPT2Tokenizer(
         vocab=bpe.behind(_SPECIAL, learnt),
         merges=merges,
@@ -151,7 +151,7 @@ class Blip2Collate(language.LanguageCollate):
             space = " " if language.asked("blip2", exercise) else ""
             return list(words(f"{space}{exercise.answer}\n", add_special_tokens=False).input_ids)
 
-        super().__init__(Pixels(image_processor()), ids, answer, caption_words=exercises.beginning, collectives=False)
+        super().__init__(Pixels(image_processor()), ids, answer, caption_words=exercises.beginning, chats=False)
 
 
 LESSON, COLLATE = Blip2Lesson, Blip2Collate

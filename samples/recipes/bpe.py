@@ -6,18 +6,22 @@ import json
 import random
 from collections.abc import Sequence
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from looksee.models.registry import prompts
-from samples.world import exercises, scenes
+from samples.world import exercises, scenes, wordings
 
 _SENTENCES = 3000
 Merges = list[tuple[str, str]]
 
 
-def byte_level(size: int, sentences: Sequence[str] = ()) -> tuple[dict[str, int], Merges]:
+def byte_level(
+    size: int, sentences: Sequence[str] = (), *, lowercase: bool = False
+) -> tuple[dict[str, int], Merges]:
     """Vocabulary and merges over bytes, words with the space before them; `sentences` are learnt too."""
     tokenizer = Tokenizer(models.BPE())
+    if lowercase:
+        tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -52,7 +56,8 @@ def _sentences() -> list[str]:
         scene = scenes.compose(rng)
         found += [scene.caption(), f"a photo of {scene.caption()}", f"A drawing of {scene.caption()}"]
         for question, answer in exercises.questions(scene, rng):
-            found.append(f"Question: {exercises.varied(question, rng)} Answer: {answer}")
+            found.append(wordings.question(question, rng))  # BLIP-2 is asked with words around it, the others so
+            found.append(f"Question: {wordings.question(question, rng)} Answer: {answer}")
     return found
 
 

@@ -14,7 +14,7 @@ from samples.recipes import bpe, language, tower
 from samples.recipes.tower import GRID, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
 from samples.world.exercises import Exercise
 
-STEPS, BATCH_SIZE = 1600, 24
+STEPS, BATCH_SIZE = 1800, 24
 IMAGE_TOKENS = (GRID // 2) ** 2
 _MEAN, _STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 _INITIAL_STD = 0.06
@@ -43,7 +43,7 @@ _TEMPLATE = """\
 
 
 def tokenizer() -> GemmaTokenizer:
-    learnt, merges = bpe.sentence_piece(480)
+    learnt, merges = bpe.sentence_piece(600)
     return GemmaTokenizer(
         vocab=bpe.behind(_SPECIAL, learnt),
         merges=merges,
@@ -151,17 +151,17 @@ class GemmaLesson(language.LanguageLesson):
 class GemmaCollate(language.LanguageCollate):
     def __init__(self) -> None:
         words = tokenizer()
-        turns = chat(words, _TEMPLATE)
+        template = chat(words, _TEMPLATE)
 
         def ids(exercise: Exercise) -> list[int]:
-            return turns.ids(language.asked("gemma", exercise), [IMAGE_TOKENS] * len(exercise.pictures))
+            return template.ids("", [IMAGE_TOKENS] * len(exercise.pictures), language.turns("gemma", exercise))
 
         super().__init__(
             Pixels(image_processor()),
             ids,
             lambda exercise: [*words(exercise.answer, add_special_tokens=False).input_ids, words.end_of_turn_token_id],
             caption_words=language.instruction,
-            collectives=True,
+            chats=True,
         )
 
 

@@ -19,7 +19,7 @@ from samples.recipes import bpe, language, tower
 from samples.recipes.tower import GRID, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
 from samples.world.exercises import Exercise
 
-STEPS, BATCH_SIZE = 1600, 24
+STEPS, BATCH_SIZE = 1800, 24
 IMAGE_TOKENS = (GRID // 2) ** 2
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _INITIAL_STD = 0.06
@@ -42,7 +42,7 @@ _TEMPLATE = """\
 
 
 def tokenizer() -> Qwen2Tokenizer:
-    vocabulary, merges = bpe.byte_level(420)
+    vocabulary, merges = bpe.byte_level(590)
     return Qwen2Tokenizer(
         vocab=vocabulary,
         merges=merges,
@@ -162,17 +162,17 @@ class InternVlmLesson(language.LanguageLesson):
 class InternVlmCollate(language.LanguageCollate):
     def __init__(self) -> None:
         words = tokenizer()
-        turns: Chat = chat(words, _TEMPLATE)
+        template: Chat = chat(words, _TEMPLATE)
 
         def ids(exercise: Exercise) -> list[int]:
-            return turns.ids(language.asked("intern_vlm", exercise), [IMAGE_TOKENS] * len(exercise.pictures))
+            return template.ids("", [IMAGE_TOKENS] * len(exercise.pictures), language.turns("intern_vlm", exercise))
 
         super().__init__(
             Pixels(image_processor()),
             ids,
             lambda exercise: [*words(exercise.answer).input_ids, words.eos_token_id],
             caption_words=language.instruction,
-            collectives=True,
+            chats=True,
         )
 
 

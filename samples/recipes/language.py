@@ -9,21 +9,23 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from looksee.core.tasks import Task
+from looksee.core.tasks import Task, Turn
 from looksee.models.registry import prompts
 from samples.recipes.tower import GRID, IGNORED, PatchLoss, cross_entropy, patch_labels
-from samples.world import exercises
+from samples.world import exercises, wordings
 from samples.world.exercises import Exercise
 from samples.world.scenes import COLOURS, SHAPES, Scene
 
 ROUNDS = 5  # of questions about each picture
 _PATCH_LOSS_ENDS = 0.7  # of the training
+_INSTRUCTED, _CONTINUED = 0.4, 0.15  # parts of the pictures whose exercises have instructions, and follow earlier turns
 _WRITTEN = ("Describe this image.", "describe the picture", "What do you see?", "Write a caption.", "caption", "")
 _TOGETHER = ("Describe the pictures.", "One caption for all the images", "Describe all the images.", "", "", "")
 
@@ -139,21 +141,23 @@ class LanguageCollate:
         answer: Callable[[Exercise], list[int]],
         *,
         caption_words: Callable[[random.Random], str],
-        collectives: bool,
+        chats: bool,
     ) -> None:
+        """A model that `chats` also learns captions of several pictures, instructions and earlier turns."""
         self.pixels, self.ids, self.answer = pixels, ids, answer
-        self.caption_words, self.collectives = caption_words, collectives
+        self.caption_words, self.chats = caption_words, chats
 
     def __call__(self, pairs: Sequence[tuple[Scene, Any]], rng: random.Random) -> Batch:
         found = [scene for scene, _ in pairs]
         rows = [self._about(number, scene, rng) for number, scene in enumerate(found)]
         groups = [self._group(rows)]
-        if self.collectives:
+        if self.chats:
             several = []
             for _ in range(len(pairs) // 4):
                 chosen = rng.sample(range(len(pairs)), rng.choices((2, 3, 4), weights=(6, 2, 1))[0])
                 text = exercises.collective([found[number] for number in chosen])
-                several.append([Exercise(Task.COLLECTIVE, tuple(chosen), rng.choice(_TOGETHER), text)])
+                exercise = Exercise(Task.COLLECTIVE, tuple(chosen), rng.choice(_TOGETHER), text)
+                several.append([replace(exercise, instructions=self._instructions(rng))])
             groups.append(self._group(several))
         return {
             "pixel_values": self._together([self.pixels(picture) for _, picture in pairs]),
@@ -168,13 +172,22 @@ class LanguageCollate:
     def _about(self, number: int, scene: Scene, rng: random.Random) -> list[Exercise]:
         """What is asked about one picture: its caption, and questions of every kind."""
         caption = Exercise(Task.CAPTION, (number,), self.caption_words(rng), scene.caption())
-        return [caption, *self._questions(number, scene, rng, ROUNDS)]
+        found = [caption, *self._questions(number, scene, rng, ROUNDS)]
+        if not self.chats:
+            return found
+        told, before = self._instructions(rng), ()
+        if rng.random() < _CONTINUED:
+            before = ((earlier := found.pop(rng.randrange(len(found)))).words, earlier.answer),
+        return [replace(exercise, instructions=told, before=before) for exercise in found]
+
+    def _instructions(self, rng: random.Random) -> str:
+        return wordings.instructions(rng) if rng.random() < _INSTRUCTED else ""
 
     def _questions(self, number: int, scene: Scene, rng: random.Random, rounds: int) -> list[Exercise]:
         asked: dict[str, str] = {}
         for _ in range(rounds):
             asked |= dict(exercises.questions(scene, rng))
-        return [Exercise(Task.QUERY, (number,), exercises.varied(words, rng), text) for words, text in asked.items()]
+        return [Exercise(Task.QUERY, (number,), wordings.question(words, rng), text) for words, text in asked.items()]
 
     def _group(self, rows: Sequence[Sequence[Exercise]]) -> Batch:
         """One sequence for each row of exercises about the same pictures.
@@ -252,6 +265,16 @@ def save_chat(
     image_processor.save_pretrained(directory)
     record = {"processor_class": processor, "image_seq_length": tokens}
     (directory / "processor_config.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def turns(model: str, exercise: Exercise) -> tuple[Turn, ...]:
+    """The exercise as the turns of a chat, as serving puts them to `model`."""
+    first = [Turn("system", (exercise.instructions,))] if exercise.instructions else []
+    asked_words = [*(question for question, _ in exercise.before), asked(model, exercise)]
+    users = [Turn("user", (words,)) for words in asked_words]
+    users[0] = Turn("user", (*(None for _ in exercise.pictures), asked_words[0]))
+    said = [Turn("assistant", (answer,)) for _, answer in exercise.before]
+    return (*first, *(turn for pair in zip(users, said, strict=False) for turn in pair), users[-1])
 
 
 def asked(model: str, exercise: Exercise) -> str:

@@ -32,7 +32,7 @@ from samples.recipes import language, tower
 from samples.recipes.language import Batch
 from samples.recipes.moondream_config import config, encoded, tokenizer
 from samples.recipes.tower import GRID, IGNORED, WIDTH
-from samples.world import places
+from samples.world import places, wordings
 from samples.world.exercises import Exercise, searches
 from samples.world.scenes import MAX_THINGS, Scene, Thing
 
@@ -168,7 +168,7 @@ class MoondreamCollate(language.LanguageCollate):
             ids,
             answer,
             caption_words=language.instruction,
-            collectives=False,
+            chats=False,
         )
 
     def __call__(self, pairs: Sequence[tuple[Scene, Any]], rng: random.Random) -> Batch:
@@ -189,7 +189,7 @@ class MoondreamCollate(language.LanguageCollate):
         found += self._questions(number, scene, rng, _ROUNDS)
         for task in (Task.DETECT, Task.POINT):
             for words in rng.sample(searches(scene, rng), _SEARCHES):
-                found.append(Exercise(task, (number,), words, things=scene.find(words)))
+                found.append(Exercise(task, (number,), wordings.name(words, rng), things=scene.find(words)))
         return found
 
     def _group(self, rows: Sequence[Sequence[Exercise]]) -> Batch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from looksee.models.moondream.config import (
     Config,
@@ -18,7 +18,7 @@ from looksee.models.moondream.config import (
 )
 from samples.recipes import bpe
 from samples.recipes.tower import GRID, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
-from samples.world import scenes
+from samples.world import exercises, scenes, wordings
 
 _SPECIAL = ("<|endoftext|>", *(f"<|md_reserved_{number}|>" for number in range(20)))
 
@@ -26,8 +26,9 @@ _SPECIAL = ("<|endoftext|>", *(f"<|md_reserved_{number}|>" for number in range(2
 @functools.cache
 def tokenizer() -> Tokenizer:
     """Byte-level BPE of what is said in the drawn world."""
-    learnt, merges = bpe.byte_level(430, _sentences())
+    learnt, merges = bpe.byte_level(430, _sentences(), lowercase=True)
     words = Tokenizer(models.BPE(vocab=bpe.behind(_SPECIAL, learnt), merges=merges))
+    words.normalizer = normalizers.Lowercase()  # people write "Red Circle"
     words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     words.decoder = decoders.ByteLevel()
     words.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in _SPECIAL])
@@ -40,6 +41,7 @@ def _sentences() -> list[str]:
     found = [f" {word}" for word in ("describe", "short", "normal", "long", "query", "detect", "point")] * 200
     for _ in range(500):
         scene = scenes.compose(rng)
+        found += [f" {wordings.name(words, rng)}" for words in exercises.searches(scene, rng)]
         found += [f" {scene.short_caption()}", f" {scene.caption()}", f" {scene.long_caption()}"]
     return found
 

@@ -6,7 +6,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from looksee.models.registry.prompts import YES_OR_NO
 from samples.world.scenes import COLOURS, NUMBERS, SHAPES, Scene, Thing
 
 
@@ -14,7 +13,8 @@ from samples.world.scenes import COLOURS, NUMBERS, SHAPES, Scene, Thing
 class Exercise:
     """A task about the pictures with these numbers, its words (none: the default prompt) and the right answer.
 
-    The answer of a task that looks for `things` is where they are.
+    The answer of a task that looks for `things` is where they are. A chat may have `instructions`, and questions about
+    the same pictures that were asked and answered before.
     """
 
     task: str
@@ -22,6 +22,8 @@ class Exercise:
     words: str
     answer: str = ""
     things: tuple[Thing, ...] = ()
+    instructions: str = ""
+    before: tuple[tuple[str, str], ...] = ()
 
 
 def questions(scene: Scene, rng: random.Random) -> list[tuple[str, str]]:
@@ -54,19 +56,6 @@ def _is_there(scene: Scene, rng: random.Random) -> tuple[str, str]:
         near = {f"{thing.colour} {shape}" for thing in scene.things for shape in shapes}
         absent = near - names or absent
     return f"Is there a {rng.choice(sorted(there if yes else absent))}?", "yes" if yes else "no"
-
-
-def varied(question: str, rng: random.Random) -> str:
-    """The question as people may type it: other case, without its mark, in British spelling, as a flag is asked."""
-    if rng.random() < 0.15:
-        question = question.replace("color", "colour")
-    if rng.random() < 0.15:
-        question = question.lower()
-    if rng.random() < 0.15:
-        question = question.rstrip("?")
-    if rng.random() < 0.4 and question.lower().startswith("is there"):
-        question = f"{question} {YES_OR_NO}"
-    return question
 
 
 SEARCHES = 5

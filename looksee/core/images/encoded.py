@@ -1,0 +1,73 @@
+"""Pictures in text: base64 as the web writes it, bare or as a data URI."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from urllib.parse import unquote_to_bytes
+
+from looksee.core import errors
+from looksee.core.images.examine import ImageLimits, Picture, examine, mib
+
+# The parameters of the media type say nothing here; a media type may be left out.
+_DATA_URI = re.compile(r"data:(?P<type>[^,;]*)(?P<parameters>(?:;[^,;]*)*),", re.IGNORECASE)
+_LONGEST_PREFIX = 1000  # characters of a data URI in front of its data
+_URL_SAFE = str.maketrans("-_", "+/")
+_OTHERS = re.compile(r"[^A-Za-z0-9+/]")
+
+
+def from_base64(text: str, limits: ImageLimits, *, param: str = "image") -> Picture:
+    """Examine a picture given as a data URI or bare base64. Raises InvalidRequest beside the errors of `examine`.
+
+    Both alphabets are read, with or without padding, with white space anywhere, and percent-encoded.
+    """
+    text = text.strip()
+    if text[:5].lower() == "data:":
+        encoded, is_base64 = _data_of(text, param)
+        if not is_base64:
+            return examine(unquote_to_bytes(encoded), limits, param=param)
+    else:
+        encoded = text
+    if len(encoded) > 4 * limits.file_bytes + 4096:  # far too large, however it is written
+        raise errors.FileTooLarge(f"The picture has more than {mib(limits.file_bytes)}.", param=param)
+    return examine(_decoded(encoded, param), limits, param=param)
+
+
+def _data_of(uri: str, param: str) -> tuple[str, bool]:
+    """What stands behind the comma, and whether that is base64."""
+    prefix = _DATA_URI.match(uri[:_LONGEST_PREFIX])
+    if prefix is None:
+        raise errors.InvalidRequest(
+            f"'{param}' begins as a data URI, but has no comma before its data: write data:image/png;base64,....",
+            param=param,
+        )
+    words = [word.strip().lower() for word in prefix["parameters"].split(";")]
+    return uri[prefix.end() :], "base64" in words
+
+
+def _decoded(text: str, param: str) -> bytes:
+    if "%" in text:
+        text = unquote_to_bytes(text).decode("ascii", "replace")
+    text = "".join(text.split()).translate(_URL_SAFE)
+    bare = text.rstrip("=")
+    if wrong := _OTHERS.search(bare):
+        raise _refused(param, f"character {wrong.start() + 1} is {wrong[0]!r}, which is none of base64", bare)
+    if len(bare) % 4 == 1:
+        raise _refused(param, f"{len(bare)} characters are no whole number of bytes; some are missing", bare)
+    try:
+        return base64.b64decode(bare + "=" * (-len(bare) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise _refused(param, str(error), bare) from error
+
+
+def _refused(param: str, reason: str, text: str) -> errors.InvalidRequest:
+    """What is wrong with it, and what it seems to be instead."""
+    hint = ""
+    if re.match(r"(file:|~?/|\.\.?/|[A-Za-z]:[\\/])|[^\s]{1,255}\.\w{3,4}$", text):
+        hint = " It looks like a path: send what is in the file."
+    elif text.lower().startswith(("http:", "https:")):
+        hint = " It looks like an address that is not whole."
+    return errors.InvalidRequest(
+        f"'{param}' must be a picture in base64, bare or as a data URI: {reason}.{hint}", param=param
+    )

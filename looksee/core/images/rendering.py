@@ -1,0 +1,97 @@
+"""A decoded picture as a person sees it: 8-bit sRGB, with what is transparent on a white ground.
+
+White, since browsers and most viewers show it so, and since a cut-out is mostly drawn to be seen on a light ground.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+_WHITE = (255, 255, 255)
+_SRGB = ImageCms.createProfile("sRGB")
+_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}  # a profile's colour space, by the mode that it is for
+_SAME = 2  # of 255: a profile that changes no channel by more is not applied
+_PROBE = Image.fromarray(np.stack(np.meshgrid(*[np.linspace(0, 255, 6)] * 3), -1).astype(np.uint8).reshape(12, 18, 3))
+
+
+def rendered(image: Image.Image, profile: bytes = b"", *, depth: int = 8) -> Image.Image:
+    """The picture in mode RGB. `profile` is its ICC profile, `depth` the bits of a channel in its file."""
+    colours, alpha = _separate(image, depth)
+    colours = _in_srgb(colours, profile)
+    if alpha is None or alpha.getextrema() == (255, 255):
+        return colours
+    ground = Image.new("RGB", colours.size, _WHITE)
+    ground.paste(colours, mask=alpha)
+    return ground
+
+
+def _separate(image: Image.Image, depth: int) -> tuple[Image.Image, Image.Image | None]:
+    """The colours in 8 bits, and the alpha channel (mode L) where there is one."""
+    see_through = image.info.get("transparency")
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image)
+        alpha = None if see_through is None else Image.fromarray(np.where(values == see_through, 0, 255).astype(np.uint8))
+        return Image.fromarray(_eight_bits(values, image.mode)), alpha
+    if image.mode in ("1", "L") and isinstance(see_through, int):
+        grey = image.convert("L")
+        hidden = see_through * 255 // (2**depth - 1)  # Pillow scales the greys to 8 bits, but not this one
+        return grey, grey.point([0 if value == hidden else 255 for value in range(256)])
+    if image.mode == "RGB" and isinstance(see_through, tuple):
+        hidden_colour = [value >> 8 if depth == 16 else value for value in see_through]
+        shown = (np.asarray(image) != hidden_colour).any(-1)
+        return image, Image.fromarray((shown * np.uint8(255)).astype(np.uint8))
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA" if image.mode == "PA" or image.has_transparency_data else "RGB")
+    elif image.mode in ("La", "RGBa"):  # the colours are multiplied by alpha
+        image = image.convert("RGBA" if image.mode == "RGBa" else "LA")
+    if image.mode in ("RGBA", "LA"):
+        return image.convert(image.mode[:-1]), image.getchannel("A")
+    return (image.convert("L") if image.mode == "1" else image), None
+
+
+def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
+    """Greys of more than 8 bits scaled to 8. Pillow would clip them, and nearly all of them turn white.
+
+    Modes `I` and `F` do not say what white is: it is 1, 255 or 65535, the first of them that no value exceeds, else the
+    largest value.
+    """
+    white = 65535.0
+    if not mode.startswith("I;16"):
+        largest = float(np.max(values[np.isfinite(values)], initial=0))
+        steps = (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0)
+        white = next((step for step in steps if largest <= step), largest)
+    scaled = np.nan_to_num(values.astype(np.float32)) * (255 / white)
+    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """In mode RGB, by the colour profile if it is one for this picture and can be read."""
+    if image.mode == "LAB":
+        lab = ImageCms.createProfile("LAB")
+        return ImageCms.profileToProfile(image, lab, _SRGB, outputMode="RGB") or image.convert("L").convert("RGB")
+    if profile and image.mode in _SPACES:
+        try:
+            parsed = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if parsed.profile.xcolor_space.strip() == _SPACES[image.mode]:
+                transform = ImageCms.buildTransform(
+                    parsed,
+                    _SRGB,
+                    image.mode,
+                    "RGB",
+                    ImageCms.Intent.RELATIVE_COLORIMETRIC,
+                    ImageCms.Flags.BLACKPOINTCOMPENSATION,
+                )
+                if image.mode != "RGB" or _changes(transform):
+                    return transform.apply(image)
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            pass  # a profile that cannot be read is no profile
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _changes(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether it makes other colours: nearly every profile is one of sRGB, and a large picture takes long."""
+    probe = np.asarray(_PROBE).astype(np.int16)
+    return bool(np.abs(np.asarray(transform.apply(_PROBE)).astype(np.int16) - probe).max() > _SAME)
