@@ -64,7 +64,7 @@ class Turn:
 class Job:
     """What one model has to do.
 
-    `images` are encoded files (JPEG, PNG, WebP bytes). `prompt` is made by
+    `images` are encoded files, as bytes. `prompt` is made by
     `looksee.models.registry.prompts`: a text to continue, an instruction, or the name of an object to find. The answer
     ends before the first of the `stop` strings.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -18,7 +19,8 @@ from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from looksee.core import errors
 from looksee.core.geometry import Box, Point, point_within, within
-from looksee.core.images import media_type
+from looksee.core.image_formats import FORMATS
+from looksee.core.images import decode, sniff
 from looksee.core.tasks import GREEDY, Answer, Finish, Grounding, Identity, Job, Reasoning, Reply, Task
 from looksee.gateway.broadcast import Listener
 from looksee.models.registry import REMOTE_MODELS, ModelOffer, moondream
@@ -31,6 +33,7 @@ NAME = "moondream-cloud"
 _TASKS = frozenset({Task.CAPTION, Task.QUERY, Task.DETECT, Task.POINT})
 _IDENTITY = Identity(NAME, "cloud", revision="unknown", fingerprint=None)
 _LARGEST = 2**20  # bytes of an answer
+_FORMATS = ("jpeg", "png", "webp")  # that the vendor's documents name
 _CONNECT_SECONDS = 10.0
 _RETRY_AFTER = 5  # seconds, where the vendor names none
 _LONGEST_WAIT = 3600
@@ -189,8 +192,14 @@ def _request(job: Job, *, stream: bool) -> tuple[str, dict[str, Any]]:
 
 
 def _written(body: dict[str, Any], images: tuple[bytes, ...]) -> bytes:
+    """The body with its picture, as PNG where the vendor may not read its format. Raises CorruptImage."""
     for image in images:
-        body = {**body, "image_url": f"data:{media_type(image)};base64,{base64.b64encode(image).decode()}"}
+        kind = sniff(image)
+        if kind is None or kind.name not in _FORMATS:
+            file = io.BytesIO()
+            decode(image).save(file, "PNG")
+            image, kind = file.getvalue(), FORMATS["png"]
+        body = {**body, "image_url": f"data:{kind.media_type};base64,{base64.b64encode(image).decode()}"}
     return json.dumps(body).encode()
 
 

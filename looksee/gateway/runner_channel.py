@@ -33,9 +33,11 @@ _EVENT = TypeAdapter(Event)
 _MAX_OPENING = 2  # calls at a time
 _MAX_JOBS, _MAX_BYTES = 64, 32 * 2**20  # in one call; the first job is sent whatever its size
 _GRACE = 5.0  # seconds a runner gets beyond the deadline to reply itself that it was missed
+_MOST_SENDS, _MOST_STARTS = 4, 2  # of a job whose connection is lost; it may be what kills the runner
+_RESEND_WAIT = 0.1  # seconds before a job is sent for the third time; twice as long before the next
 _CANCEL_TIMEOUT = 5.0  # seconds
-# The connection was closed while it was used, or the runner died. Every request to a runner may be sent twice, and a
-# runner that is restarting answers from its backlog.
+# The connection was closed while it was used, or the runner died: then all connections that are kept open are dead, and
+# each may be tried before a new one is made, which a runner that is restarting answers from its backlog.
 LOST = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError)
 
 
@@ -50,7 +52,13 @@ class _PendingJob:
     reply: asyncio.Future[RunnerReply]
     ask_id: tuple[str, int] | None = None  # in a call that is open: the call's id, and the job's number in it
     streamed: bool = False  # whether the listener has got anything
-    tries: int = 0
+    sends: int = 0
+    starts: int = 0  # sends that the runner acknowledged
+
+    @property
+    def may_be_sent_again(self) -> bool:
+        """After its connection was lost. Whoever has heard the beginning is not told it again."""
+        return not self.streamed and self.sends < _MOST_SENDS and self.starts < _MOST_STARTS
 
     @property
     def size(self) -> int:
@@ -122,7 +130,7 @@ class RunnerChannel:
             self._start(self._run_call(jobs))
 
     async def _run_call(self, jobs: list[_PendingJob]) -> None:
-        """One call, until its last reply. Jobs of a lost connection are sent once more."""
+        """One call, until its last reply. Jobs of a lost connection are sent again."""
         error: errors.LookseeError = errors.RunnerFailed("The model gave no answer.")
         lost = False
         try:
@@ -135,10 +143,12 @@ class RunnerChannel:
             error = failed(self.model, trouble)
         for pending in jobs:
             pending.ask_id = None
+        if lost and (before := max(pending.sends for pending in jobs) - 1):
+            await asyncio.sleep(_RESEND_WAIT * 2 ** (before - 1))
+        for pending in jobs:
             if pending.reply.done():
                 continue
-            if lost and not pending.tries and not pending.streamed:
-                pending.tries += 1
+            if lost and pending.may_be_sent_again:
                 self._queue.append(pending)
             else:
                 pending.reply.set_exception(error)
@@ -149,6 +159,7 @@ class RunnerChannel:
         now = time.monotonic()
         for number, pending in enumerate(jobs):
             pending.ask_id = (call.id, number)
+            pending.sends += 1
             rest = max(0.0, pending.deadline - now)
             call.asks.append(Ask(pending.job, rest, pending.request_id, pending.listener is not None))
         acknowledged = False
@@ -157,6 +168,8 @@ class RunnerChannel:
             async for chunk in self._proxy.to_async.infer(call=call):
                 if not acknowledged:
                     acknowledged = True
+                    for pending in jobs:
+                        pending.starts += 1
                     self._opening -= 1
                     self._send()
                 *lines, unread = (unread + chunk).split(b"\n")

@@ -21,7 +21,7 @@ _CAPTIONED = {
 }
 _FAILED = {
     "filename": "notes.txt",
-    "error": {"code": "unsupported_image_type", "message": "The file is not a JPEG, PNG or WebP picture."},
+    "error": {"code": "unsupported_image_type", "message": "The file is a PDF: send its pages as PNG pictures."},
 }
 _COLLECTIVE = {
     "collective_caption": "a red square; a blue circle",

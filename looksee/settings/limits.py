@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, field_validator
+
+from looksee.core.image_formats import FORMATS
 
 
 class LimitSettings(BaseModel):
@@ -22,7 +24,25 @@ class LimitSettings(BaseModel):
     max_request_bytes: PositiveInt = Field(64 * 2**20, description="bytes of one request")
     max_files: PositiveInt = Field(32, description="pictures in one request")
     max_batch_items: PositiveInt = Field(4096, description="items of one batch")
+    image_formats: str = Field(", ".join(FORMATS), description="formats of pictures that are accepted, comma separated")
     max_pixels: PositiveInt = Field(64_000_000, description="pixels of one picture")
     min_side: PositiveInt = Field(3, description="pixels of a picture's smallest side")
     max_prompt_chars: PositiveInt = Field(4000, description="characters of a prompt")
     max_new_tokens: PositiveInt = Field(1024, description="new tokens of one answer")
+
+    @field_validator("image_formats")
+    @classmethod
+    def _known(cls, names: str) -> str:
+        if unknown := set(_split(names)) - FORMATS.keys():
+            raise ValueError(f"{', '.join(sorted(unknown))}: no such format; there are {', '.join(FORMATS)}")
+        if not _split(names):
+            raise ValueError("at least one format must be accepted")
+        return names
+
+    def image_format_names(self) -> tuple[str, ...]:
+        """The names of the accepted formats."""
+        return tuple(_split(self.image_formats))
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip().lower() for name in names.split(",") if name.strip()]

@@ -15,9 +15,7 @@ _SENTENCES = 3000
 Merges = list[tuple[str, str]]
 
 
-def byte_level(
-    size: int, sentences: Sequence[str] = (), *, lowercase: bool = False
-) -> tuple[dict[str, int], Merges]:
+def byte_level(size: int, sentences: Sequence[str] = (), *, lowercase: bool = False) -> tuple[dict[str, int], Merges]:
     """Vocabulary and merges over bytes, words with the space before them; `sentences` are learnt too."""
     tokenizer = Tokenizer(models.BPE())
     if lowercase:

@@ -175,9 +175,9 @@ class LanguageCollate:
         found = [caption, *self._questions(number, scene, rng, ROUNDS)]
         if not self.chats:
             return found
-        told, before = self._instructions(rng), ()
+        told, before = self._instructions(rng), tuple[tuple[str, str], ...]()
         if rng.random() < _CONTINUED:
-            before = ((earlier := found.pop(rng.randrange(len(found)))).words, earlier.answer),
+            before = (((earlier := found.pop(rng.randrange(len(found)))).words, earlier.answer),)
         return [replace(exercise, instructions=told, before=before) for exercise in found]
 
     def _instructions(self, rng: random.Random) -> str:

@@ -257,7 +257,7 @@ def test_failures_are_the_results_of_their_questions_and_are_not_stored() -> Non
     ("troubles", "kind", "calls"),
     [
         ([BentoMLException("no")], errors.RunnerFailed, 1),
-        ([aiohttp.ServerDisconnectedError(), aiohttp.ServerDisconnectedError()], errors.RunnerFailed, 2),
+        ([aiohttp.ServerDisconnectedError() for _ in range(4)], errors.RunnerFailed, 4),
         ([TimeoutError()], errors.DeadlineExceeded, 1),
     ],
 )

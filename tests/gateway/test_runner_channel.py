@@ -17,7 +17,7 @@ from looksee.core.tasks import Call, Event, Failure, Job, Reply, Task
 from looksee.gateway import runner_channel
 from looksee.gateway.runner_channel import RunnerChannel, RunnerReply
 from tests.gateway.proxy import IDENTITY, FakeProxy, answer_to
-from tests.support.loops import run, settle
+from tests.support.loops import run, settle, until
 
 LOST: list[Callable[[], Exception]] = [
     aiohttp.ServerDisconnectedError,
@@ -209,13 +209,64 @@ def test_a_lost_connection_is_tried_once_more(lost: Callable[[], Exception]) -> 
 
 
 @pytest.mark.parametrize("lost", LOST)
-def test_and_once_only(lost: Callable[[], Exception]) -> None:
+def test_connections_that_died_with_the_runner_are_passed_over(lost: Callable[[], Exception]) -> None:
+    """The runner had the job when it was killed, and two connections that were kept open are as dead."""
+
     async def main() -> None:
-        proxy = FakeProxy(troubles=[lost(), lost(), lost()])
+        async def killed(call: Call) -> AsyncIterator[Event]:
+            proxy.after = None
+            proxy.troubles = [lost(), lost()]
+            raise lost()
+            yield
+
+        proxy = FakeProxy(after=killed)
+        _, (task,) = asked(proxy, "one")
+        assert texts([await task]) == ["a one"]
+        assert len(proxy.calls) == 4
+
+    run(main())
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_job_is_started_twice_at_most(lost: Callable[[], Exception]) -> None:
+    """It may be what kills the runner."""
+
+    async def main() -> None:
+        async def killed(call: Call) -> AsyncIterator[Event]:
+            raise lost()
+            yield
+
+        proxy = FakeProxy(after=killed)
+        _, (task,) = asked(proxy, "one")
+        with pytest.raises(errors.RunnerFailed):
+            await task
+        assert len(proxy.calls) == 2
+
+    run(main())
+
+
+def test_who_leaves_while_a_job_waits_to_be_sent_again_is_not_asked_for() -> None:
+    async def main() -> None:
+        proxy = FakeProxy(troubles=[aiohttp.ServerDisconnectedError(), aiohttp.ServerDisconnectedError()])
+        _, (task,) = asked(proxy, "one")
+        await until(lambda: len(proxy.calls) == 2)
+        await settle()
+        task.cancel()
+        await asyncio.sleep(0.2)
+        assert len(proxy.calls) == 2
+        assert proxy.cancelled == []
+
+    run(main())
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_runner_that_is_never_there_is_given_up(lost: Callable[[], Exception]) -> None:
+    async def main() -> None:
+        proxy = FakeProxy(troubles=[lost() for _ in range(9)])
         _, (task,) = asked(proxy, "one")
         with pytest.raises(errors.RunnerFailed) as caught:
             await task
-        assert len(proxy.calls) == 2
+        assert len(proxy.calls) == 4
         assert "'blip'" in caught.value.message
         assert caught.value.retry_after
 

@@ -175,7 +175,7 @@ def test_the_last_known_identity_outlives_a_runner(monkeypatch: pytest.MonkeyPat
 def test_any_other_trouble_of_the_connection_is_the_runners_too(ask: str) -> None:
     async def main() -> None:
         trouble = ConnectionResetError("Cannot write to closing transport")
-        client = RunnerClient("blip", FakeProxy(troubles=[trouble, trouble], status_troubles=[trouble]))
+        client = RunnerClient("blip", FakeProxy(troubles=[trouble] * 4, status_troubles=[trouble]))
         asks: dict[str, Callable[[], Awaitable[object]]] = {
             "status": client.status,
             "identity": client.identity,

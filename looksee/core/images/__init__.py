@@ -6,10 +6,10 @@ information (EXIF, XMP, colour profile, text) is read apart from its pixels, so 
 
 from __future__ import annotations
 
+from looksee.core.image_formats import FORMATS, ImageFormat, sniff
 from looksee.core.images.decoding import decode
 from looksee.core.images.encoded import from_base64
 from looksee.core.images.examine import ImageLimits, Picture, examine, mib
-from looksee.core.images.formats import FORMATS, ImageFormat, sniff
 from looksee.core.images.rendering import rendered
 
 __all__ = [

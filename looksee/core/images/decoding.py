@@ -8,8 +8,8 @@ import random
 from PIL import AvifImagePlugin, Image, ImageChops
 
 from looksee.core import errors
+from looksee.core.image_formats import FORMATS, ImageFormat, sniff
 from looksee.core.images import orientation, side_info
-from looksee.core.images.formats import FORMATS, ImageFormat, sniff
 from looksee.core.images.rendering import rendered
 from looksee.core.images.side_info import SideInfo
 

@@ -8,6 +8,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from looksee.core import errors
+from looksee.core.image_formats import sniff
 from looksee.core.images.examine import ImageLimits, Picture, examine, mib
 
 # The parameters of the media type say nothing here; a media type may be left out.
@@ -24,14 +25,11 @@ def from_base64(text: str, limits: ImageLimits, *, param: str = "image") -> Pict
     """
     text = text.strip()
     if text[:5].lower() == "data:":
-        encoded, is_base64 = _data_of(text, param)
-        if not is_base64:
-            return examine(unquote_to_bytes(encoded), limits, param=param)
-    else:
-        encoded = text
-    if len(encoded) > 4 * limits.file_bytes + 4096:  # far too large, however it is written
-        raise errors.FileTooLarge(f"The picture has more than {mib(limits.file_bytes)}.", param=param)
-    return examine(_decoded(encoded, param), limits, param=param)
+        text, is_base64 = _data_of(text, param)
+        # One that does not say base64 has its bytes as they are, unless the word was forgotten.
+        if not is_base64 and sniff(data := unquote_to_bytes(text)):
+            return examine(data, limits, param=param)
+    return examine(_decoded(text, limits, param), limits, param=param)
 
 
 def _data_of(uri: str, param: str) -> tuple[str, bool]:
@@ -46,11 +44,13 @@ def _data_of(uri: str, param: str) -> tuple[str, bool]:
     return uri[prefix.end() :], "base64" in words
 
 
-def _decoded(text: str, param: str) -> bytes:
+def _decoded(text: str, limits: ImageLimits, param: str) -> bytes:
     if "%" in text:
         text = unquote_to_bytes(text).decode("ascii", "replace")
     text = "".join(text.split()).translate(_URL_SAFE)
     bare = text.rstrip("=")
+    if len(bare) * 3 // 4 > limits.file_bytes:
+        raise errors.FileTooLarge(f"The picture has more than {mib(limits.file_bytes)}.", param=param)
     if wrong := _OTHERS.search(bare):
         raise _refused(param, f"character {wrong.start() + 1} is {wrong[0]!r}, which is none of base64", bare)
     if len(bare) % 4 == 1:

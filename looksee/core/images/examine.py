@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass
 
 from looksee.core import errors
+from looksee.core.image_formats import FORMATS, accepted
 from looksee.core.images import orientation
 from looksee.core.images.decoding import opened
-from looksee.core.images.formats import FORMATS, accepted
 
 
 @dataclass(frozen=True, slots=True)

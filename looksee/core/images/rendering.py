@@ -6,8 +6,10 @@ White, since browsers and most viewers show it so, and since a cut-out is mostly
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageCms
 
 _WHITE = (255, 255, 255)
@@ -33,7 +35,9 @@ def _separate(image: Image.Image, depth: int) -> tuple[Image.Image, Image.Image 
     see_through = image.info.get("transparency")
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image)
-        alpha = None if see_through is None else Image.fromarray(np.where(values == see_through, 0, 255).astype(np.uint8))
+        alpha = (
+            None if see_through is None else Image.fromarray(np.where(values == see_through, 0, 255).astype(np.uint8))
+        )
         return Image.fromarray(_eight_bits(values, image.mode)), alpha
     if image.mode in ("1", "L") and isinstance(see_through, int):
         grey = image.convert("L")
@@ -41,8 +45,7 @@ def _separate(image: Image.Image, depth: int) -> tuple[Image.Image, Image.Image 
         return grey, grey.point([0 if value == hidden else 255 for value in range(256)])
     if image.mode == "RGB" and isinstance(see_through, tuple):
         hidden_colour = [value >> 8 if depth == 16 else value for value in see_through]
-        shown = (np.asarray(image) != hidden_colour).any(-1)
-        return image, Image.fromarray((shown * np.uint8(255)).astype(np.uint8))
+        return image, _mask((np.asarray(image) != hidden_colour).any(-1))
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.mode == "PA" or image.has_transparency_data else "RGB")
     elif image.mode in ("La", "RGBa"):  # the colours are multiplied by alpha
@@ -52,7 +55,11 @@ def _separate(image: Image.Image, depth: int) -> tuple[Image.Image, Image.Image 
     return (image.convert("L") if image.mode == "1" else image), None
 
 
-def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
+def _mask(shown: npt.NDArray[np.bool_]) -> Image.Image:
+    return Image.fromarray(np.where(shown, np.uint8(255), np.uint8(0)))
+
+
+def _eight_bits(values: npt.NDArray[Any], mode: str) -> npt.NDArray[np.uint8]:
     """Greys of more than 8 bits scaled to 8. Pillow would clip them, and nearly all of them turn white.
 
     Modes `I` and `F` do not say what white is: it is 1, 255 or 65535, the first of them that no value exceeds, else the
@@ -64,7 +71,8 @@ def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
         steps = (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0)
         white = next((step for step in steps if largest <= step), largest)
     scaled = np.nan_to_num(values.astype(np.float32)) * (255 / white)
-    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    eight_bits: npt.NDArray[np.uint8] = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    return eight_bits
 
 
 def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:

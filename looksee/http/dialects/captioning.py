@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from looksee.core.image_formats import FORMATS, listed
 from looksee.core.tasks import Task
 from looksee.http.apis import captions, collective
 from looksee.http.apis.caption_params import checked
@@ -26,7 +27,7 @@ _FILES = {
                             "type": "array",
                             "minItems": 1,
                             "items": {"type": "string", "format": "binary"},
-                            "description": "JPEG, PNG or WebP files",
+                            "description": f"pictures: {listed(FORMATS, 'or')}",
                         }
                     },
                 }

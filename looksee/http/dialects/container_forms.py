@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
+from looksee.core.image_formats import FORMATS, listed
 from looksee.http import error_responses
 from looksee.http.answers import detections
 from looksee.http.apis import container
@@ -17,7 +18,7 @@ from looksee.http.inputs import uploads
 from looksee.http.skills import SKILLS
 from looksee.http.skills.skill import ContainerApi, Skill, View
 
-_FILE = {"type": "string", "format": "binary", "description": "a JPEG, PNG or WebP file"}
+_FILE = {"type": "string", "format": "binary", "description": f"a picture: {listed(FORMATS, 'or')}"}
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 }

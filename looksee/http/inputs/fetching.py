@@ -21,6 +21,7 @@ from yarl import URL
 
 from looksee.core import errors
 from looksee.core.addresses import Address, Allowlist, IpAddress
+from looksee.core.image_formats import FORMATS
 from looksee.core.images import mib
 from looksee.settings import Settings
 from looksee.version import VERSION
@@ -36,7 +37,7 @@ _MOST_REDIRECTS = 3
 _CHUNK = 64 * 2**10
 _HEADERS = {
     "User-Agent": f"Looksee/{VERSION}",
-    "Accept": "image/jpeg, image/png, image/webp",
+    "Accept": ", ".join(one.media_type for one in FORMATS.values()),
     "Accept-Encoding": "identity",  # a few compressed bytes can become any number
 }
 

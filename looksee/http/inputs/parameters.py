@@ -11,9 +11,8 @@ from looksee.core.tasks import Task
 from looksee.models.registry import REGISTRY
 from looksee.settings import Settings
 
-PICTURE: dict[str, Any] = {
-    "format": "picture"
-}  # not a standard format: a JPEG, PNG or WebP file in base64, mostly as a data URI
+# Not a standard format: a picture's file in base64, mostly as a data URI.
+PICTURE: dict[str, Any] = {"format": "picture"}
 WORDS: dict[str, Any] = {"minLength": 1, "pattern": r"\S"}
 
 

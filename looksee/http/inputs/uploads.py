@@ -34,7 +34,7 @@ class Upload:
 
 
 def image_limits(settings: Settings) -> ImageLimits:
-    return ImageLimits(settings.max_file_bytes, settings.max_pixels, settings.min_side)
+    return ImageLimits(settings.max_file_bytes, settings.max_pixels, settings.min_side, settings.image_format_names())
 
 
 async def read(request: Request, field: str, context: RequestContext) -> list[Upload]:

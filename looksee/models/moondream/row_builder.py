@@ -34,7 +34,7 @@ class TextOptions:
 
 
 class RowBuilder:
-    """Makes rows, from any thread. Images are files (bytes of a JPEG, PNG or WebP).
+    """Makes rows, from any thread. Images are files (the bytes of a picture in any accepted format).
 
     The images whose digests are in `prefixes` are not cut into crops. All methods raise PromptTooLong where the prompt
     leaves next to no room for an answer; less room than was asked for only shortens the answer. Those with an image

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import pytest
 from PIL import Image, ImageFile, PngImagePlugin, WebPImagePlugin
 
 from looksee.core import errors
-from looksee.core.images import ImageLimits, Picture, decode, examine, from_base64, mib
+from looksee.core.images import ImageLimits, Picture, decode, examine, mib
 from tests.support.files import encoded, plain, wide_png, wide_webp
 
 LIMITS = ImageLimits(file_bytes=10 * 2**20, pixels=64_000_000, smallest_side=3)
@@ -77,7 +75,7 @@ def test_a_picture_is_described(kind: str) -> None:
     assert examine(data, LIMITS) == Picture(data, hashlib.sha256(data).hexdigest(), TYPES[kind], 20, 10)
 
 
-@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "ICO", "PPM"])
+@pytest.mark.parametrize("kind", ["ICO", "PPM", "TGA", "JPEG2000", "PCX"])
 def test_other_pictures_are_not_accepted(kind: str) -> None:
     with pytest.raises(errors.UnsupportedImageType) as caught:
         examine(plain(kind), LIMITS, param="images")
@@ -98,7 +96,6 @@ def test_other_pictures_are_not_accepted(kind: str) -> None:
         b"\xff\xd8",
         b"\x89PNG",
         b" " + plain("PNG"),
-        b"GIF89a" + plain("PNG"),
     ],
 )
 def test_files_that_are_no_pictures_are_not_accepted(data: bytes) -> None:
@@ -126,6 +123,11 @@ def test_a_truncated_header_is_damage(kind: str, length: int) -> None:
         b"\x89PNG\r\n\x1a\n and then text",
         b"RIFF\x00\x00\x00\x00WEBP and then text",
         plain("PNG")[:8] + plain("JPEG"),
+        b"GIF89a and then text",
+        b"BM of a bitmap\x28\0\0\0 and text",
+        b"II*\0 and then text",
+        b"\0\0\0\x18ftypavif and then text",
+        b"\0\0\0\x18ftypheic and then text",
     ],
 )
 def test_a_good_signature_before_nonsense_is_damage(data: bytes) -> None:
@@ -287,9 +289,9 @@ def sixteen_bit(value: int) -> bytes:
         (palette(transparent=True), (10, 200, 30)),
         (encoded(Image.new("1", (20, 10), 1)), (255, 255, 255)),
         (encoded(Image.new("L", (20, 10), 99)), (99, 99, 99)),
-        (encoded(Image.new("LA", (20, 10), (77, 200))), (77, 77, 77)),
-        (encoded(Image.new("RGBA", (20, 10), (9, 80, 7, 128))), (9, 80, 7)),
-        (encoded(Image.new("RGBA", (20, 10), (9, 80, 7, 200)), "WEBP", lossless=True), (9, 80, 7)),
+        (encoded(Image.new("LA", (20, 10), (77, 200))), (115, 115, 115)),
+        (encoded(Image.new("RGBA", (20, 10), (9, 80, 7, 128))), (132, 167, 131)),
+        (encoded(Image.new("RGBA", (20, 10), (9, 80, 7, 200)), "WEBP", lossless=True), (62, 118, 60)),
         (encoded(Image.new("CMYK", (20, 10), (0, 255, 255, 0)), "JPEG"), (255, 0, 0)),
         (encoded(Image.new("L", (20, 10), 99), "JPEG"), (99, 99, 99)),
         (encoded(Image.new("RGB", (20, 10), (9, 80, 7)), "JPEG", progressive=True, quality=95), (9, 80, 7)),
@@ -339,7 +341,7 @@ def test_a_truncated_webp_is_damage(part: float) -> None:
 
 
 def test_garbage_is_damage_to_the_runner() -> None:
-    for data in (b"", b"text", plain("GIF")):
+    for data in (b"", b"text", plain("ICO")):
         with pytest.raises(errors.CorruptImage):
             decode(data)
 
@@ -351,11 +353,9 @@ def with_broken_exif() -> bytes:
     return encoded(Image.new("RGB", (20, 10)), "PNG", pnginfo=texts)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_broken_exif_data_ends_in_a_picture_or_in_damage() -> None:
+def test_broken_exif_data_are_none() -> None:
     assert examine(with_broken_exif(), LIMITS).width == 20
-    with suppress(errors.CorruptImage):
-        assert decode(with_broken_exif()).size == (20, 10)
+    assert decode(with_broken_exif()).size == (20, 10)
 
 
 @pytest.mark.parametrize(
@@ -399,84 +399,6 @@ def test_a_damaged_file_raises_our_errors_only(make: Callable[[], bytes]) -> Non
             outcomes["good"] += 1
     assert outcomes["refused"] > 5, outcomes
     assert outcomes["good"] > 0, outcomes
-
-
-# --- base64 ----------------------------------------------------------------------------------------------------------
-
-PNG = plain("PNG")
-TEXT = base64.b64encode(PNG).decode()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        TEXT,
-        f"data:image/png;base64,{TEXT}",
-        f"DATA:Image/PNG;BASE64,{TEXT}",
-        f"data:image/jpeg;base64,{TEXT}",
-        f"data:application/octet-stream;base64,{TEXT}",
-        f"data:image/png;charset=utf-8;name=a.png;base64,{TEXT}",
-        "\n".join(TEXT[at : at + 76] for at in range(0, len(TEXT), 76)) + "\n",
-        f" \t{TEXT[:10]} \r\n {TEXT[10:]} ",
-        f"data:image/png;base64, {TEXT}",
-    ],
-    ids=["bare", "URI", "capitals", "wrong type", "octets", "parameters", "lines", "blanks", "URI and blank"],
-)
-def test_base64_is_read(text: str) -> None:
-    assert from_base64(text, LIMITS) == examine(PNG, LIMITS)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "not base64!",
-        TEXT[:-3],
-        TEXT[:-4] + "*" + TEXT[-3:],
-        f"data:image/png,{TEXT}",
-        f"data:image/png;base64;{TEXT}",
-        f"https://example.com/{TEXT}.png",
-        "bild.png",
-        "\u00e9" * 8,
-        "====",
-    ],
-)
-def test_bad_base64_is_the_callers_mistake(text: str) -> None:
-    with pytest.raises(errors.InvalidRequest) as caught:
-        from_base64(text, LIMITS, param="picture")
-    assert caught.value.param == "picture"
-    assert "'picture'" in caught.value.message
-
-
-@pytest.mark.parametrize("text", ["", "data:image/png;base64,", "  \n"])
-def test_no_base64_at_all_is_an_empty_file(text: str) -> None:
-    with pytest.raises(errors.EmptyFile):
-        from_base64(text, LIMITS)
-
-
-def test_base64_of_no_picture_is_refused_by_its_bytes() -> None:
-    with pytest.raises(errors.UnsupportedImageType) as caught:
-        from_base64("data:image/png;base64," + base64.b64encode(b"some text").decode(), LIMITS)
-    assert caught.value.param == "image"
-
-
-def test_base64_that_is_too_long_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = ImageLimits(10_000, 1_000_000, 3)
-
-    def decoded(*_: object, **__: object) -> bytes:
-        raise AssertionError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(base64, "b64decode", decoded)
-        with pytest.raises(errors.FileTooLarge):
-            from_base64("A" * 40_000, limits)
-    with pytest.raises(errors.FileTooLarge):
-        from_base64(base64.b64encode(b"\xff" * 10_001).decode(), limits)
-
-
-def test_the_largest_file_fits_as_base64_in_lines() -> None:
-    data = noisy("PNG")
-    text = base64.encodebytes(data).decode()
-    assert from_base64(text, ImageLimits(len(data), 1_000_000, 3)).data == data
 
 
 @pytest.mark.parametrize("param", [None, "images.2"])

@@ -54,7 +54,11 @@ _FRAME = "send its frames as pictures"
 # What people send instead of a picture, by the first bytes, and what to do with it.
 _OTHERS: tuple[tuple[re.Pattern[bytes], str, str], ...] = (
     (re.compile(rb"\s*%PDF"), "a PDF", "send its pages as PNG pictures"),
-    (re.compile(rb"(?s)(\xef\xbb\xbf)?\s*<(\?xml|!--|!DOCTYPE svg|svg).{0,4000}?<svg|\s*<svg"), "an SVG drawing", _EXPORT),
+    (
+        re.compile(rb"(?s)(\xef\xbb\xbf)?\s*<(\?xml|!--|!DOCTYPE svg|svg).{0,4000}?<svg|\s*<svg"),
+        "an SVG drawing",
+        _EXPORT,
+    ),
     (re.compile(rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)"), "an HTML page", "send the picture itself"),
     (re.compile(rb"\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba|FLV", re.DOTALL), "a video", _FRAME),
     (re.compile(rb"....ftyp", re.DOTALL), "a video", _FRAME),
@@ -91,24 +95,23 @@ def accepted(data: bytes, names: Collection[str], *, param: str | None = None) -
     found = sniff(data)
     if found is not None and found.name in names and (found.name != "heic" or readable("heic")):
         return found
-    titles = listed(names)
     if found is None:
-        what, hint = next(((f"is {what}", hint) for form, what, hint in _OTHERS if form.match(data)), ("", ""))
-        message = f"The file {what}: {hint}." if what else f"The file is not a picture that is known: send {titles}."
-        raise errors.UnsupportedImageType(f"{message} Accepted are {titles}." if what else message, param=param)
+        what = next((f"The file is {what}: {hint}." for form, what, hint in _OTHERS if form.match(data)), None)
+        message = what or f"The file is not a picture. Accepted are {listed(names)}."
+        raise errors.UnsupportedImageType(message, param=param)
     if found.name in names:
         reason = "it needs the package pillow-heif (pip install 'looksee[heif]')"
     else:
         reason = "LOOKSEE_IMAGE_FORMATS leaves it out"
     raise errors.UnsupportedImageType(
-        f"{found.title} pictures are not accepted here, since {reason}. Accepted are {titles}.", param=param
+        f"{found.title} pictures are not accepted here, since {reason}. Accepted are {listed(names)}.", param=param
     )
 
 
-def listed(names: Collection[str]) -> str:
+def listed(names: Collection[str], word: str = "and") -> str:
     """The titles of formats, in one order: `JPEG, PNG and WebP`."""
     titles = [one.title for one in FORMATS.values() if one.name in names and readable(one.name)]
-    return " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles)
+    return f" {word} ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles)
 
 
 def readable(name: str) -> bool:
