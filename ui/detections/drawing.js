@@ -13,6 +13,8 @@ export async function drawn(file, { things }) {
   canvas.width = picture.width * times;
   canvas.height = picture.height * times;
   const pen = canvas.getContext("2d");
+  pen.fillStyle = "white"; // what is transparent is white to the models
+  pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.drawImage(picture, 0, 0, canvas.width, canvas.height);
   picture.close();
   const scale = Math.min(canvas.width, canvas.height) / PAGE_SIDE;

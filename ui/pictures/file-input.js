@@ -1,6 +1,6 @@
 /** The ways to add pictures: drop, paste, or the file dialog. Each calls `receive(files)`. */
 
-const NAMED_LIKE_PICTURE = /\.(jpe?g|png|webp)$/i;
+const NAMED_LIKE_PICTURE = /\.(jpe?g?|jfif|a?png|webp|gif|bmp|dib|tiff?|avif|hei[cf])$/i;
 
 export function onDrop(veil, receive) {
   addEventListener("dragover", (event) => {

@@ -70,8 +70,8 @@ def _eight_bits(values: npt.NDArray[Any], mode: str) -> npt.NDArray[np.uint8]:
         largest = float(np.max(values[np.isfinite(values)], initial=0))
         steps = (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0)
         white = next((step for step in steps if largest <= step), largest)
-    scaled = np.nan_to_num(values.astype(np.float32)) * (255 / white)
-    eight_bits: npt.NDArray[np.uint8] = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    clipped = np.clip(np.nan_to_num(values.astype(np.float32)), 0, white)
+    eight_bits: npt.NDArray[np.uint8] = np.rint(clipped * (255 / (white or 1))).astype(np.uint8)
     return eight_bits
 
 

@@ -137,7 +137,8 @@ def _jpeg(data: bytes) -> SideInfo:
 def _webp(data: bytes) -> SideInfo:
     found = SideInfo(data)
     kept, at = list[bytes](), 12
-    while at + 8 <= len(data):
+    end_of_file = int.from_bytes(data[4:8], "little") + 8
+    while at + 8 <= min(len(data), end_of_file):
         name, length = struct.unpack_from("<4sI", data, at)
         end = at + 8 + length + length % 2
         content = data[at + 8 : at + 8 + length]
@@ -154,7 +155,7 @@ def _webp(data: bytes) -> SideInfo:
         at = end
     body = b"".join(kept)
     # A file that is cut says more bytes than it has: it is to go on saying so.
-    lost = max(0, int.from_bytes(data[4:8], "little") + 8 - len(data))
+    lost = max(0, end_of_file - len(data))
     found.pixels = b"RIFF" + (4 + len(body) + lost).to_bytes(4, "little") + b"WEBP" + body
     return found
 

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -135,13 +136,14 @@ def grey_cut_out() -> Image.Image:
     return CUT_OUT.convert("LA")
 
 
+def _with_profile(kind: str) -> bytes:
+    return file(in_wide_gamut(), kind, icc_profile=wide_gamut())
+
+
 Kinds = dict[str, Callable[[], bytes]]
 
 SOLID_KINDS: Kinds = {
-    **{
-        kind: lambda kind=kind: file(SOLID, kind)
-        for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
-    },
+    **{kind: partial(file, SOLID, kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")},
     "TIFF with LZW": lambda: file(SOLID, "TIFF", compression="tiff_lzw"),
     "TIFF with JPEG": lambda: file(SOLID, "TIFF", compression="jpeg"),
     "TIFF of two pages": lambda: file(SOLID, "TIFF", save_all=True, append_images=[Image.new("RGB", SIZE)]),
@@ -153,12 +155,9 @@ SOLID_KINDS: Kinds = {
     "palette BMP": lambda: file(SOLID.quantize(8), "BMP"),
 }
 CUT_OUT_KINDS: Kinds = {
-    **{
-        f"{kind} with alpha": lambda kind=kind: file(CUT_OUT, kind)
-        for kind in ("PNG", "WEBP", "GIF", "TIFF", "AVIF", "HEIF")
-    },
+    **{f"{kind} with alpha": partial(file, CUT_OUT, kind) for kind in ("PNG", "WEBP", "GIF", "TIFF", "AVIF", "HEIF")},
     "palette with alpha": lambda: file(with_palette()),
-    "palette with a transparent colour": lambda: file(with_palette().convert("RGB").quantize(8), transparency=0),
+    "palette with a transparent colour": lambda: with_transparent_entry(),
     "RGB with a transparent colour": lambda: file(on_black(), transparency=(0, 0, 0)),
     "16-bit RGB with a transparent colour": lambda: sixteen_bits_of_colour(),
 }
@@ -170,7 +169,7 @@ GREY_KINDS: Kinds = {
     "16-bit grey with a transparent value": lambda: file(greys("I;16", "<u2"), transparency=0),
 }
 PROFILE_KINDS: Kinds = {
-    kind: lambda kind=kind: file(in_wide_gamut(), kind, icc_profile=wide_gamut())
+    kind: partial(file, in_wide_gamut(), kind, icc_profile=wide_gamut())
     for kind in ("PNG", "JPEG", "WEBP", "TIFF", "AVIF", "HEIF")
 } | {
     "raw profile in PNG": lambda: png_with(
@@ -184,6 +183,13 @@ def _in_lab() -> Image.Image:
     picture = ImageCms.profileToProfile(SOLID, *profiles, outputMode="LAB")
     assert picture is not None
     return picture
+
+
+def with_transparent_entry() -> bytes:
+    """A palette whose entry of the ground is told to be transparent, and is black."""
+    picture = on_black().quantize(8)
+    ground = picture.getpixel((30, 20))
+    return file(picture, transparency=ground)
 
 
 def sixteen_bits_of_colour() -> bytes:

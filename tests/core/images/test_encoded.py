@@ -50,10 +50,10 @@ TEXT = base64.b64encode(PNG).decode()
     ],
     ids=[
         "bare", "URI", "capitals", "wrong type", "octets", "parameters", "lines", "blanks", "URI and blank",
-        "no padding", "half of the padding", "too much padding", "URL-safe", "URL-safe without padding", "blank before a URI",
-        "lines around a URI", "blank after ;", "blanks in a URI", "no media type", "URI without padding",
-        "percent-encoded URI", "percent-encoded", "bytes as they are", "bytes without a type", "base64 not said",
-        "odd parameters",
+        "no padding", "half of the padding", "too much padding", "URL-safe", "URL-safe without padding",
+        "blank before a URI", "lines around a URI", "blank after ;", "blanks in a URI", "no media type",
+        "URI without padding", "percent-encoded URI", "percent-encoded", "bytes as they are", "bytes without a type",
+        "base64 not said", "odd parameters",
     ],
 )  # fmt: skip
 def test_base64_is_read(text: str) -> None:

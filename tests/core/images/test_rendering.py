@@ -11,6 +11,7 @@ from PIL import Image
 from looksee.core.images import ImageLimits, decode, examine, rendered
 from tests.core.images import kinds
 from tests.core.images.kinds import GREYS, SEEN, SIZE
+from tests.support.files import chunk
 
 LIMITS = ImageLimits(file_bytes=10 * 2**20, pixels=10**6, smallest_side=3)
 RGB = tuple[int, int, int]
@@ -60,8 +61,8 @@ def test_a_transparent_grey_of_few_bits(depth: int, hidden: str) -> None:
     row = int("0" * (8 * depth) + "1" * (8 * depth), 2).to_bytes(2 * depth, "big")
     header = (16).to_bytes(4, "big") + (8).to_bytes(4, "big") + bytes([depth, 0, 0, 0, 0])
     value = highest if hidden == "highest" else 0
-    body = kinds.chunk(b"IHDR", header) + kinds.chunk(b"tRNS", value.to_bytes(2, "big"))
-    body += kinds.chunk(b"IDAT", zlib.compress((b"\0" + row) * 8)) + kinds.chunk(b"IEND", b"")
+    body = chunk(b"IHDR", header) + chunk(b"tRNS", value.to_bytes(2, "big"))
+    body += chunk(b"IDAT", zlib.compress((b"\0" + row) * 8)) + chunk(b"IEND", b"")
     image = decode(b"\x89PNG\r\n\x1a\n" + body)
     left = (255, 255, 255) if hidden == "lowest" else (0, 0, 0)
     assert (image.getpixel((2, 4)), image.getpixel((13, 4))) == (left, (255, 255, 255))
