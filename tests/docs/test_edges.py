@@ -103,7 +103,7 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "pixels of the shortest side, at least": upload(pictures.tiny()),
     "pixels of a picture": upload(pictures.bomb()),
     "an empty file": upload(b""),
-    "bytes that are no JPEG, PNG or WebP": upload(pictures.TEXT),
+    "bytes of no format that is set": upload(pictures.TEXT),
     "a damaged picture": upload(pictures.truncated()),
     "a text that is no base64": post("/caption", {"image": "%%%"}),
     "a host that is not named": post("/caption", {"image": "https://example.org/a.png"}),

@@ -95,7 +95,7 @@ EDGES: dict[str, list[Edge]] = {
         Edge("pixels of a picture", "LOOKSEE_MAX_PIXELS", errors.ImageTooLarge, "read from the header, not decoded"),
         Edge("pixels of the shortest side, at least", "LOOKSEE_MIN_SIDE", errors.ImageTooSmall),
         Edge("an empty file", "", errors.EmptyFile),
-        Edge("bytes that are no JPEG, PNG or WebP", "", errors.UnsupportedImageType, "the name counts for nothing"),
+        Edge("bytes of no format that is set", "LOOKSEE_IMAGE_FORMATS", errors.UnsupportedImageType, "not the name"),
         Edge("a damaged picture", "", errors.CorruptImage),
         Edge("a text that is no base64", "", errors.InvalidRequest),
         Edge("one bad file among several", "", None, "its result has the `error`; the status is 200 without `strict`"),

@@ -32,7 +32,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "too_many_files": ("the request has too many pictures", "send several requests, or a batch"),
     "too_many_items": ("the batch has too many items", "send several batches"),
     "image_too_large": ("the picture has too many pixels, or does not fit a model's batch", "send a smaller picture"),
-    "unsupported_image_type": ("the file's bytes are not those of a JPEG, PNG or WebP", "convert the file"),
+    "unsupported_image_type": ("the file's bytes are of no accepted [format](pictures.md)", "do what the message says"),
     "unsupported_media_type": ("the body's Content-Type is not taken here", "use JSON or a form, as `/docs` shows"),
     "invalid_value": ("a value is missing, of the wrong type or out of range", "correct the member in `param`"),
     "image_not_fetched": (

@@ -16,6 +16,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "choice": tables.choice,
     "edges": edges.markdown,
     "errors": tables.errors_by_code,
+    "formats": tables.formats,
     "few-settings": tables.few_settings,
     "memory": memory.markdown,
     "metrics": tables.metrics,

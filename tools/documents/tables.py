@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY as METRICS
 import looksee.engine.metrics
 import looksee.gateway.answering
 from looksee.core import errors
+from looksee.core.image_formats import FORMATS
 from looksee.models.registry import REGISTRY
 from looksee.settings import tables as setting_tables
 from tools.documents.meanings import MEANINGS
@@ -49,6 +50,17 @@ def choice() -> str:
                 "yes" if spec.gated else "no",
             )
             for spec in REGISTRY.values()
+        ),
+    )
+
+
+def formats() -> str:
+    """A line a format of pictures."""
+    return table(
+        ("name", "format", "media type", "usual names"),
+        (
+            (f"`{one.name}`", one.title, f"`{one.media_type}`", ", ".join(f"`{suffix}`" for suffix in one.suffixes))
+            for one in FORMATS.values()
         ),
     )
 
