@@ -5,11 +5,14 @@ White, since browsers and most viewers show it so, and since a cut-out is mostly
 
 from __future__ import annotations
 
+import hashlib
 import io
+import threading
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache, cached
 from PIL import Image, ImageCms
 
 _WHITE = (255, 255, 255)
@@ -80,26 +83,32 @@ def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     if image.mode == "LAB":
         lab = ImageCms.createProfile("LAB")
         return ImageCms.profileToProfile(image, lab, _SRGB, outputMode="RGB") or image.convert("L").convert("RGB")
-    if profile and image.mode in _SPACES:
-        try:
-            parsed = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if parsed.profile.xcolor_space.strip() == _SPACES[image.mode]:
-                transform = ImageCms.buildTransform(
-                    parsed,
-                    _SRGB,
-                    image.mode,
-                    "RGB",
-                    ImageCms.Intent.RELATIVE_COLORIMETRIC,
-                    ImageCms.Flags.BLACKPOINTCOMPENSATION,
-                )
-                if image.mode != "RGB" or _changes(transform):
-                    return transform.apply(image)
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            pass  # a profile that cannot be read is no profile
+    if profile and _differs(profile, image.mode):
+        return _transform(profile, image.mode).apply(image)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _changes(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether it makes other colours: nearly every profile is one of sRGB, and a large picture takes long."""
-    probe = np.asarray(_PROBE).astype(np.int16)
-    return bool(np.abs(np.asarray(transform.apply(_PROBE)).astype(np.int16) - probe).max() > _SAME)
+def _key(profile: bytes, mode: str) -> tuple[bytes, str]:
+    return hashlib.blake2b(profile).digest(), mode
+
+
+# Most pictures have one of a few profiles, nearly all of sRGB. Reading one takes longer than decoding a small picture.
+@cached(LRUCache(1024), key=_key, lock=threading.Lock())
+def _differs(profile: bytes, mode: str) -> bool:
+    """Whether pictures of this mode have other colours by the profile than without it. One that cannot be read: no."""
+    if mode not in _SPACES:
+        return False
+    try:
+        if ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip() != _SPACES[mode]:
+            return False
+        probe = _PROBE.convert(mode)
+        found = np.asarray(_transform(profile, mode).apply(probe)).astype(np.int16)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return False
+    return bool(np.abs(found - np.asarray(probe.convert("RGB"))).max() > _SAME)
+
+
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+    """From the profile to sRGB: the same white, and black where the profile has its darkest."""
+    intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+    return ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(profile)), _SRGB, mode, "RGB", intent, flags)

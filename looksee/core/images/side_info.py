@@ -44,14 +44,14 @@ def split(data: bytes, kind: str) -> SideInfo:
 
 
 def _png(data: bytes) -> SideInfo:
-    found = SideInfo(b"")
-    kept, at = [data[:8]], 8
+    found, view = SideInfo(data), memoryview(data)
+    kept, at = [view[:8]], 8
     while at + 8 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)
         end = at + 12 + length
-        content = data[at + 8 : end - 4]
+        content = b"" if name == b"IDAT" else data[at + 8 : end - 4]
         if name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
-            kept.append(data[at:end])
+            kept.append(view[at:end])
             if name == b"IHDR" and len(content) > 8:
                 found.depth = content[8]
         elif name == b"eXIf":
@@ -61,10 +61,11 @@ def _png(data: bytes) -> SideInfo:
         elif name in (b"tEXt", b"zTXt", b"iTXt"):
             _png_text(name, content, found)
         elif not name.isalpha():  # no chunk begins here: the decoder says what is wrong
-            kept.append(data[at:])
+            kept.append(view[at:])
             break
         at = end
-    found.pixels = b"".join(kept)
+    if sum(map(len, kept)) < len(data):
+        found.pixels = b"".join(kept)
     return found
 
 
@@ -107,8 +108,8 @@ def _unpacked(data: bytes) -> bytes:
 
 
 def _jpeg(data: bytes) -> SideInfo:
-    found = SideInfo(data)
-    kept, profile, at = [data[:2]], dict[int, bytes](), 2
+    found, view = SideInfo(data), memoryview(data)
+    kept, profile, at = [view[:2]], dict[int, bytes](), 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF:  # a fill byte
@@ -125,10 +126,11 @@ def _jpeg(data: bytes) -> SideInfo:
         elif marker == 0xE2 and content.startswith(b"ICC_PROFILE\0") and len(content) > 14:
             profile.setdefault(content[12], content[14:])
         elif marker not in (*range(0xE1, 0xEE), 0xEF, 0xFE):  # JFIF and Adobe say what the channels are
-            kept.append(data[at : at + 2 + length])
+            kept.append(view[at : at + 2 + length])
         at += 2 + length
-    kept.append(data[at:])
-    found.pixels = b"".join(kept)
+    kept.append(view[at:])
+    if sum(map(len, kept)) < len(data):
+        found.pixels = b"".join(kept)
     if sorted(profile) == list(range(1, len(profile) + 1)):
         found.profile = b"".join(profile[number] for number in sorted(profile))
     return found

@@ -80,7 +80,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 BAD_FILES: list[tuple[bytes, tuple[int, str]]] = [
     (b"", (400, "empty_file")),
     (b"text", (415, "unsupported_image_type")),
-    (b"GIF89a" + bytes(50), (415, "unsupported_image_type")),
+    (b"%PDF-1.7" + bytes(50), (415, "unsupported_image_type")),
     (b"\x89PNG\r\n\x1a\n", (400, "corrupt_image")),
     (wide_png(9000, 9000), (413, "image_too_large")),
     (plain(size=(2, 2)), (422, "image_too_small")),
