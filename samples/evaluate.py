@@ -12,10 +12,9 @@ import asyncio
 import base64
 import io
 import json
-import random
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,29 +25,11 @@ from looksee.core.tasks import Task
 from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES
 from samples import card
-from samples.world import exercises, finding, scenes
-from samples.world.scenes import Scene, Thing
+from samples.questions import FLAG, LENGTH, EvaluationQuestion, mixed
+from samples.world import finding
 
-PREFIXES = ("", "a photo of", "a drawing of")
-FLAG = "flag"  # a caption with a question of yes or no beside it
-LENGTH = "caption, "  # of one of the lengths that a model has beside the normal one
-RECALL, PRECISION = "detect, recall", "detect, precision"
+RECALL, PRECISION = ", recall", ", precision"
 _SUFFIX = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpg", b"RIFF": "webp"}
-
-
-@dataclass(frozen=True)
-class EvaluationQuestion:
-    """One request and its right answer: a text, or the things that are to be found.
-
-    `words` is the caption's beginning or its length, the question, or what is looked for.
-    """
-
-    model: str
-    task: str
-    pictures: tuple[bytes, ...]
-    words: str
-    answer: str | tuple[Thing, ...]
-
 
 Marks = list[tuple[str, int, int]]  # what is measured, how much of it was right, of how much
 
@@ -66,43 +47,6 @@ class Result:
         return self.right / max(1, self.asked)
 
 
-def drawn(count: int, seed: str) -> list[tuple[Scene, bytes]]:
-    """Fresh scenes of all sizes, as files."""
-    found = []
-    for number in range(count):
-        rng = random.Random(f"evaluation:{seed}:{number}")
-        scene = scenes.compose(rng)
-        found.append((scene, scenes.encode(scenes.draw(scene, rng), rng)))
-    return found
-
-
-def asks(model: str, count: int, seed: int) -> Iterator[EvaluationQuestion]:
-    """About `count` scenes: everything that the model can do."""
-    tasks = REGISTRY[model].tasks
-    pictures = drawn(count, f"{model}:{seed}")
-    for number, (scene, data) in enumerate(pictures):
-        rng = random.Random(f"questions:{seed}:{number}")
-        prefix = PREFIXES[number % len(PREFIXES)] if REGISTRY[model].continues_prompt else ""
-        yield EvaluationQuestion(model, Task.CAPTION, (data,), prefix, scene.caption())
-        if Task.QUERY in tasks:
-            asked = exercises.questions(scene, rng)
-            words, answer = asked[number % len(asked)]
-            yield EvaluationQuestion(model, Task.QUERY, (data,), words, answer)
-            words, answer = asked[-1]  # the one of yes or no
-            yield EvaluationQuestion(model, FLAG, (data,), words, answer)
-        if Task.COLLECTIVE in tasks and number % 2:
-            pair = pictures[number - 1 : number + 1]
-            text = exercises.collective([scene for scene, _ in pair])
-            yield EvaluationQuestion(model, Task.COLLECTIVE, tuple(data for _, data in pair), "", text)
-        if len(REGISTRY[model].lengths) > 1:
-            length, text = (("short", scene.short_caption()), ("long", scene.long_caption()))[number % 2]
-            yield EvaluationQuestion(model, LENGTH + length, (data,), length, text)
-        for task in (Task.DETECT, Task.POINT):
-            if task in tasks:
-                words = exercises.searches(scene, rng)[number % exercises.SEARCHES]
-                yield EvaluationQuestion(model, task, (data,), words, scene.find(words))
-
-
 def normalised(text: str) -> str:
     """Lower case, single spaces, no space before punctuation, no full stop at the end."""
     return re.sub(r"\s+([,;.])", r"\1", " ".join(text.lower().split())).rstrip(".")
@@ -115,18 +59,21 @@ async def marks(session: aiohttp.ClientSession, url: str, ask: EvaluationQuestio
         body = await _ask_json(session, f"{url}/detect", ask, object=ask.words)
         boxes = [(box["x_min"], box["y_min"], box["x_max"], box["y_max"]) for box in body["detections"]]
         found = finding.matched(ask.answer, boxes)
-        return [(RECALL, found, len(ask.answer)), (PRECISION, found, len(boxes))], str(boxes)
+        name = ask.counted_as
+        return [(name + RECALL, found, len(ask.answer)), (name + PRECISION, found, len(boxes))], str(boxes)
     if ask.task == Task.POINT:
         assert not isinstance(ask.answer, str)
         body = await _ask_json(session, f"{url}/point", ask, object=ask.words)
         points = [(point["x"], point["y"]) for point in body["coordinates"]["points"]]
-        return [(ask.task, finding.pointed(ask.answer, points), 1)], str(points)
+        return [(ask.counted_as, finding.pointed(ask.answer, points), 1)], str(points)
     text = normalised(await answer(session, url, ask))
-    return [(ask.task, text == ask.answer, 1)], text
+    return [(ask.counted_as, text == ask.answer, 1)], text
 
 
 async def answer(session: aiohttp.ClientSession, url: str, ask: EvaluationQuestion) -> str:
     """What the service says."""
+    if ask.instructions:
+        return await _ask_chat(session, url, ask)
     if ask.task == Task.QUERY:
         return str((await _ask_json(session, f"{url}/query", ask, question=ask.words))["answer"])
     if ask.task.startswith(LENGTH):
@@ -143,10 +90,23 @@ async def answer(session: aiohttp.ClientSession, url: str, ask: EvaluationQuesti
     return {True: "yes", False: "no", None: "?"}[one["flagged"]] if ask.task == FLAG else str(one["caption"])
 
 
+async def _ask_chat(session: aiohttp.ClientSession, url: str, ask: EvaluationQuestion) -> str:
+    (picture,) = ask.pictures
+    image = {"type": "image_url", "image_url": {"url": f"data:;base64,{base64.b64encode(picture).decode()}"}}
+    asked = {"role": "user", "content": [{"type": "text", "text": ask.words}, image]}
+    body = {"model": ask.model, "messages": [{"role": "system", "content": ask.instructions}, asked]}
+    found = await _post_json(session, f"{url}/v1/chat/completions", body)
+    return str(found["choices"][0]["message"]["content"])
+
+
 async def _ask_json(session: aiohttp.ClientSession, url: str, ask: EvaluationQuestion, **members: str) -> Any:
     """The answer to a request with its picture in JSON."""
     (picture,) = ask.pictures
     body = {"model": ask.model, "image": base64.b64encode(picture).decode(), **members}
+    return await _post_json(session, url, body)
+
+
+async def _post_json(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> Any:
     # As a file: aiohttp would write a large body in one piece.
     sent = io.BytesIO(json.dumps(body).encode())
     return await _post(session, url, data=sent, headers={"Content-Type": "application/json"})
@@ -161,7 +121,7 @@ async def _post(session: aiohttp.ClientSession, url: str, **request: Any) -> Any
 
 
 async def measure(url: str, stream: Sequence[EvaluationQuestion], concurrency: int) -> dict[tuple[str, str], Result]:
-    """EvaluationQuestion everything, `concurrency` at a time; the results by model and task."""
+    """Ask everything, `concurrency` at a time; the results by model and task."""
     results: dict[tuple[str, str], Result] = defaultdict(Result)
     gate = asyncio.Semaphore(concurrency)
     bar = tqdm(total=len(stream), desc=f"{concurrency} at a time", unit="request")
@@ -181,13 +141,6 @@ async def measure(url: str, stream: Sequence[EvaluationQuestion], concurrency: i
         await asyncio.gather(*(one(session, ask) for ask in stream))
     bar.close()
     return results
-
-
-def mixed(models: Sequence[str], count: int, seed: int) -> list[EvaluationQuestion]:
-    """Everything about `count` scenes for each model, in random order."""
-    stream = [ask for model in models for ask in asks(model, count, seed)]
-    random.Random(seed).shuffle(stream)
-    return stream
 
 
 def main() -> None:

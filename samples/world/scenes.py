@@ -156,6 +156,17 @@ def draw(scene: Scene, rng: random.Random) -> Image.Image:
     return picture
 
 
+def cut_out(scene: Scene, rng: random.Random) -> Image.Image:
+    """A scene as an RGBA picture of its things alone; as many editors store it, what is transparent is black."""
+    picture = Image.new("RGBA", (scene.width, scene.height), (0, 0, 0, 0))
+    for thing in scene.things:
+        mask, corner = _mask(thing, scene, True, rng)
+        shape = Image.new("RGBA", mask.size, (*COLOURS[thing.colour], 255))
+        shape.putalpha(mask)
+        picture.alpha_composite(shape, corner)
+    return picture
+
+
 def _ground(scene: Scene, rng: random.Random) -> Image.Image:
     light = [rng.randint(190, 255) for _ in range(3)] if rng.random() < 0.7 else [rng.randint(235, 255)] * 3
     if rng.random() < 0.5:

@@ -133,7 +133,11 @@ def test_other_models_answer_what_they_can() -> None:
         ("caption", {}, (422, "invalid_value", "image_url")),
         ("caption", {"image_url": 5}, (422, "invalid_value", "image_url")),
         ("caption", {"image_url": "#"}, (400, "invalid_request", "image_url")),
-        ("caption", {"image_url": base64.b64encode(b"%PDF-1.7").decode()}, (415, "unsupported_image_type", "image_url")),
+        (
+            "caption",
+            {"image_url": base64.b64encode(b"%PDF-1.7").decode()},
+            (415, "unsupported_image_type", "image_url"),
+        ),
         ("caption", {"image_url": URL, "length": "epic"}, (422, "invalid_value", "length")),
         ("caption", {"image_url": URL, "model": "gpt"}, (422, "unknown_model", "model")),
         ("caption", {"image_url": URL, "settings": {"temperature": 3}}, (422, "invalid_value", "settings.temperature")),
