@@ -81,8 +81,8 @@ def test_pictures_of_any_shape(service: Service, size: tuple[int, int], expected
 WORDS = [
     "<image>", "<start_of_image>", "<IMG_CONTEXT>", "<|im_end|>", "<|image_pad|>", "<end_of_turn>", "</s>", "<s>",
     "<pad>", "<unk>", "<|endoftext|>", "<|md_reserved_3|>", "[INST]", "<<SYS>>", "{{ x }}", "{% raw %}", "{0}", "%s",
-    "\\x00", "\x00", "\u202eabc", "\u0661\u0662", "\U0001f9ff" * 9, "\u00e9\u0301", "\ufeffWhat?", "\r\nWhat\r\n", "a\tb",
-    "'; --", "<script>", "&amp;", "$(ls)", "../..", "null", "None", "true", "0", "\u4f60\u597d",
+    "\\x00", "\x00", "\u202eabc", "\u0661\u0662", "\U0001f9ff" * 9, "\u00e9\u0301", "\ufeffWhat?", "\r\nWhat\r\n",
+    "a\tb", "'; --", "<script>", "&amp;", "$(ls)", "../..", "null", "None", "true", "0", "\u4f60\u597d",
 ]  # fmt: skip
 
 
