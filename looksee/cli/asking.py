@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from looksee.cli.picture import picture, trouble
+from looksee.cli.names import is_unicode, listed, shown
+from looksee.cli.picture import picture, reason, trouble
+
+if TYPE_CHECKING:
+    from looksee.cli.folder import FolderRun
+    from looksee.cli.walking import FolderContents
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -90,44 +95,83 @@ def caption(
     key: str,
     model: str | None,
 ) -> None:
-    """Caption every picture in FOLDER and below (JPEG, PNG, WebP), or ask something else about each.
+    """Caption every picture in FOLDER and below, or ask something else about each.
 
-    Answers are written as they come. Given again, the command leaves out what it has the answers to and goes on.
+    A file is a picture by what is in it, whatever it is called; hidden files are passed over. Answers are written as
+    they come. Given again, the command leaves out the pictures that it has the answers to and goes on.
     """
     given = {"model": model, "prompt": prompt, "length": length, "question": question, "object": thing}
     wanted = task or ("query" if question else "detect" if thing else "caption")
     asked = {"task": wanted, **{name: value for name, value in given.items() if value is not None}}
     _check(asked)
     target = output or folder / "captions.jsonl"
-    from looksee.cli.folder import FolderRun, pictures
+    from looksee.cli.walking import contents
+
+    found = contents(folder, besides=target)
+    _tell_left_out(found)
+    try:
+        failed = _answer(folder, found, asked, target, lambda work: work.run(url, key, concurrency))
+    except OSError as error:
+        raise click.ClickException(trouble(error) if error.filename else f"{reason(error)}: {shown(target)}") from None
+    if failed:
+        raise SystemExit(1)
+
+
+def _answer(
+    folder: Path,
+    found: FolderContents,
+    asked: dict[str, Any],
+    target: Path,
+    run: Callable[[FolderRun], Coroutine[Any, Any, None]],
+) -> int:
+    """How many files have no answer in the end, though they are pictures or may be. Raises OSError for the record."""
+    from looksee.cli.folder import FolderRun
     from looksee.cli.record import Record
 
-    names = pictures(folder)
-    if not names:
-        raise click.ClickException(f"There are no pictures in {folder}.")
-    try:
-        record = Record(target, asked)
-    except OSError as error:
-        raise click.ClickException(trouble(error)) from None
-    with record:
-        todo = [name for name in names if name not in record.done]
-        here = len(names) - len(todo)
-        click.echo(
-            f"{len(names)} pictures in {folder}" + (f", {here} of them answered before" if here else ""), err=True
-        )
-        work = FolderRun(folder, todo, asked, record)
-        _run(lambda: work.run(url, key, concurrency), f"interrupted; the same command goes on from here: {target}")
-        answered = len(todo) - len(work.failed)
-        click.echo(
-            f"{answered} answers in {target}" + (f", {len(work.failed)} failed" if work.failed else ""), err=True
-        )
-    if work.failed:
-        raise SystemExit(1)
+    failed = answered = 0
+    if found.pictures:
+        with Record(target, asked) as record:
+            todo = {
+                name: one.st_size for name, one in found.pictures.items() if not record.has(name, folder / name, one)
+            }
+            here = len(found.pictures) - len(todo)
+            click.echo(
+                f"{_count(len(found.pictures), 'picture')} in {shown(folder)}"
+                + (f", {here} of them answered before" if here else ""),
+                err=True,
+            )
+            work = FolderRun(folder, todo, asked, record)
+            _run(lambda: run(work), f"interrupted; the same command goes on from here: {shown(target)}")
+            failed = len(work.failed)
+            answered = len(todo) - failed
+    for name, error in found.troubles.items():
+        click.echo(f"{shown(name)}: {reason(error)}", err=True)
+    if not found.pictures:
+        raise click.ClickException(f"There are no pictures in {shown(folder)}.")
+    failed += len(found.troubles)
+    click.echo(f"{_count(answered, 'answer')} in {shown(target)}" + (f", {failed} failed" if failed else ""), err=True)
+    return failed
+
+
+def _tell_left_out(found: FolderContents) -> None:
+    for left_out, one, several in (
+        (found.others, "file is no picture", "files are no pictures"),
+        (found.linked_folders, "link to a folder is not followed", "links to folders are not followed"),
+    ):
+        if left_out:
+            click.echo(f"{len(left_out)} {one if len(left_out) == 1 else several}: {listed(left_out)}", err=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _check(asked: dict[str, Any]) -> None:
     """Refuse options that would not do what they say."""
     task = asked["task"]
+    for option, value in asked.items():
+        if not is_unicode(value):
+            raise click.UsageError(f"--{option} is not in the encoding of this terminal, UTF-8 as a rule.")
     for option, tasks in _TASKS.items():
         if asked.get(option) and task not in tasks:
             raise click.UsageError(f"--{option} does not go with --task {task}.")

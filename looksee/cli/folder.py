@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,35 +12,26 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from looksee.cli.picture import picture, trouble
-from looksee.cli.record import Record
+from looksee.cli.names import shown
+from looksee.cli.picture import picture, reason
+from looksee.cli.record import FileStamp, Record
 from looksee.cli.service_client import ServiceClient, ServiceError, connected
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _MOST_FILES, _MOST_BYTES = 64, 16 * 2**20  # in one request; a larger file goes alone
+_LARGEST = 2**30  # bytes of a file that is read; no service takes one that is nearly as large
 _TOO_LARGE = ("request_too_large", "too_many_items")
 # Trouble that the next picture would have too.
 _HOPELESS = ("weights_unavailable", "cloud_key_refused")
 
 
-def pictures(folder: Path) -> list[str]:
-    """The pictures in a folder and below, but for hidden ones, by their paths from there."""
-    found = (file.relative_to(folder) for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES)
-    return sorted(
-        path.as_posix()
-        for path in found
-        if not any(part.startswith(".") for part in path.parts) and (folder / path).is_file()
-    )
-
-
 class FolderRun:
-    """What is asked about the pictures `names` of a folder; the answers go to a record."""
+    """What is asked about pictures of a folder; the answers go to a record. `sizes` are their bytes, by their names."""
 
-    def __init__(self, folder: Path, names: Sequence[str], asked: Mapping[str, Any], record: Record) -> None:
+    def __init__(self, folder: Path, sizes: Mapping[str, int], asked: Mapping[str, Any], record: Record) -> None:
         self._folder, self._asked, self._record = folder, asked, record
-        self._groups = deque(_grouped(folder, names))
+        self._groups = deque(_grouped(sizes))
         # In a terminal only: elsewhere a bar is noise.
-        self._bar = tqdm(total=len(names), unit="picture", disable=None, dynamic_ncols=True)
+        self._bar = tqdm(total=len(sizes), unit="picture", disable=None, dynamic_ncols=True)
         self.failed: set[str] = set()
 
     async def run(self, url: str, key: str, concurrency: int) -> None:
@@ -68,19 +60,20 @@ class FolderRun:
                     self._groups.extendleft((rest[half:], rest[:half]))
 
     async def _ask(self, service: ServiceClient, names: Sequence[str]) -> None:
-        items = []
-        for name, image in zip(names, await asyncio.to_thread(self._read, names), strict=True):
-            if isinstance(image, str):
-                items.append({"id": name, "image": image})
+        sent = []
+        for name, found in zip(names, await asyncio.to_thread(self._read, names), strict=True):
+            if isinstance(found, Exception):
+                self._fail(name, reason(found))
             else:
-                self._fail(name, trouble(image))
-        if not items:
+                sent.append((name, *found))
+        if not sent:
             return
-        async for line in service.batch({**self._asked, "items": items}):
-            name, status = line.pop("id"), line.pop("status")
-            if status == 200:
-                del line["index"]
-                self._record.write(name, line)
+        # Without ids: a name may be no text that JSON can hold.
+        async for line in service.batch({**self._asked, "items": [{"image": image} for _, image, _ in sent]}):
+            name, _, stamp = sent[line.pop("index")]
+            if line.pop("status") == 200:
+                del line["id"]
+                self._record.write(name, line, stamp)
                 self._bar.update()
                 continue
             error = line["error"]
@@ -88,33 +81,37 @@ class FolderRun:
                 raise ServiceError(error["message"], error["code"])
             self._fail(name, error["message"])
 
-    def _read(self, names: Sequence[str]) -> list[str | Exception]:
+    def _read(self, names: Sequence[str]) -> list[tuple[str, FileStamp] | Exception]:
         return [_read(self._folder / name) for name in names]
 
     def _fail(self, name: str, why: str) -> None:
         self.failed.add(name)
         self._bar.update()
         with self._bar.external_write_mode():
-            click.echo(f"{name}: {why}", err=True)
+            click.echo(f"{shown(name)}: {why}", err=True)
 
 
-def _grouped(folder: Path, names: Sequence[str]) -> Iterator[list[str]]:
+def _grouped(sizes: Mapping[str, int]) -> Iterator[list[str]]:
     """The names in parts of which each makes a request."""
     group: list[str] = []
-    size = 0
-    for name in names:
-        own = (folder / name).stat().st_size
-        if group and (len(group) == _MOST_FILES or size + own > _MOST_BYTES):
+    total = 0
+    for name, size in sizes.items():
+        if group and (len(group) == _MOST_FILES or total + size > _MOST_BYTES):
             yield group
-            group, size = [], 0
+            group, total = [], 0
         group.append(name)
-        size += own
+        total += size
     if group:
         yield group
 
 
-def _read(file: Path) -> str | Exception:
+def _read(file: Path) -> tuple[str, FileStamp] | Exception:
     try:
-        return picture(file)
+        with file.open("rb") as opened:
+            found = os.fstat(opened.fileno())
+            if found.st_size > _LARGEST:
+                return ValueError(f"The file has {found.st_size} bytes; at most {_LARGEST} are read.")
+            data = opened.read()
+        return picture(data), FileStamp.of(data, found)
     except (OSError, ValueError) as error:
         return error

@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from looksee.cli import names
+
+# Ends of lines for many programs, though not for JSON.
+_LINE_ENDS = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """Which file it was that was answered about."""
+
+    size: int
+    mtime_ns: int
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes, found: os.stat_result) -> FileStamp:
+        return cls(len(data), found.st_mtime_ns, hashlib.sha256(data).hexdigest())
+
+    def is_of(self, file: Path, found: os.stat_result) -> bool:
+        """Whether the file is still the same. It is read where its time alone is another, as a copy has it."""
+        if found.st_size != self.size or found.st_mtime_ns == self.mtime_ns:
+            return found.st_size == self.size
+        try:
+            with file.open("rb") as opened:
+                return hashlib.file_digest(opened, "sha256").hexdigest() == self.sha256
+        except OSError:
+            return False
 
 
 class Record:
     """Appends to a file, and knows for which pictures it has the answers to what is `asked` now.
 
-    A line of another question, model or length is another answer: it stays, and counts for nothing here.
+    A line of another question, model or length is another answer: it stays, and counts for nothing here. Of several
+    lines about a picture the last one counts.
     """
 
     def __init__(self, file: Path, asked: Mapping[str, Any]) -> None:
         self._asked = dict(asked)
-        self.done: set[str] = set()
+        self._answered: dict[str, FileStamp | None] = {}
         whole = True
-        if file.exists():
+        if file.is_file():  # a pipe or a terminal has nothing to read
             with file.open("rb") as lines:
                 for line in lines:
                     whole = line.endswith(b"\n")
@@ -28,12 +60,20 @@ class Record:
         if not whole:  # whoever wrote it was killed in the middle of a line
             self._file.write(b"\n")
 
-    def write(self, name: str, answer: Mapping[str, Any]) -> None:
+    def has(self, name: str, file: Path, found: os.stat_result) -> bool:
+        """Whether a picture was answered about, and is still the same file. Lines of old say nothing of the file."""
+        if name not in self._answered:
+            return False
+        stamp = self._answered[name]
+        return stamp is None or stamp.is_of(file, found)
+
+    def write(self, name: str, answer: Mapping[str, Any], stamp: FileStamp) -> None:
         """Add an answer; it is in the file when this returns."""
-        line = json.dumps({"file": name, "asked": self._asked, **answer}, ensure_ascii=False)
+        members = {**names.members(name), "asked": self._asked, **answer, "picture": asdict(stamp)}
+        line = json.dumps(members, ensure_ascii=False).translate(_LINE_ENDS)
         self._file.write(line.encode(errors="replace") + b"\n")
         self._file.flush()
-        self.done.add(name)
+        self._answered[name] = stamp
 
     def __enter__(self) -> Self:
         return self
@@ -44,7 +84,15 @@ class Record:
     def _take(self, line: bytes) -> None:
         try:
             found = json.loads(line)
-        except ValueError:
+            if isinstance(found, dict) and found.get("asked") == self._asked:
+                self._answered[names.named(found)] = _stamp(found.get("picture"))
+        except (ValueError, TypeError, KeyError, RecursionError):
             return
-        if isinstance(found, dict) and found.get("asked") == self._asked:
-            self.done.add(str(found.get("file")))
+
+
+def _stamp(found: object) -> FileStamp | None:
+    """What a line says of its file; None where it says nothing that is known."""
+    try:
+        return FileStamp(**found) if isinstance(found, dict) else None
+    except TypeError:
+        return None

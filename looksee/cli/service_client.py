@@ -28,7 +28,7 @@ class ServiceClient:
     """One at `url`, asked with `key` where it wants one."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        self._session, self._url = session, url.rstrip("/")
+        self._session, self._url = session, _address(url)
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The answer. Raises ServiceError."""
@@ -80,6 +80,12 @@ async def connected(url: str, key: str) -> AsyncIterator[ServiceClient]:
     headers = {"X-API-Key": key} if key else None
     async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
         yield ServiceClient(session, url)
+
+
+def _address(url: str) -> str:
+    """Of `localhost:3000` too: without a scheme http is meant."""
+    url = url.strip().rstrip("/")
+    return url if "://" in url else f"http://{url}"
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> ServiceError:

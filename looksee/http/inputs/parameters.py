@@ -27,9 +27,12 @@ def model(task: Task) -> dict[str, Any]:
     return {"description": f"one of: {', '.join(known['enum'])}", "json_schema_extra": known}
 
 
-def at_most(most: int) -> dict[str, Any]:
-    """A count, 1 to `most`."""
-    return {"minimum": 1, "maximum": most}
+def at_most(most: int, usual: int) -> dict[str, Any]:
+    """A count, 1 to `most`.
+
+    The documents' page fills an optional field with its example, else with its minimum: an answer of one token.
+    """
+    return {"minimum": 1, "maximum": most, "examples": [usual]}
 
 
-NEW_TOKENS = at_most(Settings.model_fields["max_new_tokens"].default)  # LOOKSEE_MAX_NEW_TOKENS may be another
+NEW_TOKENS = at_most(Settings.model_fields["max_new_tokens"].default, 200)  # LOOKSEE_MAX_NEW_TOKENS may be another

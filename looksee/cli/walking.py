@@ -1,0 +1,78 @@
+"""What is in a folder: the pictures, whatever they are called, and what is left out of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from looksee.core.images import FORMATS, sniff
+
+_HEAD = 4096  # bytes of a file that tell what it is
+_SUFFIXES = frozenset(suffix for one in FORMATS.values() for suffix in one.suffixes)
+
+
+@dataclass
+class FolderContents:
+    """By their paths from the folder. `troubles` are files and folders that cannot be read, each with the reason."""
+
+    pictures: dict[str, os.stat_result] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+    linked_folders: list[str] = field(default_factory=list)
+    troubles: dict[str, OSError] = field(default_factory=dict)
+
+
+def contents(folder: Path, *, besides: Path) -> FolderContents:
+    """Look through a folder and those below it, but for hidden files and the file `besides`.
+
+    A file is a picture by its first bytes; one that is called a picture counts as one too, so that it is missed when it
+    is none. Links to folders are not followed, since they may lead anywhere, and around.
+    """
+    found = FolderContents()
+    own = _stat(besides)
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        try:
+            with os.scandir(folder / below) as entries:
+                there = [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError as error:
+            found.troubles[below or "."] = error
+            continue
+        for entry in there:
+            name = below + entry.name
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{name}/")
+                else:
+                    _sort_in(name, folder / name, own, found)
+            except OSError as error:
+                found.troubles[name] = error
+    found.pictures = dict(sorted(found.pictures.items()))
+    found.others.sort()
+    return found
+
+
+def _sort_in(name: str, path: Path, besides: os.stat_result | None, found: FolderContents) -> None:
+    known = path.stat()
+    if stat.S_ISDIR(known.st_mode):
+        found.linked_folders.append(name)
+    elif besides is not None and os.path.samestat(known, besides):
+        return
+    elif stat.S_ISREG(known.st_mode) and (path.suffix.lower() in _SUFFIXES or sniff(_head(path)) is not None):
+        found.pictures[name] = known
+    else:  # a pipe or a device is not opened: it would be waited for
+        found.others.append(name)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb", buffering=0) as file:
+        return file.read(_HEAD)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
