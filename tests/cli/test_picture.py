@@ -198,7 +198,7 @@ def test_nothing_at_all_is_told(tmp_path: Path) -> None:
         (" \n", "not an empty text"),
     ):
         with pytest.raises(ValueError, match=said):
-            picture(source)  # type: ignore[arg-type]
+            picture(source)
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
