@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 def main() -> int:
     parser = argparse.ArgumentParser(description="Serve Looksee on this machine.")
     parser.add_argument("--port", type=int, help="default: PORT, else 3000")
-    parser.add_argument("--host", default="0.0.0.0")
+    parser.add_argument("--host", help="the address to listen on; by default every one of IPv4 and IPv6")
     parser.add_argument("--weights", choices=("sample", "hub"), help="default: LOOKSEE_WEIGHTS, else sample")
     options = parser.parse_args()
     os.chdir(ROOT)
@@ -37,6 +38,7 @@ def main() -> int:
         os.environ["LOOKSEE_WEIGHTS"] = options.weights or os.environ.get("LOOKSEE_WEIGHTS") or "sample"
         config = settings()
         port = options.port or config.port
+        host = options.host or every_address()
         if config.redis():
             print("looksee: using the Redis that is configured", flush=True)
         else:
@@ -46,9 +48,29 @@ def main() -> int:
         # BentoML empties its metrics folder at each start: two services on one host must not share a home.
         if "BENTOML_HOME" not in os.environ:
             os.environ["BENTOML_HOME"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="looksee-bentoml-"))
-        print(f"looksee: serving {config.weights} weights on http://localhost:{port}", flush=True)
-        return _serve(port, options.host)
+        print(f"looksee: serving {config.weights} weights on {url(host, port)}", flush=True)
+        return _serve(port, host)
     return 0
+
+
+def every_address() -> str:
+    """The host that stands for all addresses of this machine, of both families if it has them.
+
+    The name localhost is one of either family, and some clients try no other.
+    """
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::", 0))
+        if not probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+            return "::"
+    return "0.0.0.0"
+
+
+def url(host: str, port: int) -> str:
+    """Where a client on this machine finds what listens on `host`."""
+    if host == "::":
+        return f"http://localhost:{port}"
+    name = "127.0.0.1" if host == "0.0.0.0" else host
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def _serve(port: int, host: str) -> int:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import click
 
+from looksee.cli.names import shown
+
 _BUSY = (429, 503)
 _TRIES = 10  # of a request that the service has no room for
 _CONNECT_SECONDS = 10.0
+_SPACE = re.compile(r"\s")
 
 
 class ServiceError(click.ClickException):
@@ -63,7 +68,7 @@ class ServiceClient:
                     wait = response.headers.get("Retry-After", "")
                 await asyncio.sleep(int(wait) if wait.isdigit() else 1)
         except aiohttp.InvalidURL:
-            raise ServiceError(f"'{self._url}' is not the address of a service.") from None
+            raise ServiceError(f"'{shown(self._url)}' is not the address of a service.") from None
         except aiohttp.ClientConnectorError:
             raise ServiceError(
                 f"There is no service at {self._url}. Start one with `make serve`, or name another with --url."
@@ -83,9 +88,18 @@ async def connected(url: str, key: str) -> AsyncIterator[ServiceClient]:
 
 
 def _address(url: str) -> str:
-    """Of `localhost:3000` too: without a scheme http is meant."""
-    url = url.strip().rstrip("/")
-    return url if "://" in url else f"http://{url}"
+    """An address of a service; of `localhost:3000` too, where http is meant. Raises ServiceError."""
+    found = url.strip()
+    if "://" not in found:
+        found = f"http://{found}"
+    try:
+        parts = urlsplit(found)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not _SPACE.search(found)
+    except ValueError:  # of brackets and of the port
+        good = False
+    if not good:
+        raise ServiceError(f"'{shown(url)}' is not the address of a service, like http://localhost:3000.")
+    return found.rstrip("/")
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> ServiceError:

@@ -11,6 +11,8 @@ from looksee.core.images import FORMATS, sniff
 
 _HEAD = 4096  # bytes of a file that tell what it is
 _SUFFIXES = frozenset(suffix for one in FORMATS.values() for suffix in one.suffixes)
+# Raw photographs begin like a TIFF, but their pixels are in no form that is known here.
+_RAW = frozenset(f".{one}" for one in "3fr arw cr2 dcr dng erf fff iiq kdc mef mos nef nrw pef sr2 srf srw".split())
 
 
 @dataclass
@@ -27,7 +29,8 @@ def contents(folder: Path, *, besides: Path) -> FolderContents:
     """Look through a folder and those below it, but for hidden files and the file `besides`.
 
     A file is a picture by its first bytes; one that is called a picture counts as one too, so that it is missed when it
-    is none. Links to folders are not followed, since they may lead anywhere, and around.
+    is none. Raw photographs are left out: most lie beside a JPEG. Links to folders are not followed, since they may lead
+    anywhere, and around.
     """
     found = FolderContents()
     own = _stat(besides)
@@ -60,15 +63,18 @@ def _sort_in(name: str, path: Path, besides: os.stat_result | None, found: Folde
         found.linked_folders.append(name)
     elif besides is not None and os.path.samestat(known, besides):
         return
-    elif stat.S_ISREG(known.st_mode) and (path.suffix.lower() in _SUFFIXES or sniff(_head(path)) is not None):
+    elif stat.S_ISREG(known.st_mode) and _is_picture(path):
         found.pictures[name] = known
     else:  # a pipe or a device is not opened: it would be waited for
         found.others.append(name)
 
 
-def _head(path: Path) -> bytes:
+def _is_picture(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix in _SUFFIXES or suffix in _RAW:
+        return suffix in _SUFFIXES
     with path.open("rb", buffering=0) as file:
-        return file.read(_HEAD)
+        return sniff(file.read(_HEAD)) is not None
 
 
 def _stat(path: Path) -> os.stat_result | None:

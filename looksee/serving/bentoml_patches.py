@@ -25,8 +25,10 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 _CHECK_SECONDS = 2.0  # between two checks for dead processes
+_MAPPED = "::ffff:"  # how an address of IPv4 is written as one of IPv6
 
 
 class LeanService(Service[Any]):
@@ -63,6 +65,7 @@ def apply() -> None:
     poll_processes_faster()
     lift_connection_limit()
     answer_bad_forms_with_400()
+    know_clients_of_ipv4()
 
 
 class _FastArbiter(circus.Arbiter):
@@ -103,6 +106,22 @@ def lift_connection_limit() -> None:
         return session
 
     SessionManager._make_client = make_client
+
+
+def know_clients_of_ipv4() -> None:
+    """Give clients of IPv4 their own address where one socket takes both families, which writes it `::ffff:192.0.2.7`.
+
+    uvicorn would find such an address in no list of proxies that may name their clients (FORWARDED_ALLOW_IPS).
+    """
+    original = ProxyHeadersMiddleware.__call__
+
+    async def call(layer: ProxyHeadersMiddleware, scope: Any, receive: Any, send: Any) -> None:
+        client = scope.get("client")
+        if client and client[0].startswith(_MAPPED):
+            scope["client"] = (client[0].removeprefix(_MAPPED), client[1])
+        await original(layer, scope, receive, send)
+
+    ProxyHeadersMiddleware.__call__ = call  # type: ignore[method-assign, assignment]
 
 
 def disable_telemetry() -> None:

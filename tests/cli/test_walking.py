@@ -32,6 +32,14 @@ def test_the_bytes_decide_and_not_the_name(tmp_path: Path) -> None:
     assert (seen.linked_folders, seen.troubles) == ([], {})
 
 
+def test_raw_photographs_are_no_pictures_though_they_begin_like_one(tmp_path: Path) -> None:
+    for name in ("a.CR2", "a.dng", "a.nef"):
+        (tmp_path / name).write_bytes(plain("TIFF"))
+    (tmp_path / "a.jpg").write_bytes(plain("JPEG"))
+    seen = found(tmp_path)
+    assert (list(seen.pictures), seen.others) == (["a.jpg"], ["a.CR2", "a.dng", "a.nef"])
+
+
 @pytest.mark.parametrize("name", ["bad.jpg", "empty.png", "a.HEIC", "b.jfif"])
 def test_what_is_called_a_picture_is_missed_when_it_is_none(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"text" if "empty" not in name else b"")
@@ -120,7 +128,7 @@ def test_what_cannot_be_read_is_kept_with_its_reason(tmp_path: Path, monkeypatch
 
 def test_folders_deeper_than_the_stack_are_looked_through(tmp_path: Path) -> None:
     folders = [tmp_path]
-    for _ in range(1200):
+    for _ in range(1010):
         folders.append(folders[-1] / "d")
         folders[-1].mkdir()
     picture = folders[-1] / "a.png"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -65,7 +66,8 @@ def test_a_folder_is_captioned_and_a_bad_file_named(looksee: ClientProgram, tmp_
     done = looksee("caption", tmp_path)
     assert done.returncode == 1
     assert f"27 pictures in {tmp_path}\n" in done.stderr
-    assert "bad.jpg' is not a JPEG, PNG or WebP file." in done.stderr
+    assert "1 file is no picture: notes.txt\n" in done.stderr
+    assert "bad.jpg: This is not a picture (" in done.stderr
     assert "torn.jpg: The picture is damaged" in done.stderr
     assert done.stderr.endswith(f"25 answers in {tmp_path}/captions.jsonl, 2 failed\n")
     found = {line["file"]: line for line in lines(tmp_path / "captions.jsonl")}
@@ -95,6 +97,30 @@ def test_other_questions_are_other_answers(looksee: ClientProgram, tmp_path: Pat
             assert done.returncode == 0, done.stderr
     members = [next(name for name in line if name not in ("file", "asked")) for line in lines(output)]
     assert members == ["answer"] * 6 + ["objects"] * 3 + ["points"] * 3 + ["caption"] * 3
+
+
+def test_any_name_and_a_picture_that_was_replaced(looksee: ClientProgram, tmp_path: Path) -> None:
+    names = [b"a.jfif", b"b.jpe", b"no ending", b"caf\xe9.png", b"\x82\xa0/two\nlines \"'.txt", b"x" * 255]
+    (tmp_path / os.fsdecode(b"\x82\xa0")).mkdir()
+    captions = {}
+    for number, own in enumerate(names):
+        data, captions[own] = pictures.scene(f"names:{number}", kind="JPEG")
+        (tmp_path / os.fsdecode(own)).write_bytes(data)
+    output = tmp_path / "captions.jsonl"
+    for _ in range(2):
+        done = looksee("caption", tmp_path)
+        assert done.returncode == 0, done.stderr
+        found = {
+            base64.b64decode(line["file_bytes"]) if "file_bytes" in line else line["file"].encode(): line["caption"]
+            for line in lines(output)
+        }
+        assert (found, len(lines(output))) == (captions, len(names))
+    data, caption = pictures.scene("names:replaced", count=2)
+    (tmp_path / os.fsdecode(names[3])).write_bytes(data)
+    done = looksee("caption", tmp_path, "--url", looksee.env["LOOKSEE_URL"].removeprefix("http://"))
+    assert done.returncode == 0, done.stderr
+    assert f"{len(names)} pictures in {tmp_path}, {len(names) - 1} of them answered before\n" in done.stderr
+    assert [line["caption"] for line in lines(output)[len(names) :]] == [caption]
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
@@ -138,7 +164,11 @@ def test_asking(looksee: ClientProgram, tmp_path: Path) -> None:
         (["caption", "{folder}", "--model", "blip", "--length", "long"], "one length of caption"),
         (["caption", "{folder}", "--key", "wrong"], "not one of this service's"),
         (["caption", "{folder}", "--url", "http://127.0.0.1:{port}"], "There is no service at"),
-        (["caption", "{folder}", "--url", "nowhere"], "is not the address of a service"),
+        (["caption", "{folder}", "--url", "localhost:{port}"], "There is no service at http://localhost:"),
+        (["caption", "{folder}", "--url", "nowhere.invalid"], "There is no service at http://nowhere.invalid."),
+        (["caption", "{folder}", "--url", "nowhere at all"], "is not the address of a service"),
+        (["caption", "{folder}", "--url", "ftp://127.0.0.1:{port}"], "is not the address of a service"),
+        (["ask", "A" * 300, "who?"], "is neither the path of a file nor a picture in base64."),
         (["caption", "{folder}", "--task", "query"], "--task query needs --question"),
         (["caption", "{folder}", "--task", "caption", "--object", "x"], "--object does not go with --task caption"),
         (["caption", "{folder}", "-o", "/nowhere/at/all"], "No such file or directory: /nowhere/at/all"),

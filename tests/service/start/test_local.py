@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,8 +17,9 @@ import httpx
 import psutil
 import pytest
 
+from deploy.local import every_address, url
 from tests.support import pictures
-from tests.support.serving import CLEAN, PATIENCE, ROOT, free_port, without
+from tests.support.serving import CLEAN, EVERY, PATIENCE, ROOT, free_port, stop, without
 
 
 @pytest.fixture
@@ -61,6 +63,60 @@ def test_serving_locally_brings_a_redis_and_ends_all_of_it(
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(every_address() == "0.0.0.0", reason="this machine has no IPv6")
+def test_the_address_that_is_printed_works_on_both_families(tmp_path: Path) -> None:
+    port = free_port()
+    # Without models: this is about the gateway. A Redis that is not there.
+    env = {**CLEAN, **without(*EVERY), "PORT": str(port), "REDIS_URL": "redis://127.0.0.1:9"}
+    env["LOOKSEE_REQUESTS_PER_MINUTE"] = "1"
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deploy.local"], cwd=ROOT, env=env, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        for host in ("127.0.0.1", "[::1]", "localhost"):
+            with httpx.Client(base_url=f"http://{host}:{port}", timeout=PATIENCE) as client:
+                _await_ready(client, process)
+        assert f"serving sample weights on http://localhost:{port}\n" in (tmp_path / "log").read_text()
+        # uvicorn believes a proxy on this machine, whose address is one of IPv4 as on a socket of IPv4.
+        for host, network in (("127.0.0.1", "192.0.2"), ("[::1]", "198.51.100")):
+            limited = [
+                httpx.post(f"http://{host}:{port}/v1/caption", headers={"X-Forwarded-For": client}).status_code == 429
+                for client in (f"{network}.1", f"{network}.2", f"{network}.1")
+            ]
+            assert limited == [False, False, True]
+    finally:
+        stop(process)
+
+
+@pytest.mark.parametrize(
+    ("host", "printed"),
+    [
+        ("::", "http://localhost:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("192.0.2.7", "http://192.0.2.7:80"),
+        ("::1", "http://[::1]:80"),
+    ],
+)
+def test_the_address_that_is_printed_is_one_that_is_listened_on(host: str, printed: str) -> None:
+    assert url(host, 80) == printed
+
+
+@pytest.mark.parametrize("what", ["no such family", "IPv6 alone"])
+def test_a_machine_without_both_families_is_served_on_ipv4(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Probe(socket.socket):
+        def bind(self, address: object) -> None:
+            if what == "no such family":
+                raise OSError
+
+        def getsockopt(self, *option: int) -> int:  # type: ignore[override]
+            return 1
+
+    monkeypatch.setattr(socket, "socket", Probe)
+    assert every_address() == "0.0.0.0"
 
 
 def _await_ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
