@@ -8,7 +8,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from looksee.core import errors
-from looksee.core.images.examine import ImageLimits, Picture, examine, mib
+from looksee.core.images.examine import ImageLimits, Picture, examine
 
 # The parameters of the media type say nothing here; a media type may be left out.
 _DATA_URI = re.compile(r"data:(?P<type>[^,;]*)(?P<parameters>(?:;[^,;]*)*),", re.IGNORECASE)
@@ -30,7 +30,7 @@ def from_base64(text: str, limits: ImageLimits, *, param: str = "image") -> Pict
     else:
         encoded = text
     if len(encoded) > 4 * limits.file_bytes + 4096:  # far too large, however it is written
-        raise errors.FileTooLarge(f"The picture has more than {mib(limits.file_bytes)}.", param=param)
+        raise errors.FileTooLarge(f"The picture {limits.too_long}.", param=param)
     return examine(_decoded(encoded, param), limits, param=param)
 
 

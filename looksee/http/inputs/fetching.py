@@ -22,6 +22,7 @@ from yarl import URL
 from looksee.core import errors
 from looksee.core.addresses import Address, Allowlist, IpAddress
 from looksee.core.images import mib
+from looksee.http.error_sentences import raised
 from looksee.settings import Settings
 from looksee.version import VERSION
 
@@ -139,7 +140,9 @@ class Fetcher:
         return bytes(body)
 
     def _too_large(self, param: str) -> errors.FileTooLarge:
-        return errors.FileTooLarge(f"The file has more than {mib(self._max_bytes)}.", param=param)
+        return errors.FileTooLarge(
+            f"The file has more than {mib(self._max_bytes)}{raised('MAX_CONTENT_LENGTH')}.", param=param
+        )
 
 
 class _Refused(Exception):

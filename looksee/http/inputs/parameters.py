@@ -8,12 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from looksee.core.tasks import Task
+from looksee.http.error_sentences import SET_BY
 from looksee.models.registry import REGISTRY
 from looksee.settings import Settings
+from looksee.settings.limits import LimitSettings
+from looksee.settings.tables import variable
 
 PICTURE: dict[str, Any] = {
     "format": "picture"
 }  # not a standard format: a JPEG, PNG or WebP file in base64, mostly as a data URI
+NAMED_PICTURE: dict[str, Any] = {"format": "picture-or-name"}  # such, or its name among those of a batch
 WORDS: dict[str, Any] = {"minLength": 1, "pattern": r"\S"}
 
 
@@ -33,4 +37,19 @@ def at_most(most: int) -> dict[str, Any]:
     return {"minimum": 1, "maximum": most}
 
 
-NEW_TOKENS = at_most(Settings.model_fields["max_new_tokens"].default)  # LOOKSEE_MAX_NEW_TOKENS may be another
+def set_by(name: str, keyword: str) -> dict[str, Any]:
+    """An upper limit that the setting `name` is: its default, and the variable that may say otherwise."""
+    return {keyword: Settings.model_fields[name].default, SET_BY: variable(name)}
+
+
+NEW_TOKENS: dict[str, Any] = {"minimum": 1, **set_by("max_new_tokens", "maximum")}
+SEED: dict[str, Any] = {"minimum": -(2**63), "maximum": 2**63 - 1}
+
+
+def limits(settings: Settings) -> dict[str, int]:
+    """The limits that the operator sets, by variable: what the schemas' defaults really are."""
+    return {
+        variable(name): value
+        for name in LimitSettings.model_fields
+        if isinstance(value := getattr(settings, name), int)
+    }
