@@ -26,12 +26,14 @@ NOUNS = {
     "array": "list",
     "object": "object",
 }
+FAR = 10**30  # beyond any range; where the document has none it may be accepted
 NO_CHOICE = "no-such-choice"
 _PICTURE = f"data:image/png;base64,{base64.b64encode(plain()).decode()}"
 # Requests in which further members mean something, by path.
 MORE = {
     "/v1/batch": (
         {"task": "detect", "items": [{"image": _PICTURE, "object": "circle"}]},
+        {"task": "query", "items": [{"image": _PICTURE, "question": "Who?"}]},
         {"task": "collective", "items": [{"images": [_PICTURE]}]},
     )
 }
@@ -182,11 +184,16 @@ class Walk:
         if "enum" in schema:
             yield NO_CHOICE, "choice"
         if schema.get("type") in ("integer", "number"):
+            for value, keywords in ((-FAR, {"minimum", "exclusiveMinimum"}), (FAR, {"maximum", "exclusiveMaximum"})):
+                if not keywords & schema.keys():
+                    yield value, "far"
             for keyword, step in (("minimum", -1), ("maximum", 1), ("exclusiveMinimum", 0), ("exclusiveMaximum", 0)):
                 if keyword in schema:
                     yield int(schema[keyword]) + step, keyword
         if schema.get("type") == "array" and schema.get("maxItems", 1000) < 1000:
             yield [self._sample(schema["items"])] * (schema["maxItems"] + 1), "maxItems"
+        if schema.get("type") == "string" and not {"maxLength", "enum", "format"} & schema.keys():
+            yield "x" * 5000, "far"
         if schema.get("type") == "string" and "maxLength" in schema:
             yield "x" * (schema["maxLength"] + 1), "maxLength"
         if schema.get("pattern") == r"\S" or schema.get("minLength"):
@@ -214,6 +221,8 @@ class Walk:
             return [["file"]]
         if wrong.why == "maxItems":
             return [[str(wrong.schema["maxItems"])]]
+        if wrong.why == "far":
+            return [[" from ", "at least", "at most", "above", "below"]]
         wanted: list[list[str]] = []
         for branch in self._branches(wrong.schema):
             if branch.get("type") == "null" or not branch:
