@@ -6,6 +6,8 @@ import logging
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -17,26 +19,36 @@ from looksee.http.context import ContextFactory
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
 from looksee.http.dialects.batch import route
 from looksee.http.edge.route_table import RouteTable
-from looksee.models.registry import REGISTRY
+from looksee.http.error_sentences import Accepted
+from looksee.models.registry import ALIASES, REGISTRY
 from looksee.settings import Settings
 from looksee.version import VERSION
 
 logger = logging.getLogger("looksee.api")
 
-_MODEL_PATHS = ("/v1/models/", "/api/admin/models/")
+_CARDS = "/v1/models/"
+_MODEL_PATHS = (_CARDS, "/api/admin/models/")
 
 
 def _unknown(path: str) -> errors.LookseeError:
     """The error for a path without a route."""
     for prefix in _MODEL_PATHS:
         name = path.removeprefix(prefix).partition("/")[0]
-        if path.startswith(prefix) and name not in REGISTRY:
+        known = {*REGISTRY, *ALIASES} if prefix == _CARDS else REGISTRY.keys()
+        if path.startswith(prefix) and name not in known:
             return errors.ModelNotFound(f"There is no such model. There are: {', '.join(REGISTRY)}.", param="model")
     if path == "/v1/segment":
         return errors.NotOffered("None of the models here can segment; /v1/detect finds boxes.")
     if path.startswith("/v1/tuning"):
         return errors.NotOffered("Models are not trained here.")
     return errors.NotFound("There is nothing at this address.")
+
+
+def _accepted(route: APIRoute) -> Accepted:
+    """What a route takes beside its body, as its document says."""
+    described = get_openapi(title="", version="", routes=[route])["paths"][route.path_format]
+    found = next(iter(described.values())).get("parameters", ())
+    return Accepted({"type": "object", "properties": {one["name"]: one["schema"] for one in found}})
 
 
 ROUTES = RouteTable(
@@ -67,8 +79,10 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
         return error_responses.response(error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return error_responses.response(error_responses.of_validation(error.errors()))
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return error_responses.response(
+            error_responses.of_validation(error.errors(), _accepted(request.scope["route"]))
+        )
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:

@@ -69,7 +69,7 @@ def document(app: FastAPI, routes: RouteTable, methods: dict[str, Any]) -> dict[
     }
 
 
-def _body(path: str) -> dict[str, Any]:
+def native_body(path: str) -> dict[str, Any]:
     """What a native method takes: what its form takes, and the picture."""
     if path in bento_methods.BODIES:
         return bento_methods.BODIES[path].model_json_schema()
@@ -88,7 +88,7 @@ def _native(path: str, item: dict[str, Any], mounted: dict[str, Any]) -> dict[st
     """
     twin = mounted.get(f"/upload{path}", {}).get("post", {})
     shared = {name: deepcopy(twin[name]) for name in ("parameters", "responses") if name in twin}
-    shared["requestBody"] = {"required": True, "content": {"application/json": {"schema": _body(path)}}}
+    shared["requestBody"] = {"required": True, "content": {"application/json": {"schema": native_body(path)}}}
     return {
         method: {**operation, **shared, "tags": ["native"], "summary": operation.get("description", "")}
         for method, operation in item.items()

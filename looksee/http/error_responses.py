@@ -9,9 +9,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
 from starlette.responses import JSONResponse
 
 from looksee.core import errors
+from looksee.http.error_sentences import Accepted, from_problem
 from looksee.http.request_info import REQUEST_ID, REQUEST_INFO
 
 _BY_STATUS: dict[int, tuple[type[errors.LookseeError], str]] = {
@@ -27,6 +29,7 @@ _BY_STATUS: dict[int, tuple[type[errors.LookseeError], str]] = {
     503: (errors.ModelNotReady, "The service is not ready; try again."),
     504: (errors.DeadlineExceeded, "The request was not answered within its time."),
 }
+_PLACES = ("body", "query", "header", "path")  # FastAPI puts them before a parameter's name
 _INTERNAL = (errors.LookseeError, "Something went wrong inside; the log says what.")
 
 
@@ -61,24 +64,47 @@ def of_status(status: int) -> errors.LookseeError:
     return kind(message, retry_after=1 if status in (429, 503) else None)
 
 
-def of_validation(problems: Sequence[Mapping[str, Any]]) -> errors.LookseeError:
-    """The error for the first of pydantic's problems."""
+def of_validation(problems: Sequence[Mapping[str, Any]], accepted: Accepted | None = None) -> errors.LookseeError:
+    """The error for the first of pydantic's problems: where the value stands, and what is accepted there.
+
+    Without `accepted` it has only the problem's own words for that.
+    """
     problem = problems[0] if problems else {}
     if problem.get("type") == "json_invalid":
         return errors.InvalidRequest("The body is not valid JSON.")
-    location = [str(part) for part in problem.get("loc", ()) if part not in ("body", "query", "header", "path")]
-    param = ".".join(location) or None
-    if param is None:
-        return errors.InvalidRequest("The body must be a JSON object.")
+    location = list(problem.get("loc", ()))
+    if location and location[0] in _PLACES:
+        del location[0]
+    if not location:
+        wanted = "object" if accepted is None else accepted.words(accepted.schema).removeprefix("an ")
+        return errors.InvalidRequest(f"The body must be a JSON {wanted}.")
+    if accepted is None:
+        param, schema, accepted = ".".join(map(str, location)), from_problem(problem), Accepted()
+    else:
+        param, schema = accepted.at(location)
+    if problem.get("type") == "extra_forbidden":
+        known = f" Accepted are: {', '.join(names)}." if (names := accepted.members(schema)) else ""
+        param = ".".join(map(str, location))
+        return errors.InvalidValue(f"There is no '{param}' here.{known}", param=param)
     if problem.get("type") == "missing":
-        return errors.InvalidValue(f"'{param}' is missing.", param=param)
-    choices = (problem.get("ctx") or {}).get("expected")
-    wanted = f" It must be {choices}." if choices else ""
-    return errors.InvalidValue(f"'{param}' has a value that is not accepted.{wanted}", param=param)
+        what = "is missing; it must be"
+    else:
+        what = "is null; it must be" if problem.get("input", ...) is None else "must be"
+    return errors.InvalidValue(accepted.sentence(param, schema, what), param=param)
 
 
-def reshaped(status: int, payload: bytes) -> errors.LookseeError | None:
-    """The error for an answer that a framework wrote; None when the answer already has the one shape."""
+def of_model(
+    error: ValidationError, kind: type[BaseModel], limits: Mapping[str, int] | None = None
+) -> errors.LookseeError:
+    """The error for values that are none of a model's; `limits` are the operator's, by variable."""
+    return of_validation(error.errors(include_url=False), Accepted.of(kind, limits))
+
+
+def reshaped(status: int, payload: bytes, accepted: Accepted | None = None) -> errors.LookseeError | None:
+    """The error for an answer that a framework wrote; None when the answer already has the one shape.
+
+    `accepted` is what the route takes, where a framework validates its body.
+    """
     try:
         content = json.loads(payload)
     except ValueError:
@@ -88,5 +114,5 @@ def reshaped(status: int, payload: bytes) -> errors.LookseeError | None:
             return None
         problems = content.get("detail")
         if status == 400 and isinstance(problems, list) and all(isinstance(problem, dict) for problem in problems):
-            return of_validation(problems)
+            return of_validation(problems, accepted)
     return of_status(status)

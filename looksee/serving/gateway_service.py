@@ -20,11 +20,13 @@ from looksee.gateway.answering import AnsweringService
 from looksee.gateway.runner_client import RunnerClient
 from looksee.http.app import ROUTES, build
 from looksee.http.context import ContextFactory
-from looksee.http.document import document
+from looksee.http.document import document, native_body
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.http.edge.rate_limit import RateLimit
+from looksee.http.error_sentences import Accepted
+from looksee.http.inputs import parameters
 from looksee.serving.bentoml_patches import LeanService
 from looksee.serving.native_methods import NativeMethods
 from looksee.settings import Settings
@@ -109,6 +111,7 @@ def _edge(
         longest=timeout + _UPLOAD_SECONDS,
         timeouts={"/v1/batch": settings.batch_timeout_seconds},
         no_forms=methods,
+        accepted={path: Accepted(native_body(path), parameters.limits(settings)) for path in methods},
         check_room=answering.check_room,
     )
 

@@ -113,6 +113,7 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "new tokens of an answer": post("/caption", {"image": SCENE, "max_new_tokens": DEFAULTS.max_new_tokens + 1}),
     "`max_objects`": post("/detect", {"image": SCENE, "object": "circle", "max_objects": 151}),
     "messages of a chat": chat([user()] * 1025),
+    "a chat whose last message says nothing": chat([user(), user(" ")]),
     "parts of a message": chat([user([PART] * 257)]),
     "stop strings of a chat": chat([user()], stop=["a"] * 5),
     "`spatial_refs` of a request": post(

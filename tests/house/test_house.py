@@ -53,16 +53,20 @@ LAYERS: dict[str, set[str]] = {
     },
     # The rooms of HTTP, from the inside out; modules beside them are named. What the edge has to know of the dialects
     # is handed in by the app.
-    "looksee.http.edge": {"looksee.core", "looksee.http.error_responses", "looksee.http.request_info"},
+    "looksee.http.edge": {
+        *("looksee.core", "looksee.http.error_responses", "looksee.http.error_sentences"),
+        "looksee.http.request_info",
+    },
     "looksee.http.answers": {"looksee.core", "looksee.gateway", "looksee.http.error_responses"},
     "looksee.http.inputs": {
         *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.version", "looksee.models.registry"),
         *("looksee.http.context", "looksee.http.disconnect", "looksee.http.error_params"),
-        "looksee.http.error_responses",
+        *("looksee.http.error_responses", "looksee.http.error_sentences"),
     },
     "looksee.http.skills": {
         *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.models.registry"),
         *("looksee.http.answers", "looksee.http.inputs", "looksee.http.error_params"),
+        "looksee.http.error_sentences",
     },
     "looksee.http.apis": {
         *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.models.registry"),
@@ -73,7 +77,8 @@ LAYERS: dict[str, set[str]] = {
         *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.version", "looksee.models.registry"),
         *("looksee.models.weights", "looksee.http.answers", "looksee.http.apis", "looksee.http.inputs"),
         *("looksee.http.skills", "looksee.http.edge.api_keys", "looksee.http.context", "looksee.http.error_params"),
-        *("looksee.http.error_responses", "looksee.http.examples", "looksee.http.request_info"),
+        *("looksee.http.error_responses", "looksee.http.error_sentences", "looksee.http.examples"),
+        "looksee.http.request_info",
     },
     "looksee.cli": {
         *("looksee.core", "looksee.settings", "looksee.version", "looksee.models.registry", "looksee.models.weights"),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from looksee.core import errors
 from looksee.http import error_responses
+from looksee.http.error_sentences import Accepted
 from looksee.http.request_info import REQUEST_ID
 
 
@@ -91,7 +92,7 @@ def test_a_mistake_of_the_service_stays_the_services(status: int) -> None:
 class ErrorBody(BaseModel):
     image: str
     length: Literal["short", "long"] = "short"
-    count: int = Field(1, ge=1)
+    count: int = Field(1, ge=1, le=9)
     inner: list[int] = []
 
 
@@ -105,21 +106,57 @@ def problems(**given: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("given", "param", "message"),
     [
-        ({}, "image", "'image' is missing."),
-        (
-            {"image": "x", "length": "wide"},
-            "length",
-            "'length' has a value that is not accepted. It must be 'short' or 'long'.",
-        ),
-        ({"image": "x", "count": 0}, "count", "'count' has a value that is not accepted."),
-        ({"image": 5}, "image", "'image' has a value that is not accepted."),
-        ({"image": "x", "inner": [1, "y"]}, "inner.1", "'inner.1' has a value that is not accepted."),
+        ({}, "image", "'image' is missing; it must be a text."),
+        ({"image": "x", "length": "wide"}, "length", "'length' must be one of: short, long."),
+        ({"image": "x", "count": 0}, "count", "'count' must be a whole number from 1 to 9."),
+        ({"image": "x", "count": "y"}, "count", "'count' must be a whole number from 1 to 9."),
+        ({"image": 5}, "image", "'image' must be a text."),
+        ({"image": None}, "image", "'image' is null; it must be a text."),
+        ({"image": "x", "inner": [1, "y"]}, "inner.1", "'inner.1' must be a whole number."),
+        ({"image": "x", "inner": 5}, "inner", "'inner' must be a list of whole numbers."),
     ],
 )
 def test_validation_is_told_in_our_own_words(given: dict[str, Any], param: str, message: str) -> None:
-    error = error_responses.of_validation(problems(**given))
+    error = error_responses.of_validation(problems(**given), Accepted.of(ErrorBody))
     assert isinstance(error, errors.InvalidValue)
     assert (error.param, error.message) == (param, message)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"image": "x", "length": "wide"}, "'length' must be one of: short, long."),
+        ({"image": "x", "count": 0}, "'count' must be a number of at least 1."),
+        ({"image": "x", "count": 10}, "'count' must be a number of at most 9."),
+        ({"image": "x", "count": []}, "'count' must be a whole number."),
+        ({"image": 5}, "'image' must be a text."),
+        ({"image": "x", "inner": "y"}, "'inner' must be a list of values."),
+        ({}, "'image' is missing; it must be a value."),
+    ],
+)
+def test_without_a_schema_the_problem_itself_says_what_it_can(given: dict[str, Any], message: str) -> None:
+    assert error_responses.of_validation(problems(**given)).message == message
+
+
+def test_a_member_that_there_is_not_is_told_with_those_that_there_are() -> None:
+    found = [{"type": "extra_forbidden", "loc": ("body", "imgae")}]
+    error = error_responses.of_validation(found, Accepted.of(ErrorBody))
+    assert (error.param, error.message) == (
+        "imgae",
+        "There is no 'imgae' here. Accepted are: image, length, count, inner.",
+    )
+
+
+def test_a_body_that_is_none_is_told_what_it_has_to_have() -> None:
+    error = error_responses.of_validation([{"type": "model_type", "loc": ()}], Accepted.of(ErrorBody))
+    assert (error.code, error.message) == ("invalid_request", "The body must be a JSON object with 'image'.")
+
+
+def test_a_member_may_be_called_as_a_place_of_parameters_is() -> None:
+    accepted = Accepted({"type": "object", "properties": {"images": {"type": "object", "additionalProperties": {}}}})
+    assert error_responses.of_validation([{"type": "string_type", "loc": ("images", "body")}]).param == "images.body"
+    found = error_responses.of_validation([{"type": "string_type", "loc": ("body", "images", "query")}], accepted)
+    assert found.param == "images.query"
 
 
 @pytest.mark.parametrize(
@@ -181,9 +218,9 @@ def test_what_frameworks_say_becomes_ours(status: int, payload: bytes, code: str
 
 def test_bentomls_validation_is_told_in_our_own_words() -> None:
     payload = {"error": "1 validation error for Input", "detail": [{"type": "missing", "loc": ["image"], "msg": "no"}]}
-    error = error_responses.reshaped(400, json.dumps(payload).encode())
+    error = error_responses.reshaped(400, json.dumps(payload).encode(), Accepted.of(ErrorBody))
     assert isinstance(error, errors.InvalidValue)
-    assert (error.param, error.message) == ("image", "'image' is missing.")
+    assert (error.param, error.message) == ("image", "'image' is missing; it must be a text.")
 
 
 @pytest.mark.parametrize(

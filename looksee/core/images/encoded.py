@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from looksee.core import errors
 from looksee.core.image_formats import sniff
-from looksee.core.images.examine import ImageLimits, Picture, examine, mib
+from looksee.core.images.examine import ImageLimits, Picture, examine
 
 # The parameters of the media type say nothing here; a media type may be left out.
 _DATA_URI = re.compile(r"data:(?P<type>[^,;]*)(?P<parameters>(?:;[^,;]*)*),", re.IGNORECASE)
@@ -50,7 +50,7 @@ def _decoded(text: str, limits: ImageLimits, param: str) -> bytes:
     text = "".join(text.split()).translate(_URL_SAFE)
     bare = text.rstrip("=")
     if len(bare) * 3 // 4 > limits.file_bytes:
-        raise errors.FileTooLarge(f"The picture has more than {mib(limits.file_bytes)}.", param=param)
+        raise errors.FileTooLarge(f"The picture {limits.too_long}.", param=param)
     if wrong := _OTHERS.search(bare):
         raise _refused(param, f"character {wrong.start() + 1} is {wrong[0]!r}, which is none of base64", bare)
     if len(bare) % 4 == 1:

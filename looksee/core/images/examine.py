@@ -20,6 +20,11 @@ class ImageLimits:
     smallest_side: int
     formats: tuple[str, ...] = tuple(FORMATS)
 
+    @property
+    def too_long(self) -> str:
+        """What is wrong with a longer file, and what moves the limit."""
+        return f"has more than {mib(self.file_bytes)}; MAX_CONTENT_LENGTH raises the limit"
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -40,7 +45,7 @@ def examine(data: bytes, limits: ImageLimits, *, param: str | None = None) -> Pi
     if not data:
         raise errors.EmptyFile("The file is empty.", param=param)
     if len(data) > limits.file_bytes:
-        raise errors.FileTooLarge(f"The file has more than {mib(limits.file_bytes)}.", param=param)
+        raise errors.FileTooLarge(f"The file {limits.too_long}.", param=param)
     kind = accepted(data, limits.formats, param=param)
     try:
         info, image = opened(data, kind)
@@ -51,11 +56,14 @@ def examine(data: bytes, limits: ImageLimits, *, param: str | None = None) -> Pi
         raise errors.CorruptImage("The picture is damaged and cannot be read.", param=param) from error
     if width * height > limits.pixels:
         raise errors.ImageTooLarge(
-            f"The picture has {width} x {height} pixels; at most {limits.pixels} in all are accepted.", param=param
+            f"The picture has {width} x {height} pixels; at most {limits.pixels} in all are accepted; "
+            "LOOKSEE_MAX_PIXELS raises the limit.",
+            param=param,
         )
     if min(width, height) < limits.smallest_side:
         raise errors.ImageTooSmall(
-            f"The picture has {width} x {height} pixels; each side must have at least {limits.smallest_side}.",
+            f"The picture has {width} x {height} pixels; each side must have at least {limits.smallest_side}; "
+            "LOOKSEE_MIN_SIDE lowers the limit.",
             param=param,
         )
     if sideways:

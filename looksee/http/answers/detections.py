@@ -49,7 +49,7 @@ def view(kind: type[ViewT], parameters: Mapping[str, str]) -> ViewT:
     try:
         return kind.model_validate(dict(parameters))
     except ValidationError as error:
-        raise error_responses.of_validation(error.errors()) from error
+        raise error_responses.of_model(error, kind) from error
 
 
 def detections(found: Sequence[Box], label: str, picture: Picture, view: BoxView) -> list[dict[str, Any]]:

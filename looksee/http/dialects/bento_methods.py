@@ -29,7 +29,9 @@ Images = Annotated[list[str], FailFast()]
 class SeveralPictures(BaseModel):
     """What the native methods for several pictures take, for the document."""
 
-    images: list[Annotated[str, Field(json_schema_extra=parameters.PICTURE)]] = Field(min_length=1)
+    images: list[Annotated[str, Field(json_schema_extra=parameters.PICTURE)]] = Field(
+        min_length=1, json_schema_extra=parameters.set_by("max_files", "maxItems")
+    )
     caption_prompt: str = Field(
         "", description="blip, blip2: text that the caption continues; the others: an instruction"
     )

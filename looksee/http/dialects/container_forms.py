@@ -14,7 +14,7 @@ from looksee.http import error_responses
 from looksee.http.answers import detections
 from looksee.http.apis import container
 from looksee.http.context import ContextFactory
-from looksee.http.inputs import uploads
+from looksee.http.inputs import parameters, uploads
 from looksee.http.skills import SKILLS
 from looksee.http.skills.skill import ContainerApi, Skill, View
 
@@ -55,19 +55,19 @@ def _handler(skill: type[Skill], api: ContainerApi, contexts: ContextFactory) ->
         view = None if api.view is None else detections.view(api.view, request.query_params)
         context = contexts.of(request.receive)
         read_picture, fields = await uploads.read_one(request, "file", context)
-        form = _filled(api.form, fields)
+        form = _filled(api.form, fields, parameters.limits(context.settings))
         model = form.pop("model")
         return await container.answer(context, model, skill(**form), read_picture, view)
 
     return handler
 
 
-def _filled(form: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, Any]:
+def _filled(form: type[BaseModel], fields: Mapping[str, Any], limits: Mapping[str, int]) -> dict[str, Any]:
     """The form's fields, checked. Raises InvalidValue."""
     try:
         return form.model_validate(fields).model_dump()
     except ValidationError as error:
-        raise error_responses.of_validation(error.errors()) from error
+        raise error_responses.of_model(error, form, limits) from error
 
 
 def _body(form: type[BaseModel]) -> dict[str, Any]:

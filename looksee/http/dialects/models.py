@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from looksee.core.tasks import Length
 from looksee.http.context import ContextFactory
 from looksee.http.inputs import model_path
-from looksee.models.registry import REGISTRY, ModelSpec
+from looksee.models.registry import ALIASES, REGISTRY, ModelSpec
 from looksee.models.weights.source import resolve
 from looksee.settings import Settings
 
@@ -52,9 +52,10 @@ def router(contexts: ContextFactory) -> APIRouter:
     async def listed() -> ModelList:
         return ModelList(data=[_model(entry, settings) for entry in REGISTRY.values()])
 
-    @routes.get(f"/{model_path.MODEL}", summary="One model")
-    async def one(name: model_path.Name) -> ModelCard:
-        return _model(REGISTRY[name], settings)
+    @routes.get(f"/{model_path.KNOWN}", summary="One model")
+    async def one(name: model_path.KnownName) -> ModelCard:
+        """Also by the other names that the chat takes; `id` is the name that was asked for."""
+        return _model(REGISTRY[ALIASES.get(name, name)], settings).model_copy(update={"id": name})
 
     return routes
 

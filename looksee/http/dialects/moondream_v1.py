@@ -37,7 +37,7 @@ _IMAGE = "a data URI, bare base64, or an address that LOOKSEE_IMAGE_URL_HOSTS al
 
 _PART = {"type": "number", "minimum": 0, "maximum": 1}
 Reference = Annotated[
-    list[float],
+    list[Annotated[float, Field(ge=0, le=1)]],
     FailFast(),
     Field(min_length=2, max_length=4),
     WithJsonSchema(
@@ -53,7 +53,12 @@ class SettingsBody(BaseModel):
 
     temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest word each time")
     top_p: float = Field(0.3, ge=0, le=1, description="with a temperature: of the likeliest words, so much in all")
-    max_tokens: Integer | None = Field(None, ge=1, description=f"new tokens at most; {_TOKENS} if not given")
+    max_tokens: Integer | None = Field(
+        None,
+        ge=1,
+        description=f"new tokens at most; {_TOKENS} if not given",
+        json_schema_extra={"minimum": 1},
+    )
     max_objects: Integer = Field(MAX_OBJECTS, ge=1, le=MOST_OBJECTS, description="boxes or points at most")
 
     def sampling(self) -> Sampling:
@@ -140,22 +145,22 @@ def router(contexts: ContextFactory) -> APIRouter:
     @routes.post("/caption", summary="A caption", responses=sse.DESCRIBED, openapi_extra=bodies.described(CaptionBody))
     async def caption(request: Request) -> Response:
         """`{"caption": ...}`, or with `stream` events `{"chunk": ...}`."""
-        return await _answer(contexts.of(request.receive), await bodies.read(request, CaptionBody))
+        return await _answer(contexts.of(request.receive), await bodies.read(request, CaptionBody, contexts.settings))
 
     @routes.post("/query", summary="An answer", responses=sse.DESCRIBED, openapi_extra=bodies.described(QueryBody))
     async def query(request: Request) -> Response:
         """`{"answer": ...}`, or with `stream` events `{"chunk": ...}`."""
-        return await _answer(contexts.of(request.receive), await bodies.read(request, QueryBody))
+        return await _answer(contexts.of(request.receive), await bodies.read(request, QueryBody, contexts.settings))
 
     @routes.post("/detect", summary="Boxes of things", openapi_extra=bodies.described(DetectBody))
     async def detect(request: Request) -> Response:
         """`{"objects": [{"x_min", "y_min", "x_max", "y_max"}]}`, normalised."""
-        return await _answer(contexts.of(request.receive), await bodies.read(request, DetectBody))
+        return await _answer(contexts.of(request.receive), await bodies.read(request, DetectBody, contexts.settings))
 
     @routes.post("/point", summary="Points on things", openapi_extra=bodies.described(PointBody))
     async def point(request: Request) -> Response:
         """`{"points": [{"x", "y"}]}`, normalised."""
-        return await _answer(contexts.of(request.receive), await bodies.read(request, PointBody))
+        return await _answer(contexts.of(request.receive), await bodies.read(request, PointBody, contexts.settings))
 
     return routes
 

@@ -23,7 +23,7 @@ from looksee.http.answers import sse
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
 from looksee.http.context import ContextFactory
-from looksee.http.inputs import bodies, parameters, structured_output, uploads, validation
+from looksee.http.inputs import bodies, neutral_values, parameters, structured_output, uploads, validation
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.structured_output import ResponseFormat
 from looksee.http.skills import conversation
@@ -34,29 +34,6 @@ from looksee.settings import Settings
 _MOST_STOPS = 4
 _LONGEST_STOP = 256  # characters
 _INT64 = 2**63
-
-# What else the packages send and what of it asks for nothing that is not done here; None never does.
-_WITHOUT_EFFECT = frozenset(
-    {
-        *("metadata", "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_options"),
-        *("prompt_cache_retention", "safety_identifier", "service_tier", "store", "user"),
-    }
-)
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "frequency_penalty": (0,),
-    "function_call": ("auto", "none"),
-    "functions": ([],),
-    "logit_bias": ({},),
-    "logprobs": (False,),
-    "modalities": (["text"],),
-    "n": (1,),
-    "presence_penalty": (0,),
-    "reasoning_effort": ("none",),
-    "tool_choice": ("auto", "none"),
-    "tools": ([],),
-    "top_logprobs": (0,),
-    "verbosity": ("medium",),
-}
 
 
 class StreamOptions(BaseModel):
@@ -78,7 +55,7 @@ class ChatBody(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    model: str = Field(description=f"one of: {', '.join(REGISTRY)}")
+    model: str = Field(description=f"one of: {', '.join(REGISTRY)}", json_schema_extra={"enum": [*REGISTRY, *ALIASES]})
     messages: Messages = Field(description="the last one is the user's")
     max_completion_tokens: Integer | None = Field(
         None, description="new tokens at most; cut, finish_reason is length", json_schema_extra=parameters.NEW_TOKENS
@@ -91,7 +68,11 @@ class ChatBody(BaseModel):
         None, ge=0, le=1, description="with a temperature: of the likeliest words, so much in all"
     )
     seed: Integer | None = Field(
-        None, ge=-_INT64, lt=_INT64, description="with a temperature: the same seed gives the same answer"
+        None,
+        ge=-_INT64,
+        lt=_INT64,
+        description="with a temperature: the same seed gives the same answer",
+        json_schema_extra=parameters.SEED,
     )
     stop: Annotated[_Stops, FailFast(), BeforeValidator(_listed, json_schema_input_type=_Stop | _Stops | None)] = []
     stream: bool | None = None
@@ -109,7 +90,9 @@ class ChatBody(BaseModel):
         for param in ("max_tokens", "max_completion_tokens"):
             validation.check_new_tokens(getattr(self, param), settings, param=param)
         if None not in (self.max_tokens, self.max_completion_tokens) and self.max_tokens != self.max_completion_tokens:
-            raise errors.InvalidValue("'max_tokens' and 'max_completion_tokens' differ.", param="max_tokens")
+            raise errors.InvalidValue(
+                "'max_tokens' and 'max_completion_tokens' differ; send one of them.", param="max_tokens"
+            )
         return self.max_completion_tokens or self.max_tokens
 
 
@@ -126,7 +109,7 @@ def router(contexts: ContextFactory) -> APIRouter:
     )
     async def completions(request: Request) -> Response:
         """A `chat.completion`, or with `stream` events of `chat.completion.chunk`s."""
-        context, body = contexts.of(request.receive), await bodies.read(request, ChatBody)
+        context, body = contexts.of(request.receive), await bodies.read(request, ChatBody, settings)
         _refuse_unsupported(body)
         model = offer_for(ALIASES.get(body.model, body.model), Task.CAPTION).name  # which all can write
         talk = conversation.read(body.messages, settings)
@@ -161,11 +144,11 @@ def router(contexts: ContextFactory) -> APIRouter:
 
 def _refuse_unsupported(body: ChatBody) -> None:
     """Raises UnsupportedParameter or InvalidRequest."""
-    for name, value in (body.model_extra or {}).items():
-        if value is not None and name not in _WITHOUT_EFFECT and value not in _NEUTRAL.get(name, ()):
-            raise errors.UnsupportedParameter(f"'{name}' is not supported.", param=name)
+    neutral_values.check(body.model_extra or {})
     if body.stream_options is not None and not body.stream:
-        raise errors.InvalidRequest("'stream_options' go with 'stream'.", param="stream_options")
+        raise errors.InvalidRequest(
+            "'stream_options' go with 'stream' alone; leave them out, or send 'stream' as true.", param="stream_options"
+        )
 
 
 def _check_reasoning(model: str, talk: Conversation) -> None:

@@ -12,6 +12,7 @@ from looksee.core import errors
 from looksee.core.images import mib
 from looksee.http import error_responses
 from looksee.http.edge import access_log
+from looksee.http.error_sentences import Accepted, raised
 
 _BODY_HEADERS = (b"content-length", b"content-type", b"content-encoding", b"retry-after")
 # One of these is before nearly every value in JSON, and none is in base64; "%" is for JSON that a form has escaped.
@@ -21,8 +22,19 @@ _BEFORE_VALUES = (b",", b"[", b"{", b"%")
 class Exchange:
     """Receive and send of one request: counts the body, and reshapes an error answer once it is whole."""
 
-    def __init__(self, receive: Receive, send: Send, max_body: int, max_values: int | None, request_id: str) -> None:
-        """`max_body`: bytes. `max_values`: about how many values a JSON body may have; None where it is never JSON."""
+    def __init__(
+        self,
+        receive: Receive,
+        send: Send,
+        max_body: int,
+        max_values: int | None,
+        request_id: str,
+        accepted: Accepted | None = None,
+    ) -> None:
+        """`max_body`: bytes. `max_values`: about how many values a JSON body may have; None where it is never JSON.
+        `accepted`: what the route takes, for errors about its body that a framework makes.
+        """
+        self._accepted = accepted
         self._receive, self._send = receive, send
         self._max_body, self._max_values, self._request_id = max_body, max_values, request_id
         self._values = 0
@@ -85,7 +97,7 @@ class Exchange:
 
     async def _send_held(self, start: Message) -> None:
         payload = bytes(self._payload)
-        error = error_responses.reshaped(start["status"], payload)
+        error = error_responses.reshaped(start["status"], payload, self._accepted)
         if error is not None:
             replaced = error_responses.response(error)
             payload = bytes(replaced.body)
@@ -110,4 +122,4 @@ def _kept(start: Message) -> list[Any]:
 
 
 def request_too_large(limit: int) -> errors.LookseeError:
-    return errors.RequestTooLarge(f"The request has more than {mib(limit)}.")
+    return errors.RequestTooLarge(f"The request has more than {mib(limit)}{raised('LOOKSEE_MAX_REQUEST_BYTES')}.")

@@ -24,6 +24,7 @@ from looksee.http.edge import access_log
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.exchange import Exchange, request_too_large
 from looksee.http.edge.route_table import RouteTable, normalized
+from looksee.http.error_sentences import Accepted
 from looksee.http.request_info import DEADLINE, Deadline, deadline_from, request_id_from, request_scope
 
 logger = logging.getLogger("looksee.edge")
@@ -49,18 +50,21 @@ class EdgeMiddleware:
         longest: float,
         timeouts: Mapping[str, float] = {},
         no_forms: Container[str] = (),
+        accepted: Mapping[str, Accepted] = {},
         check_room: Callable[[str], None] = lambda model: None,
     ) -> None:
         """`max_body`: bytes of a body. `max_values`: values in a JSON body, counted while it arrives; a body for any
         path but the form paths counts as JSON, since its route parses it whatever the Content-Type is. `timeout`:
         seconds from the end of the body to the answer; `timeouts`: the same for single paths. `longest`: seconds of a
-        request with its upload. `no_forms`: paths of BentoML's methods, which fail on forms that are not theirs.
+        request with its upload. `no_forms`: paths of BentoML's methods, which fail on forms that are not theirs;
+        `accepted`: what they take, for the errors that BentoML makes of other bodies.
         `check_room` raises Overloaded for a model whose queue is full, before a large body is read in vain.
         """
         self.app, self._access, self._routes = app, access, routes
         self._max_body, self._max_values = max_body, max_values
         self._timeout, self._upload = timeout, longest - timeout
         self._timeouts, self._no_forms, self._check_room = timeouts, no_forms, check_room
+        self._accepted = accepted
         self._has_route = functools.lru_cache(_PATHS)(self._matches)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +78,7 @@ class EdgeMiddleware:
         path = scope["path"]
         known = self._has_route(path, scope.get("root_path", ""))
         max_values = None if path in routes.form_paths else self._max_values
-        exchange = Exchange(receive, send, self._max_body, max_values, request_id)
+        exchange = Exchange(receive, send, self._max_body, max_values, request_id, self._accepted.get(path))
         with request_scope(request_id) as info:
             try:
                 if not known:  # BentoML would keep metrics for the path

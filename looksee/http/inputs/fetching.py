@@ -23,6 +23,7 @@ from looksee.core import errors
 from looksee.core.addresses import Address, Allowlist, IpAddress
 from looksee.core.image_formats import FORMATS
 from looksee.core.images import mib
+from looksee.http.error_sentences import raised
 from looksee.settings import Settings
 from looksee.version import VERSION
 
@@ -140,7 +141,9 @@ class Fetcher:
         return bytes(body)
 
     def _too_large(self, param: str) -> errors.FileTooLarge:
-        return errors.FileTooLarge(f"The file has more than {mib(self._max_bytes)}.", param=param)
+        return errors.FileTooLarge(
+            f"The file has more than {mib(self._max_bytes)}{raised('MAX_CONTENT_LENGTH')}.", param=param
+        )
 
 
 class _Refused(Exception):

@@ -9,10 +9,12 @@ from typing import Annotated
 from fastapi import Path
 from starlette.convertors import Convertor, register_url_convertor
 
-from looksee.models.registry import REGISTRY
+from looksee.models.registry import ALIASES, REGISTRY
 
 MODEL = "{name:model}"  # in a route: a model's name
+KNOWN = "{name:known}"  # the same, or a name that clients of other servers have for one
 Name = Annotated[str, Path(json_schema_extra={"enum": list(REGISTRY)})]  # that part as a parameter
+KnownName = Annotated[str, Path(json_schema_extra={"enum": [*REGISTRY, *ALIASES]})]
 
 
 class _ModelName(Convertor[str]):
@@ -27,4 +29,11 @@ class _ModelName(Convertor[str]):
         return value
 
 
+class _KnownName(_ModelName):
+    """What `KNOWN` matches."""
+
+    regex = "|".join((*REGISTRY, *ALIASES))
+
+
 register_url_convertor("model", _ModelName())
+register_url_convertor("known", _KnownName())

@@ -21,6 +21,7 @@ from referencing.jsonschema import DRAFT202012
 from looksee.core import errors
 from looksee.core.tasks import Sampling
 from looksee.gateway.answering import ServedAnswer
+from looksee.http.error_sentences import must_be
 from looksee.http.inputs.validation import check_prompt
 from looksee.models.registry import chat_models, offers, prompts
 from looksee.settings import Settings
@@ -35,6 +36,7 @@ _REFUSED = frozenset(
         *("pattern", "patternProperties", "unevaluatedItems", "unevaluatedProperties", "uniqueItems"),
     }
 )
+_TYPES: list[Any] = ["text", "json_object", "json_schema"]
 _SCHEMA = "response_format.json_schema.schema"
 
 
@@ -46,7 +48,7 @@ class JsonSchema(BaseModel):
 
 
 class ResponseFormat(BaseModel):
-    type: str = Field(description="text, json_object or json_schema")
+    type: str = Field(description="text, json_object or json_schema", json_schema_extra={"enum": _TYPES})
     json_schema: JsonSchema | None = None
 
 
@@ -97,9 +99,9 @@ def structure(asked: ResponseFormat | None, model: str, settings: Settings) -> S
     """
     if asked is None or asked.type == "text":
         return None
-    if asked.type not in ("json_object", "json_schema"):
+    if asked.type not in _TYPES:
         raise errors.UnsupportedParameter(
-            "'response_format.type' must be one of: text, json_object, json_schema.", param="response_format.type"
+            must_be("response_format.type", {"enum": _TYPES}), param="response_format.type"
         )
     if not offers()[model].chats:
         able = ", ".join(chat_models())
@@ -109,7 +111,9 @@ def structure(asked: ResponseFormat | None, model: str, settings: Settings) -> S
     if asked.type == "json_object":
         return StructuredOutput()
     if asked.json_schema is None or not asked.json_schema.wanted:
-        raise errors.InvalidRequest(f"'{_SCHEMA}' is missing.", param=_SCHEMA)
+        raise errors.InvalidRequest(
+            f"'{_SCHEMA}' is missing; it must be a JSON Schema of the draft 2020-12.", param=_SCHEMA
+        )
     schema = asked.json_schema.wanted
     check_prompt(_written(schema), settings, param=_SCHEMA)
     _check(schema)
@@ -133,12 +137,12 @@ def _check(schema: dict[str, Any]) -> None:
         Draft202012Validator.check_schema(schema, format_checker=None)  # its own would compile regular expressions
         subschemas = list(_subschemas(schema))
     except (SchemaError, RecursionError):
-        raise errors.InvalidRequest(f"'{_SCHEMA}' is not a JSON Schema.", param=_SCHEMA) from None
+        raise errors.InvalidRequest(f"'{_SCHEMA}' must be a JSON Schema of the draft 2020-12.", param=_SCHEMA) from None
     known = {id(one) for one in subschemas}
     resolver = Registry[Any]().resolver_with_root(DRAFT202012.create_resource(schema))
     for one in subschemas:
         if refused := sorted(_REFUSED & set(one)):
-            raise errors.InvalidRequest(f"'{refused[0]}' is not supported in a schema.", param=_SCHEMA)
+            raise errors.InvalidRequest(f"'{refused[0]}' is not supported in a schema; leave it out.", param=_SCHEMA)
         one.pop("$schema", None)  # the library would go on with a plain validator, of that draft
         if "$ref" in one:
             try:

@@ -19,6 +19,7 @@ from looksee.core import errors
 from looksee.core.addresses import is_address
 from looksee.core.images import ImageLimits, Picture, examine, from_base64, mib
 from looksee.http.context import RequestContext
+from looksee.http.error_sentences import raised
 from looksee.http.inputs.fetching import Fetcher
 from looksee.settings import Settings
 
@@ -100,7 +101,9 @@ async def decode(images: Sequence[str], field: str, context: RequestContext) -> 
     have) or Cancelled; what is wrong with one picture is in its Upload.
     """
     if not images:
-        raise errors.InvalidValue(f"Send at least one picture in '{field}'.", param=field)
+        raise errors.InvalidValue(
+            f"Send at least one picture in '{field}', and at most {context.settings.max_files}.", param=field
+        )
     check_count(len(images), field, context.settings.max_files)
     return await _pictures({f"{field}.{number}": text for number, text in enumerate(images)}, field, context)
 
@@ -134,8 +137,8 @@ async def _uploads(texts: Mapping[str, str], field: str, settings: Settings) -> 
             return Upload(name, error)
         left -= len(found.data)
         if left < 0:
-            most = mib(settings.max_request_bytes)
-            raise errors.RequestTooLarge(f"The pictures have more than {most} together.", param=field)
+            most = f"{mib(settings.max_request_bytes)} together{raised('LOOKSEE_MAX_REQUEST_BYTES')}"
+            raise errors.RequestTooLarge(f"The pictures have more than {most}.", param=field)
         return Upload(name, found)
 
     tasks = [asyncio.create_task(upload(name, text)) for name, text in texts.items()]
@@ -157,8 +160,8 @@ async def _picture(text: str, settings: Settings, param: str) -> Picture:
 def check_count(count: int, field: str, most: int) -> None:
     """Raises TooManyFiles."""
     if count > most:
-        verb = "is" if most == 1 else "are"
-        raise errors.TooManyFiles(f"The request has {count} pictures; at most {most} {verb} accepted.", param=field)
+        accepted = "is accepted" if most == 1 else f"are accepted{raised('LOOKSEE_MAX_FILES')}"
+        raise errors.TooManyFiles(f"The request has {count} pictures; at most {most} {accepted}.", param=field)
 
 
 def _files(form: FormData, field: str, most: int) -> list[UploadFile]:
@@ -202,7 +205,7 @@ def _examined(filename: str, content: bytes | int, limits: ImageLimits, field: s
     picture: Picture | errors.LookseeError
     try:
         if isinstance(content, int):
-            raise errors.FileTooLarge(f"The file has more than {mib(limits.file_bytes)}.", param=field)
+            raise errors.FileTooLarge(f"The file {limits.too_long}.", param=field)
         picture = examine(content, limits, param=field)
     except errors.LookseeError as error:
         picture = error

@@ -6,6 +6,8 @@ from typing import get_args
 
 from looksee.core import errors
 from looksee.core.tasks import Length
+from looksee.http.error_sentences import must_be, raised
+from looksee.http.inputs import parameters
 from looksee.models.registry import offers
 from looksee.settings import Settings
 
@@ -19,10 +21,12 @@ def check_prompt(prompt: str, settings: Settings, *, param: str) -> None:
     Raises InvalidValue for one with half of a surrogate pair, which JSON can hold.
     """
     if any("\ud800" <= character <= "\udfff" for character in prompt):
-        raise errors.InvalidValue(f"'{param}' is not valid Unicode.", param=param)
+        raise errors.InvalidValue(f"'{param}' is not valid Unicode: it has half of a surrogate pair.", param=param)
     if len(prompt) > settings.max_prompt_chars:
         raise errors.PromptTooLong(
-            f"'{param}' has {len(prompt)} characters; at most {settings.max_prompt_chars} are accepted.", param=param
+            f"'{param}' has {len(prompt)} characters; at most {settings.max_prompt_chars} are accepted"
+            f"{raised('LOOKSEE_MAX_PROMPT_CHARS')}.",
+            param=param,
         )
 
 
@@ -30,13 +34,14 @@ def check_question(question: str, settings: Settings, *, param: str) -> None:
     """As `check_prompt`; raises InvalidValue also for a blank one."""
     check_prompt(question, settings, param=param)
     if not question.strip():
-        raise errors.InvalidValue(f"'{param}' is empty.", param=param)
+        raise errors.InvalidValue(f"'{param}' is empty; it must be a text that is not blank.", param=param)
 
 
 def check_new_tokens(count: int | None, settings: Settings, *, param: str = "max_new_tokens") -> None:
     """Raises InvalidValue for a number of new tokens outside of 1 to LOOKSEE_MAX_NEW_TOKENS."""
     if count is not None and not 1 <= count <= settings.max_new_tokens:
-        raise errors.InvalidValue(f"'{param}' must be from 1 to {settings.max_new_tokens}.", param=param)
+        wanted = {"type": "integer", **parameters.NEW_TOKENS}
+        raise errors.InvalidValue(must_be(param, wanted, parameters.limits(settings)), param=param)
 
 
 def checked_length(length: str, model: str, *, prompt: str = "", param: str = "length") -> Length:
@@ -47,7 +52,7 @@ def checked_length(length: str, model: str, *, prompt: str = "", param: str = "l
     """
     found = next((known for known in LENGTHS if known == length), None)
     if found is None:
-        raise errors.InvalidValue(f"'{param}' must be one of: {', '.join(LENGTHS)}.", param=param)
+        raise errors.InvalidValue(must_be(param, {"enum": LENGTHS}), param=param)
     if found not in offers()[model].lengths:
         able = ", ".join(name for name, offer in offers().items() if found in offer.lengths)
         raise errors.TaskNotSupported(
@@ -61,4 +66,5 @@ def checked_length(length: str, model: str, *, prompt: str = "", param: str = "l
 def check_objects(count: int | None, *, param: str = "max_objects") -> None:
     """Raises InvalidValue for a number of objects outside of 1 to MOST_OBJECTS."""
     if count is not None and not 1 <= count <= MOST_OBJECTS:
-        raise errors.InvalidValue(f"'{param}' must be from 1 to {MOST_OBJECTS}.", param=param)
+        wanted = {"type": "integer", **parameters.at_most(MOST_OBJECTS)}
+        raise errors.InvalidValue(must_be(param, wanted), param=param)

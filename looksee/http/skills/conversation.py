@@ -14,7 +14,8 @@ from looksee.core.images import Picture
 from looksee.core.tasks import Role, Sampling, Task, Turn
 from looksee.gateway.answering import CacheableJob
 from looksee.http import error_params
-from looksee.http.inputs import uploads
+from looksee.http.error_sentences import must_be
+from looksee.http.inputs import parameters, uploads
 from looksee.http.inputs.validation import check_prompt
 from looksee.http.skills import CaptionSkill, QuerySkill
 from looksee.http.skills.query import chat
@@ -25,14 +26,30 @@ from looksee.settings import Settings
 # FailFast: one error for the first bad element.
 _MOST_MESSAGES, _MOST_PARTS = 1024, 256
 
+_EMPTY: tuple[Any, ...] = (None, [], {}, "", False)  # of further members of a message
+_THOUGHTS = ("reasoning", "reasoning_content")  # of an answer, which its client sends back; nobody reads them again
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
+_Url = Annotated[
+    str,
+    Field(
+        description="a data URI, or an address that LOOKSEE_IMAGE_URL_HOSTS allows",
+        json_schema_extra=parameters.PICTURE,
+    ),
+]
+
+
 class ImageUrl(BaseModel):
-    url: str = Field(description="a data URI, or an address that LOOKSEE_IMAGE_URL_HOSTS allows")
+    url: _Url
     detail: Literal["auto", "low", "high", "original"] | None = Field(
         None, description="without effect: each model cuts pictures in its own way"
     )
+
+
+def _object(image_url: Any) -> Any:
+    """The address alone, as some frameworks write it, in the form of an object."""
+    return {"url": image_url} if isinstance(image_url, str) else image_url
 
 
 class Part(BaseModel):
@@ -40,9 +57,11 @@ class Part(BaseModel):
 
     model_config = ConfigDict(extra="allow")  # some are named in an error
 
-    type: str = Field(description="text or image_url")
+    type: str = Field(description="text or image_url", json_schema_extra={"enum": ["text", "image_url"]})
     text: str | None = None
-    image_url: ImageUrl | None = None
+    image_url: Annotated[ImageUrl | None, BeforeValidator(_object, json_schema_input_type=_Url | ImageUrl | None)] = (
+        None
+    )
 
 
 _Parts = Annotated[list[Part], Field(max_length=_MOST_PARTS)]
@@ -58,7 +77,8 @@ def _parts(content: Any) -> Any:
 class Message(BaseModel):
     model_config = ConfigDict(extra="allow")
 
-    role: str = Field(description="system, developer, user or assistant")
+    role: str = Field(description=", ".join(_ROLES), json_schema_extra={"enum": list(_ROLES)})
+    name: str | None = Field(None, description="without effect: the models know no names of speakers")
     content: Annotated[_Parts, FailFast(), BeforeValidator(_parts, json_schema_input_type=str | _Parts | None)] = []
 
 
@@ -94,26 +114,34 @@ def read(messages: Sequence[Message], settings: Settings) -> Conversation:
     Neighbouring messages of a role are one turn, neighbouring texts one text. Pictures behind all of a turn's text are
     put before it: the models were trained with pictures first, and answer worse otherwise.
 
+    A message that says nothing is passed over, since a client keeps it in all that follows: a system prompt that was
+    left empty, an answer that was one. Only the question itself, the last message, must say something.
+
     Raises UnsupportedParameter, InvalidRequest, InvalidValue, PromptTooLong or TooManyFiles.
     """
     turns: list[tuple[Role, list[str | None]]] = []
     firsts, urls, places = [], [], []
+    empty = ""  # the place of a user's message that says nothing, with nothing said after it
     for number, message in enumerate(messages):
         place = f"messages.{number}"
         role = _role(message, place)
+        said = [_part(part, role, f"{place}.content.{index}") for index, part in enumerate(message.content)]
+        if not any(part is None or part.strip() for part in said):
+            empty = f"{place}.content" if role == "user" else empty
+            continue
+        empty = ""
         if not turns or turns[-1][0] != role:
             turns.append((role, []))
             firsts.append(number)
-        said = [_part(part, role, f"{place}.content.{index}") for index, part in enumerate(message.content)]
-        if not any(part is None or part.strip() for part in said):
-            raise errors.InvalidValue(f"'{place}.content' is empty.", param=f"{place}.content")
         turns[-1][1].extend(said)
         for index, part in enumerate(message.content):
             if part.image_url is not None:
                 urls.append(part.image_url.url)
                 places.append(f"{place}.content.{index}.image_url")
-    if turns[-1][0] != "user":
-        raise errors.InvalidRequest("The last message must be the user's.", param="messages")
+    if empty:
+        raise errors.InvalidValue(f"'{empty}' is empty; the last message must have a text or a picture.", param=empty)
+    if not turns or turns[-1][0] != "user":
+        raise errors.InvalidRequest("The last message must be the user's, with a text or a picture.", param="messages")
     uploads.check_count(len(urls), "messages", settings.max_files)
     words = "\n".join(part for _, parts in turns for part in parts if part is not None)
     check_prompt(words, settings, param="messages")
@@ -188,7 +216,7 @@ def places_named(conversation: Conversation) -> Iterator[None]:
 def _role(message: Message, place: str) -> Role:
     _refuse_more(message, place)
     if message.role not in _ROLES:
-        raise errors.UnsupportedParameter(f"'{place}.role' must be one of: {', '.join(_ROLES)}.", param=f"{place}.role")
+        raise errors.UnsupportedParameter(must_be(f"{place}.role", {"enum": list(_ROLES)}), param=f"{place}.role")
     return _ROLES[message.role]
 
 
@@ -197,23 +225,26 @@ def _part(part: Part, role: Role, place: str) -> str | None:
     match part.type:
         case "text":
             if part.text is None or part.image_url is not None:
-                raise errors.InvalidValue(f"'{place}' must have a text.", param=f"{place}.text")
+                raise errors.InvalidValue(f"'{place}' must have a text, and no image_url.", param=f"{place}.text")
             return part.text
         case "image_url":
             if part.image_url is None:
-                raise errors.InvalidValue(f"'{place}' must have an image_url.", param=f"{place}.image_url")
+                wanted = f"'{place}' must have an image_url: a text, or an object with 'url'."
+                raise errors.InvalidValue(wanted, param=f"{place}.image_url")
             if role != "user":
-                raise errors.UnsupportedParameter("Pictures are taken from users alone.", param=place)
+                raise errors.UnsupportedParameter("Pictures are taken in messages of the role user alone.", param=place)
             return None
         case _:
-            raise errors.UnsupportedParameter(f"'{place}.type' must be text or image_url.", param=f"{place}.type")
+            kinds = {"enum": ["text", "image_url"]}
+            raise errors.UnsupportedParameter(must_be(f"{place}.type", kinds), param=f"{place}.type")
 
 
 def _refuse_more(message: Message, place: str) -> None:
-    """Raises UnsupportedParameter for further members, as tool_calls, unless they are empty."""
+    """Raises UnsupportedParameter for further members, as tool_calls, unless they are empty or an answer's thoughts."""
     for name, value in (message.model_extra or {}).items():
-        if value not in (None, [], ""):
-            raise errors.UnsupportedParameter(f"'{place}.{name}' is not supported.", param=f"{place}.{name}")
+        if value not in _EMPTY and not (name in _THOUGHTS and message.role == "assistant"):
+            what = f"'{place}.{name}' is not supported; leave it out, or send null."
+            raise errors.UnsupportedParameter(what, param=f"{place}.{name}")
 
 
 def _pictures_first(parts: Sequence[str | None]) -> list[str | None]:

@@ -30,7 +30,7 @@ class FindForm(BaseModel):
     max_objects: int | None = Field(
         None,
         description=f"at most as many, 1 to {MOST_OBJECTS}; else {MAX_OBJECTS}",
-        json_schema_extra=parameters.at_most(MOST_OBJECTS, MAX_OBJECTS),
+        json_schema_extra=parameters.at_most(MOST_OBJECTS, usual=MAX_OBJECTS),
     )
 
 

@@ -180,6 +180,36 @@ def test_how_it_is_written() -> None:
     assert asked("gemma", user("Who?"), stop=None, max_tokens=None, temperature=None).stop == ()
 
 
+def test_both_names_of_a_number_of_tokens_may_say_the_same() -> None:
+    assert asked("gemma", user("Who?"), max_tokens=7, max_completion_tokens=7).max_new_tokens == 7
+    assert asked("gemma", user("Who?"), max_tokens=7, max_completion_tokens=None).max_new_tokens == 7
+    refused = chat(Doors(), "gemma", user("Who?"), max_tokens=7, max_completion_tokens=8)
+    assert content(refused)["detail"] == "'max_tokens' and 'max_completion_tokens' differ; send one of them."
+
+
+@pytest.mark.parametrize("model", ["blip2", "gemma", "intern_vlm", "moondream"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        [says("system", "")],
+        [{"role": "developer", "content": None}],
+        [says("system", " "), says("user", ""), {"role": "assistant", "content": [], "tool_calls": []}],
+        [{"role": "assistant"}],
+    ],
+    ids=["system", "developer", "several", "assistant"],
+)
+def test_messages_that_say_nothing_reach_no_model(model: str, before: list[dict[str, Any]]) -> None:
+    """Not even one that takes a single message: who uses a front end cannot see them, nor remove them."""
+    question = user(text(QUESTION), image())
+    assert asked(model, *before, question) == asked(model, question)
+
+
+def test_names_and_short_forms_of_frameworks_change_nothing() -> None:
+    short = {"type": "image_url", "image_url": image()["image_url"]["url"]}
+    named = {**user(text(QUESTION), short), "name": "user_proxy"}
+    assert asked("gemma", named) == asked("gemma", user(text(QUESTION), image()))
+
+
 def test_thoughts_of_moondream() -> None:
     doors = Doors(lambda job: Answer("yes", "stop", 1, 9, reasoning=Reasoning("so", ())))
     answer = content(chat(doors, "moondream", user(image(), text(QUESTION)), reasoning=True))
@@ -212,6 +242,10 @@ HARMLESS: dict[str, Any] = {
     "modalities": ["text"],
     "audio": None,
     "response_format": {"type": "text"},
+    "top_k": -1,
+    "min_p": 0,
+    "repetition_penalty": 1.0,
+    "chat_template_kwargs": {},
 }
 
 
@@ -238,6 +272,8 @@ def test_what_changes_nothing_may_be_sent() -> None:
         {"verbosity": "low"},
         {"web_search_options": {}},
         {"repetition_penalty": 1.1},
+        {"top_k": 5},
+        {"chat_template_kwargs": {"enable_thinking": True}},
     ],
     ids=lambda options: next(iter(options)),
 )
@@ -269,7 +305,8 @@ def test_what_would_change_the_answer_is_refused(options: dict[str, Any]) -> Non
         ({"messages": [says("system", "a")]}, (400, "invalid_request", "messages")),
         ({"messages": [user(" ")]}, (422, "invalid_value", "messages.0.content")),
         ({"messages": [{"role": "user"}]}, (422, "invalid_value", "messages.0.content")),
-        ({"messages": [{**user("a"), "name": "me"}]}, (400, "unsupported_parameter", "messages.0.name")),
+        ({"messages": [{**user("a"), "name": 5}]}, (422, "invalid_value", "messages.0.name")),
+        ({"messages": [{**user("a"), "weight": 1}]}, (400, "unsupported_parameter", "messages.0.weight")),
         ({"messages": [user("a" * 4001)]}, (422, "prompt_too_long", "messages")),
         (
             {"messages": [user("a" * 2001), says("assistant", "b" * 2000), user("c")]},

@@ -392,7 +392,10 @@ async def _until_the_end(writer: asyncio.StreamWriter) -> None:
 def test_a_file_that_is_too_large_is_not_read_to_its_end(trusted: Authority, script: Script) -> None:
     with pytest.raises(errors.FileTooLarge) as caught:
         fetch(trusted, {"/a.png": script})
-    assert (caught.value.param, caught.value.message) == ("image", "The file has more than 0.1 MiB.")
+    assert (caught.value.param, caught.value.message) == (
+        "image",
+        "The file has more than 0.1 MiB; MAX_CONTENT_LENGTH raises the limit.",
+    )
 
 
 def test_a_file_of_just_the_limit_is_read(trusted: Authority) -> None:

@@ -99,7 +99,7 @@ def test_a_file_that_is_too_long_is_not_read(monkeypatch: pytest.MonkeyPatch) ->
         ("long.png", PNG + bytes(2000)), ("good.png", PNG), ("edge.png", PNG + bytes(1000 - len(PNG)))
     )
     assert isinstance(long.picture, errors.FileTooLarge)
-    assert long.picture.message == f"The file has more than {mib(1000)}."
+    assert long.picture.message == f"The file has more than {mib(1000)}; MAX_CONTENT_LENGTH raises the limit."
     assert long.picture.param == "images"
     assert isinstance(good.picture, Picture)
     assert isinstance(edge.picture, Picture)
@@ -114,7 +114,8 @@ def test_so_many_files_and_no_more(count: int) -> None:
         assert len(found) == 4
     else:
         assert isinstance(found, errors.TooManyFiles)
-        assert (found.message, found.param) == ("The request has 5 pictures; at most 4 are accepted.", "images")
+        wanted = "The request has 5 pictures; at most 4 are accepted; LOOKSEE_MAX_FILES raises the limit."
+        assert (found.message, found.param) == (wanted, "images")
 
 
 def test_files_in_other_fields_do_not_count() -> None:

@@ -174,7 +174,7 @@ def test_asking(looksee: ClientProgram, tmp_path: Path) -> None:
         (["caption", "{folder}", "-o", "/nowhere/at/all"], "No such file or directory: /nowhere/at/all"),
         (["caption", "{folder}/below/empty"], "There are no pictures in"),
         (["ask", "{folder}/none.png", "who?"], "No such file or directory"),
-        (["ask", "{folder}/0.png", " "], "'question' is empty."),
+        (["ask", "{folder}/0.png", " "], "'question' is empty; it must be a text"),
         (["ask", "{folder}/0.png", "who?", "--model", "blip"], "has no task 'query'"),
     ],
 )

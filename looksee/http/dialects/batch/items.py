@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,14 +14,20 @@ from looksee.core.tasks import GREEDY, Length, Sampling, Task
 from looksee.http import error_params
 from looksee.http.answers.metadata import ending
 from looksee.http.context import RequestContext
-from looksee.http.inputs import uploads, validation
+from looksee.http.error_sentences import Accepted, raised
+from looksee.http.inputs import parameters, uploads, validation
 from looksee.http.inputs.bodies import Integer
 from looksee.http.skills import SKILLS, Skill
+from looksee.http.skills.localization import MAX_OBJECTS
 from looksee.http.skills.skill import TextSkill
 from looksee.models.registry import REGISTRY, offer_for
 from looksee.settings import Settings
 
 _TEXT = frozenset({"max_tokens", "temperature", "top_p", "seed"})  # members that make up the parameters of a TextSkill
+
+
+_Model = Annotated[str, Field(json_schema_extra={"enum": list(REGISTRY)})]
+_Picture = Annotated[str, Field(json_schema_extra=parameters.NAMED_PICTURE)]
 
 
 class BatchDefaults(BaseModel):
@@ -30,19 +36,27 @@ class BatchDefaults(BaseModel):
     model_config = ConfigDict(extra="forbid")  # a misspelt member would spoil a whole batch unnoticed
 
     task: Task = Task.CAPTION
-    model: str | None = Field(
+    model: _Model | None = Field(
         None, description=f"one of: {', '.join(REGISTRY)}; moondream if not given, gemma for collective"
     )
     prompt: str = Field("", description="caption, collective; as in `/caption`")
     length: Length = Field("normal", description="caption; short and long are Moondream's")
     question: str = Field("", description="query")
     object: str = Field("", description="detect, point: what is to be found, in a word or a few")
-    max_objects: Integer | None = Field(None, description="detect, point")
-    max_tokens: Integer | None = Field(None, description="of a text: new tokens at most")
+    max_objects: Integer | None = Field(
+        None, description="detect, point", json_schema_extra=parameters.at_most(validation.MOST_OBJECTS, usual=MAX_OBJECTS)
+    )
+    max_tokens: Integer | None = Field(
+        None, description="of a text: new tokens at most", json_schema_extra=parameters.NEW_TOKENS
+    )
     temperature: float = Field(0.0, ge=0, le=2, description="of a text; 0: the likeliest word each time")
     top_p: float = Field(1.0, gt=0, le=1, description="with a temperature: of the likeliest words, so much in all")
     seed: Integer | None = Field(
-        None, ge=-(2**63), lt=2**63, description="with a temperature: makes the answer one that can be had again"
+        None,
+        ge=-(2**63),
+        lt=2**63,
+        description="with a temperature: makes the answer one that can be had again",
+        json_schema_extra=parameters.SEED,
     )
 
 
@@ -50,8 +64,12 @@ class BatchItem(BatchDefaults):
     """One question about one picture; for the task `collective` about several."""
 
     id: str | Integer | None = Field(None, description="comes back with the answer; a file's name, for example")
-    image: str | None = Field(None, description="a name in the batch's `images`, or base64, bare or as a data URI")
-    images: list[str] | None = Field(None, description="collective: several such, in their order")
+    image: _Picture | None = Field(None, description="a name in the batch's `images`, or base64, bare or as a data URI")
+    images: list[_Picture] | None = Field(
+        None,
+        description="collective: several such, in their order",
+        json_schema_extra=parameters.set_by("max_files", "maxItems"),
+    )
 
     def completed(self, batch: BatchDefaults) -> Self:
         """The item with what the batch says for all."""
@@ -84,16 +102,19 @@ class BatchItem(BatchDefaults):
         kind = SKILLS[task]
         known = {"task", "model"} | kind.parameters() | (_TEXT if issubclass(kind, TextSkill) else set())
         for name in sorted((self.model_fields_set & BatchDefaults.model_fields.keys()) - known):
-            raise errors.InvalidValue(f"'{name}' does not go with the task '{task}'.", param=name)
+            takes = ", ".join(own for own in BatchDefaults.model_fields if own in known)
+            raise errors.InvalidValue(f"'{name}' does not go with the task '{task}', which takes: {takes}.", param=name)
 
     def _check_pictures(self, settings: Settings) -> None:
         wanted, other = ("images", "image") if SKILLS[self.task].several else ("image", "images")
         if getattr(self, other) is not None:
-            raise errors.InvalidValue(f"The task '{self.task}' takes '{wanted}'.", param=other)
+            raise errors.InvalidValue(f"The task '{self.task}' takes '{wanted}', not '{other}'.", param=other)
         if getattr(self, wanted) is None or self.images == []:
-            raise errors.InvalidValue(f"'{wanted}' is missing.", param=wanted)
+            item = Accepted.of(BatchItem, parameters.limits(settings))
+            raise errors.InvalidValue(item.sentence(*item.at([wanted]), "is missing; it must be"), param=wanted)
         if self.images and len(self.images) > settings.max_files:
-            message = f"The item has {len(self.images)} pictures; at most {settings.max_files} are accepted."
+            most = f"{settings.max_files} are accepted{raised('LOOKSEE_MAX_FILES')}"
+            message = f"The item has {len(self.images)} pictures; at most {most}."
             raise errors.TooManyFiles(message, param="images")
 
     def sampling(self) -> Sampling:
@@ -139,7 +160,8 @@ class BatchPictures:
 
     def _too_large(self) -> errors.LookseeError:
         most = mib(self._context.settings.max_request_bytes)
-        return errors.RequestTooLarge(f"The pictures in 'images' have more than {most} together.")
+        most = f"{most} together{raised('LOOKSEE_MAX_REQUEST_BYTES')}"
+        return errors.RequestTooLarge(f"The pictures in 'images' have more than {most}.")
 
     async def _examine(self, text: str) -> Picture:
         return await uploads.picture(text, self._context, param="image")

@@ -21,12 +21,15 @@ from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.dialects.batch import items
 from looksee.http.dialects.batch.concurrency import BatchConcurrency, retry_while_busy
 from looksee.http.dialects.batch.items import BatchDefaults, BatchItem, BatchPictures
-from looksee.http.inputs import bodies
+from looksee.http.error_sentences import SET_BY, Accepted, raised
+from looksee.http.inputs import bodies, parameters
 from looksee.http.request_info import Deadline
+from looksee.settings import Settings
 
 logger = logging.getLogger("looksee.api")
 
 _LINES = "application/x-ndjson"
+_SET: dict[str, Any] = {SET_BY: "LOOKSEE_MAX_BATCH_ITEMS"}
 _DESCRIBED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "One line for each item, as it comes, and a last one",
@@ -43,10 +46,15 @@ def _tolerant(schema: dict[str, Any]) -> None:
     schema["items"] = {"anyOf": [schema["items"], {}]}
 
 
+_Picture = Annotated[str, Field(json_schema_extra=parameters.PICTURE)]
+
+
 class BatchRequest(BatchDefaults):
     """Items, and what holds for all of them that do not say otherwise."""
 
-    images: dict[str, str] = Field({}, description="pictures that items refer to by name, so that each is sent once")
+    images: dict[str, _Picture] = Field(
+        {}, description="pictures that items refer to by name, so that each is sent once"
+    )
     items: list[BatchItem] = Field(
         description="each by itself: one that is wrong or fails spoils no other, so anything may stand here",
         json_schema_extra=_tolerant,
@@ -62,8 +70,8 @@ def router(contexts: ContextFactory) -> APIRouter:
     bounded: type[BatchRequest] = create_model(
         "Batch",
         __base__=BatchRequest,
-        images=(Annotated[dict[str, str], Field(max_length=most)], {}),
-        items=(Annotated[list[BatchItem], Field(min_length=1, max_length=most)], ...),
+        images=(Annotated[dict[str, _Picture], Field(max_length=most, json_schema_extra=_SET)], {}),
+        items=(Annotated[list[BatchItem], Field(min_length=1, max_length=most, json_schema_extra=_SET)], ...),
     )
 
     @routes.post(
@@ -78,7 +86,7 @@ def router(contexts: ContextFactory) -> APIRouter:
         route of the item's task answers, or `{"index", "id", "status", "error"}`; at the end
         `{"done": true, "succeeded", "failed"}`. A model that is busy is waited for.
         """
-        body, bad = _understood(await request.body(), bounded, most)
+        body, bad = _understood(await request.body(), bounded, settings)
         return sse.response(_Work(contexts.of(request.receive), concurrency, body, bad).lines(), media_type=_LINES)
 
     return routes
@@ -101,7 +109,7 @@ class _Names(BaseModel):
 Bad = tuple[str | int | None, errors.LookseeError]
 
 
-def _understood(content: bytes, bounded: type[BatchRequest], most: int) -> tuple[BatchRequest, dict[int, Bad]]:
+def _understood(content: bytes, bounded: type[BatchRequest], settings: Settings) -> tuple[BatchRequest, dict[int, Bad]]:
     """The batch with the items that can be understood, and by their places the others' ids and what is wrong with them.
 
     Raises InvalidRequest, InvalidValue or TooManyItems for a body that is no batch.
@@ -109,33 +117,38 @@ def _understood(content: bytes, bounded: type[BatchRequest], most: int) -> tuple
     try:
         return bounded.model_validate_json(content, strict=True), {}
     except ValidationError as error:
+        most = settings.max_batch_items
         if error.error_count() > most * len(BatchItem.model_fields):  # unknown members, by the million
-            raise errors.InvalidRequest("The body is not a batch.") from None
-        problems = error.errors(include_input=False, include_url=False)
+            raise errors.InvalidRequest("The body is not a batch: it must be a JSON object with 'items'.") from None
+        problems = bodies.problems(error, content)
+    accepted = Accepted.of(bounded, parameters.limits(settings))
+    of_items = Accepted.of(BatchItem, accepted.limits)
     bad: dict[int, errors.LookseeError] = {}
     nameless: set[int] = set()
     for problem in problems:
         match problem["loc"]:
             case ("items", int(place), *rest):
-                bad.setdefault(place, _of_item({**problem, "loc": rest}))
+                if place not in bad:
+                    bad[place] = _of_item({**problem, "loc": rest}, of_items)
                 if rest[:1] in ([], ["id"]):
                     nameless.add(place)
             case ("items" | "images" as what,) if problem["type"] == "too_long":
-                raise errors.TooManyItems(f"The batch has more than {most} {what}.", param=what)
+                variable = raised("LOOKSEE_MAX_BATCH_ITEMS")
+                raise errors.TooManyItems(f"The batch has more than {most} {what}{variable}.", param=what)
             case _:
-                raise error_responses.of_validation([problem])
+                raise error_responses.of_validation([problem], accepted)
     body = _Tolerant.model_validate_json(content, strict=True)
     names = iter(_Names.model_validate_json(content, strict=True).items)
     by_place = {place: next(names).id for place in range(len(body.items) + len(bad)) if place not in nameless}
     return body, {place: (by_place.get(place), error) for place, error in bad.items()}
 
 
-def _of_item(problem: Mapping[str, Any]) -> errors.LookseeError:
+def _of_item(problem: Mapping[str, Any], accepted: Accepted) -> errors.LookseeError:
     if not problem["loc"]:
         return errors.InvalidValue("An item must be a JSON object.")
     if problem["type"] == "extra_forbidden":
         return errors.InvalidValue(f"There is no '{problem['loc'][0]}' in an item.", param=str(problem["loc"][0]))
-    return error_responses.of_validation([problem])
+    return error_responses.of_validation([problem], accepted)
 
 
 class _Work:

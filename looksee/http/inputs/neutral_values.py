@@ -1,0 +1,106 @@
+"""Parameters of chats that clients of other servers send and that have no effect here, with the values that ask for
+nothing: those are taken, and any other is refused by name.
+
+From the API references of OpenAI, vLLM, llama.cpp, SGLang, text-generation-inference and OpenRouter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from looksee.core import errors
+
+# Whatever is sent, the answer is the same. None always asks for nothing.
+_WITHOUT_EFFECT = frozenset(
+    {
+        *("metadata", "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_options"),
+        *("prompt_cache_retention", "safety_identifier", "service_tier", "store", "user"),
+        *("cache_prompt", "cache_salt", "priority", "request_id"),
+    }
+)
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    # OpenAI
+    "frequency_penalty": (0,),
+    "function_call": ("auto", "none"),
+    "functions": ([],),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "modalities": (["text"],),
+    "n": (1,),
+    "presence_penalty": (0,),
+    "reasoning_effort": ("none",),
+    "tool_choice": ("auto", "none"),
+    "tools": ([],),
+    "top_logprobs": (0,),
+    "verbosity": ("medium",),
+    # Sampling elsewhere
+    "dry_multiplier": (0,),
+    "dynatemp_range": (0,),
+    "epsilon_cutoff": (0,),
+    "eta_cutoff": (0,),
+    "length_penalty": (1,),
+    "min_p": (0,),
+    "mirostat": (0,),
+    "no_repeat_ngram_size": (0,),
+    "repeat_penalty": (1,),
+    "repetition_penalty": (1,),
+    "tfs_z": (1,),
+    "top_a": (0,),
+    "top_k": (-1, 0),
+    "top_n_sigma": (-1,),
+    "typical": (1,),
+    "typical_p": (1,),
+    "xtc_probability": (0,),
+    # What is generated
+    "best_of": (1,),
+    "ignore_eos": (False,),
+    "min_keep": (0,),
+    "min_new_tokens": (0,),
+    "min_tokens": (0,),
+    "n_probs": (0,),
+    "use_beam_search": (False,),
+    # Templates and tokens
+    "add_generation_prompt": (True,),
+    "add_special_tokens": (False,),
+    "bad_words": ([],),
+    "chat_template_kwargs": ({},),
+    "continue_final_message": (False,),
+    "documents": ([],),
+    "echo": (False,),
+    "enable_thinking": (False,),
+    "grammar": ("",),
+    "include_reasoning": (False,),
+    "include_stop_str_in_output": (False,),
+    "logits_processors": ([],),
+    "mm_processor_kwargs": ({},),
+    "models": ([],),
+    "no_stop_trim": (False,),
+    "plugins": ([],),
+    "provider": ({},),
+    "return_token_ids": (False,),
+    "return_tokens_as_token_ids": (False,),
+    "skip_special_tokens": (True,),
+    "spaces_between_special_tokens": (True,),
+    "stop_token_ids": ([],),
+    "timings_per_token": (False,),
+    "transforms": ([],),
+    "watermark": (False,),
+}
+
+
+def check(sent: Mapping[str, Any]) -> None:
+    """Raises UnsupportedParameter for a parameter that would change the answer."""
+    for name, value in sent.items():
+        if value is None or name in _WITHOUT_EFFECT:
+            continue
+        neutral = _NEUTRAL.get(name, ())
+        if not any(_same(value, one) for one in neutral):
+            instead = "".join(f" or send {json.dumps(one)}" for one in neutral)
+            raise errors.UnsupportedParameter(f"'{name}' is not supported; leave it out{instead}.", param=name)
+
+
+def _same(value: Any, neutral: Any) -> bool:
+    """Whether they are equal in JSON, where true is not 1."""
+    return isinstance(value, bool) == isinstance(neutral, bool) and bool(value == neutral)

@@ -1,0 +1,55 @@
+"""What clients of other servers send by itself: taken as long as it asks for nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from looksee.core import errors
+from looksee.http.inputs import neutral_values
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"top_k": -1, "repetition_penalty": 1.0, "min_p": 0, "chat_template_kwargs": {}},  # vLLM's defaults
+        {"min_p": 0.0, "top_k": 0, "repetition_penalty": 1, "length_penalty": 1.0, "min_tokens": 0},
+        {"use_beam_search": False, "ignore_eos": False, "skip_special_tokens": True, "stop_token_ids": []},
+        {"add_generation_prompt": True, "continue_final_message": False, "echo": False, "documents": []},
+        {"repeat_penalty": 1.0, "mirostat": 0, "typical_p": 1, "tfs_z": 1.0, "grammar": "", "cache_prompt": True},
+        {"dry_multiplier": 0.0, "xtc_probability": 0.0, "top_n_sigma": -1.0, "dynatemp_range": 0, "n_probs": 0},
+        {"transforms": [], "provider": {}, "plugins": [], "include_reasoning": False, "top_a": 0},
+        {"guided_json": None, "made_up": None, "logits_processors": None, "top_k": None},
+        {"n": 1, "presence_penalty": 0.0, "tools": [], "tool_choice": "auto", "user": "me", "priority": 3},
+    ],
+    ids=lambda sent: next(iter(sent)),
+)
+def test_what_asks_for_nothing_is_taken(sent: dict[str, Any]) -> None:
+    neutral_values.check(sent)
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ({"top_k": 40}, "'top_k' is not supported; leave it out or send -1 or send 0."),
+        ({"repetition_penalty": 1.1}, "'repetition_penalty' is not supported; leave it out or send 1."),
+        ({"min_p": 0.05}, "'min_p' is not supported; leave it out or send 0."),
+        (
+            {"chat_template_kwargs": {"enable_thinking": True}},
+            "'chat_template_kwargs' is not supported; leave it out or send {}.",
+        ),
+        ({"logprobs": True}, "'logprobs' is not supported; leave it out or send false."),
+        ({"modalities": ["audio"]}, "'modalities' is not supported; leave it out or send [\"text\"]."),
+        ({"n": True}, "'n' is not supported; leave it out or send 1."),
+        ({"ignore_eos": 0}, "'ignore_eos' is not supported; leave it out or send false."),
+        ({"skip_special_tokens": False}, "'skip_special_tokens' is not supported; leave it out or send true."),
+        ({"guided_json": {}}, "'guided_json' is not supported; leave it out."),
+        ({"made_up": 0}, "'made_up' is not supported; leave it out."),
+    ],
+    ids=lambda given: next(iter(given)) if isinstance(given, dict) else None,
+)
+def test_what_would_change_the_answer_is_refused_by_name(sent: dict[str, Any], message: str) -> None:
+    with pytest.raises(errors.UnsupportedParameter) as caught:
+        neutral_values.check({"user": "me", **sent})
+    assert (caught.value.param, caught.value.message) == (next(iter(sent)), message)
