@@ -29,8 +29,8 @@ def contents(folder: Path, *, besides: Path) -> FolderContents:
     """Look through a folder and those below it, but for hidden files and the file `besides`.
 
     A file is a picture by its first bytes; one that is called a picture counts as one too, so that it is missed when it
-    is none. Raw photographs are left out: most lie beside a JPEG. Links to folders are not followed: they may lead
-    anywhere, and around.
+    is none. Raw photographs are left out: most lie beside a JPEG. Links to folders are not followed, since they may
+    lead anywhere, and around.
     """
     found = FolderContents()
     own = _stat(besides)

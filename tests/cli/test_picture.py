@@ -136,6 +136,16 @@ def test_a_colour_profile_is_applied_once(kind: str) -> None:
     assert decode(data_of(picture(Image.open(file)))).getpixel((10, 10)) == pytest.approx(expected, abs=4)
 
 
+def test_an_image_takes_nothing_along_but_what_is_seen() -> None:
+    data = encoded(
+        Image.new("RGB", (20, 10), (200, 30, 40)), "JPEG", comment=b"of a private day", xmp=b"<x>private</x>"
+    )
+    opened = Image.open(io.BytesIO(data))
+    assert b"private" in data
+    assert b"private" not in data_of(picture(opened))
+    assert opened.info["comment"] == b"of a private day", "the caller's own image stays as it is"
+
+
 def swapped(profile: bytes) -> bytes:
     """A profile whose red is another's green."""
     return profile.replace(b"rXYZ", b"qXYZ", 1).replace(b"gXYZ", b"rXYZ", 1).replace(b"qXYZ", b"gXYZ", 1)

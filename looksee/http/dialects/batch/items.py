@@ -44,7 +44,9 @@ class BatchDefaults(BaseModel):
     question: str = Field("", description="query")
     object: str = Field("", description="detect, point: what is to be found, in a word or a few")
     max_objects: Integer | None = Field(
-        None, description="detect, point", json_schema_extra=parameters.at_most(validation.MOST_OBJECTS, usual=MAX_OBJECTS)
+        None,
+        description="detect, point",
+        json_schema_extra=parameters.at_most(validation.MOST_OBJECTS, usual=MAX_OBJECTS),
     )
     max_tokens: Integer | None = Field(
         None, description="of a text: new tokens at most", json_schema_extra=parameters.NEW_TOKENS
