@@ -18,6 +18,9 @@ _WITHOUT_EFFECT = frozenset(
         *("metadata", "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_options"),
         *("prompt_cache_retention", "safety_identifier", "service_tier", "store", "user"),
         *("cache_prompt", "cache_salt", "priority", "request_id"),
+        # What only says how something is done that is refused.
+        *("dry_allowed_length", "dry_base", "dry_penalty_last_n", "dry_sequence_breakers", "dynatemp_exponent"),
+        *("mirostat_eta", "mirostat_tau", "repeat_last_n", "xtc_threshold"),
     }
 )
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
@@ -59,6 +62,7 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "min_keep": (0,),
     "min_new_tokens": (0,),
     "min_tokens": (0,),
+    "n_predict": (-1,),
     "n_probs": (0,),
     "use_beam_search": (False,),
     # Templates and tokens
@@ -69,6 +73,7 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "continue_final_message": (False,),
     "documents": ([],),
     "echo": (False,),
+    "extra_body": ({},),
     "enable_thinking": (False,),
     "grammar": ("",),
     "include_reasoning": (False,),
