@@ -12,6 +12,8 @@ from typing import Any
 
 from looksee.core import errors
 
+_LONGEST_NAME = 100  # characters of a name that an error quotes
+
 # Whatever is sent, the answer is the same. None always asks for nothing.
 _WITHOUT_EFFECT = frozenset(
     {
@@ -103,7 +105,8 @@ def check(sent: Mapping[str, Any]) -> None:
         neutral = _NEUTRAL.get(name, ())
         if not any(_same(value, one) for one in neutral):
             instead = "".join(f" or send {json.dumps(one)}" for one in neutral)
-            raise errors.UnsupportedParameter(f"'{name}' is not supported; leave it out{instead}.", param=name)
+            shown = name[:_LONGEST_NAME]
+            raise errors.UnsupportedParameter(f"'{shown}' is not supported; leave it out{instead}.", param=shown)
 
 
 def _same(value: Any, neutral: Any) -> bool:

@@ -30,6 +30,12 @@ def test_what_asks_for_nothing_is_taken(sent: dict[str, Any]) -> None:
     neutral_values.check(sent)
 
 
+def test_of_a_long_name_an_error_has_the_beginning() -> None:
+    with pytest.raises(errors.UnsupportedParameter) as caught:
+        neutral_values.check({"a" * 10_000: 1})
+    assert caught.value.param == "a" * 100
+
+
 @pytest.mark.parametrize(
     ("sent", "message"),
     [
