@@ -164,7 +164,10 @@ class Engine(Generic[RowT, BatchT]):
             if not self._drop_if_gone(row, started):
                 prepared = self.model.prepare(job)
                 if prepared.cost > self.limits.cost:
-                    raise errors.ImageTooLarge("The request is larger than the model's whole batch may be.")
+                    raise errors.ImageTooLarge(
+                        f"The pictures take {prepared.cost} tokens or tiles; the model's whole batch may have "
+                        f"{self.limits.cost}; LOOKSEE_<MODEL>_MAX_BATCH_IMAGE_TOKENS or _TILES raises the limit."
+                    )
                 row.prepared = prepared
         except Exception as error:
             self._fail(row, error)

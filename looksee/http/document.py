@@ -8,10 +8,10 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from looksee.http.dialects import bento_methods, container_forms
+from looksee.http.dialects import bento_methods
 from looksee.http.edge.route_table import RouteTable
 from looksee.http.examples import ANSWERS, REQUESTS
-from looksee.http.inputs import bodies, parameters
+from looksee.http.inputs import bodies
 
 _ERROR = {
     "type": "object",
@@ -69,26 +69,13 @@ def document(app: FastAPI, routes: RouteTable, methods: dict[str, Any]) -> dict[
     }
 
 
-def native_body(path: str) -> dict[str, Any]:
-    """What a native method takes: what its form takes, and the picture."""
-    if path in bento_methods.BODIES:
-        return bento_methods.BODIES[path].model_json_schema()
-    schema = container_forms.FORMS[path].model_json_schema()
-    image = {"type": "string", "description": "base64, a data URI, or an address that is allowed", **parameters.PICTURE}
-    return {
-        **schema,
-        "required": ["image", *schema.get("required", ())],
-        "properties": {"image": image, **schema["properties"]},
-    }
-
-
 def _native(path: str, item: dict[str, Any], mounted: dict[str, Any]) -> dict[str, Any]:
     """BentoML sees neither a method's query parameters nor its answer, nor what may be null: all of it is as the form
     at `/upload` has it.
     """
     twin = mounted.get(f"/upload{path}", {}).get("post", {})
     shared = {name: deepcopy(twin[name]) for name in ("parameters", "responses") if name in twin}
-    shared["requestBody"] = {"required": True, "content": {"application/json": {"schema": native_body(path)}}}
+    shared["requestBody"] = {"required": True, "content": {"application/json": {"schema": bento_methods.schema(path)}}}
     return {
         method: {**operation, **shared, "tags": ["native"], "summary": operation.get("description", "")}
         for method, operation in item.items()

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import JSONResponse
 
 from looksee.core import errors
-from looksee.http.error_sentences import Accepted, from_problem
+from looksee.http.error_sentences import LONGEST_NAME, Accepted, from_problem
 from looksee.http.request_info import REQUEST_ID, REQUEST_INFO
 
 _BY_STATUS: dict[int, tuple[type[errors.LookseeError], str]] = {
@@ -78,14 +78,14 @@ def of_validation(problems: Sequence[Mapping[str, Any]], accepted: Accepted | No
     if not location:
         wanted = "object" if accepted is None else accepted.words(accepted.schema).removeprefix("an ")
         return errors.InvalidRequest(f"The body must be a JSON {wanted}.")
-    if accepted is None:
-        param, schema, accepted = ".".join(map(str, location)), from_problem(problem), Accepted()
-    else:
-        param, schema = accepted.at(location)
+    whole = ".".join(str(part)[:LONGEST_NAME] for part in location)
+    accepted = accepted or Accepted()
+    param, schema = accepted.at(location)
     if problem.get("type") == "extra_forbidden":
         known = f" Accepted are: {', '.join(names)}." if (names := accepted.members(schema)) else ""
-        param = ".".join(map(str, location))
-        return errors.InvalidValue(f"There is no '{param}' here.{known}", param=param)
+        return errors.InvalidValue(f"There is no '{whole}' here.{known}", param=whole)
+    if not param:
+        param, schema = whole, from_problem(problem)
     if problem.get("type") == "missing":
         what = "is missing; it must be"
     else:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 Schema = Mapping[str, Any]
 
+LONGEST_NAME = 100  # characters of a member's name that an error quotes: callers choose those of some
 SET_BY = "x-set-by"  # in a schema: the environment's variable of its upper limit
 
 _UPPER = ("maximum", "maxLength", "maxItems", "maxProperties")
@@ -85,7 +86,7 @@ class Accepted:
                 continue
             if inner is None:
                 break
-            names.append(str(part))
+            names.append(str(part)[:LONGEST_NAME])
             found = inner
         return ".".join(names), found
 

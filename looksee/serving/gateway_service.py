@@ -20,7 +20,8 @@ from looksee.gateway.answering import AnsweringService
 from looksee.gateway.runner_client import RunnerClient
 from looksee.http.app import ROUTES, build
 from looksee.http.context import ContextFactory
-from looksee.http.document import document, native_body
+from looksee.http.dialects import bento_methods
+from looksee.http.document import document
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
@@ -111,7 +112,7 @@ def _edge(
         longest=timeout + _UPLOAD_SECONDS,
         timeouts={"/v1/batch": settings.batch_timeout_seconds},
         no_forms=methods,
-        accepted={path: Accepted(native_body(path), parameters.limits(settings)) for path in methods},
+        accepted={path: Accepted(bento_methods.schema(path), parameters.limits(settings)) for path in methods},
         check_room=answering.check_room,
     )
 

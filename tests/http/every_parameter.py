@@ -87,7 +87,7 @@ class Walk:
             file = next(name for name in form["required"] if self._is_file(form["properties"][name]))
             files = [(file, ("a.png", plain()))]
             whole = {"files": files, "data": {name: value for name, value in fields.items() if name != file}}
-            yield Wrong(path, method, (file,), "missing", {"type": "file"}, {"files": [("other", ("a", b"b"))]})
+            yield Wrong(path, method, (file,), "missing", {"type": "file"}, {"files": [("model", (None, "blip"))]})
             for name, value, why in self._of_texts(form["properties"]):
                 options = {"files": files, "data": {**whole["data"], name: value}}
                 yield Wrong(path, method, (name,), why, self._plain(form["properties"][name]), options)

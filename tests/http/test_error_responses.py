@@ -152,6 +152,11 @@ def test_a_body_that_is_none_is_told_what_it_has_to_have() -> None:
     assert (error.code, error.message) == ("invalid_request", "The body must be a JSON object with 'image'.")
 
 
+def test_a_place_that_no_schema_has_and_a_name_without_end() -> None:
+    error = error_responses.of_validation([{"type": "int_type", "loc": ("a" * 5000, 3)}], Accepted.of(ErrorBody))
+    assert (error.param, error.message) == (f"{'a' * 100}.3", f"'{'a' * 100}.3' must be a whole number.")
+
+
 def test_a_member_may_be_called_as_a_place_of_parameters_is() -> None:
     accepted = Accepted({"type": "object", "properties": {"images": {"type": "object", "additionalProperties": {}}}})
     assert error_responses.of_validation([{"type": "string_type", "loc": ("images", "body")}]).param == "images.body"

@@ -44,9 +44,12 @@ class WholeGateway:
         doors = Doors(debug=True, **settings)
         self._answering, self._runners = doors.answering, doors.answering.runners
         made = gateway_service(doors.settings, doors.answering, {}, NoRedis(), on_start=lambda: None)
-        self._edge = made.to_asgi(is_main=True)
-        app = self._edge.app  # BentoML's figures can be registered once in a process
-        app.user_middleware = [layer for layer in app.user_middleware if "Metrics" not in layer.cls.__name__]
+        self._edge: Any = made.to_asgi(is_main=True)
+        self._app = self._edge  # BentoML's, which stands inside
+        while not hasattr(self._app, "router"):
+            self._app = self._app.app
+        own = self._app.user_middleware  # its figures can be registered once in a process
+        self._app.user_middleware = [layer for layer in own if "Metrics" not in layer.cls.__name__]
         self.document: dict[str, Any] = self.answers(lambda client: [client.build_request("GET", "/openapi.json")])[
             0
         ].json()
@@ -55,7 +58,7 @@ class WholeGateway:
         """The answer to each of the requests that `requests` makes with a client."""
 
         async def main() -> list[httpx.Response]:
-            async with self._edge.app.router.lifespan_context(self._edge.app):
+            async with self._app.router.lifespan_context(self._app):
                 self._answering.runners = self._runners
                 transport = httpx.ASGITransport(self._edge, raise_app_exceptions=False)
                 async with httpx.AsyncClient(transport=transport, base_url="http://looksee") as client:

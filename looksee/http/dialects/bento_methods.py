@@ -7,7 +7,7 @@ answers is its index in the list: `images.0` and so on.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, FailFast, Field
 from starlette.requests import Request
@@ -20,7 +20,7 @@ from looksee.http.answers import detections
 from looksee.http.apis import caption_params, captions, collective, container
 from looksee.http.context import RequestContext
 from looksee.http.inputs import parameters, uploads
-from looksee.http.skills import Skill
+from looksee.http.skills import SKILLS, Skill
 
 # FailFast: pydantic would describe each of millions of elements that are no text.
 Images = Annotated[list[str], FailFast()]
@@ -47,8 +47,23 @@ class CollectiveBody(SeveralPictures):
 
 
 BODIES: dict[str, type[BaseModel]] = {"/caption_images": CaptionImagesBody, "/collective": CollectiveBody}
+# Beside its picture a method takes what the form at /upload takes beside its file.
+_FORMS = {f"/{task}": skill.container.form for task, skill in SKILLS.items() if skill.container is not None}
+_IMAGE = {"type": "string", "description": "base64, a data URI, or an address that is allowed", **parameters.PICTURE}
 
 _ANSWERS = {Task.CAPTION: captions.answer, Task.COLLECTIVE: collective.answer}
+
+
+def schema(path: str) -> dict[str, Any]:
+    """The schema of the body that the method at `path` takes: BentoML's own lacks ranges and choices."""
+    if path in BODIES:
+        return BODIES[path].model_json_schema()
+    form = _FORMS[path].model_json_schema()
+    return {
+        **form,
+        "required": ["image", *form.get("required", ())],
+        "properties": {"image": _IMAGE, **form["properties"]},
+    }
 
 
 async def answer(

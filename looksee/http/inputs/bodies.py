@@ -32,8 +32,8 @@ async def read(request: Request, kind: type[BodyT], settings: Settings | None = 
     try:
         return kind.model_validate_json(body, strict=True)
     except ValidationError as error:
-        limits = parameters.limits(settings) if settings else {}
-        raise error_responses.of_validation(problems(error, body), Accepted.of(kind, limits)) from error
+        accepted = Accepted.of(kind, parameters.limits(settings) if settings else {})
+        raise error_responses.of_validation(problems(error, body), accepted) from error
 
 
 def problems(error: ValidationError, body: bytes) -> list[dict[str, Any]]:

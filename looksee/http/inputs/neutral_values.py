@@ -12,12 +12,17 @@ from typing import Any
 
 from looksee.core import errors
 
+_LONGEST_NAME = 100  # characters of a name that an error quotes
+
 # Whatever is sent, the answer is the same. None always asks for nothing.
 _WITHOUT_EFFECT = frozenset(
     {
         *("metadata", "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_options"),
         *("prompt_cache_retention", "safety_identifier", "service_tier", "store", "user"),
         *("cache_prompt", "cache_salt", "priority", "request_id"),
+        # What only says how something is done that is refused.
+        *("dry_allowed_length", "dry_base", "dry_penalty_last_n", "dry_sequence_breakers", "dynatemp_exponent"),
+        *("mirostat_eta", "mirostat_tau", "repeat_last_n", "xtc_threshold"),
     }
 )
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
@@ -59,6 +64,7 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "min_keep": (0,),
     "min_new_tokens": (0,),
     "min_tokens": (0,),
+    "n_predict": (-1,),
     "n_probs": (0,),
     "use_beam_search": (False,),
     # Templates and tokens
@@ -69,6 +75,7 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "continue_final_message": (False,),
     "documents": ([],),
     "echo": (False,),
+    "extra_body": ({},),
     "enable_thinking": (False,),
     "grammar": ("",),
     "include_reasoning": (False,),
@@ -98,7 +105,8 @@ def check(sent: Mapping[str, Any]) -> None:
         neutral = _NEUTRAL.get(name, ())
         if not any(_same(value, one) for one in neutral):
             instead = "".join(f" or send {json.dumps(one)}" for one in neutral)
-            raise errors.UnsupportedParameter(f"'{name}' is not supported; leave it out{instead}.", param=name)
+            shown = name[:_LONGEST_NAME]
+            raise errors.UnsupportedParameter(f"'{shown}' is not supported; leave it out{instead}.", param=shown)
 
 
 def _same(value: Any, neutral: Any) -> bool:

@@ -27,7 +27,8 @@ from looksee.settings import Settings
 _MOST_MESSAGES, _MOST_PARTS = 1024, 256
 
 _EMPTY: tuple[Any, ...] = (None, [], {}, "", False)  # of further members of a message
-_THOUGHTS = ("reasoning", "reasoning_content")  # of an answer, which its client sends back; nobody reads them again
+# Thoughts of an answer, which its client sends back: nobody reads them again.
+_THOUGHTS = ("reasoning", "reasoning_content", "reasoning_details", "thinking_blocks")
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -224,9 +225,9 @@ def _part(part: Part, role: Role, place: str) -> str | None:
     """A text, or None for a picture."""
     match part.type:
         case "text":
-            if part.text is None or part.image_url is not None:
+            if "text" not in part.model_fields_set or part.image_url is not None:
                 raise errors.InvalidValue(f"'{place}' must have a text, and no image_url.", param=f"{place}.text")
-            return part.text
+            return part.text or ""
         case "image_url":
             if part.image_url is None:
                 wanted = f"'{place}' must have an image_url: a text, or an object with 'url'."
@@ -242,9 +243,13 @@ def _part(part: Part, role: Role, place: str) -> str | None:
 def _refuse_more(message: Message, place: str) -> None:
     """Raises UnsupportedParameter for further members, as tool_calls, unless they are empty or an answer's thoughts."""
     for name, value in (message.model_extra or {}).items():
-        if value not in _EMPTY and not (name in _THOUGHTS and message.role == "assistant"):
+        if not _is_empty(value) and not (name in _THOUGHTS and message.role == "assistant"):
             what = f"'{place}.{name}' is not supported; leave it out, or send null."
             raise errors.UnsupportedParameter(what, param=f"{place}.{name}")
+
+
+def _is_empty(value: Any) -> bool:
+    return value in _EMPTY or (isinstance(value, dict) and all(map(_is_empty, value.values())))
 
 
 def _pictures_first(parts: Sequence[str | None]) -> list[str | None]:

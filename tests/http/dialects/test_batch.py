@@ -393,3 +393,46 @@ def test_models_that_do_not_fit_are_asked_one_after_the_other(capacity: int, tog
         assert all(doors.calls(name) for name in names)
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("common", "expected", "wanted"),
+    [
+        ({"max_tokens": 0}, (422, "invalid_value", "max_tokens"), "a whole number from 1 to 1024"),
+        ({"max_tokens": 1025}, (422, "invalid_value", "max_tokens"), "LOOKSEE_MAX_NEW_TOKENS"),
+        ({"max_objects": 151, "task": "detect"}, (422, "invalid_value", "max_objects"), "from 1 to 150"),
+        ({"temperature": 2.5}, (422, "invalid_value", "temperature"), "a number from 0 to 2"),
+        ({"model": "gpt-4o"}, (422, "unknown_model", "model"), "blip, blip2"),
+        ({"task": "segment"}, (422, "invalid_value", "task"), "one of: caption, collective"),
+        ({"prompt": None}, (422, "invalid_value", "prompt"), "'prompt' is null; it must be a text."),
+    ],
+)
+def test_a_wrong_value_for_all_items_is_refused_before_any(
+    common: dict[str, Any], expected: tuple[int, str, str], wanted: str
+) -> None:
+    answer = Doors().send("/v1/batch", json={"items": [{"image": IMAGE}, {"image": IMAGE}], **common})
+    assert error(answer) == expected
+    assert wanted in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("item", "wanted"),
+    [
+        ({"image": 5}, "'image' must be a name in the batch's 'images', or a picture as a text ("),
+        ({}, "'image' is missing; it must be a name in the batch's 'images', or a picture"),
+        ({"image": IMAGE, "max_tokens": "many"}, "'max_tokens' must be a whole number from 1 to 1024; "),
+        ({"image": IMAGE, "top_p": 0}, "'top_p' must be a number above 0 and at most 1."),
+        ({"image": IMAGE, "prompt": None}, "'prompt' is null; it must be a text."),
+        ({"image": IMAGE, "object": "cat"}, "which takes: task, model, prompt, length, max_tokens"),
+        ({"image": IMAGE, "id": []}, "'id' must be a text or a whole number."),
+        (
+            {"task": "collective", "images": "cat"},
+            "'images' must be a list of at most 32 names in the batch's 'images'",
+        ),
+        ({"task": "collective", "images": []}, "'images' is missing; it must be a list of at most 32 names"),
+    ],
+)
+def test_a_line_says_what_its_item_may_have(item: dict[str, Any], wanted: str) -> None:
+    good, bad = batch(Doors(), {"image": IMAGE}, item)
+    assert (good["status"], bad["status"]) == (200, 422)
+    assert wanted in bad["error"]["message"]

@@ -19,6 +19,7 @@ from looksee.http.inputs import neutral_values
         {"add_generation_prompt": True, "continue_final_message": False, "echo": False, "documents": []},
         {"repeat_penalty": 1.0, "mirostat": 0, "typical_p": 1, "tfs_z": 1.0, "grammar": "", "cache_prompt": True},
         {"dry_multiplier": 0.0, "xtc_probability": 0.0, "top_n_sigma": -1.0, "dynatemp_range": 0, "n_probs": 0},
+        {"mirostat_tau": 5.0, "mirostat_eta": 0.1, "xtc_threshold": 0.1, "dry_base": 1.75, "repeat_last_n": 64},
         {"transforms": [], "provider": {}, "plugins": [], "include_reasoning": False, "top_a": 0},
         {"guided_json": None, "made_up": None, "logits_processors": None, "top_k": None},
         {"n": 1, "presence_penalty": 0.0, "tools": [], "tool_choice": "auto", "user": "me", "priority": 3},
@@ -27,6 +28,12 @@ from looksee.http.inputs import neutral_values
 )
 def test_what_asks_for_nothing_is_taken(sent: dict[str, Any]) -> None:
     neutral_values.check(sent)
+
+
+def test_of_a_long_name_an_error_has_the_beginning() -> None:
+    with pytest.raises(errors.UnsupportedParameter) as caught:
+        neutral_values.check({"a" * 10_000: 1})
+    assert caught.value.param == "a" * 100
 
 
 @pytest.mark.parametrize(

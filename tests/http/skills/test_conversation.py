@@ -24,6 +24,7 @@ NOTHING: list[Any] = [
     [],
     [{"type": "text", "text": ""}],
     [{"type": "text", "text": " "}, {"type": "text", "text": "\n"}],
+    [{"type": "text", "text": None}],
 ]
 HELLO = {"role": "user", "content": "Hello."}
 
@@ -119,6 +120,7 @@ def test_a_name_changes_nothing(role: str, name: str | None) -> None:
         {"function_call": {}, "id": None, "prefix": False, "tool_call_id": ""},
         {"reasoning": {"text": "so", "grounding": []}},
         {"reasoning_content": "First I look.", "refusal": None},
+        {"thinking_blocks": [{"thinking": "so"}], "provider_specific_fields": {"refusal": None, "audio": {}}},
     ],
     ids=lambda echoed: next(iter(echoed)),
 )
@@ -135,6 +137,8 @@ def test_an_answer_comes_back_as_the_packages_send_it(echoed: dict[str, Any]) ->
         ("assistant", "function_call", {"name": "f"}),
         ("user", "reasoning_content", "mine"),
         ("user", "cache", True),
+        ("assistant", "tool_calls", [{}]),
+        ("assistant", "audio", {"id": "1", "data": None}),
     ],
 )
 def test_what_a_message_cannot_have_is_named_with_a_way_out(role: str, member: str, value: Any) -> None:

@@ -20,7 +20,7 @@ from looksee.http.inputs.bodies import Integer
 from looksee.http.skills import SKILLS, Skill
 from looksee.http.skills.localization import MAX_OBJECTS
 from looksee.http.skills.skill import TextSkill
-from looksee.models.registry import REGISTRY, offer_for
+from looksee.models.registry import REGISTRY, offer_for, offers
 from looksee.settings import Settings
 
 _TEXT = frozenset({"max_tokens", "temperature", "top_p", "seed"})  # members that make up the parameters of a TextSkill
@@ -60,6 +60,13 @@ class BatchDefaults(BaseModel):
         description="with a temperature: makes the answer one that can be had again",
         json_schema_extra=parameters.SEED,
     )
+
+    def check_values(self, settings: Settings) -> None:
+        """Raises InvalidValue or UnknownModel for what is wrong whatever the task is."""
+        validation.check_new_tokens(self.max_tokens, settings, param="max_tokens")
+        validation.check_objects(self.max_objects)
+        if self.model is not None and self.model not in offers():
+            offer_for(self.model, self.task)  # raises it
 
 
 class BatchItem(BatchDefaults):
