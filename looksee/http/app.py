@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -17,6 +17,7 @@ from looksee.http.context import ContextFactory
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
 from looksee.http.dialects.batch import route
 from looksee.http.edge.route_table import RouteTable
+from looksee.http.inputs import known
 from looksee.models.registry import REGISTRY
 from looksee.settings import Settings
 from looksee.version import VERSION
@@ -57,6 +58,7 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(known.refuse_unknown)],
     )
     contexts = ContextFactory(gateway, settings)
     for dialect in (captioning, container_forms, moondream_v1, openai, route, models, admin, pages):

@@ -12,6 +12,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from looksee.core import errors
+from looksee.core.tasks import Failure
 from looksee.http.request_info import REQUEST_ID, REQUEST_INFO
 
 _BY_STATUS: dict[int, tuple[type[errors.LookseeError], str]] = {
@@ -77,6 +78,23 @@ def of_validation(problems: Sequence[Mapping[str, Any]]) -> errors.LookseeError:
     return errors.InvalidValue(f"'{param}' has a value that is not accepted.{wanted}", param=param)
 
 
+_CARRIED = "looksee."
+
+
+def carried_type(error: errors.LookseeError) -> str:
+    """The type of one of pydantic's problems that stands for `error`: frameworks pass those on."""
+    return _CARRIED + error.code
+
+
+def _carried(problems: Any) -> errors.LookseeError | None:
+    match problems:
+        case [{"type": str(kind), "msg": str(message), "loc": list(place)}] if kind.startswith(_CARRIED):
+            param = str(place[0]) if place else None
+            return Failure(kind.removeprefix(_CARRIED), message, param).error()
+        case _:
+            return None
+
+
 def reshaped(status: int, payload: bytes) -> errors.LookseeError | None:
     """The error for an answer that a framework wrote; None when the answer already has the one shape."""
     try:
@@ -87,6 +105,8 @@ def reshaped(status: int, payload: bytes) -> errors.LookseeError | None:
         if isinstance(content.get("error"), dict) and "code" in content["error"]:
             return None
         problems = content.get("detail")
+        if carried := _carried(problems):
+            return carried
         if status == 400 and isinstance(problems, list) and all(isinstance(problem, dict) for problem in problems):
             return of_validation(problems)
     return of_status(status)

@@ -19,8 +19,9 @@ from looksee.http import error_responses
 from looksee.http.answers import detections
 from looksee.http.apis import caption_params, captions, collective, container
 from looksee.http.context import RequestContext
-from looksee.http.inputs import parameters, uploads
-from looksee.http.skills import Skill
+from looksee.http.inputs import bodies, known, parameters, uploads
+from looksee.http.inputs.bodies import BodyT
+from looksee.http.skills import SKILLS, Skill
 
 # FailFast: pydantic would describe each of millions of elements that are no text.
 Images = Annotated[list[str], FailFast()]
@@ -46,7 +47,19 @@ class CollectiveBody(SeveralPictures):
 
 BODIES: dict[str, type[BaseModel]] = {"/caption_images": CaptionImagesBody, "/collective": CollectiveBody}
 
+# Query parameters, by path.
+_VIEWS: dict[str, type[BaseModel]] = {
+    f"/{task}": skill.container.view for task, skill in SKILLS.items() if skill.container and skill.container.view
+}
+
 _ANSWERS = {Task.CAPTION: captions.answer, Task.COLLECTIVE: collective.answer}
+
+
+async def read(request: Request, kind: type[BodyT], path: str) -> BodyT:
+    """The body of the method at `path`. Raises what `bodies.read` raises, for its query parameters too."""
+    names = _VIEWS[path].model_fields if path in _VIEWS else {}
+    known.refuse_query(request.query_params, tuple(names), kind.model_fields)
+    return await bodies.read_native(request, kind)
 
 
 async def answer(

@@ -23,7 +23,7 @@ from looksee.http.answers import sse
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
 from looksee.http.context import ContextFactory
-from looksee.http.inputs import bodies, parameters, structured_output, uploads, validation
+from looksee.http.inputs import bodies, known, parameters, structured_output, uploads, validation
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.structured_output import ResponseFormat
 from looksee.http.skills import conversation
@@ -163,7 +163,8 @@ def _refuse_unsupported(body: ChatBody) -> None:
     """Raises UnsupportedParameter or InvalidRequest."""
     for name, value in (body.model_extra or {}).items():
         if value is not None and name not in _WITHOUT_EFFECT and value not in _NEUTRAL.get(name, ()):
-            raise errors.UnsupportedParameter(f"'{name}' is not supported.", param=name)
+            hint = known.nearest(name, ChatBody.model_fields) if name not in _NEUTRAL else ""
+            raise errors.UnsupportedParameter(f"'{name[:100]}' is not supported.{hint}", param=name[:100])
     if body.stream_options is not None and not body.stream:
         raise errors.InvalidRequest("'stream_options' go with 'stream'.", param="stream_options")
 
