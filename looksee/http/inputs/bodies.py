@@ -18,8 +18,9 @@ from looksee.http import error_responses
 from looksee.http.inputs import known
 
 _SCHEMA = "#/components/schemas/{model}"
+_FEW = 10  # problems that are looked at closely
 _FORM = "application/x-www-form-urlencoded"  # what curl -d says of anything
-_HOW = "Send JSON, and say so: Content-Type: application/json (curl -H 'Content-Type: application/json' -d ...)."
+_HOW = "Send JSON, and say so: curl -H 'Content-Type: application/json' -d ..."
 
 # JSON has one kind of number: 5.0 is an integer as well, though neither true nor "5" is.
 Integer = Annotated[
@@ -40,7 +41,7 @@ async def content(request: Request) -> bytes:
     if not _is_json(request) and body.lstrip()[:1] not in (b"{", b"["):
         if body:
             kind = request.headers.get("content-type", "").partition(";")[0].strip()
-            raise errors.UnsupportedMediaType(f"Not {kind[:100]}: {_HOW}")
+            raise errors.UnsupportedMediaType(f"The body is {kind[:100]}, not JSON. {_HOW}")
         raise errors.InvalidRequest(f"The body is empty. {_HOW}")
     return body
 
@@ -51,7 +52,7 @@ async def read(request: Request, kind: type[BodyT]) -> BodyT:
     try:
         found = kind.model_validate_json(body, strict=True, extra="allow")
     except ValidationError as error:
-        raise invalid(error, body) from error
+        raise invalid(error, body, kind) from error
     known.refuse_members(found)
     return found
 
@@ -69,20 +70,26 @@ async def read_native(request: Request, kind: type[BodyT]) -> BodyT:
         else:
             found = kind.model_validate_json(body or b"{}", extra="allow")
     except ValidationError as error:
-        raise invalid(error, body) from error
+        raise invalid(error, body, kind) from error
     known.refuse_members(found)
     return found
 
 
-def invalid(error: ValidationError, body: bytes) -> errors.LookseeError:
-    """The error for a body that is not valid."""
-    problems = error.errors(include_input=False, include_url=False)
+def invalid(error: ValidationError, body: bytes, kind: type[BaseModel]) -> errors.LookseeError:
+    """The error for a body that is not valid, and no `kind`."""
+    problems = error.errors(include_input=error.error_count() < _FEW, include_url=False)
     if problems[0]["type"] == "json_invalid":
         try:
             body.decode()
         except UnicodeDecodeError:
             return errors.InvalidRequest("The body is not valid JSON: it is not in UTF-8.")
-    return error_responses.of_validation(problems)
+    told = error_responses.of_validation(problems)
+    match problems[0]:
+        case {"type": "missing", "loc": (str(name),), "input": dict(given)}:
+            others = [other for other in given if isinstance(other, str) and other not in kind.model_fields]
+            if found := known.misspelt(name, others):
+                return errors.InvalidValue(f"{told.message} There is no member '{found}' here.", param=name)
+    return told
 
 
 def _is_json(request: Request) -> bool:

@@ -27,6 +27,11 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" Did you mean '{by_fold[found[0]]}'?" if found else ""
 
 
+def misspelt(name: str, given: Iterable[str]) -> str | None:
+    """Which of `given` is probably meant for `name`."""
+    return next(iter(difflib.get_close_matches(name, [one[:_LONGEST] for one in given if one], n=1)), None)
+
+
 def unknown(name: str, names: Collection[str], what: str = "parameter", *, place: str = "") -> errors.LookseeError:
     """The error for a name that is none of `names`; `place` is what stands before it, as `settings.`."""
     shown = place + (name if len(name) <= _LONGEST else f"{name[:_LONGEST]}...")
@@ -53,11 +58,16 @@ def refuse_members(body: BaseModel, place: str = "") -> None:
     if kind.model_config.get("extra") != "allow":
         for name, value in (body.model_extra or {}).items():
             if value is not None and name not in getattr(kind, "without_effect", ()):
-                raise unknown(name, tuple(kind.model_fields), "member", place=place)
+                names = tuple(field.alias or own for own, field in kind.model_fields.items())
+                raise unknown(name, names, "member", place=place)
     for name in kind.model_fields:
         value = getattr(body, name)
-        if isinstance(value, BaseModel):
-            refuse_members(value, f"{place}{name}.")
+        inner = {f"{place}{name}.": value}
+        if isinstance(value, list) and value and isinstance(value[0], BaseModel):
+            inner = {f"{place}{name}.{number}.": one for number, one in enumerate(value)}
+        for where, one in inner.items():
+            if isinstance(one, BaseModel):
+                refuse_members(one, where)
 
 
 def refuse_query(given: Iterable[str], names: Collection[str], members: Collection[str] = ()) -> None:

@@ -77,9 +77,7 @@ async def parts(request: Request, *, instead: str = "") -> AsyncIterator[list[Pa
         await _parsed(parser)
         yield parser.found()
     finally:
-        for _, value in parser.items:
-            if isinstance(value, UploadFile):
-                await value.close()
+        parser.close()
 
 
 async def _parsed(parser: _Parser) -> None:
@@ -157,6 +155,11 @@ class _Parser(MultiPartParser):
 
     def on_end(self) -> None:
         self._ended = True
+
+    def close(self) -> None:
+        """Give the files back, those of a broken form too."""
+        for file in self._files_to_close_on_error:
+            file.close()
 
     def refusal(self, error: Exception) -> errors.LookseeError:
         """The error for a form that `parse` failed on."""
