@@ -1,4 +1,4 @@
-"""The whole gateway in this process: BentoML's native methods, the app and the edge, with models that answer at once."""
+"""The whole gateway in this process: native methods, app and edge, with models that answer at once."""
 
 from __future__ import annotations
 
@@ -37,13 +37,21 @@ class Gateway:
             Settings.model_construct(**settings), self.doors.answering, {}, _NoRedis(), on_start=lambda: None
         )
         self.paths = {method.route for method in service.apis.values()}  # of the native methods
-        self.app = service.to_asgi()
+        self.app: Any = service.to_asgi()
+        app = self._bentoml()
+        # Its metrics can be made once in a process.
+        app.user_middleware = [one for one in app.user_middleware if "Metrics" not in one.cls.__name__]
+
+    def _bentoml(self) -> Any:
+        """BentoML's app, which stands inside."""
+        inner = self.app
+        while not hasattr(inner, "router"):
+            inner = inner.app
+        return inner
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[httpx.AsyncClient]:
-        inner: Any = self.app
-        while not hasattr(inner, "router"):
-            inner = inner.app
+        inner = self._bentoml()
         async with inner.router.lifespan_context(inner):
             self.doors.answering.runners = {
                 name: RunnerClient(name, proxy) for name, proxy in self.doors.proxies.items()

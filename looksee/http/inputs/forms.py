@@ -11,12 +11,12 @@ from starlette.datastructures import QueryParams, UploadFile
 from looksee.core import errors
 from looksee.http import error_responses
 from looksee.http.inputs import known
-from looksee.http.inputs.multipart import PICTURE_FIELDS, Part, is_picture_field
+from looksee.http.inputs.multipart import PICTURE_FIELDS, FormPart, is_picture_field
 
 Texts = list[tuple[str, str]]
 
 
-def split(parts: Sequence[Part], names: Sequence[str]) -> tuple[list[Part], Texts]:
+def split(parts: Sequence[FormPart], names: Sequence[str]) -> tuple[list[FormPart], Texts]:
     """The pictures, and the texts by their names, of a form whose parameters are `names`.
 
     Raises UnsupportedParameter for any other name, and InvalidValue for a file where a text belongs.

@@ -36,7 +36,7 @@ def is_picture_field(name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FormPart:
     """A part of a form, by its field's `name`: a text or a file. `filename` is empty where the client sent none."""
 
     name: str
@@ -62,7 +62,7 @@ class Part:
 
 
 @asynccontextmanager
-async def parts(request: Request, *, instead: str = "") -> AsyncIterator[list[Part]]:
+async def parts(request: Request, *, instead: str = "") -> AsyncIterator[list[FormPart]]:
     """The parts of the request's form, in order; empty ones are left out, as a form with nothing chosen sends them.
 
     Raises UnsupportedMediaType, with the sentence `instead` about what takes other bodies, InvalidRequest or
@@ -171,13 +171,13 @@ class _Parser(MultiPartParser):
             return errors.InvalidRequest(f"The form has more than {_MOST_PARTS} fields.")
         return errors.InvalidRequest(f"The form could not be read: it is not as its boundary says. {_CLIENT}")
 
-    def found(self) -> list[Part]:
+    def found(self) -> list[FormPart]:
         """The parts that are not empty. Raises InvalidRequest for a form that is not whole."""
         if not self._begun and self._read:
             raise errors.InvalidRequest(f"The boundary in Content-Type does not occur in the body. {_CLIENT}")
         if self._begun and not self._ended:
             raise errors.InvalidRequest("The form breaks off: its last boundary is missing.")
-        named = [Part(name, value, self._filename(place)) for place, (name, value) in enumerate(self.items)]
+        named = [FormPart(name, value, self._filename(place)) for place, (name, value) in enumerate(self.items)]
         return [part for part in named if not _is_empty(part)]
 
     def _filename(self, place: int) -> str:
@@ -188,7 +188,7 @@ class _Parser(MultiPartParser):
         return (value.filename or "").replace("%22", '"') if isinstance(value, UploadFile) else ""
 
 
-def _is_empty(part: Part) -> bool:
+def _is_empty(part: FormPart) -> bool:
     """Whether nothing was chosen or written; a file with a name or a picture's type was meant, though it is empty."""
     if isinstance(part.value, str):
         return not part.value

@@ -34,7 +34,7 @@ def image_limits(settings: Settings) -> ImageLimits:
     return ImageLimits(settings.max_file_bytes, settings.max_pixels, settings.min_side)
 
 
-class Form:
+class ReadForm:
     """A form that has been read: pictures in files, and parameters."""
 
     def __init__(self, files: Sequence[_File], texts: forms.Texts, settings: Settings) -> None:
@@ -56,7 +56,7 @@ class Form:
 
 async def read(
     request: Request, field: str, settings: Settings, *, most: int, names: Sequence[str] = (), instead: str = ""
-) -> Form:
+) -> ReadForm:
     """The form of a request: up to `most` pictures in `field`, or any other of PICTURE_FIELDS, and texts in `names`.
 
     Raises UnsupportedMediaType, with the sentence `instead` about what takes other bodies, InvalidRequest,
@@ -72,7 +72,7 @@ async def read(
             _File(part.name, part.filename, await part.content(settings.max_file_bytes), f"{part.name}.{place}")
             for place, part in enumerate(pictures)
         ]
-    return Form(files, texts, settings)
+    return ReadForm(files, texts, settings)
 
 
 async def picture(text: str, context: RequestContext, *, param: str) -> Picture:

@@ -22,7 +22,7 @@ FORMS: dict[str, dict[str, str]] = {
 }
 
 
-def ask(path: str, query: dict[str, Any] | str = "", doors: Doors | None = None, **fields: Any) -> httpx.Response:
+def ask(path: str, query: Any = "", doors: Any = None, /, **fields: Any) -> httpx.Response:
     target = f"{path}?{query}" if isinstance(query, str) and query else path
     options: dict[str, Any] = {"params": query} if isinstance(query, dict) else {}
     return (doors or Doors()).send(target, files={"image": ("a.png", PICTURE)}, data=fields, **options)
@@ -88,8 +88,8 @@ def test_two_values_of_one_parameter_are_refused_unless_they_are_equal(path: str
         assert f"'{name}'" in content(answer)["detail"]
         twice = ask(path, f"{name}=a&{name}=b", **{other: fields[other] for other in fields if other != name})
         assert error(twice) == (400, "invalid_request", name)
-        assert error(ask(path, **{**fields, name: [fields[name], "other"]})) == (400, "invalid_request", name)
-        assert ask(path, **{**fields, name: [fields[name], fields[name]]}).status_code == 200
+        assert error(ask(path, **fields | {name: [fields[name], "other"]})) == (400, "invalid_request", name)
+        assert ask(path, **fields | {name: [fields[name], fields[name]]}).status_code == 200
 
 
 @pytest.mark.parametrize("path", FORMS)
@@ -102,7 +102,7 @@ def test_an_empty_field_is_as_not_given(path: str) -> None:
         if error_or_none(ask(path, **{**FORMS[path], name: "?"})) != "unsupported_parameter"
     }
     assert len(known) >= 2
-    answer = ask(path, doors=doors, **{**FORMS[path], **known})
+    answer = ask(path, "", doors, **{**FORMS[path], **known})
     assert content(answer) == content(ask(path, **FORMS[path]))
 
 

@@ -58,7 +58,7 @@ def test_a_picture_without_a_file_name_is_a_picture(wrote: str, data: bytes) -> 
     form = body([NAMED, (wrote, data)])
     doors = Doors()
     each = doors.send(CAPTIONS, content=form, headers={"Content-Type": "multipart/form-data; boundary=x"})
-    assert [result["filename"] for result in content(each)["results"]][0] == "a.png"
+    assert content(each)["results"][0]["filename"] == "a.png"
     assert [result["caption"] for result in content(each)["results"]] == ["a red circle"] * 2
     assert {job.images[0] for call in doors.calls("blip") for job in call} == {PNG, data}
     together = ask(TOGETHER, form)
@@ -190,7 +190,10 @@ def test_json_for_one_picture_is_told_where_it_belongs() -> None:
 
 
 def test_nothing_chosen_beside_a_picture_is_no_picture() -> None:
-    nothing = ('Content-Disposition: form-data; name="images"; filename=""\r\nContent-Type: application/octet-stream', b"")
+    nothing = (
+        'Content-Disposition: form-data; name="images"; filename=""\r\nContent-Type: application/octet-stream',
+        b"",
+    )
     assert len(content(ask(CAPTIONS, body([nothing, NAMED, (head("image"), b"")])))["results"]) == 1
 
 
