@@ -84,7 +84,7 @@ class TaskNotSupported(LookseeError):
 
 
 class UnsupportedParameter(LookseeError):
-    """A parameter of a dialect that would change the answer and is not implemented here."""
+    """A parameter that there is not, or one of a dialect that would change the answer and is not implemented here."""
 
     status, code = 400, "unsupported_parameter"
 

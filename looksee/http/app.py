@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
@@ -20,6 +20,7 @@ from looksee.http.dialects import admin, captioning, container_forms, models, mo
 from looksee.http.dialects.batch import route
 from looksee.http.edge.route_table import RouteTable
 from looksee.http.error_sentences import Accepted
+from looksee.http.inputs import known
 from looksee.models.registry import ALIASES, REGISTRY
 from looksee.settings import Settings
 from looksee.version import VERSION
@@ -69,6 +70,7 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(known.refuse_unknown)],
     )
     contexts = ContextFactory(gateway, settings)
     for dialect in (captioning, container_forms, moondream_v1, openai, route, models, admin, pages):

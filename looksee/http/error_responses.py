@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import JSONResponse
 
 from looksee.core import errors
+from looksee.core.tasks import Failure
 from looksee.http.error_sentences import LONGEST_NAME, Accepted, from_problem
 from looksee.http.request_info import REQUEST_ID, REQUEST_INFO
 
@@ -100,11 +101,25 @@ def of_model(
     return of_validation(error.errors(include_url=False), Accepted.of(kind, limits))
 
 
-def reshaped(status: int, payload: bytes, accepted: Accepted | None = None) -> errors.LookseeError | None:
-    """The error for an answer that a framework wrote; None when the answer already has the one shape.
+_CARRIED = "looksee."
 
-    `accepted` is what the route takes, where a framework validates its body.
-    """
+
+def carried_type(error: errors.LookseeError) -> str:
+    """The type of one of pydantic's problems that stands for `error`: frameworks pass those on."""
+    return _CARRIED + error.code
+
+
+def _carried(problems: Any) -> errors.LookseeError | None:
+    match problems:
+        case [{"type": str(kind), "msg": str(message), "loc": list(place)}] if kind.startswith(_CARRIED):
+            param = str(place[0]) if place else None
+            return Failure(kind.removeprefix(_CARRIED), message, param).error()
+        case _:
+            return None
+
+
+def reshaped(status: int, payload: bytes) -> errors.LookseeError | None:
+    """The error for an answer that a framework wrote; None when the answer already has the one shape."""
     try:
         content = json.loads(payload)
     except ValueError:
@@ -113,6 +128,8 @@ def reshaped(status: int, payload: bytes, accepted: Accepted | None = None) -> e
         if isinstance(content.get("error"), dict) and "code" in content["error"]:
             return None
         problems = content.get("detail")
+        if carried := _carried(problems):
+            return carried
         if status == 400 and isinstance(problems, list) and all(isinstance(problem, dict) for problem in problems):
-            return of_validation(problems, accepted)
+            return of_validation(problems)
     return of_status(status)

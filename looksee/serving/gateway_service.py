@@ -13,6 +13,7 @@ from _bentoml_sdk import Service
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from looksee.core import logs
 from looksee.gateway import moondream_cloud
@@ -24,11 +25,13 @@ from looksee.http.dialects import bento_methods
 from looksee.http.document import document
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.cors import behind_cors
 from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.http.edge.rate_limit import RateLimit
 from looksee.http.error_sentences import Accepted
 from looksee.http.inputs import parameters
 from looksee.serving.bentoml_patches import LeanService
+from looksee.serving.native_bodies import read_by_dialect
 from looksee.serving.native_methods import NativeMethods
 from looksee.settings import Settings
 
@@ -79,9 +82,10 @@ def gateway_service(
             answering.elsewhere = moondream_cloud.offered(settings)
 
         @staticmethod
-        def edge(app: Starlette, methods: set[str]) -> EdgeMiddleware:
+        def edge(app: Starlette, methods: set[str]) -> ASGIApp:
             """The edge around `app`, in which `methods` are the paths of the native methods."""
-            return _edge(settings, answering, redis, app, methods)
+            edge = _edge(settings, answering, redis, app, methods)
+            return behind_cors(edge, settings.allowed_origin_list())
 
         @bentoml.on_shutdown
         async def close(self) -> None:
@@ -94,6 +98,8 @@ def gateway_service(
     mounted = bentoml.asgi_app(http, path="/", name="http")(Looksee)
     options: dict[str, Any] = {"http": {"port": settings.port}, "runner_probe": {"enabled": False}}
     made: Service[Any] = bentoml.service(name=NAME, service_class=GatewayService, **options)(mounted)
+    for method in made.apis.values():
+        read_by_dialect(method, settings)
     _add_document(http, made)
     return made
 
@@ -112,7 +118,6 @@ def _edge(
         longest=timeout + _UPLOAD_SECONDS,
         timeouts={"/v1/batch": settings.batch_timeout_seconds},
         no_forms=methods,
-        accepted={path: Accepted(bento_methods.schema(path), parameters.limits(settings)) for path in methods},
         check_room=answering.check_room,
     )
 

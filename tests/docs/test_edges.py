@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import http.client
 import json
 import re
@@ -17,12 +18,13 @@ from looksee.core import errors
 from looksee.settings import Settings
 from looksee.settings import tables as setting_tables
 from tests.support import pictures
-from tests.support.serving import Service
+from tests.support.serving import API_KEY, Service
 from tools.documents.edges import EDGES
 
 ALL = [edge for edges in EDGES.values() for edge in edges]
 _LIMIT = re.compile(r"(^|_)(MAX|MIN)_|_(SECONDS|MS|BYTES)$|PER_MINUTE$|CAPACITY$")
-SCENE = base64.b64encode(pictures.scene("edges")[0]).decode()
+SCENE_FILE = pictures.scene("edges")[0]
+SCENE = base64.b64encode(SCENE_FILE).decode()
 
 
 def test_every_setting_that_limits_is_on_the_page() -> None:
@@ -48,6 +50,10 @@ def post(path: str, body: Any) -> Callable[[httpx.Client], httpx.Response]:
 def upload(*files: bytes, query: str = "") -> Callable[[httpx.Client], httpx.Response]:
     parts = [("images", (f"{number}.png", file)) for number, file in enumerate(files)]
     return lambda client: client.post(f"/api/caption-images?model=blip{query}", files=parts)
+
+
+def packed(content: bytes, encoding: str = "gzip") -> Callable[[httpx.Client], httpx.Response]:
+    return lambda client: client.post("/v1/query", content=content, headers={"Content-Encoding": encoding})
 
 
 def chat(messages: Any, **more: Any) -> Callable[[httpx.Client], httpx.Response]:
@@ -90,6 +96,27 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "values in a JSON body": lambda client: client.post("/v1/query", content=b"[" + b"0," * 1_000_000 + b"0]"),
     "a body that is not JSON where JSON is expected": lambda client: client.post("/v1/query", content=b"{"),
     "a member that is missing or has a wrong type": post("/v1/query", {"image_url": SCENE}),
+    "bytes of a compressed body, unpacked": lambda client: packed(gzip.compress(bytes(DEFAULTS.max_request_bytes + 1)))(
+        client
+    ),
+    "a `Content-Encoding` but gzip and deflate": packed(b"{}", "br"),
+    "a compressed body that is none, or breaks off": packed(b"{}"),
+    "JSON in UTF-16 or UTF-32": lambda client: client.post("/v1/query", content="{}".encode("utf-16")),
+    "a member, form field or query parameter that the route does not have": post("/query", {**QUERY, "prompt": "x"}),
+    "a member that an item of a batch does not have": batch({"image": SCENE, "promt": "x"}),
+    "different values of one parameter, in the form and the query or twice": upload(SCENE_FILE, query="&model=gemma"),
+    "a body where none is taken": lambda client: client.post(
+        "/api/admin/reset-cache", json={"scope": "database"}, headers={"X-API-Key": API_KEY}
+    ),
+    "no JSON, and a Content-Type that says so, on a route of JSON": lambda client: client.post(
+        "/v1/query", content=b"What?", headers={"Content-Type": "text/plain"}
+    ),
+    "a form without a boundary, or whose body lacks it or its end": lambda client: client.post(
+        "/api/caption-images", content=b"--x", headers={"Content-Type": "multipart/form-data"}
+    ),
+    "parts of a form, texts": lambda client: client.post(
+        "/api/caption-images", files={"images": ("a.png", b"x")}, data={"strict": ["true"] * 1001}
+    ),
     "multipart/form-data on a route of JSON": lambda client: client.post("/caption", files={"image": b"x"}),
     "an unknown address": lambda client: client.get("/nope"),
     "a wrong HTTP method": lambda client: client.put("/v1/query"),

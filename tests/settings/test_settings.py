@@ -57,6 +57,7 @@ PREFIXED = [
     ("LOOKSEE_CLIENT_KEYS", "one, two", "client_keys", "one, two"),
     ("LOOKSEE_METRICS_KEY", "m3trics", "metrics_key", "m3trics"),
     ("LOOKSEE_REQUESTS_PER_MINUTE", "60", "requests_per_minute", 60),
+    ("LOOKSEE_ALLOWED_ORIGINS", "https://a.example, *", "allowed_origins", "https://a.example,*"),
     ("LOOKSEE_LOG_FORMAT", "json", "log_format", "json"),
     ("LOOKSEE_FLAG_PROMPT", "Is it safe?", "flag_prompt", "Is it safe?"),
 ]
@@ -250,6 +251,10 @@ def test_a_bad_value_ends_the_program_with_a_line_that_names_it(variable: str, t
         ("LOOKSEE_REQUEST_TIMEOUT_SECONDS", "111"),
         ("LOOKSEE_CLIENT_KEYS", "sch\u00f6n"),
         ("LOOKSEE_REQUESTS_PER_MINUTE", "-1"),
+        ("LOOKSEE_ALLOWED_ORIGINS", "app.example.org"),
+        ("LOOKSEE_ALLOWED_ORIGINS", "https://app.example.org/page"),
+        ("LOOKSEE_ALLOWED_ORIGINS", "https://*.example.org"),
+        ("LOOKSEE_ALLOWED_ORIGINS", "https://a.example https://b.example"),
         ("LOOKSEE_LOG_FORMAT", "xml"),
         ("LOOKSEE_BLIP_MAX_BATCH_ROWS", "0"),
         ("LOOKSEE_BLIP_TYPO", "1"),
@@ -386,3 +391,16 @@ def test_as_many_rows_of_a_published_moondream_fit_as_may_decode_together() -> N
     )
     own = CLASSES["moondream"]()
     assert own.batch_cost >= own.max_batch_rows * json.loads(published.read_text())["text"]["prefix_attn"]
+
+
+def test_origins_are_written_as_browsers_send_them() -> None:
+    os.environ["LOOKSEE_ALLOWED_ORIGINS"] = (
+        "HTTPS://App.Example.org/, http://localhost:5173 , https://a.example:443,http://b.example:80/,"
+        "http://[::1]:8080, chrome-extension://abcdef, app://obsidian.md, null,, http://c.example:443"
+    )
+    assert Settings().allowed_origin_list() == [
+        *("https://app.example.org", "http://localhost:5173", "https://a.example", "http://b.example"),
+        *("http://[::1]:8080", "chrome-extension://abcdef", "app://obsidian.md", "null", "http://c.example:443"),
+    ]
+    os.environ["LOOKSEE_ALLOWED_ORIGINS"] = ""
+    assert Settings().allowed_origin_list() == []

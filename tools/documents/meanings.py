@@ -15,8 +15,8 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "task_not_supported": ("the model cannot do this task", "choose one of the models that the message names"),
     "unsupported_parameter": (
-        "a parameter would change the answer and has no effect here",
-        "leave out the parameter in `param`",
+        "a parameter that the route does not have, or one that would change the answer and has no effect here",
+        "leave out the parameter in `param`, or spell it as the message says",
     ),
     "missing_key": ("the request carries no key", "send one; see [keys](security.md#keys)"),
     "wrong_key": ("the key is not one of this service's", "check the key"),

@@ -19,8 +19,11 @@ from looksee.http import error_responses
 from looksee.http.answers import detections
 from looksee.http.apis import caption_params, captions, collective, container
 from looksee.http.context import RequestContext
-from looksee.http.inputs import parameters, uploads
+from looksee.http.error_sentences import Accepted
+from looksee.http.inputs import bodies, known, parameters, uploads
+from looksee.http.inputs.bodies import BodyT
 from looksee.http.skills import SKILLS, Skill
+from looksee.settings import Settings
 
 # FailFast: pydantic would describe each of millions of elements that are no text.
 Images = Annotated[list[str], FailFast()]
@@ -51,6 +54,11 @@ BODIES: dict[str, type[BaseModel]] = {"/caption_images": CaptionImagesBody, "/co
 _FORMS = {f"/{task}": skill.container.form for task, skill in SKILLS.items() if skill.container is not None}
 _IMAGE = {"type": "string", "description": "base64, a data URI, or an address that is allowed", **parameters.PICTURE}
 
+# Query parameters, by path.
+_VIEWS: dict[str, type[BaseModel]] = {
+    f"/{task}": skill.container.view for task, skill in SKILLS.items() if skill.container and skill.container.view
+}
+
 _ANSWERS = {Task.CAPTION: captions.answer, Task.COLLECTIVE: collective.answer}
 
 
@@ -64,6 +72,13 @@ def schema(path: str) -> dict[str, Any]:
         "required": ["image", *form.get("required", ())],
         "properties": {"image": _IMAGE, **form["properties"]},
     }
+
+
+async def read(request: Request, kind: type[BodyT], path: str, settings: Settings) -> BodyT:
+    """The body of the method at `path`. Raises what `bodies.read` raises, for its query parameters too."""
+    names = _VIEWS[path].model_fields if path in _VIEWS else {}
+    known.refuse_query(request.query_params, tuple(names), kind.model_fields)
+    return await bodies.read_native(request, kind, Accepted(schema(path), parameters.limits(settings)))
 
 
 async def answer(

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from looksee.core.image_formats import FORMATS, listed
-from looksee.http import error_responses
-from looksee.http.answers import detections
 from looksee.http.apis import container
 from looksee.http.context import ContextFactory
-from looksee.http.inputs import parameters, uploads
+from looksee.http.inputs import forms, parameters, uploads
 from looksee.http.skills import SKILLS
-from looksee.http.skills.skill import ContainerApi, Skill, View
+from looksee.http.skills.skill import ContainerApi, Skill
 
+_FIELD = "file"
 _FILE = {"type": "string", "format": "binary", "description": f"a picture: {listed(FORMATS, 'or')}"}
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
@@ -42,58 +41,29 @@ def router(contexts: ContextFactory) -> APIRouter:
             methods=["POST"],
             name=task,
             summary=skill.container.summary,
-            description=f"As `/{task}`.",
+            description=f"As `/{task}`. Fields of the form may be in the query as well, and the query's in the form.",
             response_model=skill.container.answer,
             responses=_PICTURE if skill.container.view else None,
-            openapi_extra={**_body(skill.container.form), **_query(skill.container.view)},
+            openapi_extra={
+                **forms.described(_FIELD, _FILE, skill.container.form),
+                **forms.query_described(skill.container.view),
+            },
         )
     return routes
 
 
 def _handler(skill: type[Skill], api: ContainerApi, contexts: ContextFactory) -> Callable[..., Awaitable[Response]]:
     async def handler(request: Request) -> Response:
-        view = None if api.view is None else detections.view(api.view, request.query_params)
         context = contexts.of(request.receive)
-        read_picture, fields = await uploads.read_one(request, "file", context)
-        form = _filled(api.form, fields, parameters.limits(context.settings))
-        model = form.pop("model")
-        return await container.answer(context, model, skill(**form), read_picture, view)
+        kinds = [api.form] if api.view is None else [api.form, api.view]
+        instead = f" JSON with the picture in base64 goes to /{skill.task}."
+        form = await uploads.read(
+            request, _FIELD, context.settings, most=1, names=forms.names_of(*kinds), instead=instead
+        )
+        limits = parameters.limits(context.settings)
+        fields, *views = forms.read(kinds, request.query_params, form.texts, limits)
+        given = fields.model_dump()
+        model = given.pop("model")
+        return await container.answer(context, model, skill(**given), form.picture, next(iter(views), None))
 
     return handler
-
-
-def _filled(form: type[BaseModel], fields: Mapping[str, Any], limits: Mapping[str, int]) -> dict[str, Any]:
-    """The form's fields, checked. Raises InvalidValue."""
-    try:
-        return form.model_validate(fields).model_dump()
-    except ValidationError as error:
-        raise error_responses.of_model(error, form, limits) from error
-
-
-def _body(form: type[BaseModel]) -> dict[str, Any]:
-    """A form with its file, for the document."""
-    schema = form.model_json_schema()
-    for field in schema["properties"].values():  # a form has no null: what is not given is left out
-        for kind in field.pop("anyOf", []):
-            field |= kind if kind["type"] != "null" else {}
-        if field.get("default", "") is None:
-            del field["default"]
-    described = {
-        "type": "object",
-        "required": ["file", *schema.get("required", ())],
-        "properties": {"file": _FILE, **schema["properties"]},
-    }
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": described}}}}
-
-
-def _query(view: type[View] | None) -> dict[str, Any]:
-    """The query parameters of a view, for the document."""
-    if view is None:
-        return {}
-    properties = view.model_json_schema()["properties"]
-    return {
-        "parameters": [
-            {"name": name, "in": "query", "required": False, "description": schema["description"], "schema": schema}
-            for name, schema in properties.items()
-        ]
-    }

@@ -33,6 +33,8 @@ from looksee.settings import Settings
 
 _TOKENS = 768  # of an answer, where a request does not say
 _MOST_REFERENCES = 64
+# What the vendor's packages may send beside: the name of a fine-tune, which this service does not have.
+_WITHOUT_EFFECT = frozenset({"variant"})
 _IMAGE = "a data URI, bare base64, or an address that LOOKSEE_IMAGE_URL_HOSTS allows"
 
 _PART = {"type": "number", "minimum": 0, "maximum": 1}
@@ -49,7 +51,9 @@ References = Annotated[list[Reference], FailFast(), Field(max_length=_MOST_REFER
 
 
 class SettingsBody(BaseModel):
-    """`settings` of a request; whatever else is in it is ignored, as the vendor's servers do."""
+    """`settings` of a request."""
+
+    without_effect: ClassVar[frozenset[str]] = _WITHOUT_EFFECT
 
     temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest word each time")
     top_p: float = Field(0.3, ge=0, le=1, description="with a temperature: of the likeliest words, so much in all")
@@ -70,6 +74,7 @@ class Body(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
     prompt_param: ClassVar[str] = "object"  # which member an error about the prompt names
+    without_effect: ClassVar[frozenset[str]] = _WITHOUT_EFFECT
 
     model: str
     settings: SettingsBody = SettingsBody()
@@ -122,6 +127,9 @@ class QueryBody(TextBody):
 
 
 class DetectBody(Body):
+    # The vendor's packages say of some of these too that they want no stream, or one: the answer is whole anyhow.
+    without_effect: ClassVar[frozenset[str]] = _WITHOUT_EFFECT | {"stream"}
+
     model: str = _one_of(Task.DETECT)
     image_url: str = Field(description=_IMAGE, json_schema_extra=parameters.PICTURE)
     object: str = Field(description="what is to be found, in a word or a few", json_schema_extra=parameters.WORDS)

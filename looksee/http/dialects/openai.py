@@ -144,7 +144,7 @@ def router(contexts: ContextFactory) -> APIRouter:
 
 def _refuse_unsupported(body: ChatBody) -> None:
     """Raises UnsupportedParameter or InvalidRequest."""
-    neutral_values.check(body.model_extra or {})
+    neutral_values.check(body.model_extra or {}, ChatBody.model_fields)
     if body.stream_options is not None and not body.stream:
         raise errors.InvalidRequest(
             "'stream_options' go with 'stream' alone; leave them out, or send 'stream' as true.", param="stream_options"

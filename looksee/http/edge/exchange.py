@@ -12,7 +12,8 @@ from looksee.core import errors
 from looksee.core.images import mib
 from looksee.http import error_responses
 from looksee.http.edge import access_log
-from looksee.http.error_sentences import Accepted, raised
+from looksee.http.edge.content_encoding import Unpacked
+from looksee.http.error_sentences import raised
 
 _BODY_HEADERS = (b"content-length", b"content-type", b"content-encoding", b"retry-after")
 # One of these is before nearly every value in JSON, and none is in base64; "%" is for JSON that a form has escaped.
@@ -29,29 +30,49 @@ class Exchange:
         max_body: int,
         max_values: int | None,
         request_id: str,
-        accepted: Accepted | None = None,
+        *,
+        no_body: bool = False,
     ) -> None:
         """`max_body`: bytes. `max_values`: about how many values a JSON body may have; None where it is never JSON.
-        `accepted`: what the route takes, for errors about its body that a framework makes.
+        `no_body`: the answer to HEAD.
         """
-        self._accepted = accepted
         self._receive, self._send = receive, send
         self._max_body, self._max_values, self._request_id = max_body, max_values, request_id
-        self._values = 0
+        self._no_body = no_body
+        self._unpacked: Unpacked | None = None
+        self._size = self._values = 0  # of the body, unpacked
         self._held: Message | None = None  # the start of an error answer
         self._payload = bytearray()
         self.traffic = access_log.Traffic()
         self.headers: dict[str, str] = {}  # added to the answer
         self.arrived: Callable[[], None] | None = None  # called at the end of the body
-        self.refusal: errors.LookseeError | None = None  # set when the body is too large
+        self.refusal: errors.LookseeError | None = None  # set when the body is too large, or broken
 
     @property
     def started(self) -> bool:
         """Whether anything has been sent."""
         return self.traffic.status != 0
 
-    async def receive(self) -> Message:
+    def unpack(self, encoding: str) -> None:
+        """Unpack the body, which is compressed in that way."""
+        self._unpacked = Unpacked(self._packed, encoding)
+
+    async def _packed(self) -> Message:
+        """The next message as it came; its bytes are the request's traffic."""
         message = await self._receive()
+        self.traffic.bytes_in += len(message.get("body", b""))
+        if self.traffic.bytes_in > self._max_body:
+            self.refusal = request_too_large(self._max_body)
+        return message
+
+    async def receive(self) -> Message:
+        if self.refusal is not None:
+            return {"type": "http.disconnect"}
+        try:
+            message = await (self._packed() if self._unpacked is None else self._unpacked.receive())
+        except errors.LookseeError as error:
+            self.refusal = error
+            return {"type": "http.disconnect"}
         if message["type"] == "http.request":
             self._count(message.get("body", b""))
             if self.refusal is not None:
@@ -61,8 +82,8 @@ class Exchange:
         return message
 
     def _count(self, part: bytes) -> None:
-        self.traffic.bytes_in += len(part)
-        if self.traffic.bytes_in > self._max_body:
+        self._size += len(part)
+        if self._size > self._max_body:
             self.refusal = request_too_large(self._max_body)
         elif self._max_values is not None:
             self._values += sum(map(part.count, _BEFORE_VALUES))
@@ -97,7 +118,7 @@ class Exchange:
 
     async def _send_held(self, start: Message) -> None:
         payload = bytes(self._payload)
-        error = error_responses.reshaped(start["status"], payload, self._accepted)
+        error = error_responses.reshaped(start["status"], payload)
         if error is not None:
             replaced = error_responses.response(error)
             payload = bytes(replaced.body)
@@ -112,6 +133,8 @@ class Exchange:
         await self._send(message)
 
     async def _continue(self, message: Message) -> None:
+        if self._no_body:
+            message = {**message, "body": b""}
         self.traffic.bytes_out += len(message.get("body", b""))
         await self._send(message)
 

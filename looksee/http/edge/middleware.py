@@ -20,11 +20,10 @@ from starlette.types import Receive, Scope, Send
 
 from looksee.core import errors
 from looksee.http import error_responses
-from looksee.http.edge import access_log
+from looksee.http.edge import access_log, content_encoding
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.exchange import Exchange, request_too_large
 from looksee.http.edge.route_table import RouteTable, normalized
-from looksee.http.error_sentences import Accepted
 from looksee.http.request_info import DEADLINE, Deadline, deadline_from, request_id_from, request_scope
 
 logger = logging.getLogger("looksee.edge")
@@ -32,6 +31,7 @@ logger = logging.getLogger("looksee.edge")
 _LONGEST_LENGTH = 15  # digits of a Content-Length: more are over any limit
 _PATHS = 256  # whose match is cached: matching all routes takes longer than everything else here
 _MOST_VALUES = 1_000_000  # parsing them blocks the event loop for 50 ms, and 64 MiB of them for 1.4 to 2.4 s
+_OF_PACKED = (b"content-encoding", b"content-length")  # headers that are not of the unpacked body
 _GRACE = 2.0  # seconds after the deadline in which a handler may still answer with a more precise error
 
 
@@ -50,21 +50,18 @@ class EdgeMiddleware:
         longest: float,
         timeouts: Mapping[str, float] = {},
         no_forms: Container[str] = (),
-        accepted: Mapping[str, Accepted] = {},
         check_room: Callable[[str], None] = lambda model: None,
     ) -> None:
         """`max_body`: bytes of a body. `max_values`: values in a JSON body, counted while it arrives; a body for any
         path but the form paths counts as JSON, since its route parses it whatever the Content-Type is. `timeout`:
         seconds from the end of the body to the answer; `timeouts`: the same for single paths. `longest`: seconds of a
-        request with its upload. `no_forms`: paths of BentoML's methods, which fail on forms that are not theirs;
-        `accepted`: what they take, for the errors that BentoML makes of other bodies.
+        request with its upload. `no_forms`: paths of BentoML's methods, which fail on forms that are not theirs.
         `check_room` raises Overloaded for a model whose queue is full, before a large body is read in vain.
         """
         self.app, self._access, self._routes = app, access, routes
         self._max_body, self._max_values = max_body, max_values
         self._timeout, self._upload = timeout, longest - timeout
         self._timeouts, self._no_forms, self._check_room = timeouts, no_forms, check_room
-        self._accepted = accepted
         self._has_route = functools.lru_cache(_PATHS)(self._matches)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,13 +69,15 @@ class EdgeMiddleware:
             await self.app(scope, receive, send)
             return
         started, routes = time.perf_counter(), self._routes
-        scope = {**scope, "path": normalized(scope["path"])}
+        scope, method = {**scope, "path": normalized(scope["path"])}, scope["method"]
         headers = Headers(scope=scope)
+        if method == "HEAD":
+            scope["method"] = "GET"  # whose answer it gets, without the body
         request_id = request_id_from(headers.get("x-request-id"))
         path = scope["path"]
         known = self._has_route(path, scope.get("root_path", ""))
         max_values = None if path in routes.form_paths else self._max_values
-        exchange = Exchange(receive, send, self._max_body, max_values, request_id, self._accepted.get(path))
+        exchange = Exchange(receive, send, self._max_body, max_values, request_id, no_body=method == "HEAD")
         with request_scope(request_id) as info:
             try:
                 if not known:  # BentoML would keep metrics for the path
@@ -87,13 +86,18 @@ class EdgeMiddleware:
                 if path in routes.default_models:
                     query = QueryParams(scope["query_string"])
                     self._check_room(query.get("model", routes.default_models[path]))
-                await self._serve(scope, exchange, self._checked(path, headers))
+                deadline = self._checked(path, headers)
+                packed = content_encoding.encoding(headers, exchange.headers)
+                if packed is not None:
+                    exchange.unpack(packed)
+                    scope["headers"] = [pair for pair in scope["headers"] if pair[0].lower() not in _OF_PACKED]
+                await self._serve(scope, exchange, deadline)
             except errors.LookseeError as refusal:
                 await exchange.answer(scope, refusal)
             finally:
                 seconds, is_open = time.perf_counter() - started, path in routes.open_paths
                 shown = path if known else None
-                access_log.write(scope["method"], shown, exchange.traffic, info, seconds, is_open=is_open)
+                access_log.write(method, shown, exchange.traffic, info, seconds, is_open=is_open)
 
     def _matches(self, path: str, root_path: str) -> bool:
         """Whether a route matches `path`, with any HTTP method."""

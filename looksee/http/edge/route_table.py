@@ -39,5 +39,5 @@ class RouteTable:
 
 
 def normalized(path: str) -> str:
-    """The path without double slashes: the clients of `/v1` append theirs to an endpoint that may end with a slash."""
-    return _SLASHES.sub("/", path) if path.startswith("/v1/") else path
+    """The path with single slashes, and none at its end: clients append theirs to an address that may end with one."""
+    return (_SLASHES.sub("/", path) if "//" in path else path).rstrip("/") or "/"

@@ -7,10 +7,11 @@ From the API references of OpenAI, vLLM, llama.cpp, SGLang, text-generation-infe
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from looksee.core import errors
+from looksee.http.inputs import known
 
 _LONGEST_NAME = 100  # characters of a name that an error quotes
 
@@ -97,16 +98,19 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
 }
 
 
-def check(sent: Mapping[str, Any]) -> None:
-    """Raises UnsupportedParameter for a parameter that would change the answer."""
+def check(sent: Mapping[str, Any], known_names: Iterable[str]) -> None:
+    """Raises UnsupportedParameter for a parameter that would change the answer; a name that nobody knows may be meant
+    for one of `known_names`.
+    """
     for name, value in sent.items():
         if value is None or name in _WITHOUT_EFFECT:
             continue
         neutral = _NEUTRAL.get(name, ())
         if not any(_same(value, one) for one in neutral):
             instead = "".join(f" or send {json.dumps(one)}" for one in neutral)
+            hint = "" if neutral else known.nearest(name, known_names)
             shown = name[:_LONGEST_NAME]
-            raise errors.UnsupportedParameter(f"'{shown}' is not supported; leave it out{instead}.", param=shown)
+            raise errors.UnsupportedParameter(f"'{shown}' is not supported; leave it out{instead}.{hint}", param=shown)
 
 
 def _same(value: Any, neutral: Any) -> bool:

@@ -6,20 +6,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from looksee.core import errors
 from looksee.core.addresses import is_address
 from looksee.core.images import ImageLimits, Picture, examine, from_base64, mib
 from looksee.http.context import RequestContext
 from looksee.http.error_sentences import raised
+from looksee.http.inputs import forms, multipart
 from looksee.http.inputs.fetching import Fetcher
 from looksee.settings import Settings
 
@@ -38,46 +35,45 @@ def image_limits(settings: Settings) -> ImageLimits:
     return ImageLimits(settings.max_file_bytes, settings.max_pixels, settings.min_side, settings.image_format_names())
 
 
-async def read(request: Request, field: str, context: RequestContext) -> list[Upload]:
-    """The pictures in the repeated form field `field`, in order.
+class ReadForm:
+    """A form that has been read: pictures in files, and parameters."""
 
-    Raises UnsupportedMediaType, InvalidValue (no file there) or TooManyFiles; what is wrong with one file is in its
-    Upload.
-    """
-    settings = context.settings
-    async with _form(request) as form:
-        files = _files(form, field, settings.max_files)
-        contents = [await _content(file, settings) for file in files]
-    limits = image_limits(settings)
+    def __init__(self, files: Sequence[_File], texts: forms.Texts, settings: Settings) -> None:
+        self._files, self._settings = files, settings
+        self.texts = texts
 
-    def examine_all() -> list[Upload]:
-        pairs = zip(files, contents, strict=True)
-        return [_examined(file.filename or "", content, limits, field) for file, content in pairs]
+    async def pictures(self) -> list[Upload]:
+        """The pictures, in order; what is wrong with one is in its Upload."""
+        limits = image_limits(self._settings)
+        return await asyncio.to_thread(lambda: [_examined(file, limits) for file in self._files])
 
-    return await asyncio.to_thread(examine_all)
-
-
-async def read_one(
-    request: Request, field: str, context: RequestContext
-) -> tuple[Callable[[], Awaitable[Picture]], dict[str, Any]]:
-    """A function that examines the one picture in the form field `field`, and the other fields: texts or files.
-
-    Raises UnsupportedMediaType, InvalidValue (no file there) or TooManyFiles; what is wrong with the picture is raised
-    when it is examined.
-    """
-    settings = context.settings
-    async with _form(request) as form:
-        (file,) = _files(form, field, 1)
-        content = await _content(file, settings)
-        fields = {name: value for name, value in form.items() if name != field}
-
-    async def examined() -> Picture:
-        found = await asyncio.to_thread(_examined, file.filename or "", content, image_limits(settings), field)
+    async def picture(self) -> Picture:
+        """The first picture. Raises what is wrong with it."""
+        (found, *_) = await self.pictures()
         if isinstance(found.picture, errors.LookseeError):
             raise found.picture
         return found.picture
 
-    return examined, fields
+
+async def read(
+    request: Request, field: str, settings: Settings, *, most: int, names: Sequence[str] = (), instead: str = ""
+) -> ReadForm:
+    """The form of a request: up to `most` pictures in `field`, or any other of PICTURE_FIELDS, and texts in `names`.
+
+    Raises UnsupportedMediaType, with the sentence `instead` about what takes other bodies, InvalidRequest,
+    UnsupportedParameter, InvalidValue (no file there) or TooManyFiles.
+    """
+    async with multipart.parts(request, instead=instead) as parts:
+        pictures, texts = forms.split(parts, names)
+        if not pictures:
+            number = "one file" if most == 1 else "at least one file"
+            raise errors.InvalidValue(f"Send {number} in the form field '{field}'.", param=field)
+        check_count(len(pictures), field, most)
+        files = [
+            _File(part.name, part.filename, await part.content(settings.max_file_bytes), f"{part.name}.{place}")
+            for place, part in enumerate(pictures)
+        ]
+    return ReadForm(files, texts, settings)
 
 
 async def picture(text: str, context: RequestContext, *, param: str) -> Picture:
@@ -164,49 +160,42 @@ def check_count(count: int, field: str, most: int) -> None:
         raise errors.TooManyFiles(f"The request has {count} pictures; at most {most} {accepted}.", param=field)
 
 
-def _files(form: FormData, field: str, most: int) -> list[UploadFile]:
-    files = [part for part in form.getlist(field) if isinstance(part, UploadFile)]
-    if not files:
-        number = "one file" if most == 1 else "at least one file"
-        raise errors.InvalidValue(f"Send {number} in the form field '{field}'.", param=field)
-    check_count(len(files), field, most)
-    return files
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of a form: its bytes, or its size where that is too large. `place` is its name where it has none."""
+
+    field: str
+    filename: str
+    content: bytes | int
+    place: str
 
 
-async def _content(file: UploadFile, settings: Settings) -> bytes | int:
-    """The file's bytes, or the size of one that is too large."""
-    size = file.size or 0
-    return await file.read() if size <= settings.max_file_bytes else size
-
-
-@asynccontextmanager
-async def _form(request: Request) -> AsyncIterator[FormData]:
-    """The request's form. Raises UnsupportedMediaType or InvalidRequest."""
-    content_type = request.headers.get("content-type", "")
-    if content_type and not content_type.lower().startswith("multipart/form-data"):
-        raise errors.UnsupportedMediaType("Send pictures as multipart/form-data.")
-    form = await _parsed(request)
-    try:
-        yield form
-    finally:
-        await form.close()
-
-
-async def _parsed(request: Request) -> FormData:
-    try:
-        return await request.form()
-    except (HTTPException, ClientDisconnect):
-        raise
-    except Exception as error:  # a hostile boundary or header makes the parser raise nearly anything
-        raise errors.InvalidRequest("The form could not be read.") from error
-
-
-def _examined(filename: str, content: bytes | int, limits: ImageLimits, field: str) -> Upload:
+def _examined(file: _File, limits: ImageLimits) -> Upload:
     picture: Picture | errors.LookseeError
     try:
-        if isinstance(content, int):
-            raise errors.FileTooLarge(f"The file {limits.too_long}.", param=field)
-        picture = examine(content, limits, param=field)
+        if isinstance(file.content, int):
+            raise errors.FileTooLarge(f"The file {limits.too_long}.", param=file.field)
+        picture = examine(file.content, limits, param=file.field)
+    except errors.UnsupportedImageType as error:
+        picture = error if file.filename else _from_text(file, limits, error)
     except errors.LookseeError as error:
         picture = error
-    return Upload(filename[:_LONGEST_NAME], picture)
+    return Upload(file.filename[:_LONGEST_NAME] or file.place, picture)
+
+
+def _from_text(file: _File, limits: ImageLimits, error: errors.LookseeError) -> Picture | errors.LookseeError:
+    """The picture of a part that is a text: base64 or a data URI. What else it may be was not meant to be sent."""
+    assert isinstance(file.content, bytes)
+    try:
+        text = file.content.decode("ascii")
+    except UnicodeDecodeError:
+        return error
+    try:
+        return from_base64(text.strip(), limits, param=file.field)
+    except (errors.InvalidRequest, errors.UnsupportedImageType):
+        return errors.InvalidValue(
+            f"The form field '{file.field}' has a text and no picture: send the file itself (curl -F images=@a.png).",
+            param=file.field,
+        )
+    except errors.LookseeError as wrong:
+        return wrong

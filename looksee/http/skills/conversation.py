@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
@@ -56,7 +56,7 @@ def _object(image_url: Any) -> Any:
 class Part(BaseModel):
     """A text or a picture."""
 
-    model_config = ConfigDict(extra="allow")  # some are named in an error
+    without_effect: ClassVar[frozenset[str]] = frozenset({"annotations", "cache_control", "id", "index", "uuid"})
 
     type: str = Field(description="text or image_url", json_schema_extra={"enum": ["text", "image_url"]})
     text: str | None = None

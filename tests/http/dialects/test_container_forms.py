@@ -65,10 +65,17 @@ def test_an_annotated_picture(task: Task) -> None:
 
 
 @pytest.mark.parametrize("task", ["detect", "point"])
-def test_the_view_is_not_a_field(task: str) -> None:
+def test_the_view_may_be_a_field_and_a_field_in_the_query(task: str) -> None:
     doors = Doors()
-    answer = doors.upload(task, PICTURE, object="it", format="pixel", annotate="true")
-    assert content(answer) == content(doors.upload(task, PICTURE, object="it")) | {"cache": False}
+    by_query = doors.upload(task, PICTURE, params={"format": "pixel"}, object="it")
+    for answer in (
+        doors.upload(task, PICTURE, object="it", format="pixel"),
+        doors.upload(task, PICTURE, params={"object": "it", "format": "pixel"}),
+        doors.upload(task, PICTURE, params={"object": "it"}, format="pixel", annotate="false"),
+    ):
+        assert content(answer) == content(by_query) | {"cache": True}
+    drawn = doors.upload(task, PICTURE, object="it", annotate="true")
+    assert drawn.headers["content-type"] == "image/png"
 
 
 NEEDED: dict[str, dict[str, Any]] = {
@@ -101,12 +108,16 @@ def test_a_bad_file_is_refused_as_everywhere(task: str, data: bytes, expected: t
 def test_a_form_has_one_file(task: str) -> None:
     doors = Doors()
     for options in (
-        {"files": {"other": ("a.png", PICTURE)}, "data": NEEDED[task]},
-        {"files": {"x": ("", b"")}, "data": {"file": "text", **NEEDED[task]}},
+        {"files": {"file": ("", b"")}, "data": NEEDED[task]},  # as a browser sends it when none is chosen
+        {"files": {"x": ("", b"")}, "data": NEEDED[task]},
     ):
         answer = doors.send(f"/upload/{task}", **options)
         assert error(answer) == (422, "invalid_value", "file")
         assert content(answer)["detail"] == "Send one file in the form field 'file'."
+    other = doors.send(f"/upload/{task}", files={"other": ("a.png", PICTURE)}, data=NEEDED[task])
+    assert error(other) == (400, "unsupported_parameter", "other")
+    text = doors.send(f"/upload/{task}", files={"x": ("", b"")}, data={"file": "text", **NEEDED[task]})
+    assert error(text) == (422, "invalid_value", "file")
     two = doors.send(f"/upload/{task}", files=[("file", ("a.png", PICTURE))] * 2, data=NEEDED[task])
     assert error(two) == (413, "too_many_files", "file")
     assert content(two)["detail"] == "The request has 2 pictures; at most 1 is accepted."

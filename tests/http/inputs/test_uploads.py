@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -19,12 +21,12 @@ from looksee.http import error_responses
 from looksee.http.inputs import uploads
 from looksee.http.inputs.uploads import Upload, image_limits
 from looksee.settings import Settings
-from tests.http.app import context
 from tests.support.files import plain
 from tests.support.loops import run
 
 SETTINGS = Settings.model_construct(max_file_bytes=1000, max_pixels=500, min_side=3, max_files=4)
 PNG, JPEG, WEBP = plain("PNG"), plain("JPEG"), plain("WEBP")
+ENCODED = base64.b64encode(PNG).decode()
 
 
 def send(**options: Any) -> list[Upload] | errors.LookseeError | int:
@@ -33,7 +35,8 @@ def send(**options: Any) -> list[Upload] | errors.LookseeError | int:
 
     async def handle(request: Request) -> Response:
         try:
-            found.extend(await uploads.read(request, "images", context(SETTINGS, request.receive)))
+            form = await uploads.read(request, "images", SETTINGS, most=SETTINGS.max_files, names=["model"])
+            found.extend(await form.pictures())
         except errors.LookseeError as error:
             raised.append(error)
             return error_responses.response(error)
@@ -118,19 +121,40 @@ def test_so_many_files_and_no_more(count: int) -> None:
         assert (found.message, found.param) == (wanted, "images")
 
 
-def test_files_in_other_fields_do_not_count() -> None:
-    assert isinstance(form(("a.png", PNG), field="image"), errors.InvalidValue)
-    files = [("images", ("a.png", PNG)), *[("other", (f"{number}.png", PNG)) for number in range(6)]]
-    found = send(files=files)
-    assert isinstance(found, list)
-    assert [upload.filename for upload in found] == ["a.png"]
+def test_a_file_in_another_field_is_not_passed_over() -> None:
+    for files in (
+        [("pictures", ("a.png", PNG))],
+        [("images", ("a.png", PNG)), ("imagse", ("b.png", PNG))],
+        [("images", ("a.png", PNG)), ("", ("b.png", PNG))],
+    ):
+        error = send(files=files)
+        assert isinstance(error, errors.UnsupportedParameter)
+        assert error.param == files[-1][0]
+        assert "images, image, files, file" in error.message
 
 
-def test_text_in_the_field_is_no_file() -> None:
-    error = send(data={"images": "a.png"}, files=[("other", ("a.png", PNG))])
+def test_a_file_where_a_text_belongs_is_named() -> None:
+    error = send(files=[("images", ("a.png", PNG)), ("model", ("a.txt", b"gemma"))])
     assert isinstance(error, errors.InvalidValue)
-    assert error.param == "images"
-    assert "'images'" in error.message
+    assert error.param == "model"
+
+
+@pytest.mark.parametrize("text", ["a.png", "@a.png", "/tmp/a.png", "C:\\a.png", "hello", "<svg></svg>", "caf\u00e9"])
+def test_text_in_the_field_is_no_file(text: str) -> None:
+    found = send(data={"images": text}, files=[("images", ("a.png", PNG))])
+    assert isinstance(found, list)
+    (wrong,) = [upload.picture for upload in found if not isinstance(upload.picture, Picture)]
+    assert isinstance(wrong, errors.InvalidValue | errors.UnsupportedImageType)
+    assert wrong.param == "images"
+    assert text == "caf\u00e9" or "'images'" in wrong.message
+
+
+@pytest.mark.parametrize("text", [ENCODED, f"data:image/png;base64,{ENCODED}", f" {ENCODED}\n"])
+def test_a_picture_that_is_a_text_is_a_picture(text: str) -> None:
+    found = send(data={"images": text}, files=[("images", ("a.jpg", JPEG))])
+    assert isinstance(found, list)
+    assert [upload.picture.data for upload in found if isinstance(upload.picture, Picture)] == [PNG, JPEG]
+    assert [upload.filename for upload in found] == ["images.0", "a.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +204,7 @@ def test_a_form_that_makes_the_parser_fail_is_the_callers_mistake(monkeypatch: p
     def fail(*_: object, **__: object) -> None:
         raise LookupError("unknown encoding")
 
-    monkeypatch.setattr(Request, "form", fail)
+    monkeypatch.setattr(MultiPartParser, "parse", fail)
     error = form(("a.png", PNG))
     assert isinstance(error, errors.InvalidRequest)
     assert "encoding" not in error.message

@@ -181,7 +181,7 @@ HOSTILE: list[tuple[bytes, set[int]]] = [
     (b'{"image":{},"images":{"a":1},"question":[],"object":[]}', {422}),
     (b'{"image":"a","images":"a","question":7,"object":7}', {400, 422}),
     (b'{"image":"a","images":["a"],"question":"x","model":7}', {422}),
-    (b'{"image":"a","images":["a"],"question":"x","model":"\\u0000"}', {422}),
+    (b'{"image":"a","images":["a"],"question":"x","model":"\\u0000"}', {400, 422}),
     (
         b'{"image":"a","images":["a"],"question":"\\ud800","prompt":"\\ud800","caption_prompt":"\\ud800","object":"\\ud800"}',
         {400, 422},

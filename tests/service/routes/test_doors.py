@@ -90,7 +90,7 @@ def test_bodies_that_are_no_json(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/nope", "/api", "/api/nope", "/ui/nope.js", "/static_content/x", "/docs.json", "//", "/infer"]
+    "path", ["/nope", "/api", "/api/nope", "/ui/nope.js", "/static_content/x", "/docs.json", "/infer"]
 )
 def test_unknown_paths_have_the_shape_and_leave_no_metric(service: Service, path: str) -> None:
     assert error(service.client.get(f"{service.url}{path}")) == (404, "not_found")

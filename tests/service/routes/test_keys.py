@@ -6,6 +6,7 @@ import base64
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,9 @@ def test_the_log_has_one_line_a_request_and_no_secret(guarded: Service) -> None:
         assert guarded.client.post("/query", json=body, headers=headers).status_code in (400, 422)
     for content in (b'{"image": "' + PROMPT.encode(), b'\xff"' + PROMPT.encode()):
         assert guarded.client.post("/caption", content=content, headers=headers).status_code in (400, 415, 422)
+    end = time.monotonic() + 10
+    while len(lines(guarded, request_id="bad-input")) < 6 and time.monotonic() < end:
+        time.sleep(0.05)  # the last line is written once the answer is sent
     assert [line["logger"] for line in lines(guarded, request_id="bad-input")] == ["looksee.access"] * 6
     (line,) = lines(guarded, request_id="one-line")
     assert (line["logger"], line["path"], line["status"], line["model"]) == ("looksee.access", "/caption", 200, "blip")

@@ -86,8 +86,7 @@ def router(contexts: ContextFactory) -> APIRouter:
         route of the item's task answers, or `{"index", "id", "status", "error"}`; at the end
         `{"done": true, "succeeded", "failed"}`. A model that is busy is waited for.
         """
-        body, bad = _understood(await request.body(), bounded, settings)
-        body.check_values(settings)
+        body, bad = _understood(await bodies.content(request), bounded, settings)
         return sse.response(_Work(contexts.of(request.receive), concurrency, body, bad).lines(), media_type=_LINES)
 
     return routes

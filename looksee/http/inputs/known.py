@@ -1,0 +1,116 @@
+"""Names of parameters that a route does not have: refused, with the nearest one that it has.
+
+Whoever misspells a name, or sends it to the wrong place, must not get an answer made without it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Collection, Iterable
+
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from looksee.core import errors
+
+_LONGEST = 80  # characters of a name that an error quotes
+_SHORT = 2**16  # bytes of a body that is read for the names in it
+# Query parameters that clients add to every address, and that ask for nothing: Azure's of the OpenAI packages.
+HARMLESS_QUERY = frozenset({"api-version"})
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A sentence that asks for the nearest of `names`, with a space in front; empty where none is near."""
+    by_fold = {known.casefold(): known for known in names}
+    found = difflib.get_close_matches(name[:_LONGEST].casefold(), by_fold, n=1)
+    return f" Did you mean '{by_fold[found[0]]}'?" if found else ""
+
+
+def misspelt(name: str, given: Iterable[str]) -> str | None:
+    """Which of `given` is probably meant for `name`."""
+    return next(iter(difflib.get_close_matches(name, [one[:_LONGEST] for one in given if one], n=1)), None)
+
+
+def unknown(name: str, names: Collection[str], what: str = "parameter", *, place: str = "") -> errors.LookseeError:
+    """The error for a name that is none of `names`; `place` is what stands before it, as `settings.`."""
+    shown = place + (name if len(name) <= _LONGEST else f"{name[:_LONGEST]}...")
+    hint = nearest(name, names)
+    if not hint:
+        hint = f" There are: {', '.join(names)}." if names else ""
+    return errors.UnsupportedParameter(f"There is no {what} '{shown}' here.{hint}", param=shown)
+
+
+def differs(name: str) -> errors.LookseeError:
+    """The error for a parameter that is given more than once, and not always the same."""
+    return errors.InvalidRequest(
+        f"'{name}' is given more than once, with different values; send it once.", param=name[:_LONGEST]
+    )
+
+
+def refuse_members(body: BaseModel, place: str = "") -> None:
+    """Raises UnsupportedParameter for a member that `body`, or a record in it, does not have; null is as not given.
+
+    `body` has been validated with `extra="allow"`. A class that allows more by itself has its own check. What clients
+    send without asking for anything is in a class's `without_effect`.
+    """
+    kind = type(body)
+    if kind.model_config.get("extra") != "allow":
+        for name, value in (body.model_extra or {}).items():
+            if value is not None and name not in getattr(kind, "without_effect", ()):
+                names = tuple(field.alias or own for own, field in kind.model_fields.items())
+                raise unknown(name, names, "member", place=place)
+    for name in kind.model_fields:
+        value = getattr(body, name)
+        inner = {f"{place}{name}.": value}
+        if isinstance(value, list) and value and isinstance(value[0], BaseModel):
+            inner = {f"{place}{name}.{number}.": one for number, one in enumerate(value)}
+        for where, one in inner.items():
+            if isinstance(one, BaseModel):
+                refuse_members(one, where)
+
+
+def refuse_query(given: Iterable[str], names: Collection[str], members: Collection[str] = ()) -> None:
+    """Raises UnsupportedParameter for a query parameter that is none of `names`; `members` are those of the body."""
+    for name in given:
+        if name in names:
+            continue
+        if name in members:
+            raise errors.UnsupportedParameter(
+                f"'{name}' is no query parameter here: send it as a member of the JSON body.", param=name
+            )
+        raise unknown(name, tuple(names), "query parameter")
+
+
+async def refuse_unknown(request: Request) -> None:
+    """What every described route of the app depends on: it has no query parameter that the route does not have, and no
+    body where it takes none. The routes for forms see to their names themselves.
+
+    Raises UnsupportedParameter.
+    """
+    route = request.scope["route"]
+    described = route.openapi_extra or {}
+    content = described.get("requestBody", {}).get("content", {})
+    if not route.include_in_schema or "multipart/form-data" in content:
+        return
+    names = sorted(param.alias for param in route.dependant.query_params)
+    if request.query_params:
+        openai = HARMLESS_QUERY if "openai" in route.tags else frozenset()
+        refuse_query([name for name in request.query_params if name not in openai], names)
+    if not content and request.method == "POST":
+        await _refuse_body(request, names)
+
+
+async def _refuse_body(request: Request, names: Collection[str]) -> None:
+    body = (await request.body()).strip()
+    if body in (b"", b"{}", b"null"):
+        return
+    try:
+        members = json.loads(body) if len(body) <= _SHORT else None
+    except (ValueError, RecursionError):
+        members = None
+    where = f"the query takes: {', '.join(names)}" if names else "it has no parameters"
+    if isinstance(members, dict):
+        name = str(next(iter(members)))[:_LONGEST]
+        raise errors.UnsupportedParameter(f"'{name}' is not taken from a body here; {where}.", param=name)
+    raise errors.UnsupportedParameter(f"This address takes no body; {where}.", param="body")
