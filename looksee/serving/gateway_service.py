@@ -21,15 +21,12 @@ from looksee.gateway.answering import AnsweringService
 from looksee.gateway.runner_client import RunnerClient
 from looksee.http.app import ROUTES, build
 from looksee.http.context import ContextFactory
-from looksee.http.dialects import bento_methods
 from looksee.http.document import document
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.cors import behind_cors
 from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.http.edge.rate_limit import RateLimit
-from looksee.http.error_sentences import Accepted
-from looksee.http.inputs import parameters
 from looksee.serving.bentoml_patches import LeanService
 from looksee.serving.native_bodies import read_by_dialect
 from looksee.serving.native_methods import NativeMethods

@@ -223,9 +223,9 @@ def test_what_frameworks_say_becomes_ours(status: int, payload: bytes, code: str
 
 def test_bentomls_validation_is_told_in_our_own_words() -> None:
     payload = {"error": "1 validation error for Input", "detail": [{"type": "missing", "loc": ["image"], "msg": "no"}]}
-    error = error_responses.reshaped(400, json.dumps(payload).encode(), Accepted.of(ErrorBody))
+    error = error_responses.reshaped(400, json.dumps(payload).encode())
     assert isinstance(error, errors.InvalidValue)
-    assert (error.param, error.message) == ("image", "'image' is missing; it must be a text.")
+    assert (error.param, error.message) == ("image", "'image' is missing; it must be a value.")
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,7 @@ def check_name(name: str, names: Sequence[str], *, is_file: bool = False) -> Non
         raise errors.InvalidValue(f"'{name}' must be a text, not a file.", param=name)
 
 
-def read(
-    kinds: Sequence[type[BaseModel]], query: QueryParams, texts: Texts, limits: Mapping[str, int]
-) -> list[Any]:
+def read(kinds: Sequence[type[BaseModel]], query: QueryParams, texts: Texts, limits: Mapping[str, int]) -> list[Any]:
     """A record of each of `kinds`, whose fields are in the query or in the form: an empty text of a form is as none.
 
     `limits` are the operator's, by variable, for the words of errors.

@@ -27,12 +27,12 @@ from looksee.http.inputs import neutral_values
     ids=lambda sent: next(iter(sent)),
 )
 def test_what_asks_for_nothing_is_taken(sent: dict[str, Any]) -> None:
-    neutral_values.check(sent)
+    neutral_values.check(sent, [])
 
 
 def test_of_a_long_name_an_error_has_the_beginning() -> None:
     with pytest.raises(errors.UnsupportedParameter) as caught:
-        neutral_values.check({"a" * 10_000: 1})
+        neutral_values.check({"a" * 10_000: 1}, [])
     assert caught.value.param == "a" * 100
 
 
@@ -58,5 +58,5 @@ def test_of_a_long_name_an_error_has_the_beginning() -> None:
 )
 def test_what_would_change_the_answer_is_refused_by_name(sent: dict[str, Any], message: str) -> None:
     with pytest.raises(errors.UnsupportedParameter) as caught:
-        neutral_values.check({"user": "me", **sent})
+        neutral_values.check({"user": "me", **sent}, [])
     assert (caught.value.param, caught.value.message) == (next(iter(sent)), message)
