@@ -58,7 +58,7 @@ _ANSWERS = {Task.CAPTION: captions.answer, Task.COLLECTIVE: collective.answer}
 async def read(request: Request, kind: type[BodyT], path: str) -> BodyT:
     """The body of the method at `path`. Raises what `bodies.read` raises, for its query parameters too."""
     names = _VIEWS[path].model_fields if path in _VIEWS else {}
-    known.refuse_query(request.query_params, tuple(names), kind.model_fields)
+    known.refuse_query(request.query_params, tuple(names), is_json=True)
     return await bodies.read_native(request, kind)
 
 

@@ -18,6 +18,7 @@ from looksee.http import error_responses
 from looksee.http.inputs import known
 
 _SCHEMA = "#/components/schemas/{model}"
+MOST_NAMES = 50_000  # and texts of a body; a thousand messages with pictures have some ten thousand
 _FEW = 10  # problems that are looked at closely
 _FORM = "application/x-www-form-urlencoded"  # what curl -d says of anything
 _HOW = "Send JSON, and say so: curl -H 'Content-Type: application/json' -d ..."
@@ -49,6 +50,7 @@ async def content(request: Request) -> bytes:
 async def read(request: Request, kind: type[BodyT]) -> BodyT:
     """The request's body. Raises UnsupportedMediaType, InvalidRequest, InvalidValue and UnsupportedParameter."""
     body = await content(request)
+    _check_names(body)
     try:
         found = kind.model_validate_json(body, strict=True, extra="allow")
     except ValidationError as error:
@@ -64,6 +66,7 @@ async def read_native(request: Request, kind: type[BodyT]) -> BodyT:
     """
     fields = await _fields(request, kind)
     body = b"" if fields is not None else await _native_content(request)
+    _check_names(body)
     try:
         if fields is not None:
             found = kind.model_validate(fields, extra="allow")
@@ -90,6 +93,12 @@ def invalid(error: ValidationError, body: bytes, kind: type[BaseModel]) -> error
             if found := known.misspelt(name, others):
                 return errors.InvalidValue(f"{told.message} There is no member '{found}' here.", param=name)
     return told
+
+
+def _check_names(body: bytes) -> None:
+    """Raises RequestTooLarge. Every member that a route does not have becomes an object, before it can be named."""
+    if body.count(b'"') > 2 * MOST_NAMES:
+        raise errors.RequestTooLarge(f"The JSON has more than {MOST_NAMES:,} names and texts.")
 
 
 def _is_json(request: Request) -> bool:
