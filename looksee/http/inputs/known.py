@@ -49,14 +49,14 @@ def differs(name: str) -> errors.LookseeError:
     )
 
 
-def refuse_members(body: BaseModel, place: str = "") -> None:
+def refuse_members(body: BaseModel, place: str = "", *, always: bool = False) -> None:
     """Raises UnsupportedParameter for a member that `body`, or a record in it, does not have; null is as not given.
 
-    `body` has been validated with `extra="allow"`. A class that allows more by itself has its own check. What clients
-    send without asking for anything is in a class's `without_effect`.
+    `body` has been validated with `extra="allow"`. A class that allows more by itself has its own check, and is passed
+    over unless `always`. What clients send without asking for anything is in a class's `without_effect`.
     """
     kind = type(body)
-    if kind.model_config.get("extra") != "allow":
+    if always or kind.model_config.get("extra") != "allow":
         for name, value in (body.model_extra or {}).items():
             if value is not None and name not in getattr(kind, "without_effect", ()):
                 names = tuple(field.alias or own for own, field in kind.model_fields.items())
