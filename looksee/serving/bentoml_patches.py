@@ -7,7 +7,6 @@ import os
 from http import HTTPStatus
 from typing import Any
 
-from _bentoml_impl import serde
 from _bentoml_impl.client.proxy2 import SessionManager
 from _bentoml_sdk import Service
 from aiohttp import ClientSession
@@ -19,12 +18,10 @@ from bentoml._internal.server.http.access import AccessLogMiddleware
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml._internal.utils import circus
 from bentoml._internal.utils.analytics.usage_stats import do_not_track
-from bentoml.exceptions import BadInput, BentoMLException
+from bentoml.exceptions import BentoMLException
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 _CHECK_SECONDS = 2.0  # between two checks for dead processes
@@ -64,7 +61,6 @@ def apply() -> None:
     respawn_in_containers()
     poll_processes_faster()
     lift_connection_limit()
-    answer_bad_forms_with_400()
     know_clients_of_ipv4()
 
 
@@ -76,20 +72,6 @@ class _FastArbiter(circus.Arbiter):
 class _FastThreadedArbiter(circus.ThreadedArbiter):
     def __init__(self, *args: Any, check_delay: float, **kwargs: Any) -> None:
         super().__init__(*args, check_delay=min(check_delay, _CHECK_SECONDS), **kwargs)
-
-
-class _FormSerde(serde.MultipartSerde):
-    async def parse_request(self, request: Request, cls: Any) -> Any:
-        try:
-            return await super().parse_request(request, cls)
-        except (HTTPException, RecursionError) as error:  # a field is too long, or its JSON nested too deep
-            raise BadInput("The form could not be read.") from error
-
-
-def answer_bad_forms_with_400() -> None:
-    """Answer an unreadable form with 400: BentoML treats Starlette's error as a failure of its own."""
-    serdes: Any = serde.ALL_SERDE  # typed as a Mapping
-    serdes["application/x-www-form-urlencoded"] = _FormSerde
 
 
 def lift_connection_limit() -> None:

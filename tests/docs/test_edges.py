@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from looksee.core import errors
+from looksee.http.inputs.bodies import MOST_NAMES
 from looksee.settings import Settings
 from looksee.settings import tables as setting_tables
 from tests.support import pictures
@@ -94,6 +95,7 @@ QUERY = {"image": SCENE, "question": "What is it?"}
 BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "bytes of a body": announced(DEFAULTS.max_request_bytes + 1),
     "values in a JSON body": lambda client: client.post("/v1/query", content=b"[" + b"0," * 1_000_000 + b"0]"),
+    "names and texts in a JSON body": post("/v1/query", {str(number): 0 for number in range(MOST_NAMES + 1)}),
     "a body that is not JSON where JSON is expected": lambda client: client.post("/v1/query", content=b"{"),
     "a member that is missing or has a wrong type": post("/v1/query", {"image_url": SCENE}),
     "bytes of a compressed body, unpacked": lambda client: packed(gzip.compress(bytes(DEFAULTS.max_request_bytes + 1)))(

@@ -133,6 +133,13 @@ def test_what_is_wrong_is_told_as_before(gateway: Gateway, body: bytes, expected
     assert error(ask(gateway, "/caption", body)) == expected
 
 
+@pytest.mark.parametrize("path", ["/caption", "/v1/query"])
+def test_members_by_the_hundred_thousand_are_not_looked_at(gateway: Gateway, path: str) -> None:
+    answer = ask(gateway, path, json.dumps({str(number): 0 for number in range(100_000)}).encode())
+    assert error(answer)[:2] == (413, "request_too_large")
+    assert "50,000" in answer.json()["detail"]
+
+
 def test_an_error_with_braces_is_told_as_it_is(gateway: Gateway) -> None:
     answer = ask(gateway, "/caption", json.dumps({**JSON["/caption"], "{words} {x}": 1}).encode())
     assert error(answer) == (400, "unsupported_parameter", "{words} {x}")

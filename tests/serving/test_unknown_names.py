@@ -185,6 +185,31 @@ def test_a_member_in_the_query_is_told_where_it_belongs(gateway: Gateway) -> Non
     answer = gateway.send("POST", "/caption?model=gemma", json=JSON["/caption"])
     assert answer.status_code == 400
     assert "JSON body" in answer.json()["detail"]
+    streamed = gateway.send("POST", "/v1/chat/completions?stream=true", json=JSON["/v1/chat/completions"])
+    assert "JSON body" in streamed.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/detect", "/point", "/upload/detect"])
+def test_two_values_of_a_query_parameter_are_refused_unless_they_are_equal(gateway: Gateway, path: str) -> None:
+    answer = sent(gateway, "POST", path, "?format=pixel&format=normalized")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "format")
+    assert sent(gateway, "POST", path, "?format=pixel&format=pixel").status_code == 200
+
+
+def test_a_dangerous_query_is_not_half_read(gateway: Gateway) -> None:
+    answer = sent(gateway, "POST", "/api/admin/reset-cache", "?scope=service&scope=database")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "scope")
+
+
+def test_a_misspelt_picture_of_a_form_is_told(gateway: Gateway) -> None:
+    answer = gateway.send("POST", "/upload/caption", files={"imgae": (None, IMAGE)})
+    assert "Did you mean 'image'?" in answer.json()["detail"]
+
+
+def test_a_parameter_of_a_form_may_have_any_type(gateway: Gateway) -> None:
+    for kind in ("application/octet-stream", "application/json", "text/plain; charset=utf-8"):
+        files = {"model": (None, b"gemma", kind), "images": ("a.png", PICTURE)}
+        assert gateway.send("POST", "/api/caption-images", files=files).json()["results"][0]["model"] == "gemma"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from looksee.core import errors
 from looksee.core.images import mib
 from looksee.core.tags import MOST as MOST_TAGS
+from looksee.http.inputs.bodies import MOST_NAMES
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.settings import tables as setting_tables
 from tools.documents.tables import table
@@ -50,6 +51,7 @@ EDGES: dict[str, list[Edge]] = {
         ),
         Edge("a compressed body that is none, or breaks off", "", errors.InvalidRequest),
         Edge("values in a JSON body", "about 1,000,000", errors.RequestTooLarge, "whatever the Content-Type"),
+        Edge("names and texts in a JSON body", f"{MOST_NAMES:,}", errors.RequestTooLarge, "not of a batch"),
         Edge("a body that is not JSON where JSON is expected", "", errors.InvalidRequest),
         Edge("JSON in UTF-16 or UTF-32", "", errors.InvalidRequest, "a byte order mark before UTF-8 is passed over"),
         Edge(

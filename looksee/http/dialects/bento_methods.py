@@ -77,7 +77,7 @@ def schema(path: str) -> dict[str, Any]:
 async def read(request: Request, kind: type[BodyT], path: str, settings: Settings) -> BodyT:
     """The body of the method at `path`. Raises what `bodies.read` raises, for its query parameters too."""
     names = _VIEWS[path].model_fields if path in _VIEWS else {}
-    known.refuse_query(request.query_params, tuple(names), kind.model_fields)
+    known.refuse_query(request.query_params, tuple(names), is_json=True)
     return await bodies.read_native(request, kind, Accepted(schema(path), parameters.limits(settings)))
 
 

@@ -110,7 +110,7 @@ class EdgeMiddleware:
         if not headers.get("content-type", "").isascii():
             raise errors.InvalidRequest("The Content-Type header is malformed.")  # parsers differ in how they decode it
         if path in self._no_forms and headers.get("content-type", "").lower().startswith("multipart/"):
-            raise errors.UnsupportedMediaType("Send JSON here, not a form.")
+            raise errors.UnsupportedMediaType("Send JSON here; pictures in a form go to /upload/... and /api/....")
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and (len(length) > _LONGEST_LENGTH or int(length) > self._max_body):
             raise request_too_large(self._max_body)

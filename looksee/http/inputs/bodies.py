@@ -21,6 +21,7 @@ from looksee.http.inputs import known, parameters
 from looksee.settings import Settings
 
 _SCHEMA = "#/components/schemas/{model}"
+MOST_NAMES = 50_000  # and texts of a body; a thousand messages with pictures have some ten thousand
 _FORM = "application/x-www-form-urlencoded"  # what curl -d says of anything
 _HOW = "Send JSON, and say so: curl -H 'Content-Type: application/json' -d ..."
 
@@ -53,6 +54,7 @@ async def read(request: Request, kind: type[BodyT], settings: Settings | None = 
     limits of the `settings`.
     """
     body = await content(request)
+    _check_names(body)
     try:
         found = kind.model_validate_json(body, strict=True, extra="allow")
     except ValidationError as error:
@@ -68,6 +70,7 @@ async def read_native(request: Request, kind: type[BodyT], accepted: Accepted) -
     """
     fields = await _fields(request, kind)
     body = b"" if fields is not None else await _native_content(request) or b"{}"
+    _check_names(body)
     try:
         if fields is not None:
             found = kind.model_validate(fields, extra="allow")
@@ -115,6 +118,12 @@ def problems(error: ValidationError, body: bytes | dict[str, Any]) -> list[dict[
         if value is None:
             problem["input"] = None
     return found
+
+
+def _check_names(body: bytes) -> None:
+    """Raises RequestTooLarge. Every member that a route does not have becomes an object, before it can be named."""
+    if body.count(b'"') > 2 * MOST_NAMES:
+        raise errors.RequestTooLarge(f"The JSON has more than {MOST_NAMES:,} names and texts.")
 
 
 def _is_json(request: Request) -> bool:

@@ -26,20 +26,19 @@ def split(parts: Sequence[FormPart], names: Sequence[str]) -> tuple[list[FormPar
     for part in parts:
         if is_picture_field(part.name):
             continue
-        check_name(part.name, names, is_file=isinstance(part.value, UploadFile))
+        _check_name(part.name, names, is_file=isinstance(part.value, UploadFile))
         texts.append((part.name, str(part.value)))
     return pictures, texts
 
 
-def check_name(name: str, names: Sequence[str], *, is_file: bool = False) -> None:
-    """Raises UnsupportedParameter for a name that is none of `names`, and InvalidValue for that of a file."""
+def _check_name(name: str, names: Sequence[str], *, is_file: bool) -> None:
     if name not in names and is_file:
         fields = ", ".join(PICTURE_FIELDS)
         raise errors.UnsupportedParameter(
             f"The form has a file in '{name[:80]}'; a picture's field is one of: {fields}.", param=name[:80]
         )
     if name not in names:
-        raise known.unknown(name, names)
+        raise known.unknown(name, [*names, *PICTURE_FIELDS])
     if is_file:
         raise errors.InvalidValue(f"'{name}' must be a text, not a file.", param=name)
 
@@ -54,7 +53,8 @@ def read(kinds: Sequence[type[BaseModel]], query: QueryParams, texts: Texts, lim
     given: dict[str, str] = {}
     names = names_of(*kinds)
     for name, value in [*query.multi_items(), *texts]:
-        check_name(name, names)
+        if name not in names:
+            raise known.unknown(name, names)
         if given.setdefault(name, value) != value:
             raise known.differs(name)
     return [_record(kind, given, limits) for kind in kinds]

@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Iterable
 
 from pydantic import BaseModel
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from looksee.core import errors
@@ -48,14 +49,14 @@ def differs(name: str) -> errors.LookseeError:
     )
 
 
-def refuse_members(body: BaseModel, place: str = "") -> None:
+def refuse_members(body: BaseModel, place: str = "", *, always: bool = False) -> None:
     """Raises UnsupportedParameter for a member that `body`, or a record in it, does not have; null is as not given.
 
-    `body` has been validated with `extra="allow"`. A class that allows more by itself has its own check. What clients
-    send without asking for anything is in a class's `without_effect`.
+    `body` has been validated with `extra="allow"`. A class that allows more by itself has its own check, and is passed
+    over unless `always`. What clients send without asking for anything is in a class's `without_effect`.
     """
     kind = type(body)
-    if kind.model_config.get("extra") != "allow":
+    if always or kind.model_config.get("extra") != "allow":
         for name, value in (body.model_extra or {}).items():
             if value is not None and name not in getattr(kind, "without_effect", ()):
                 names = tuple(field.alias or own for own, field in kind.model_fields.items())
@@ -70,23 +71,25 @@ def refuse_members(body: BaseModel, place: str = "") -> None:
                 refuse_members(one, where)
 
 
-def refuse_query(given: Iterable[str], names: Collection[str], members: Collection[str] = ()) -> None:
-    """Raises UnsupportedParameter for a query parameter that is none of `names`; `members` are those of the body."""
-    for name in given:
-        if name in names:
-            continue
-        if name in members:
-            raise errors.UnsupportedParameter(
-                f"'{name}' is no query parameter here: send it as a member of the JSON body.", param=name
-            )
-        raise unknown(name, tuple(names), "query parameter")
+def refuse_query(given: QueryParams, names: Collection[str], *, is_json: bool) -> None:
+    """Raises UnsupportedParameter for a query parameter that is none of `names`, and InvalidRequest for two different
+    values of one. `is_json`: whether the route takes JSON, which is where most parameters belong.
+    """
+    seen: dict[str, str] = {}
+    for name, value in given.multi_items():
+        if name not in names:
+            error = unknown(name, tuple(names), "query parameter")
+            where = " Other parameters are members of the JSON body." if is_json else ""
+            raise errors.UnsupportedParameter(error.message + where, param=error.param)
+        if seen.setdefault(name, value) != value:
+            raise differs(name)
 
 
 async def refuse_unknown(request: Request) -> None:
     """What every described route of the app depends on: it has no query parameter that the route does not have, and no
     body where it takes none. The routes for forms see to their names themselves.
 
-    Raises UnsupportedParameter.
+    Raises UnsupportedParameter and InvalidRequest.
     """
     route = request.scope["route"]
     described = route.openapi_extra or {}
@@ -95,8 +98,9 @@ async def refuse_unknown(request: Request) -> None:
         return
     names = sorted(param.alias for param in route.dependant.query_params)
     if request.query_params:
-        openai = HARMLESS_QUERY if "openai" in route.tags else frozenset()
-        refuse_query([name for name in request.query_params if name not in openai], names)
+        harmless = HARMLESS_QUERY if "openai" in route.tags else ()
+        given = QueryParams([pair for pair in request.query_params.multi_items() if pair[0] not in harmless])
+        refuse_query(given, names, is_json="application/json" in content)
     if not content and request.method == "POST":
         await _refuse_body(request, names)
 

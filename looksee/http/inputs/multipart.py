@@ -26,7 +26,6 @@ from looksee.core import errors
 PICTURE_FIELDS = ("images", "image", "files", "file")
 _PICTURE_FIELD = re.compile(rf"(?:{'|'.join(PICTURE_FIELDS)})(?:\[[0-9]{{0,4}}\])?")
 _EXTENDED_NAME = re.compile(rb"""filename\*\s*=\s*"?(utf-8|iso-8859-1)'[^']*'([^;"\s]+)""", re.IGNORECASE)
-_FILE_TYPES = (b"image/", b"application/octet-stream")
 _MOST_PARTS = 1000
 _CLIENT = "Let the client write the Content-Type header itself, with the boundary that it puts between the parts."
 
@@ -147,7 +146,7 @@ class _Parser(MultiPartParser):
             self._names[self._count] = unquote(extended[2].decode("latin-1"), extended[1].decode(), "replace")
         kind = dict(part.item_headers).get(b"content-type", b"").strip().lower()
         if b"filename" not in options and (
-            extended or kind.startswith(_FILE_TYPES) or is_picture_field(options[b"name"].decode("latin-1"))
+            extended or kind.startswith(b"image/") or is_picture_field(options[b"name"].decode("latin-1"))
         ):
             part.content_disposition = disposition + b'; filename=""'
         self._count += 1

@@ -15,7 +15,7 @@ from looksee.core.tasks import Role, Sampling, Task, Turn
 from looksee.gateway.answering import CacheableJob
 from looksee.http import error_params
 from looksee.http.error_sentences import must_be
-from looksee.http.inputs import parameters, uploads
+from looksee.http.inputs import known, parameters, uploads
 from looksee.http.inputs.validation import check_prompt
 from looksee.http.skills import CaptionSkill, QuerySkill
 from looksee.http.skills.query import chat
@@ -56,6 +56,7 @@ def _object(image_url: Any) -> Any:
 class Part(BaseModel):
     """A text or a picture."""
 
+    model_config = ConfigDict(extra="allow")  # some are named in an error
     without_effect: ClassVar[frozenset[str]] = frozenset({"annotations", "cache_control", "id", "index", "uuid"})
 
     type: str = Field(description="text or image_url", json_schema_extra={"enum": ["text", "image_url"]})
@@ -223,6 +224,8 @@ def _role(message: Message, place: str) -> Role:
 
 def _part(part: Part, role: Role, place: str) -> str | None:
     """A text, or None for a picture."""
+    if part.type in ("text", "image_url"):
+        known.refuse_members(part, f"{place}.", always=True)
     match part.type:
         case "text":
             if "text" not in part.model_fields_set or part.image_url is not None:
