@@ -87,6 +87,7 @@ def router(contexts: ContextFactory) -> APIRouter:
         `{"done": true, "succeeded", "failed"}`. A model that is busy is waited for.
         """
         body, bad = _understood(await bodies.content(request), bounded, settings)
+        body.check_values(settings)
         return sse.response(_Work(contexts.of(request.receive), concurrency, body, bad).lines(), media_type=_LINES)
 
     return routes
