@@ -63,12 +63,8 @@ def refuse_members(body: BaseModel, place: str = "", *, always: bool = False) ->
                 raise unknown(name, names, "member", place=place)
     for name in kind.model_fields:
         value = getattr(body, name)
-        inner = {f"{place}{name}.": value}
-        if isinstance(value, list) and value and isinstance(value[0], BaseModel):
-            inner = {f"{place}{name}.{number}.": one for number, one in enumerate(value)}
-        for where, one in inner.items():
-            if isinstance(one, BaseModel):
-                refuse_members(one, where)
+        if isinstance(value, BaseModel):
+            refuse_members(value, f"{place}{name}.")
 
 
 def refuse_query(given: QueryParams, names: Collection[str], *, is_json: bool) -> None:

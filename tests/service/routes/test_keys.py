@@ -47,6 +47,7 @@ def guarded() -> Iterator[Service]:
         "LOOKSEE_METRICS_KEY": METRICS_KEY,
         "LOOKSEE_REQUESTS_PER_MINUTE": str(PER_MINUTE),
         "LOOKSEE_LOG_FORMAT": "json",
+        "LOOKSEE_ALLOWED_ORIGINS": "https://app.example",
     }
     with serve(**settings) as service:
         yield service
@@ -167,3 +168,23 @@ def test_the_log_has_one_line_a_request_and_no_secret(guarded: Service) -> None:
         assert secret not in text
     assert len([line for line in text.splitlines() if line.startswith("{")]) > 30
     assert lines(guarded, logger="looksee.runner"), "the runner's lines are JSON too"
+
+
+def test_a_page_of_a_named_origin_may_ask_and_reads_refusals(guarded: Service) -> None:
+    origin = {"Origin": "https://app.example"}
+    question = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    for path in ("/v1/chat/completions", "/caption", "/api/caption-images", "//v1/models/"):
+        allowed = guarded.client.options(f"{guarded.url}{path}", headers=origin | question)
+        refused = guarded.client.post(f"{guarded.url}{path}", headers=origin)
+        assert (allowed.status_code, refused.status_code) == (200, 401)
+        for answer in (allowed, refused):
+            assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    other = {"Origin": "https://evil.example"}
+    assert "access-control-allow-origin" not in guarded.client.get("/health", headers=other).headers
+
+
+def test_slashes_are_no_way_around_a_key(guarded: Service) -> None:
+    for path in ("//caption", "/caption/", "//v1//models//", "//metrics", "/api//admin/cache/"):
+        method = "POST" if "caption" in path else "GET"
+        assert guarded.client.request(method, f"{guarded.url}{path}").status_code == 401, path
+        assert guarded.client.request("HEAD", f"{guarded.url}{path}").status_code == 401, path
