@@ -9,7 +9,7 @@ from typing import Any
 from _bentoml_sdk.method import APIMethod
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from looksee.core import errors
 from looksee.http import error_responses
@@ -25,6 +25,8 @@ def read_by_dialect(method: APIMethod[Any, Any, Any], settings: Settings) -> Non
             return await bento_methods.read(request, kind, method.route, settings)
         except errors.LookseeError as error:
             raise _carried(error) from error
+        except ClientDisconnect as left:
+            raise _carried(errors.Cancelled("The caller left.")) from left
 
     spec: Any = method.input_spec
     spec.from_http_request = classmethod(from_http_request)

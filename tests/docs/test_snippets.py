@@ -37,6 +37,7 @@ NOT_RUN = {
     ("models.md", ".venv/bin/looksee pull blip gemma"): _HUB,
     ("models.md", "bentoml serve service:Blip --port 3001"): _SERVER,
     ("operations.md", "make image"): _DOCKER,
+    ("security.md", "LOOKSEE_ALLOWED_ORIGINS=https://app.example.org,http://localhost:5173 make serve"): _SERVER,
     ("security.md", "LOOKSEE_CLIENT_KEYS=one-key,another-key API_KEY=for-operators make serve"): _SERVER,
 }
 

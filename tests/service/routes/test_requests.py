@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import json
+import re
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -147,6 +149,31 @@ def test_a_client_that_waits_to_be_told_to_go_on(service: Service) -> None:
         wire.settimeout(20)
         wire.sendall(f"{head}Content-Length: {2**30}\r\nExpect: 100-continue\r\n\r\n".encode())
         assert wire.recv(4096).startswith(b"HTTP/1.1 413"), "refused before it is sent"
+
+
+@pytest.mark.parametrize("path", ["/caption", "/v1/caption", "/upload/caption", "/api/caption-images"])
+@pytest.mark.parametrize(
+    ("kind", "begun"),
+    [
+        ("application/json", b'{"image": '),
+        ("application/x-www-form-urlencoded", b"image="),
+        ("multipart/form-data; boundary=x", b"--x\r\n"),
+    ],
+)
+def test_who_breaks_off_in_the_body_is_no_failure_of_the_service(
+    service: Service, path: str, kind: str, begun: bytes
+) -> None:
+    where, mark = urlsplit(service.url), f"broken-off{path.replace('/', '-')}-{len(begun)}"
+    assert where.hostname
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\nX-Request-ID: {mark}"
+    with socket.create_connection((where.hostname, where.port or 80), 20) as wire:
+        wire.sendall(f"{head}\r\n\r\n".encode() + begun)
+    end = time.monotonic() + 20
+    while not (lines := [line for line in service.log.read_text().splitlines() if mark in line]):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert re.search(r" (499|415) ", lines[-1]), lines
+    assert len(lines) == 1, "no traceback"
 
 
 def test_an_upload_that_is_far_too_large_can_read_why(service: Service, tmp_path: Path) -> None:
