@@ -105,8 +105,10 @@ def caption(
     asked = {"task": wanted, **{name: value for name, value in given.items() if value is not None}}
     _check(asked)
     target = output or folder / "captions.jsonl"
-    from looksee.cli.walking import contents
+    from looksee.cli.walking import contents, is_picture
 
+    if target.is_file() and is_picture(target):
+        raise click.UsageError(f"{shown(target)} is a picture: answers would be written behind it.")
     found = contents(folder, besides=target)
     _tell_left_out(found)
     try:

@@ -63,13 +63,13 @@ def _sort_in(name: str, path: Path, besides: os.stat_result | None, found: Folde
         found.linked_folders.append(name)
     elif besides is not None and os.path.samestat(known, besides):
         return
-    elif stat.S_ISREG(known.st_mode) and _is_picture(path):
+    elif stat.S_ISREG(known.st_mode) and is_picture(path):
         found.pictures[name] = known
     else:  # a pipe or a device is not opened: it would be waited for
         found.others.append(name)
 
 
-def _is_picture(path: Path) -> bool:
+def is_picture(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in _SUFFIXES or suffix in _RAW:
         return suffix in _SUFFIXES

@@ -33,7 +33,11 @@ _EVENT = TypeAdapter(Event)
 _MAX_OPENING = 2  # calls at a time
 _MAX_JOBS, _MAX_BYTES = 64, 32 * 2**20  # in one call; the first job is sent whatever its size
 _GRACE = 5.0  # seconds a runner gets beyond the deadline to reply itself that it was missed
-_MOST_SENDS, _MOST_STARTS = 4, 2  # of a job whose connection is lost; it may be what kills the runner
+_MOST_SENDS, _MOST_SENDS_REFUSED, _MOST_STARTS = (
+    4,
+    2,
+    2,
+)  # of a job whose connection is lost; it may be what kills the runner
 _RESEND_WAIT = 0.1  # seconds before a job is sent for the third time; twice as long before the next
 _CANCEL_TIMEOUT = 5.0  # seconds
 # The connection was closed while it was used, or the runner died: then all connections that are kept open are dead, and
@@ -55,10 +59,12 @@ class _PendingJob:
     sends: int = 0
     starts: int = 0  # sends that the runner acknowledged
 
-    @property
-    def may_be_sent_again(self) -> bool:
-        """After its connection was lost. Whoever has heard the beginning is not told it again."""
-        return not self.streamed and self.sends < _MOST_SENDS and self.starts < _MOST_STARTS
+    def may_be_sent_again(self, trouble: Exception) -> bool:
+        """After its connection was lost to this trouble. Whoever has heard the beginning is not told it again."""
+        refused = isinstance(trouble, aiohttp.ClientConnectorError)  # by a host without a runner, not by a dead one's
+        most = _MOST_SENDS_REFUSED if refused else _MOST_SENDS
+        in_time = self.deadline > time.monotonic()
+        return in_time and not self.streamed and self.sends < most and self.starts < _MOST_STARTS
 
     @property
     def size(self) -> int:
@@ -132,26 +138,23 @@ class RunnerChannel:
     async def _run_call(self, jobs: list[_PendingJob]) -> None:
         """One call, until its last reply. Jobs of a lost connection are sent again."""
         error: errors.LookseeError = errors.RunnerFailed("The model gave no answer.")
-        lost = False
+        again: list[_PendingJob] = []
         try:
             await self._stream_call(jobs)
         except TimeoutError:
             error = overdue(self.model)
         except LOST as trouble:
-            lost, error = True, failed(self.model, trouble)
+            error = failed(self.model, trouble)
+            again = [one for one in jobs if not one.reply.done() and one.may_be_sent_again(trouble)]
         except Exception as trouble:  # every job needs an end
             error = failed(self.model, trouble)
         for pending in jobs:
             pending.ask_id = None
-        if lost and (before := max(pending.sends for pending in jobs) - 1):
-            await asyncio.sleep(_RESEND_WAIT * 2 ** (before - 1))
-        for pending in jobs:
-            if pending.reply.done():
-                continue
-            if lost and pending.may_be_sent_again:
-                self._queue.append(pending)
-            else:
+            if not pending.reply.done() and pending not in again:
                 pending.reply.set_exception(error)
+        if again and (before := max(one.sends for one in again) - 1):
+            await asyncio.sleep(_RESEND_WAIT * 2 ** (before - 1))
+        self._queue.extend(one for one in again if not one.reply.done())
         self._send()
 
     async def _stream_call(self, jobs: list[_PendingJob]) -> None:

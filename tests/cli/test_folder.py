@@ -85,6 +85,16 @@ def test_one_name_that_is_no_utf_8_stops_nothing_and_is_asked_once(service: InPr
     assert sorted(own) == [b"caf\xe9.png", b"\x82\xa0/\xff.jpg"]
 
 
+def test_answers_are_not_written_behind_a_picture(service: InProcessService, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(RED)
+    (tmp_path / "b.png").write_bytes(BLUE)
+    done = caption(tmp_path, "-o", str(tmp_path / "b.png"))
+    assert done.exit_code == 2
+    assert "is a picture" in done.stderr
+    assert (tmp_path / "b.png").read_bytes() == BLUE
+    assert service.asked == []
+
+
 def test_a_bad_picture_of_such_a_name_is_named(service: InProcessService, tmp_path: Path) -> None:
     for name in (b"\xe9.png", b"\xe8.png", b"c.png"):
         content = b"text" if name == b"\xe9.png" else RED + b"bad" if name == b"\xe8.png" else RED

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
 from bentoml.exceptions import BentoMLException, ServiceUnavailable
 
 from looksee.core import errors
@@ -508,5 +509,28 @@ def test_who_leaves_makes_room() -> None:
         to.check_room()
         held.go.set()
         await settle()
+
+    run(main())
+
+
+def test_a_host_without_a_runner_is_told_soon() -> None:
+    async def main() -> None:
+        refused = aiohttp.ClientConnectorError(ConnectionKey("x", 1, False, None, None, None, None), OSError("refused"))
+        proxy = FakeProxy(troubles=[refused for _ in range(9)])
+        _, (task,) = asked(proxy, "one")
+        with pytest.raises(errors.RunnerFailed):
+            await task
+        assert len(proxy.calls) == 2
+
+    run(main())
+
+
+def test_a_job_that_is_overdue_is_not_sent_again() -> None:
+    async def main() -> None:
+        proxy = FakeProxy(troubles=[aiohttp.ServerDisconnectedError() for _ in range(9)])
+        _, (task,) = asked(proxy, "one", timeout=0.15)
+        with pytest.raises(errors.RunnerFailed):
+            await task
+        assert len(proxy.calls) < 4
 
     run(main())

@@ -97,11 +97,17 @@ def sent(gateway: Gateway, method: str, path: str, query: str = "") -> httpx.Res
     return gateway.send(method, path + query, **options)
 
 
+PROBES = ("/health", "/healthz", "/livez", "/readyz")
+
+
 def test_no_route_passes_over_a_query_parameter(gateway: Gateway) -> None:
     routes = described(gateway)
     assert len(routes) > 20
     for method, path, _ in routes:
         answer = sent(gateway, method, path, f"?{ODD}=1")
+        if path in PROBES:  # what asks for them adds what it likes: `/livez?verbose`
+            assert answer.status_code == 200
+            continue
         refused(answer)
         assert answer.status_code == 400
         if not path.startswith("/api/admin"):  # which ask runners that are not there

@@ -14,7 +14,11 @@ from looksee.core.images.examine import ImageLimits, Picture, examine
 # The parameters of the media type say nothing here; a media type may be left out.
 _DATA_URI = re.compile(r"data:(?P<type>[^,;]*)(?P<parameters>(?:;[^,;]*)*),", re.IGNORECASE)
 _LONGEST_PREFIX = 1000  # characters of a data URI in front of its data
+_LONGEST_PATH = 300  # characters
+_LONGEST_QUOTED = 2**20  # characters of bytes that are written as they are, most of them percent-encoded
 _URL_SAFE = str.maketrans("-_", "+/")
+_SPACE = b" \t\r\n\f\v"
+_QUOTED = {"%2B": "+", "%2F": "/", "%3D": "=", "%2D": "-", "%5F": "_", "%0A": "", "%0D": "", "%20": ""}
 _OTHERS = re.compile(r"[^A-Za-z0-9+/]")
 
 
@@ -23,11 +27,13 @@ def from_base64(text: str, limits: ImageLimits, *, param: str = "image") -> Pict
 
     Both alphabets are read, with or without padding, with white space anywhere, and percent-encoded.
     """
+    if len(text) > 4 * limits.file_bytes + _LONGEST_PREFIX:  # however it is written
+        raise errors.FileTooLarge(f"The picture {limits.too_long}.", param=param)
     text = text.strip()
     if text[:5].lower() == "data:":
         text, is_base64 = _data_of(text, param)
         # One that does not say base64 has its bytes as they are, unless the word was forgotten.
-        if not is_base64 and sniff(data := unquote_to_bytes(text)):
+        if not is_base64 and len(text) <= _LONGEST_QUOTED and sniff(data := unquote_to_bytes(text)):
             return examine(data, limits, param=param)
     return examine(_decoded(text, limits, param), limits, param=param)
 
@@ -46,8 +52,11 @@ def _data_of(uri: str, param: str) -> tuple[str, bool]:
 
 def _decoded(text: str, limits: ImageLimits, param: str) -> bytes:
     if "%" in text:
-        text = unquote_to_bytes(text).decode("ascii", "replace")
-    text = "".join(text.split()).translate(_URL_SAFE)
+        for quoted, character in _QUOTED.items():
+            text = text.replace(quoted, character).replace(quoted.lower(), character)
+    if text.isascii():
+        text = text.encode().translate(None, _SPACE).decode()
+    text = text.translate(_URL_SAFE)
     bare = text.rstrip("=")
     if len(bare) * 3 // 4 > limits.file_bytes:
         raise errors.FileTooLarge(f"The picture {limits.too_long}.", param=param)
@@ -64,7 +73,7 @@ def _decoded(text: str, limits: ImageLimits, param: str) -> bytes:
 def _refused(param: str, reason: str, text: str) -> errors.InvalidRequest:
     """What is wrong with it, and what it seems to be instead."""
     hint = ""
-    if re.match(r"(file:|~?/|\.\.?/|[A-Za-z]:[\\/])|[^\s]{1,255}\.\w{3,4}$", text):
+    if len(text) < _LONGEST_PATH and re.match(r"(file:|~?/|\.\.?/|[A-Za-z]:[\\/])|[^\s]{1,255}\.\w{3,4}$", text):
         hint = " It looks like a path: send what is in the file."
     elif text.lower().startswith(("http:", "https:")):
         hint = " It looks like an address that is not whole."

@@ -18,6 +18,7 @@ from PIL import Image, ImageCms
 _WHITE = (255, 255, 255)
 _SRGB = ImageCms.createProfile("sRGB")
 _SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}  # a profile's colour space, by the mode that it is for
+_BAND = 256  # rows that are scaled at a time: floats take several times the memory of the picture
 _SAME = 2  # of 255: a profile that changes no channel by more is not applied
 _PROBE = Image.fromarray(np.stack(np.meshgrid(*[np.linspace(0, 255, 6)] * 3), -1).astype(np.uint8).reshape(12, 18, 3))
 
@@ -47,12 +48,16 @@ def _separate(image: Image.Image, depth: int) -> tuple[Image.Image, Image.Image 
         hidden = see_through * 255 // (2**depth - 1)  # Pillow scales the greys to 8 bits, but not this one
         return grey, grey.point([0 if value == hidden else 255 for value in range(256)])
     if image.mode == "RGB" and isinstance(see_through, tuple):
-        hidden_colour = [value >> 8 if depth == 16 else value for value in see_through]
+        if depth == 16 and any(value >> 8 != value & 0xFF for value in see_through):
+            return image, None  # Pillow has read 8 of 16 bits, and no colour of 8 bits is that one
+        hidden_colour = [value & 0xFF for value in see_through]
         return image, _mask((np.asarray(image) != hidden_colour).any(-1))
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.mode == "PA" or image.has_transparency_data else "RGB")
     elif image.mode in ("La", "RGBa"):  # the colours are multiplied by alpha
         image = image.convert("RGBA" if image.mode == "RGBa" else "LA")
+    if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
+        return image.convert("RGB"), None  # written by programs that leave alpha alone
     if image.mode in ("RGBA", "LA"):
         return image.convert(image.mode[:-1]), image.getchannel("A")
     return (image.convert("L") if image.mode == "1" else image), None
@@ -65,16 +70,18 @@ def _mask(shown: npt.NDArray[np.bool_]) -> Image.Image:
 def _eight_bits(values: npt.NDArray[Any], mode: str) -> npt.NDArray[np.uint8]:
     """Greys of more than 8 bits scaled to 8. Pillow would clip them, and nearly all of them turn white.
 
-    Modes `I` and `F` do not say what white is: it is 1, 255 or 65535, the first of them that no value exceeds, else the
-    largest value.
+    Modes `I` and `F` do not say what white is: it is 1 (of floats), 255 or 65535, the first of them that no value
+    exceeds, of floats by more than twice, since sharpened ones overshoot; else the largest value.
     """
     white = 65535.0
     if not mode.startswith("I;16"):
-        largest = float(np.max(values[np.isfinite(values)], initial=0))
-        steps = (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0)
-        white = next((step for step in steps if largest <= step), largest)
-    clipped = np.clip(np.nan_to_num(values.astype(np.float32)), 0, white)
-    eight_bits: npt.NDArray[np.uint8] = np.rint(clipped * (255 / (white or 1))).astype(np.uint8)
+        largest = float(np.max(values, initial=0, where=np.isfinite(values)))
+        steps = ((1.0, 2.0), (255.0, 510.0), (65535.0, 131070.0)) if mode == "F" else ((255.0,) * 2, (65535.0,) * 2)
+        white = next((step for step, most in steps if largest <= most), largest)
+    eight_bits = np.empty(values.shape, dtype=np.uint8)
+    for top in range(0, len(values), _BAND):
+        band = np.clip(np.nan_to_num(values[top : top + _BAND].astype(np.float32)), 0, white)
+        eight_bits[top : top + _BAND] = np.rint(band * (255 / (white or 1)))
     return eight_bits
 
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from looksee.core.images import orientation
 
-_MOST_UNPACKED = 8 * 2**20  # bytes of a compressed text or profile; what is larger is passed over
+_MOST_UNPACKED = 8 * 2**20  # bytes of all compressed texts and profiles of a file; what is larger is passed over
+_FILL = re.compile(rb"\xff+")
+_TRANSPARENT = {0: (2,), 2: (6,), 3: range(1, 257)}  # bytes of tRNS, by the picture's colour type
 _RAW_PROFILE = re.compile(rb"\s*[\w-]+\s+\d+\s+([0-9a-fA-F\s]*)")  # as ImageMagick writes it: name, length, digits
 _XMP_NAMESPACE = b"http://ns.adobe.com/xap/1.0/\0"
 
@@ -44,22 +46,23 @@ def split(data: bytes, kind: str) -> SideInfo:
 
 
 def _png(data: bytes) -> SideInfo:
-    found, view = SideInfo(data), memoryview(data)
-    kept, at = [view[:8]], 8
+    found, view, unpack = SideInfo(data), memoryview(data), _Unpacking()
+    kept, at, colour_type = [view[:8]], 8, -1
     while at + 8 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)
         end = at + 12 + length
         content = b"" if name == b"IDAT" else data[at + 8 : end - 4]
         if name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
-            kept.append(view[at:end])
-            if name == b"IHDR" and len(content) > 8:
-                found.depth = content[8]
+            if name == b"IHDR" and len(content) > 9:
+                found.depth, colour_type = content[8], content[9]
+            if name != b"tRNS" or _is_sound(data[at + 4 : end], colour_type):
+                kept.append(view[at:end])
         elif name == b"eXIf":
             found.exif = found.exif or content
         elif name == b"iCCP":
-            found.profile = found.profile or _unpacked(content.partition(b"\0")[2][1:])
+            found.profile = found.profile or unpack(content.partition(b"\0")[2][1:])
         elif name in (b"tEXt", b"zTXt", b"iTXt"):
-            _png_text(name, content, found)
+            _png_text(name, content, found, unpack)
         elif not name.isalpha():  # no chunk begins here: the decoder says what is wrong
             kept.append(view[at:])
             break
@@ -69,17 +72,23 @@ def _png(data: bytes) -> SideInfo:
     return found
 
 
-def _png_text(name: bytes, content: bytes, found: SideInfo) -> None:
+def _is_sound(chunk: bytes, colour_type: int) -> bool:
+    """Whether a tRNS chunk, from its name to its sum, is as the picture's colour type wants it."""
+    right_length = len(chunk) - 8 in _TRANSPARENT.get(colour_type, ())
+    return right_length and zlib.crc32(chunk[:-4]) == int.from_bytes(chunk[-4:], "big")
+
+
+def _png_text(name: bytes, content: bytes, found: SideInfo, unpack: _Unpacking) -> None:
     """EXIF, XMP and profiles that programs hide in texts, some as hexadecimal digits."""
     keyword, _, text = content.partition(b"\0")
     if not (keyword.startswith(b"Raw profile type ") or keyword == b"XML:com.adobe.xmp"):
         return
     if name == b"zTXt":
-        text = _unpacked(text[1:])
+        text = unpack(text[1:])
     elif name == b"iTXt":
         packed = text[:1] == b"\1"
         text = text[2:].split(b"\0", 2)[-1]
-        text = _unpacked(text) if packed else text
+        text = unpack(text) if packed else text
     if keyword == b"XML:com.adobe.xmp":
         found.xmp = found.xmp or text
         return
@@ -97,14 +106,24 @@ def _png_text(name: bytes, content: bytes, found: SideInfo) -> None:
         found.profile = found.profile or profile
 
 
-def _unpacked(data: bytes) -> bytes:
-    """Decompressed; nothing where that is damaged or too large."""
-    unpacking = zlib.decompressobj()
-    try:
-        text = unpacking.decompress(data, _MOST_UNPACKED)
-    except zlib.error:
-        return b""
-    return text if unpacking.eof else b""
+class _Unpacking:
+    """Decompresses the texts and profiles of one file, so much of them together."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_UNPACKED
+
+    def __call__(self, data: bytes) -> bytes:
+        """Decompressed; nothing where that is damaged or too large."""
+        if self._left <= 0:
+            return b""
+        unpacking = zlib.decompressobj()
+        try:
+            text = unpacking.decompress(data, self._left)
+        except zlib.error:
+            self._left -= 2**20  # what it took is not told
+            return b""
+        self._left -= len(text)
+        return text if unpacking.eof else b""
 
 
 def _jpeg(data: bytes) -> SideInfo:
@@ -112,8 +131,8 @@ def _jpeg(data: bytes) -> SideInfo:
     kept, profile, at = [view[:2]], dict[int, bytes](), 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
+        if marker == 0xFF and (fill := _FILL.match(data, at)):
+            at = fill.end() - 1
             continue
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == 0xDA or length < 2 or at + 2 + length > len(data):  # the scans, or what is no segment
@@ -125,6 +144,8 @@ def _jpeg(data: bytes) -> SideInfo:
             found.xmp = found.xmp or content[len(_XMP_NAMESPACE) :]
         elif marker == 0xE2 and content.startswith(b"ICC_PROFILE\0") and len(content) > 14:
             profile.setdefault(content[12], content[14:])
+        elif marker == 0xE0 and content.startswith(b"JFIF") and len(content) < 14:
+            pass  # cut short
         elif marker not in (*range(0xE1, 0xEE), 0xEF, 0xFE):  # JFIF and Adobe say what the channels are
             kept.append(view[at : at + 2 + length])
         at += 2 + length
@@ -138,7 +159,7 @@ def _jpeg(data: bytes) -> SideInfo:
 
 def _webp(data: bytes) -> SideInfo:
     found = SideInfo(data)
-    kept, at = list[bytes](), 12
+    kept, at, lost = list[bytes](), 12, 0
     end_of_file = int.from_bytes(data[4:8], "little") + 8
     while at + 8 <= min(len(data), end_of_file):
         name, length = struct.unpack_from("<4sI", data, at)
@@ -154,10 +175,10 @@ def _webp(data: bytes) -> SideInfo:
             kept.append(data[at : at + 8] + bytes([content[0] & ~0x2C]) + data[at + 9 : end])  # without the three
         else:
             kept.append(data[at:end])
+            if end > len(data):  # a file that is cut in its pixels is to go on saying so
+                lost = end - len(data)
         at = end
     body = b"".join(kept)
-    # A file that is cut says more bytes than it has: it is to go on saying so.
-    lost = max(0, end_of_file - len(data))
     found.pixels = b"RIFF" + (4 + len(body) + lost).to_bytes(4, "little") + b"WEBP" + body
     return found
 

@@ -10,6 +10,7 @@ from looksee.core import errors
 
 METRICS = "/metrics"
 _ADMIN = "/api/admin/"  # its routes ask for API_KEY themselves
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SLASHES = re.compile("/{2,}")
 
 
@@ -39,5 +40,11 @@ class RouteTable:
 
 
 def normalized(path: str) -> str:
-    """The path with single slashes, and none at its end: clients append theirs to an address that may end with one."""
+    """The path with single slashes, and none at its end: clients append theirs to an address that may end with one.
+
+    Control characters become U+FFFD, which no route has: in Starlette's patterns a path may have a line's end behind
+    it, and would reach a route that is another path here. In the log a line's end would begin a line.
+    """
+    if not path.isprintable():
+        path = _CONTROL.sub("\ufffd", path)
     return (_SLASHES.sub("/", path) if "//" in path else path).rstrip("/") or "/"

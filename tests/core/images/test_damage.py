@@ -46,16 +46,21 @@ BESIDE: dict[str, bytes] = {
     "wrong sum of EXIF": _bad_sum(PNG, b"eXIf", b"II*\0"),
     "times that are none": png_with(PNG, b"tIME", b"\xff" * 3),
     "resolution that is none": png_with(PNG, b"pHYs", b""),
+    "transparency with a wrong sum": _bad_sum(PNG, b"tRNS", bytes(6)),
+    "transparency of a wrong length": png_with(PNG, b"tRNS", bytes(3)),
     "end of a PNG missing": PNG[:-12],
     "bytes behind a PNG": PNG + b"more" * 100,
     "EXIF of garbage in WebP": encoded(SOLID, "WEBP", lossless=True, exif=b"Exif\0\0garbage!"),
     "XMP of garbage in WebP": encoded(SOLID, "WEBP", lossless=True, xmp=b"\xff\xfe\x00"),
     "profile of garbage in WebP": encoded(SOLID, "WEBP", lossless=True, icc_profile=b"garbage" * 50),
+    "WebP that is cut in its XMP": encoded(SOLID, "WEBP", lossless=True, xmp=bytes(200))[:-50],
     "bytes behind a WebP": encoded(SOLID, "WEBP", lossless=True) + b"more" * 100,
     "EXIF of garbage in JPEG": _segment(0xE1, b"Exif\0\0garbage"),
     "profile of garbage in JPEG": _segment(0xE2, b"ICC_PROFILE\0\1\1garbage"),
     "profile with a part missing": _segment(0xE2, b"ICC_PROFILE\0\2\3garbage"),
     "second pictures that are none": _segment(0xE2, b"MPF\0garbage"),
+    "JFIF segment cut short": JPEG.replace(b"\xff\xe0\x00\x10" + JPEG[6:20], b"\xff\xe0\x00\x08JFIF\x00\x01"),
+    "fill bytes before a segment": JPEG[:2] + b"\xff" * 1000 + JPEG[2:],
     "comment of 64 KB": _segment(0xFE, bytes(65_000)),
     "Photoshop's resources cut": _segment(0xED, b"Photoshop 3.0\x008BIM\x04"),
     "bytes behind a JPEG": JPEG + b"more" * 100,
@@ -92,3 +97,30 @@ def test_a_profile_that_is_a_bomb_is_not_unpacked() -> None:
     info = side_info.split(BESIDE["profile that is a bomb"], "png")
     assert info.profile == b""
     assert len(info.pixels) <= len(PNG)
+
+
+def test_many_bombs_together_are_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One budget for a file: each chunk for itself would make minutes of a few hundred kilobytes."""
+    unpacked: list[int] = []
+    new = zlib.decompressobj
+
+    class Counting:
+        def __init__(self) -> None:
+            self._real = new()
+
+        def decompress(self, data: bytes, most: int) -> bytes:
+            text = self._real.decompress(data, most)
+            unpacked.append(len(text))
+            return text
+
+        @property
+        def eof(self) -> bool:
+            return self._real.eof
+
+    monkeypatch.setattr(zlib, "decompressobj", Counting)
+    bomb = zlib.compress(bytes(8 * 2**20 + 1))
+    data = PNG
+    for name, head in ((b"iCCP", b"x\0\0"), (b"zTXt", b"Raw profile type exif\0\0")) * 20:
+        data = png_with(data, name, head + bomb)
+    looks(data, SEEN, 0)
+    assert sum(unpacked) <= 2 * 8 * 2**20, "once for the gateway's look and once for the picture"

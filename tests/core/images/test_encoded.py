@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+import tracemalloc
 from urllib.parse import quote
 
 import pytest
@@ -133,3 +134,27 @@ def test_it_is_said_what_is_wrong(text: str, told: str) -> None:
     assert told in caught.value.message
     assert "'image'" in caught.value.message
     assert len(caught.value.message) < 300, "nobody wants to read the picture again"
+
+
+@pytest.mark.parametrize("text", ["A " * 8000, "%" * 40_000, "data:," + "%41" * 14_000, " " * 50_000])
+def test_a_text_that_is_far_too_long_is_not_even_cleaned(text: str) -> None:
+    with pytest.raises(errors.FileTooLarge):
+        from_base64(text, ImageLimits(3000, 10**6, 3))
+
+
+def test_percent_signs_cost_next_to_nothing() -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(errors.InvalidRequest):
+            from_base64("data:," + "%" * 2**21, LIMITS)
+        assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_base64_of_a_jpeg_is_no_path() -> None:
+    text = base64.b64encode(plain("JPEG")).decode()
+    assert text.startswith("/9j/")
+    with pytest.raises(errors.InvalidRequest) as caught:
+        from_base64(text[:400] + "*" + text[400:], LIMITS)
+    assert "path" not in caught.value.message

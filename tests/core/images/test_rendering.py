@@ -111,3 +111,26 @@ def test_a_profile_of_other_channels_is_none() -> None:
     """Scanners write one of colours into greys."""
     grey = kinds.SOLID.convert("L")
     assert rendered(grey, kinds.wide_gamut()).getpixel((4, 4)) == rendered(grey).getpixel((4, 4))
+
+
+def test_floats_may_overshoot() -> None:
+    image = rendered(Image.fromarray(np.array([[0.0, 0.5, 1.0, 1.2]], dtype=np.float32)))
+    assert [image.getpixel((number, 0)) for number in range(4)] == [(0,) * 3, (128,) * 3, (255,) * 3, (255,) * 3]
+
+
+def test_a_bitmap_whose_alpha_nobody_wrote_is_opaque() -> None:
+    """Of version 4, with a mask for alpha, as Windows' clipboard has it."""
+    masks = b"".join(mask.to_bytes(4, "little") for mask in (0xFF0000, 0xFF00, 0xFF, 0xFF000000))
+    head = (108).to_bytes(4, "little") + (8).to_bytes(4, "little") * 2 + b"\1\0\x20\0" + (3).to_bytes(4, "little")
+    head += bytes(20) + masks + b" niW" + bytes(48)
+    pixels = bytes([40, 40, 220, 0]) * 64
+    start = 14 + len(head)
+    data = b"BM" + (start + len(pixels)).to_bytes(4, "little") + bytes(4) + start.to_bytes(4, "little") + head + pixels
+    assert decode(data).getpixel((3, 3)) == (220, 40, 40)
+
+
+def test_a_transparent_colour_between_those_of_8_bits_hides_nothing() -> None:
+    header = (8).to_bytes(4, "big") * 2 + bytes([16, 2, 0, 0, 0])
+    rows = zlib.compress((b"\0" + bytes.fromhex("00ff") * 24) * 8)
+    parts = chunk(b"IHDR", header) + chunk(b"tRNS", bytes.fromhex("00ee") * 3) + chunk(b"IDAT", rows)
+    assert decode(b"\x89PNG\r\n\x1a\n" + parts + chunk(b"IEND", b"")).getpixel((3, 3)) == (0, 0, 0)

@@ -28,6 +28,9 @@ from tests.support.loops import run
         ("//v1//chat///completions//", "/v1/chat/completions"),
         ("/upload//caption", "/upload/caption"),
         ("/a/./b", "/a/./b"),
+        ("/metrics\n", "/metrics\ufffd"),
+        ("/a\r\nb\x00\u2028", "/a\ufffd\ufffdb\ufffd\ufffd"),
+        ("/\u00e9 \u4f60", "/\u00e9 \u4f60"),
     ],
 )
 def test_slashes_too_many_are_none(written: str, meant: str) -> None:
