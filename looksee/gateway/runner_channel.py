@@ -63,8 +63,7 @@ class _PendingJob:
         """After its connection was lost to this trouble. Whoever has heard the beginning is not told it again."""
         refused = isinstance(trouble, aiohttp.ClientConnectorError)  # by a host without a runner, not by a dead one's
         most = _MOST_SENDS_REFUSED if refused else _MOST_SENDS
-        in_time = self.deadline > time.monotonic()
-        return in_time and not self.streamed and self.sends < most and self.starts < _MOST_STARTS
+        return not self.streamed and self.sends < most and self.starts < _MOST_STARTS
 
     @property
     def size(self) -> int:
@@ -154,7 +153,13 @@ class RunnerChannel:
                 pending.reply.set_exception(error)
         if again and (before := max(one.sends for one in again) - 1):
             await asyncio.sleep(_RESEND_WAIT * 2 ** (before - 1))
-        self._queue.extend(one for one in again if not one.reply.done())
+        for pending in again:
+            if pending.reply.done():
+                continue
+            if pending.deadline > time.monotonic():
+                self._queue.append(pending)
+            else:
+                pending.reply.set_exception(error)
         self._send()
 
     async def _stream_call(self, jobs: list[_PendingJob]) -> None:

@@ -515,7 +515,7 @@ def test_who_leaves_makes_room() -> None:
 
 def test_a_host_without_a_runner_is_told_soon() -> None:
     async def main() -> None:
-        refused = aiohttp.ClientConnectorError(ConnectionKey("x", 1, False, None, None, None, None), OSError("refused"))
+        refused = aiohttp.ClientConnectorError(ConnectionKey("x", 1, False, True, None, None, None), OSError("refused"))
         proxy = FakeProxy(troubles=[refused for _ in range(9)])
         _, (task,) = asked(proxy, "one")
         with pytest.raises(errors.RunnerFailed):
