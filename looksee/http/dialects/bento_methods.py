@@ -6,6 +6,7 @@ answers is its index in the list: `images.0` and so on.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Sequence
 from typing import Annotated, Any
 
@@ -62,6 +63,7 @@ _VIEWS: dict[str, type[BaseModel]] = {
 _ANSWERS = {Task.CAPTION: captions.answer, Task.COLLECTIVE: collective.answer}
 
 
+@functools.cache  # each request may need it for the words of its error
 def schema(path: str) -> dict[str, Any]:
     """The schema of the body that the method at `path` takes: BentoML's own lacks ranges and choices."""
     if path in BODIES:
