@@ -43,13 +43,12 @@ async def content(request: Request) -> bytes:
         raise errors.InvalidRequest("The body is in UTF-16 or UTF-32; send JSON in UTF-8.")
     if not _is_json(request) and body.lstrip()[:1] not in (b"{", b"["):
         if body:
-            kind = request.headers.get("content-type", "").partition(";")[0].strip()
-            raise errors.UnsupportedMediaType(f"The body is {kind[:100]}, not JSON. {_HOW}")
+            raise errors.UnsupportedMediaType(f"The body is {_media_type(request)[:100]}, not JSON. {_HOW}")
         raise errors.InvalidRequest(f"The body is empty. {_HOW}")
     return body
 
 
-async def read(request: Request, kind: type[BodyT], settings: Settings | None = None) -> BodyT:
+async def read(request: Request, kind: type[BodyT], settings: Settings) -> BodyT:
     """The request's body. Raises UnsupportedMediaType, InvalidRequest, InvalidValue and UnsupportedParameter, with the
     limits of the `settings`.
     """
@@ -58,7 +57,7 @@ async def read(request: Request, kind: type[BodyT], settings: Settings | None = 
     try:
         found = kind.model_validate_json(body, strict=True, extra="allow")
     except ValidationError as error:
-        raise invalid(error, body, Accepted.of(kind, parameters.limits(settings) if settings else {})) from error
+        raise invalid(error, body, Accepted.of(kind, parameters.limits(settings))) from error
     known.refuse_members(found)
     return found
 
@@ -126,9 +125,14 @@ def _check_names(body: bytes) -> None:
         raise errors.RequestTooLarge(f"The JSON has more than {MOST_NAMES:,} names and texts.")
 
 
+def _media_type(request: Request) -> str:
+    """The content type as it was sent, without its parameters; empty where there is none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip()
+
+
 def _is_json(request: Request) -> bool:
     """Whether the content type says so, or says nothing."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = _media_type(request).lower()
     return not kind or kind.endswith(("/json", "+json"))
 
 
@@ -142,7 +146,7 @@ async def _fields(request: Request, kind: type[BaseModel]) -> dict[str, Any] | N
 
     An empty field is as not given. A value is JSON where it can be, as BentoML reads it.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+    if _media_type(request).lower() != _FORM:
         return None
     start = (await request.body())[:100].removeprefix(codecs.BOM_UTF8).lstrip()
     if b"=" not in await request.body() or start[:1] in (b"{", b"[") or 0 in start:

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from looksee.core import errors
+from looksee.http.error_sentences import LONGEST_NAME
 from looksee.http.inputs import known
-
-_LONGEST_NAME = 100  # characters of a name that an error quotes
 
 # Whatever is sent, the answer is the same. None always asks for nothing.
 _WITHOUT_EFFECT = frozenset(
@@ -109,7 +108,7 @@ def check(sent: Mapping[str, Any], known_names: Iterable[str]) -> None:
         if not any(_same(value, one) for one in neutral):
             instead = "".join(f" or send {json.dumps(one)}" for one in neutral)
             hint = "" if neutral else known.nearest(name, known_names)
-            shown = name[:_LONGEST_NAME]
+            shown = name[:LONGEST_NAME]
             raise errors.UnsupportedParameter(f"'{shown}' is not supported; leave it out{instead}.{hint}", param=shown)
 
 

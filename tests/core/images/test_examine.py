@@ -14,22 +14,13 @@ from PIL import Image, ImageFile, PngImagePlugin, WebPImagePlugin
 
 from looksee.core import errors
 from looksee.core.images import ImageLimits, Picture, decode, examine, mib
+from tests.core.images.kinds import TURNED_BY
 from tests.support.files import encoded, plain, wide_png, wide_webp
 
 LIMITS = ImageLimits(file_bytes=10 * 2**20, pixels=64_000_000, smallest_side=3)
 TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 RGB = tuple[int, int, int]
 
-# How a picture is stored so that EXIF orientation number `key` makes it upright again.
-_TURNED_BY = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 CORNERS: dict[tuple[int, int], RGB] = {
     (2, 2): (255, 0, 0),
     (37, 2): (0, 200, 0),
@@ -50,8 +41,8 @@ def turned(kind: str, orientation: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
     picture = quartered()
-    if orientation in _TURNED_BY:
-        picture = picture.transpose(_TURNED_BY[orientation])
+    if orientation in TURNED_BY:
+        picture = picture.transpose(TURNED_BY[orientation])
     sharp: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
     return encoded(picture, kind, exif=exif.tobytes(), **sharp.get(kind, {}))
 
@@ -254,7 +245,7 @@ def test_a_phones_jpeg_with_a_second_picture_is_a_jpeg() -> None:
 def test_a_phones_jpeg_with_a_second_picture_is_turned() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture = quartered().transpose(_TURNED_BY[6])
+    picture = quartered().transpose(TURNED_BY[6])
     data = encoded(picture, "MPO", save_all=True, append_images=[picture], exif=exif.tobytes(), quality=95)
     assert decode(data).size == (40, 24)
     assert (examine(data, LIMITS).width, examine(data, LIMITS).height) == (40, 24)
