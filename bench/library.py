@@ -40,9 +40,9 @@ class PicturesOnly(InternVLProcessor):  # type: ignore[misc]
 class Library:
     """A checkpoint behind the library's processor and `generate`."""
 
-    def __init__(self, name: str, directory: Path, *, net: Any = None, max_tiles: int = 1) -> None:
+    def __init__(self, name: str, directory: Path, *, max_tiles: int = 1) -> None:
         self.name, self.max_tiles = name, max_tiles
-        self.net = net or AutoModelForImageTextToText.from_pretrained(directory, dtype=torch.float32)
+        self.net = AutoModelForImageTextToText.from_pretrained(directory, dtype=torch.float32)
         if name == "intern_vlm":
             pixels = GotOcr2ImageProcessorPil.from_pretrained(directory)
             words = AutoTokenizer.from_pretrained(directory)

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3ImageProcessorPil, GemmaTokenizer
 
-from looksee.models.transformers import masks
+from looksee.models.core import masks
 from looksee.models.transformers.gemma import chat
 from looksee.models.transformers.images.pixels import Pixels
 from samples.recipes import bpe, language, tower

@@ -16,11 +16,11 @@ MODELS = tuple(name for name, spec in REGISTRY.items() if ".transformers." in sp
 
 
 class LibraryAlone:
-    """The library's processor and `generate` for a checkpoint, with the very weights of our model of it."""
+    """The library's processor and `generate` for a checkpoint, with a network of its own."""
 
     def __init__(self, name: str, directory: Path, model: Any) -> None:
         self.eos_ids: frozenset[int] = model.eos_ids
-        self.library = Library(name, directory, net=model.net, max_tiles=getattr(model, "max_tiles", 1))
+        self.library = Library(name, directory, max_tiles=getattr(model, "max_tiles", 1))
 
     def inputs(self, job: Job) -> dict[str, Any]:
         """What the library's processor makes of a job."""

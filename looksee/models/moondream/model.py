@@ -17,14 +17,14 @@ from torch import Tensor
 from looksee.core.geometry import point_within, within
 from looksee.core.tasks import Answer, Job, Reasoning
 from looksee.models import sampling
+from looksee.models.core.batch_cache import BatchCache
+from looksee.models.core.graphs import CudaGraphs
+from looksee.models.core.step_runner import StepRunner
 from looksee.models.detokenize import stable_prefix, truncate_at_stop
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.crops.encoder import ImageEncoder
-from looksee.models.moondream.decoding.batch_cache import BatchedKVCache, KVStorage
-from looksee.models.moondream.decoding.prefixes import PrefixCache
-from looksee.models.moondream.decoding.step_runner import CudaGraphRunner, StaticStepRunner
+from looksee.models.moondream.prefixes import PrefixCache
 from looksee.models.moondream.network import checkpoint
-from looksee.models.moondream.network.cache import in_blocks
 from looksee.models.moondream.reasoning import reasoning_of
 from looksee.models.moondream.row_builder import RowBuilder
 from looksee.models.moondream.rows import Head, MoondreamRow, ReasoningRow, StepOutput
@@ -42,7 +42,7 @@ class MoondreamBatch:
     """The running rows; `hidden` (rows, width) are their hidden states after the latest step."""
 
     rows: list[MoondreamRow]
-    cache: BatchedKVCache
+    cache: BatchCache
     hidden: Tensor
 
 
@@ -78,10 +78,9 @@ class Moondream:
         self.encoder = ImageEncoder(self.net, crops_at_once=crops_at_once)
         self.prefixes = PrefixCache(self.net, self.encoder, max_bytes=prefix_bytes)
         self.row_builder = RowBuilder(self.config, self.tokenizer, self.prefixes)
-        self.step_runner = (
-            StaticStepRunner(self.net, CudaGraphRunner(device)) if cuda_graphs and device.type == "cuda" else None
-        )
-        if cuda_graphs and self.step_runner is None:
+        graphs = CudaGraphs(device) if cuda_graphs and device.type == "cuda" else None
+        self.step_runner = StepRunner(self.net.text, device=device, dtype=self.net.cache_dtype, graphs=graphs)
+        if cuda_graphs and graphs is None:
             logger.warning("there are no CUDA graphs on the device '%s': moondream decodes without them", device)
 
     def prepare(self, job: Job) -> MoondreamRow:
@@ -90,13 +89,9 @@ class Moondream:
 
     @torch.inference_mode()
     def prefill(self, rows: Sequence[MoondreamRow]) -> MoondreamBatch:
-        histories = [row.history[:-1] for row in rows]
-        length = in_blocks(max(row.position for row in rows) + 1)
-        device, dtype = self.net.device, self.net.cache_dtype
-        cache = BatchedKVCache(KVStorage(self.config.text, len(rows), length, device=device, dtype=dtype), len(rows))
-        view = cache.view()
-        self.prefixes.write([row.image for row in rows], view)
-        self.net.extend(histories, [row.start for row in rows], view)
+        cache = BatchCache(self.step_runner.storage, len(rows), max(row.position for row in rows) + 1)
+        self.prefixes.write([row.image for row in rows], cache)
+        self.net.extend([row.history[:-1] for row in rows], [row.start for row in rows], cache)
         return MoondreamBatch(list(rows), cache, self._no_hidden())
 
     @torch.inference_mode()
@@ -106,21 +101,15 @@ class Moondream:
 
     @torch.inference_mode()
     def step(self, batch: MoondreamBatch) -> None:
-        latest, positions = [row.latest for row in batch.rows], [row.position for row in batch.rows]
-        if self.step_runner is not None and (adopted := self.step_runner.adopt(batch.cache)):
-            batch.cache = adopted
-            batch.hidden = self.step_runner.step(adopted, latest, positions)
-            return
         cache = batch.cache
-        cache.grow(in_blocks(max(positions) + 1))
-        items = cache.in_storage_order([[item] for item in latest])
-        hidden = self.net.extend(items, cache.in_storage_order(positions), cache.view())[:, 0]
-        batch.hidden = hidden[cache.storage_rows]
+        embeddings = self.net.embed(cache.in_storage_order([[row.latest] for row in batch.rows]))
+        positions = cache.in_storage_order([row.position for row in batch.rows])
+        batch.hidden = self.step_runner.step(cache, embeddings, positions)[cache.order]
 
     @torch.inference_mode()
     def keep_rows(self, batch: MoondreamBatch, keep: Sequence[int]) -> MoondreamBatch:
         rows = [batch.rows[index] for index in keep]
-        batch.cache.keep_rows(keep, in_blocks(max(row.position for row in rows) + 1))
+        batch.cache.keep_rows(keep, max(row.position for row in rows) + 1)
         return MoondreamBatch(rows, batch.cache, self._no_hidden())
 
     @torch.inference_mode()
@@ -132,8 +121,7 @@ class Moondream:
 
     def release_memory(self) -> None:
         self.prefixes.clear()
-        if self.step_runner is not None:
-            self.step_runner.release()
+        self.step_runner.release()
         if self.net.device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import BlipImageProcessorPil
 
 from looksee.core.tasks import Job
+from looksee.models.decoders.opt import OptDecoder
 from looksee.models.transformers.chat import control_tokens, escape_special_tokens
 from looksee.models.transformers.vision_language import VisionLanguageModel
 
@@ -22,7 +23,7 @@ class Blip2(VisionLanguageModel):
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
         super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
-        self.decoder = self.net.language_model.model
+        self.use_decoder(OptDecoder(self.net.language_model))
         self.query_tokens: int = self.net.config.num_query_tokens
         # OPT ends an answer with the id of a line's end: `generate` reads the text config, not the generation config.
         self.eos_ids = frozenset({self.net.config.text_config.eos_token_id})

@@ -1,26 +1,26 @@
-"""Everything but the prefill of a model whose decoder is transformers': adding, stepping, keeping and sampling rows.
+"""Everything but the prefill of a model whose weights are transformers': adding, stepping, keeping and sampling rows.
 
-The rows of a batch are right-aligned; shorter ones are padded on their left. A model adds how new rows are prefilled
-and how one token is fed.
+A model adds how the prompts of new rows are embedded.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from looksee.core import errors
 from looksee.core.tasks import Answer
 from looksee.models import sampling
+from looksee.models.core.batch_cache import BatchCache
+from looksee.models.core.decoder import Decoder
+from looksee.models.core.step_runner import StepRunner
 from looksee.models.detokenize import stable_prefix, truncate_at_stop
 from looksee.models.interface import Row
-from looksee.models.transformers import kv
 
 _MIN_ANSWER_TOKENS = 16  # a prompt that leaves fewer positions is refused, unless fewer were asked for
 
@@ -31,91 +31,84 @@ class PromptRow(Row):
 
     prompt_ids: list[int]
 
+    @property
+    def history(self) -> list[int]:
+        """All ids of the row; the last one is fed next."""
+        return self.prompt_ids + self.tokens
+
+    @property
+    def latest(self) -> int:
+        """The id that is fed next."""
+        return (self.tokens or self.prompt_ids)[-1]
+
+    @property
+    def position(self) -> int:
+        """The position of the token that is fed next."""
+        return len(self.prompt_ids) + len(self.tokens) - 1
+
 
 RowT = TypeVar("RowT", bound=PromptRow)
 
 
 @dataclass(slots=True)
 class DecoderBatch(Generic[RowT]):
-    """The running rows.
-
-    `mask` (rows, length) int64 is 0 where a row is padded. `length` counts the tokens that were fed: all but the
-    latest, which the next step feeds. `positions` (rows,) int64 is the index of each row's latest fed token, from 0,
-    and -1 for a row without one. `logits` (rows, vocabulary) float32 are those of the latest step. `cross_cache` holds
-    the cross-attention's keys and values, equally long in every row and constant; it has no layers in models without
-    cross-attention.
-    """
+    """The running rows; `logits` (rows, vocabulary) float32 are those of the latest step, in the rows' order."""
 
     rows: list[RowT]
-    cache: DynamicCache
-    mask: Tensor
-    positions: Tensor
-    logits: Tensor
-    cross_cache: DynamicCache
+    cache: BatchCache
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
-class CausalDecoder(ABC, Generic[RowT]):
+class TransformersModel(ABC, Generic[RowT]):
     """A loaded model. Only one thread at a time may call the methods that take or return a batch.
 
     `eos_ids` are the token ids that end an answer; `max_positions` bounds prompt and answer together.
     """
 
     device: torch.device
+    dtype: torch.dtype
     tokenizer: Any
+    decoder: Decoder
     eos_ids: frozenset[int]
     max_positions: int
 
+    def use_decoder(self, decoder: Decoder) -> None:
+        """Decode with `decoder`, over storage of its own."""
+        self.decoder = decoder.eval()
+        self.step_runner = StepRunner(decoder, device=self.device, dtype=self.dtype)
+
     @abstractmethod
+    def fill(self, rows: Sequence[RowT], cache: BatchCache) -> None:
+        """Keep in `cache` what `rows` have, all of their tokens but the last; row i of it is theirs."""
+
+    @torch.inference_mode()
     def prefill(self, rows: Sequence[RowT]) -> DecoderBatch[RowT]:
-        """A batch of `rows` in their order, all of their tokens fed but the last; its logits are not yet meaningful."""
-
-    @abstractmethod
-    def forward_step(self, tokens: Tensor, batch: DecoderBatch[RowT]) -> Tensor:
-        """Feed `tokens` (rows, 1), which `batch.mask` and `batch.positions` include already.
-
-        Returns logits (rows, vocabulary) float32.
-        """
+        cache = BatchCache(self.step_runner.storage, len(rows), max(row.position for row in rows) + 1)
+        self.fill(rows, cache)
+        return DecoderBatch(list(rows), cache)
 
     @torch.inference_mode()
     def add_rows(self, running: DecoderBatch[RowT], newcomers: DecoderBatch[RowT]) -> DecoderBatch[RowT]:
-        """A batch of the rows of both, `running` first. Neither batch is changed."""
-        length = max(running.mask.shape[1], newcomers.mask.shape[1])
-        masks = [kv.pad_left(batch.mask, length - batch.mask.shape[1], dim=1) for batch in (running, newcomers)]
-        return DecoderBatch(
-            running.rows + newcomers.rows,
-            kv.add_rows(running.cache, newcomers.cache),
-            torch.cat(masks),
-            torch.cat([running.positions, newcomers.positions]),
-            torch.cat([running.logits, newcomers.logits]),
-            kv.add_rows(running.cross_cache, newcomers.cross_cache),
-        )
+        running.cache.add_rows(newcomers.cache)
+        return DecoderBatch(running.rows + newcomers.rows, running.cache)
 
     @torch.inference_mode()
     def step(self, batch: DecoderBatch[RowT]) -> None:
-        """Feed each row its latest token; sets `batch.logits`. After an exception the batch is unusable."""
-        tokens = torch.tensor([[(row.tokens or row.prompt_ids)[-1]] for row in batch.rows], device=self.device)
-        batch.mask = torch.cat([batch.mask, batch.mask.new_ones(len(batch.rows), 1)], dim=1)
-        batch.positions = batch.positions + 1
-        batch.logits = self.forward_step(tokens, batch)
+        cache = batch.cache
+        ids = cache.in_storage_order([row.latest for row in batch.rows])
+        positions = cache.in_storage_order([row.position for row in batch.rows])
+        embeddings = self.decoder.embed(torch.tensor(ids, device=self.device)[:, None])
+        logits = self.decoder.logits(self.step_runner.step(cache, embeddings, positions))
+        batch.logits = logits[cache.order] if cache.moved else logits
 
     @torch.inference_mode()
     def keep_rows(self, batch: DecoderBatch[RowT], keep: Sequence[int]) -> DecoderBatch[RowT]:
-        """A batch of the rows at the indices `keep`, in that order. `batch` is not changed."""
-        indices = torch.tensor(keep, device=self.device)
-        mask = batch.mask[indices]
-        length = int(mask.sum(-1).max())  # the columns before are padding in every row that is kept
-        return DecoderBatch(
-            [batch.rows[index] for index in keep],
-            kv.keep_rows(batch.cache, indices, length),
-            mask[:, mask.shape[1] - length :],
-            batch.positions[indices],
-            batch.logits[indices],
-            kv.keep_rows(batch.cross_cache, indices),
-        )
+        rows = [batch.rows[index] for index in keep]
+        batch.cache.keep_rows(keep, max(row.position for row in rows) + 1)
+        return DecoderBatch(rows, batch.cache)
 
     @torch.inference_mode()
     def sample(self, batch: DecoderBatch[RowT]) -> None:
-        """Append each row's next token, and set the `finish` of rows that end with it."""
         for row, token in zip(batch.rows, sampling.choose(batch.logits, batch.rows), strict=True):
             row.tokens.append(token)
             if token in self.eos_ids or (row.stop and truncate_at_stop(self.raw_text(row), row.stop)[1]):
@@ -124,6 +117,7 @@ class CausalDecoder(ABC, Generic[RowT]):
                 row.finish = "length"
 
     def release_memory(self) -> None:
+        self.step_runner.release()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -162,6 +156,12 @@ class CausalDecoder(ABC, Generic[RowT]):
                 param="prompt",
             )
         return min(wanted, free)
+
+
+def padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Token ids (rows, longest) int64, padded with 0 behind each row's end."""
+    longest = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], dtype=torch.int64)
 
 
 def eos_token_ids(net: Any) -> frozenset[int]:

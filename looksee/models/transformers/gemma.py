@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from torch import Tensor
 from transformers import Gemma3ImageProcessorPil
 
 from looksee.core.tasks import Job
-from looksee.models.transformers import masks
+from looksee.models.core import masks
+from looksee.models.core.passes import Window
+from looksee.models.decoders.gemma3 import Gemma3Decoder
 from looksee.models.transformers.chat import Chat
 from looksee.models.transformers.decoder import eos_token_ids
 from looksee.models.transformers.vision_language import VisionLanguageModel
@@ -37,8 +40,7 @@ class Gemma(VisionLanguageModel):
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
         super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
-        self.decoder = self.net.model.language_model
-        self.window: int = self.net.config.text_config.sliding_window
+        self.use_decoder(Gemma3Decoder(self.net.model.language_model, self.net.lm_head))
         self.image_tokens: int = self.net.config.mm_tokens_per_image
         self.eos_ids = eos_token_ids(self.net)
         self.chat = chat(self.tokenizer, self.tokenizer.chat_template)
@@ -52,14 +54,13 @@ class Gemma(VisionLanguageModel):
     def cost(self, crops: int) -> int:
         return crops * self.image_tokens
 
-    def prompt_mask(self, mask: Tensor, is_image: Tensor) -> dict[str, Tensor]:
-        """An additive mask (rows, 1, length, length) for each kind of layer; an image's tokens attend to each other.
+    def prompt_mask(self, is_image: Tensor) -> Callable[[Window], Tensor]:
+        """An image's tokens attend to each other. A mask is made once for each kind of layer that needs its own."""
+        longest = is_image.shape[1]
 
-        transformers would make the same of `token_type_ids`, but by functions of single positions mapped over all of
-        them (vmap), which takes longer than the sample weights' decoder needs for an image.
-        """
-        attended = masks.prefix_lm(mask, is_image)
-        full = sliding = masks.additive(attended, self.dtype)
-        if mask.shape[1] > self.window:
-            sliding = masks.additive(masks.sliding(attended, self.window), self.dtype)
-        return {"full_attention": full, "sliding_attention": sliding}
+        @functools.cache
+        def mask(window: Window) -> Tensor:
+            attended = masks.prefix_lm(is_image.to(self.device), window)
+            return masks.additive(attended, self.dtype)
+
+        return lambda window: mask(None if window is None or longest <= window else window)

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import GotOcr2ImageProcessorPil
 
 from looksee.core.tasks import Job
+from looksee.models.decoders.qwen2 import Qwen2Decoder
 from looksee.models.transformers.chat import Chat
 from looksee.models.transformers.decoder import eos_token_ids
 from looksee.models.transformers.images.tiles import grid
@@ -45,7 +46,7 @@ class InternVlm(VisionLanguageModel):
         max_tiles: int = 1,
     ) -> None:
         super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
-        self.decoder = self.net.model.language_model
+        self.use_decoder(Qwen2Decoder(self.net.model.language_model, self.net.lm_head))
         self.max_tiles = max_tiles
         self.tile_tokens: int = self.net.config.image_seq_length
         self.eos_ids = eos_token_ids(self.net)

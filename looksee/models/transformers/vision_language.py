@@ -1,14 +1,14 @@
 """Models whose decoder reads an image's features among its token embeddings: BLIP-2, Gemma 3, InternVL3.
 
 Their prefill is the same: features of all new rows' images in one pass of the vision tower, put in the place of the
-prompts' image tokens, then the decoder over left-padded rows. Each model's module has what differs.
+prompts' image tokens, then the decoder. Each model's module has what differs.
 """
 
 from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,14 +16,15 @@ from typing import Any, ClassVar
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import AutoModelForImageTextToText, AutoTokenizer, DynamicCache
+from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from looksee.core import images
 from looksee.core.tasks import Job
+from looksee.models.core.batch_cache import BatchCache
+from looksee.models.core.passes import Prefill, Window
 from looksee.models.encoding_cache import EncodingCache
 from looksee.models.sampling import seed_of
-from looksee.models.transformers import kv
-from looksee.models.transformers.decoder import CausalDecoder, DecoderBatch, PromptRow
+from looksee.models.transformers.decoder import PromptRow, TransformersModel, padded
 from looksee.models.transformers.images.pixels import Pixels
 
 
@@ -46,11 +47,10 @@ class ImageRow(PromptRow):
     images: list[ImageInput]
 
 
-class VisionLanguageModel(CausalDecoder[ImageRow]):
+class VisionLanguageModel(TransformersModel[ImageRow]):
     """A loaded checkpoint. Features of the latest images are cached, at most `feature_bytes` bytes."""
 
     processor_class: ClassVar[Any]  # transformers' image processor that needs no torchvision
-    decoder: Any  # the part of the network that takes embeddings
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
         self.device, self.dtype = device, dtype
@@ -61,9 +61,6 @@ class VisionLanguageModel(CausalDecoder[ImageRow]):
         text = self.net.config.get_text_config()
         self.max_positions = text.max_position_embeddings
         self.image_token_id: int = self.net.config.image_token_id
-        self._pad_id = text.pad_token_id or 0
-        self._no_cross_cache = DynamicCache()
-        self._no_logits = torch.zeros(1, text.vocab_size, device=device)
 
     @abstractmethod
     def crops(self, image: Image.Image) -> Tensor:
@@ -77,27 +74,12 @@ class VisionLanguageModel(CausalDecoder[ImageRow]):
     def cost(self, crops: int) -> int:
         """The cost of a row whose images have so many crops together, in the unit of the model's batch limit."""
 
-    def prompt_mask(self, mask: Tensor, is_image: Tensor) -> Any:
-        """The decoder's attention mask in a prefill.
+    def prompt_mask(self, is_image: Tensor) -> Callable[[Window], Tensor] | None:
+        """The prompts' additive mask by a layer's window; None where attention is causal.
 
-        `mask` (rows, length) int64 is 0 where a row is padded, `is_image` (rows, length) bool marks image tokens.
+        `is_image` (rows, length) bool, on the CPU, marks image tokens.
         """
-        return mask
-
-    def decode(self, embeddings: Tensor, cache: DynamicCache, positions: Tensor, mask: Any) -> Tensor:
-        """The decoder's hidden states (rows, length, width) for `embeddings` of that shape, which the cache gains.
-
-        `positions` is (rows, length). `mask` covers cached and new positions together: (rows, cached + length), or in
-        the form of `prompt_mask`.
-        """
-        hidden: Tensor = self.decoder(
-            inputs_embeds=embeddings,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-        ).last_hidden_state
-        return hidden
+        return None
 
     def image_features(self, crops: Tensor) -> Tensor:
         """(crops, tokens, width) for (crops, 3, height, width) of the model's dtype."""
@@ -132,27 +114,19 @@ class VisionLanguageModel(CausalDecoder[ImageRow]):
         pixel_values = self.crops(images.decode(data, param=param))
         return ImageInput(key, len(pixel_values), pixel_values, None)
 
-    @torch.inference_mode()
-    def prefill(self, rows: Sequence[ImageRow]) -> DecoderBatch[ImageRow]:
-        ids, mask = kv.collate_left([(row.prompt_ids + row.tokens)[:-1] for row in rows], self._pad_id, self.device)
-        is_image = ids == self.image_token_id
+    def fill(self, rows: Sequence[ImageRow], cache: BatchCache) -> None:
+        ids = padded([row.history[:-1] for row in rows])
+        is_image = torch.zeros(ids.shape, dtype=torch.bool)
         for index, row in enumerate(rows):  # an image token that the model itself has generated stands for no image
-            is_image[index, ids.shape[1] - max(0, len(row.tokens) - 1) :] = False
-        embeddings = self.net.get_input_embeddings()(ids.masked_fill(is_image, self._pad_id))
+            length = min(len(row.prompt_ids), ids.shape[1])
+            is_image[index, :length] = ids[index, :length] == self.image_token_id
+        embeddings = self.decoder.embed(ids.masked_fill_(is_image, 0).to(self.device))
         features = self._encode_images([image for row in rows for image in row.images])
         if features:
-            embeddings = embeddings.masked_scatter(is_image[..., None], torch.cat(features).to(embeddings.dtype))
-        batch = DecoderBatch(
-            list(rows),
-            DynamicCache(),  # without a config: sliding layers keep whole rows too, so that all layers line up
-            mask,
-            mask.sum(-1) - 1,
-            self._no_logits.expand(len(rows), -1),
-            self._no_cross_cache,
-        )
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        self.decode(embeddings, batch.cache, positions, self.prompt_mask(mask, is_image))
-        return batch
+            places = is_image.flatten().nonzero()[:, 0].to(self.device)  # known on the host: nothing waits for a device
+            flat = embeddings.flatten(0, 1)
+            flat.index_copy_(0, places, torch.cat(features).to(flat.dtype))
+        self.decoder.fill(embeddings, Prefill(cache, ids.shape[1], self.prompt_mask(is_image)))
 
     def _encode_images(self, inputs: Sequence[ImageInput]) -> list[Tensor]:
         """Features (tokens, width) of each image, in order; equal images pass the vision tower once."""
@@ -175,12 +149,6 @@ class VisionLanguageModel(CausalDecoder[ImageRow]):
             assert image.features is not None
             features.append(image.features.flatten(0, 1))
         return features
-
-    def forward_step(self, tokens: Tensor, batch: DecoderBatch[ImageRow]) -> Tensor:
-        embeddings = self.net.get_input_embeddings()(tokens)
-        hidden = self.decode(embeddings, batch.cache, batch.positions[:, None], batch.mask)
-        logits: Tensor = self.net.get_output_embeddings()(hidden[:, -1])
-        return logits.float()
 
     def reuse(self) -> tuple[int, int]:
         return self.feature_cache.hits, self.feature_cache.misses

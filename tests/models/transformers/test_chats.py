@@ -48,7 +48,7 @@ def asked(turns: tuple[Turn, ...], rng: random.Random) -> Job:
 
 
 def from_the_library(model: Any, job: Job) -> list[int]:
-    library = Library(model.name, SAMPLES / model.name, net=model.net)
+    library = Library(model.name, SAMPLES / model.name)
     pictures = iter([decode(image) for image in job.images])
     messages = [
         {

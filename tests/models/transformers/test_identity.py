@@ -102,8 +102,8 @@ def test_answers_depend_on_the_picture(subject: Subject) -> None:
 def test_mixed_rows_are_identical_to_rows_alone(subject: Subject, request: pytest.FixtureRequest) -> None:
     """Rows of all kinds join and leave at random steps.
 
-    Each of these makes it fail: padding on the right in `kv.collate_left`; picture tokens of Gemma that do not see the
-    later ones; no `position_ids`; [CLS] kept instead of [DEC] for BLIP; a mask that is not trimmed with the cache.
+    Each of these makes it fail: picture tokens of Gemma that do not see the later ones; its window left out; positions
+    that count the padding; [CLS] kept instead of [DEC] for BLIP; rows that leave without the last ones filling the gap.
     """
     kind = request.node.callspec.params["subject"][1]
     joins = 0

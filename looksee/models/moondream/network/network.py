@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from looksee.models.core.batch_cache import BatchCache
+from looksee.models.core.passes import Extension, Prefix
 from looksee.models.moondream.config import Config
-from looksee.models.moondream.network.cache import KVCache
 from looksee.models.moondream.network.layers import attention_dtype
 from looksee.models.moondream.network.region import RegionModel
-from looksee.models.moondream.network.text import TextModel, causal
+from looksee.models.moondream.network.text import TextModel
 from looksee.models.moondream.network.vision import VisionModel
 from looksee.models.moondream.sequence_items import CoordinateItem, SequenceItem, SizeItem
 
@@ -46,10 +47,13 @@ class Network(nn.Module):
     def image_prefixes(self, image_tokens: Tensor) -> list[Tensor]:
         """Keys and values of the BOS id and the image tokens (images, patches, width), which all attend to each other.
 
-        For each layer (2, images, heads, 1 + patches, head width).
+        For each layer (images, 2 * heads, 1 + patches, head width), the keys' heads first.
         """
         start = self.text.wte[self.config.tokenizer.bos_id].expand(len(image_tokens), 1, -1)
-        return self.text.encode_prefix(torch.cat([start, image_tokens], dim=1))
+        embeddings = torch.cat([start, image_tokens], dim=1)
+        prefix = Prefix(*embeddings.shape[:2], embeddings.device)
+        self.text.fill(embeddings, prefix)
+        return prefix.layers
 
     def embed(self, rows: Sequence[Sequence[SequenceItem]]) -> Tensor:
         """Embeddings (rows, longest, width) of rows of items; those behind a shorter row's end are arbitrary."""
@@ -77,17 +81,19 @@ class Network(nn.Module):
             x[where] = self.region.embed_sizes(self._tensor([found[2:] for found in sizes]))
         return x
 
-    def extend(self, rows: Sequence[Sequence[SequenceItem]], starts: Sequence[int], cache: KVCache) -> Tensor:
+    def extend(self, rows: Sequence[Sequence[SequenceItem]], starts: Sequence[int], cache: BatchCache) -> Tensor:
         """Feed each row its next items, from its own start position on: hidden states (rows, longest, width).
 
         The padding of a row that is shorter than the longest is written to the position behind the row's end, where the
-        row's next item will overwrite it.
+        row's next item will overwrite it. `cache` has the rows in their order.
         """
         x = self.embed(rows)
         lengths = torch.tensor([len(row) for row in rows])[:, None]
         offsets = torch.arange(x.shape[1])[None].minimum(lengths)
-        positions = (torch.tensor(starts)[:, None] + offsets).to(self.device)
-        hidden: Tensor = self.text(x, positions, cache, causal(positions, cache.length))
+        positions = torch.tensor(starts)[:, None] + offsets
+        length = int(positions.max()) + 1
+        run = Extension(cache.layer, cache.cross, positions.to(self.device), length, self.cache_dtype)
+        hidden: Tensor = self.text(x, run)
         return hidden
 
     def _tensor(self, values: Sequence[float] | Sequence[Sequence[float]]) -> Tensor:

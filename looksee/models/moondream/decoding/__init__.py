@@ -1,1 +1,0 @@
-"""The KV cache of a running batch, cached image prefixes, and decode steps, eager or as CUDA graphs."""
