@@ -35,6 +35,7 @@ class ModelLoader:
         self.name = name
         self.source = source.resolve(name, config.weights, own.weights)
         self.device, self.dtype = own.device or config.device, own.dtype or config.dtype
+        self.cuda_graphs = config.cuda_graphs if own.cuda_graphs == "" else own.cuda_graphs
         self.options = own.options(sample=self.source.kind == "sample")
         self._without_effect = own.without_effect()
         self.limits = EngineLimits(
@@ -62,9 +63,12 @@ class ModelLoader:
     def load(self, directory: Path) -> Model[Any, Any]:
         """The model, its weights in memory. Raises WeightsUnavailable, and what the libraries raise."""
         try:
-            return _load(
+            model = _load(
                 self.name, directory, device=self.device, dtype=self.dtype, **self.options, **self.source.files()
             )
+            if self.cuda_graphs:
+                model.capture_steps(self.limits.rows)
+            return model
         except Exception as error:
             traceback.clear_frames(error.__traceback__)  # they refer to what was loaded of the weights
             raise

@@ -55,6 +55,9 @@ class Row:
 RowT = TypeVar("RowT", bound=Row)
 BatchT = TypeVar("BatchT")
 
+# In lower case, of the texts of errors that have no class of their own.
+_OUT_OF_MEMORY = ("out of memory", "can't allocate", "cannot allocate memory", "status_alloc_failed", "bad alloc", "bad_alloc")
+
 
 class Model(Protocol[RowT, BatchT]):
     """A loaded model. The rules that hold for all methods are in the docstring of this module."""
@@ -107,6 +110,13 @@ class Model(Protocol[RowT, BatchT]):
         """
         ...
 
+    def capture_steps(self, rows: int) -> None:
+        """Prepare the steps of batches of up to so many rows, so that each is launched at once, where the device can.
+
+        Called once, before the first batch. Without effect on answers.
+        """
+        ...
+
     def release_memory(self) -> None:
         """Free what no row needs: kept encodings of pictures, cached blocks of the device's allocator.
 
@@ -138,7 +148,21 @@ class Model(Protocol[RowT, BatchT]):
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether a verb failed because memory ran out, on a device or in the machine; known by name, without torch."""
-    return (
-        isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate" in str(error)
-    )
+    """Whether a verb failed because memory ran out, on a device or in the machine; known without torch.
+
+    By the names that torch, cuBLAS, MPS and allocators have for it, also where another error hides it: a capture that
+    runs out of memory says that it was invalidated.
+    """
+    seen: set[int] = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        text = str(error).lower()
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or any(
+            name in text for name in _OUT_OF_MEMORY
+        ):
+            return True
+        hidden = error.__cause__ or error.__context__
+        if not isinstance(hidden, Exception):
+            return False
+        error = hidden
+    return False

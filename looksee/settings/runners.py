@@ -20,6 +20,9 @@ class RunnerSettings(BaseModel):
         "auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, `mps`; auto takes a GPU if it finds one"
     )
     dtype: Dtype = Field("auto", description="auto: bfloat16 on a GPU, float32 on a CPU")
+    cuda_graphs: bool = Field(
+        False, description="replay decode steps as CUDA graphs, on a CUDA device; off until measured on one"
+    )
     torch_threads: NonNegativeInt = Field(0, description="CPU threads of each runner; 0: half of the cores")
     prepare_threads: NonNegativeInt = Field(
         0, description="threads of each runner that decode pictures; 0: half of the cores"

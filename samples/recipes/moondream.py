@@ -18,13 +18,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from looksee.core.tasks import Task
+from looksee.models.core.passes import Pass, Window, attention, no_cross
 from looksee.models.moondream import prompts
 from looksee.models.moondream.config import (
     TokenizerConfig,
 )
 from looksee.models.moondream.crops.merge import pool, stitch
 from looksee.models.moondream.crops.tiling import Crops, cut, normalised
-from looksee.models.moondream.network.cache import KVCache
 from looksee.models.moondream.network.network import Network
 from looksee.models.moondream.sequence_items import SequenceItem
 from looksee.models.registry.prompts import CAPTION
@@ -113,7 +113,7 @@ class MoondreamLesson(language.LanguageLesson):
     def read(self, embeddings: Tensor, positions: Tensor, sees: Tensor, pictures: Tensor) -> Tensor:
         prefix = pictures | pictures.roll(-1, 1)  # and what stands before it: they all see each other
         sees = sees | (prefix[:, :, None] & prefix[:, None, :])
-        states: Tensor = self.model.text(embeddings, positions, _Passing([]), sees[:, None])
+        states: Tensor = self.model.text(embeddings, _Whole(positions, sees[:, None]))
         return states
 
     def judge(self, hidden: Tensor, rows: Batch) -> tuple[Tensor, Tensor]:
@@ -142,11 +142,18 @@ class MoondreamLesson(language.LanguageLesson):
         (directory / "config.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
-class _Passing(KVCache):
-    """Keeps nothing: the whole sequence is read at once."""
+class _Whole(Pass):
+    """The whole sequence at once: nothing is kept. `seen` (rows, 1, length, length) bool is what attends to what."""
 
-    def write(self, layer: int, where: tuple[Tensor, Tensor], keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        return keys, values
+    def __init__(self, positions: Tensor, seen: Tensor) -> None:
+        super().__init__(positions, no_cross)
+        self._seen = seen
+
+    def write(self, layer: int, keys_values: Tensor) -> None:
+        pass
+
+    def attend(self, layer: int, queries: Tensor, keys_values: Tensor, scale: float, window: Window = None) -> Tensor:
+        return attention(queries, keys_values.transpose(1, 2), self._seen, scale)
 
 
 class MoondreamCollate(language.LanguageCollate):

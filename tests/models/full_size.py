@@ -57,7 +57,7 @@ def main(directory: Path) -> None:
     print(
         json.dumps(
             {
-                "parameters": sum(part.numel() for part in model.net.parameters()),
+                "parameters": sum(part.numel() for part in {*model.net.parameters(), *model.decoder.parameters()}),
                 "published": REGISTRY["blip"].parameters,
                 "image_tokens": row.cost,
                 "new_tokens": outcome.new_tokens,

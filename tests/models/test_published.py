@@ -172,16 +172,49 @@ def test_every_weight_of_a_loaded_model_is_the_published_one(name: str, checkpoi
     model: Any = load(name, checkpoint, device="cpu", dtype="float32")
     rest = stored(checkpoint)
     rest.pop(_POSITIONS, None)
-    own = {f"{key}": tensor for key, tensor in model.net.state_dict().items()}
     by_content = {content(tensor.float()): tensor_name for tensor_name, tensor in rest.items()}
+    if name == "gemma":  # whose norms multiply by 1 + weight
+        by_content |= {content(1 + rest[norm].float()): norm for norm in rest if norm.endswith("norm.weight")}
     reached = set()
-    for key, tensor in own.items():
+    for key, tensor in model.net.state_dict().items():
         source = by_content.get(content(tensor))
         assert source is not None, f"{key} is no tensor of the checkpoint"
         reached.add(source)
         if key not in TIED[name]:
             assert tail(key) == tail(source), (key, source)
-    assert {content(rest[source].float()) for source in reached} == set(by_content), "some tensors went nowhere"
+    for number, block in enumerate(model.decoder.blocks):
+        for key, tensor in parts(block):
+            source = by_content.get(content(tensor))
+            assert source is not None, f"{key} of block {number} is no tensor of the checkpoint"
+            assert f".{number}." in source, (key, source)
+            layer, _, kind = source.rpartition(".")
+            assert key.endswith(kind), (key, source)
+            if "/" in key:  # a part of several that are one layer here
+                assert layer.rpartition(".")[2].startswith(key.partition("/")[2].partition(".")[0]), (key, source)
+            reached.add(source)
+    assert {content(rest[source].float()) for source in reached} == {content(part.float()) for part in rest.values()}
+
+
+FUSED = {"qkv": ("q", "k", "v"), "cross_kv": ("k", "v"), "gate_up": ("gate", "up")}
+
+
+def parts(block: Any) -> list[tuple[str, torch.Tensor]]:
+    """The tensors of a decoder's block; of a layer that was several, `<layer>/<part>.<kind>` each."""
+    found = []
+    queries = block.heads * block.width
+    for key, tensor in block.state_dict().items():
+        layer, _, kind = key.rpartition(".")
+        if layer not in FUSED:
+            found.append((key, tensor))
+            continue
+        sizes = [len(tensor) // len(FUSED[layer])] * len(FUSED[layer])
+        if layer == "qkv":
+            sizes = [queries, *[(len(tensor) - queries) // 2] * 2]
+        split = zip(FUSED[layer], tensor.split(sizes), strict=True)
+        found += [(f"{layer}/{part}.{kind}", piece) for part, piece in split]
+    if hasattr(block, "qk_norm"):
+        found += [("qk_norm/q.weight", block.qk_norm[0]), ("qk_norm/k.weight", block.qk_norm[-1])]
+    return found
 
 
 TIED = {

@@ -30,8 +30,9 @@ def test_nothing_keeps_a_released_model(name: str) -> None:
         job = Job(Task.CAPTION, (pictures.scene("release")[0],))
         assert asyncio.run(engine.submit(job, timeout=60)).answer
         engine.close()
-        net = model.net  # type: ignore[attr-defined]
-        return [weakref.ref(model), weakref.ref(net), *(weakref.ref(tensor) for tensor in net.parameters())]
+        networks = [getattr(model, part) for part in ("net", "decoder") if hasattr(model, part)]
+        tensors = {tensor for network in networks for tensor in network.parameters()}
+        return [weakref.ref(thing) for thing in (model, *networks, *tensors)]
 
     gc.collect()
     for _ in range(2):

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from looksee.core.images import decode
 from looksee.core.tasks import Task
+from looksee.models.core.batch_cache import BatchCache
 from looksee.models.moondream.model import Moondream
-from looksee.models.moondream.network.cache import KVCache
 from looksee.models.moondream.row_builder import TextOptions
 from looksee.models.moondream.rows import MoondreamRow
 from looksee.models.moondream.sequence_items import CoordinateItem, SequenceItem, SizeItem
@@ -99,9 +99,8 @@ def served(model: Moondream, row: MoondreamRow, answer: list[SequenceItem]) -> T
     pieces = [*row.prompt, *answer]
     config = model.config
     prefix = model.net.image_prefixes(model.encoder.image_tokens([row.image.crops(config.vision)]))
-    slots = row.start + len(pieces) + 1
-    cache = KVCache.empty(config.text, 1, slots, device=torch.device("cpu"), dtype=torch.float32)
-    cache.write_prefix([0], [layer[:, 0] for layer in prefix])
+    cache = BatchCache(model.step_runner.storage, 1, row.start + len(pieces) + 1)
+    cache.write_prefix([0], [layer[0] for layer in prefix])
     return model.net.extend([pieces], [row.start], cache)[0]
 
 

@@ -380,7 +380,6 @@ def test_what_a_model_is_loaded_with_depends_on_its_weights() -> None:
         "max_crops": None,
         "cpu_crops": None,
         "prefix_bytes": 2**30,
-        "cuda_graphs": False,
     }
     assert found.model("moondream").options(sample=False)["cpu_crops"] == 2
 

@@ -36,14 +36,18 @@ class CudaGraphs(NoGraphs):
     def capture(self, run: Run) -> Run:
         stream, graph = self._stream, torch.cuda.CUDAGraph()
         with torch.cuda.device(self._device):
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                for _ in range(_WARM_UPS):
+            own = torch.cuda.current_stream()
+            try:
+                stream.wait_stream(own)
+                with torch.cuda.stream(stream):
+                    for _ in range(_WARM_UPS):
+                        run()
+                own.wait_stream(stream)
+                # thread_local: work of other threads on the device is neither captured nor an error.
+                with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
                     run()
-            torch.cuda.current_stream().wait_stream(stream)
-            # thread_local: work of other threads on the device is neither captured nor an error.
-            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
-                run()
+            finally:
+                torch.cuda.set_stream(own)  # where ending a capture raises, torch leaves the thread on the other one
         replay: Run = graph.replay
         return replay
 

@@ -74,7 +74,7 @@ class Prefix(Pass):
     """
 
     def __init__(self, rows: int, length: int, device: torch.device) -> None:
-        super().__init__(torch.arange(length, device=device).expand(rows, -1), _no_cross)
+        super().__init__(torch.arange(length, device=device).expand(rows, -1), no_cross)
         self.layers: list[Tensor] = []
 
     def write(self, layer: int, keys_values: Tensor) -> None:
@@ -122,7 +122,8 @@ class Extension(Pass):
         return self._masks[window]
 
 
-def _no_cross(layer: int) -> Tensor:
+def no_cross(layer: int) -> Tensor:
+    """The encoder positions of a pass that has none."""
     raise LookupError(f"layer {layer} has no encoder positions")
 
 

@@ -43,7 +43,7 @@ class StepRunner:
         growth: int | None = None,
     ) -> None:
         """`dtype` is that of keys and values; `growth` the slots that the storage's length is a multiple of."""
-        self._decoder, self._graphs = decoder, graphs
+        self.decoder, self._graphs = decoder, graphs
         static = graphs is not None
         self.storage = KVStorage(
             decoder.shape,
@@ -52,7 +52,31 @@ class StepRunner:
             growth=growth or (_GRAPH_GROWTH if static else GROWTH),
             static=static,
         )
+        self.storage.before_resize = self._reset  # what was captured refers to the tensors, and would keep them
         self._reset()
+
+    @torch.inference_mode()
+    def prepare(self, rows: int, length: int) -> None:
+        """Reserve storage and capture the steps of all batches of up to so many rows and slots, before the first.
+
+        What cannot be captured runs without, with a line in the log. A batch that has more is captured when it comes.
+        """
+        if self._graphs is None:
+            return
+        length = self.storage.rounded(length)
+        try:
+            self.storage.reserve(rows, length)
+            embeddings = self.decoder.embed(torch.zeros(1, 1, dtype=torch.int64, device=self.storage.device))
+            self._allocate_buffers(embeddings)
+            for count in sorted({row_bucket(number) for number in range(1, rows + 1)}):
+                for slots in range(self.storage.growth, length + 1, self.storage.growth):
+                    self._static_run(count, slots)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            logger.warning("decode steps run without graphs, for which there is not enough memory: %s", error)
+            self.release()
+            self._graphs = None
 
     def step(self, cache: BatchCache, embeddings: Tensor, positions: Sequence[int]) -> Tensor:
         """Feed each row one token: hidden states (rows, width).
@@ -69,7 +93,7 @@ class StepRunner:
         where = torch.tensor(positions, device=self.storage.device)[:, None]
         aligned = self._graphs is None and min(positions) + 1 == length
         run = Extension(cache.layer, cache.cross, where, length, self.storage.dtype, aligned=aligned)
-        hidden: Tensor = self._decoder(embeddings, run)
+        hidden: Tensor = self.decoder(embeddings, run)
         return hidden[:, -1]
 
     def release(self) -> None:
@@ -80,32 +104,36 @@ class StepRunner:
     def _replay(self, embeddings: Tensor, positions: Sequence[int], rows: int, length: int) -> Tensor:
         """A step padded to `rows` rows and `length` slots."""
         used = len(positions)
-        if self.storage.reallocations != self._reallocations:
-            self._reset()
-            self._allocate_buffers(embeddings)
+        self._allocate_buffers(embeddings)
         self._embeddings[:used] = embeddings
         padded = torch.tensor([*positions, *[0] * (rows - used)])
         self._positions[:rows] = padded[:, None].to(self._positions.device)
-        run = self._runs.get((rows, length))
-        if run is None:
-            run = self._runs[rows, length] = self._capture(self._static_step(rows, length))
-        run()
+        self._static_run(rows, length)()
         return self._hidden[:used]
 
+    def _static_run(self, rows: int, length: int) -> Run:
+        """The step of a bucket, captured now if it was not: then it writes the keys and values of the buffers' inputs."""
+        if (rows, length) not in self._runs:
+            self._runs[rows, length] = self._capture(self._static_step(rows, length))
+        return self._runs[rows, length]
+
     def _reset(self) -> None:
-        self._reallocations = -1
         self._embeddings = self._positions = self._hidden = torch.empty(0)
         self._runs: dict[tuple[int, int], Run] = {}
         if self._graphs is not None:
             self._graphs.reset()
 
     def _allocate_buffers(self, embeddings: Tensor) -> None:
-        """Inputs and outputs of a step, at the same addresses until the storage is reallocated."""
+        """Inputs and outputs of a step, at the same addresses until the storage is reallocated.
+
+        `embeddings` has the width and dtype of the input.
+        """
+        if len(self._positions):
+            return
         rows, width = self.storage.rows, embeddings.shape[-1]
         self._embeddings = embeddings.new_zeros(rows, 1, width)
         self._positions = torch.zeros(rows, 1, device=embeddings.device, dtype=torch.int64)
         self._hidden = embeddings.new_zeros(rows, width)
-        self._reallocations = self.storage.reallocations
 
     def _static_step(self, rows: int, length: int) -> Run:
         """A step of the storage's first rows; repeating it writes the same to the same slots."""
@@ -115,7 +143,7 @@ class StepRunner:
 
         def run() -> None:
             step = Extension(layers.__getitem__, cross.__getitem__, positions, length, self.storage.dtype)
-            hidden[:] = self._decoder(embeddings, step)[:, -1]
+            hidden[:] = self.decoder(embeddings, step)[:, -1]
 
         return run
 

@@ -7,6 +7,7 @@ share a batch without being moved, and a row that joins a batch is not copied: i
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,7 @@ class KVStorage:
         self.rows = self.length = self.reallocations = 0
         self.layers = [self._zeros(0, 0) for _ in range(shape.layers)]
         self.cross = [self._zeros(0, shape.cross_length) for _ in range(shape.layers if shape.cross_length else 0)]
+        self.before_resize: Callable[[], object] = lambda: None  # called before the tensors are replaced
         # Weak: the rows of a batch are free again when nothing refers to it any more, also where a failure dropped it.
         self._batches: weakref.WeakSet[BatchCache] = weakref.WeakSet()
 
@@ -123,6 +125,7 @@ class KVStorage:
     def _resize(self, rows: int, length: int) -> None:
         if (rows, length) == (self.rows, self.length):
             return
+        self.before_resize()
         self.reallocations += 1
         kept, slots = min(rows, self.rows), min(length, self.length)
         for index, old in enumerate(self.layers):  # one by one, so that at most one layer exists twice

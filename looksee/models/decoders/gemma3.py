@@ -90,9 +90,8 @@ class Gemma3Decoder(Decoder):
         self.words, self.norm, self.head = source.embed_tokens, rms_norm(source.norm), head
         rotary = source.rotary_emb
         self.scalings = [float(getattr(rotary, f"{kind}_attention_scaling")) for kind in _KINDS]
-        self.frequencies = nn.ParameterList(
-            nn.Parameter(getattr(rotary, f"{kind}_inv_freq").float(), requires_grad=False) for kind in _KINDS
-        )
+        frequencies = [getattr(rotary, f"{kind}_inv_freq").float() for kind in _KINDS]
+        self.frequencies = nn.Buffer(torch.stack(frequencies), persistent=False)
         for kind in rotary.rope_type.values():
             if kind not in ("default", "linear"):
                 require(config, rope_type="default or linear")

@@ -6,9 +6,7 @@ the heads on the rows that need them, and each row's own state machine decides w
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,8 +16,7 @@ from looksee.core.geometry import point_within, within
 from looksee.core.tasks import Answer, Job, Reasoning
 from looksee.models import sampling
 from looksee.models.core.batch_cache import BatchCache
-from looksee.models.core.graphs import CudaGraphs
-from looksee.models.core.step_runner import StepRunner
+from looksee.models.core.model import TEXT_SLOTS, DecoderBatch, DecoderModel
 from looksee.models.detokenize import stable_prefix, truncate_at_stop
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.crops.encoder import ImageEncoder
@@ -31,23 +28,15 @@ from looksee.models.moondream.rows import Head, MoondreamRow, ReasoningRow, Step
 from looksee.models.moondream.stream_text import whole_words
 from looksee.models.moondream.tokenizer import MoondreamTokenizer
 
-logger = logging.getLogger("looksee.models")
-
 PREFIX_BYTES = 2**30
 CROPS_AT_ONCE = 16
 
 
-@dataclass(slots=True)
-class MoondreamBatch:
-    """The running rows; `hidden` (rows, width) are their hidden states after the latest step."""
-
-    rows: list[MoondreamRow]
-    cache: BatchCache
-    hidden: Tensor
+MoondreamBatch = DecoderBatch[MoondreamRow]
 
 
-class Moondream:
-    """A loaded Moondream2. Only one thread at a time may call the methods that take or return a batch."""
+class Moondream(DecoderModel[MoondreamRow]):
+    """A loaded Moondream2."""
 
     def __init__(
         self,
@@ -60,7 +49,6 @@ class Moondream:
         cpu_crops: int | None = None,
         crops_at_once: int = CROPS_AT_ONCE,
         prefix_bytes: int = PREFIX_BYTES,
-        cuda_graphs: bool = False,
     ) -> None:
         """Load `config.json`, the safetensors files and `tokenizer.json` of `directory`. Raises WeightsUnavailable.
 
@@ -68,49 +56,33 @@ class Moondream:
         crops of an image and with them its cost; by default it is `cpu_crops` on a CPU, where that is given, and else
         the checkpoint's (published: 12). The vision tower encodes at most `crops_at_once` crops in one pass.
         `prefix_bytes` bounds the cached prefixes of images (of the published model 137 MiB each in bfloat16, and 274 on
-        a CPU, where they are float32). With `cuda_graphs`, decode steps on a CUDA device are captured and replayed.
+        a CPU, where they are float32).
         """
         config = Config.load(directory)
         most = max_crops or (cpu_crops if device.type == "cpu" else None)
+        self.device = device
         self.config = config.with_crops(most) if most else config
         self.tokenizer = MoondreamTokenizer(tokenizer or directory / "tokenizer.json", self.config.tokenizer)
         self.net = checkpoint.load(directory, self.config, device=device, dtype=dtype)
         self.encoder = ImageEncoder(self.net, crops_at_once=crops_at_once)
         self.prefixes = PrefixCache(self.net, self.encoder, max_bytes=prefix_bytes)
         self.row_builder = RowBuilder(self.config, self.tokenizer, self.prefixes)
-        graphs = CudaGraphs(device) if cuda_graphs and device.type == "cuda" else None
-        self.step_runner = StepRunner(self.net.text, device=device, dtype=self.net.cache_dtype, graphs=graphs)
-        if cuda_graphs and graphs is None:
-            logger.warning("there are no CUDA graphs on the device '%s': moondream decodes without them", device)
+        self.use_decoder(self.net.text, self.net.cache_dtype)
 
     def prepare(self, job: Job) -> MoondreamRow:
         """Raises what `RowBuilder.row` does."""
         return self.row_builder.row(job)
 
-    @torch.inference_mode()
-    def prefill(self, rows: Sequence[MoondreamRow]) -> MoondreamBatch:
-        cache = BatchCache(self.step_runner.storage, len(rows), max(row.position for row in rows) + 1)
+    def fill(self, rows: Sequence[MoondreamRow], cache: BatchCache) -> None:
         self.prefixes.write([row.image for row in rows], cache)
         self.net.extend([row.history[:-1] for row in rows], [row.start for row in rows], cache)
-        return MoondreamBatch(list(rows), cache, self._no_hidden())
 
-    @torch.inference_mode()
-    def add_rows(self, running: MoondreamBatch, newcomers: MoondreamBatch) -> MoondreamBatch:
-        running.cache.add_rows(newcomers.cache)
-        return MoondreamBatch(running.rows + newcomers.rows, running.cache, self._no_hidden())
+    def embed_latest(self, rows: Sequence[MoondreamRow]) -> Tensor:
+        return self.net.embed([[row.latest] for row in rows])
 
-    @torch.inference_mode()
-    def step(self, batch: MoondreamBatch) -> None:
-        cache = batch.cache
-        embeddings = self.net.embed(cache.in_storage_order([[row.latest] for row in batch.rows]))
-        positions = cache.in_storage_order([row.position for row in batch.rows])
-        batch.hidden = self.step_runner.step(cache, embeddings, positions)[cache.order]
-
-    @torch.inference_mode()
-    def keep_rows(self, batch: MoondreamBatch, keep: Sequence[int]) -> MoondreamBatch:
-        rows = [batch.rows[index] for index in keep]
-        batch.cache.keep_rows(keep, max(row.position for row in rows) + 1)
-        return MoondreamBatch(rows, batch.cache, self._no_hidden())
+    @property
+    def usual_length(self) -> int:
+        return min(self.config.text.max_context, self.config.text.prefix_attn + TEXT_SLOTS)
 
     @torch.inference_mode()
     def sample(self, batch: MoondreamBatch) -> None:
@@ -121,9 +93,7 @@ class Moondream:
 
     def release_memory(self) -> None:
         self.prefixes.clear()
-        self.step_runner.release()
-        if self.net.device.type == "cuda":
-            torch.cuda.empty_cache()
+        super().release_memory()
 
     def reuse(self) -> tuple[int, int]:
         return self.prefixes.hits, self.prefixes.misses
@@ -177,7 +147,3 @@ class Moondream:
             for index, (width, height) in zip(indices, pairs.tolist(), strict=True):
                 outputs[index].size = region.size(width), region.size(height)
         return outputs
-
-    def _no_hidden(self) -> Tensor:
-        """The hidden states of a batch that was not stepped since its rows changed."""
-        return torch.empty(0, device=self.net.device)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from looksee.core.geometry import Box, Point
-from looksee.models.interface import Row
+from looksee.models.core.model import DecodedRow
 from looksee.models.moondream.config import TokenizerConfig
 from looksee.models.moondream.crops.image import CroppedImage
 from looksee.models.moondream.sequence_items import CoordinateItem, SequenceItem, SizeItem
@@ -35,7 +35,7 @@ class StepOutput:
 
 
 @dataclass(slots=True, kw_only=True)
-class MoondreamRow(Row):
+class MoondreamRow(DecodedRow):
     """`start` is the position of the prompt's first item: behind the image's prefix, or 0."""
 
     special_ids: TokenizerConfig

@@ -36,9 +36,6 @@ class MoondreamSettings(ImageTokenSettings):
         pattern=r"^https?://\S+$",
         description="where `moondream-cloud` is, with MOONDREAM_CLOUD_API_KEY",
     )
-    cuda_graphs: bool = Field(
-        False, description="replay decode steps as CUDA graphs, on a CUDA device; off until measured on one"
-    )
 
     def options(self, *, sample: bool) -> dict[str, Any]:
         # On two CPU cores the published vision tower takes 2.5 s a crop in float32: 13 crops would be half a minute.
@@ -46,11 +43,10 @@ class MoondreamSettings(ImageTokenSettings):
             "max_crops": self.max_crops or None,
             "cpu_crops": None if sample else 2,
             "prefix_bytes": self.prefix_cache_bytes,
-            "cuda_graphs": self.cuda_graphs,
         }
 
     def without_effect(self) -> frozenset[str]:
-        return frozenset({"prefix_bytes", "cuda_graphs"})
+        return frozenset({"prefix_bytes"})
 
 
 SPEC = ModelSpec(

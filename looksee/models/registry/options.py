@@ -19,6 +19,9 @@ class ModelSettings(BaseModel):
     url: str = Field("", description="where the model's runner is served alone; empty: on this machine")
     device: Literal[""] | Device = Field("", description="as LOOKSEE_DEVICE, for this model; empty: LOOKSEE_DEVICE")
     dtype: Literal[""] | Dtype = Field("", description="as LOOKSEE_DTYPE, for this model; empty: LOOKSEE_DTYPE")
+    cuda_graphs: Literal[""] | bool = Field(
+        "", description="as LOOKSEE_CUDA_GRAPHS, for this model; empty: LOOKSEE_CUDA_GRAPHS"
+    )
     max_batch_rows: PositiveInt = Field(32, description="rows that decode together at most")
     max_prefill_rows: PositiveInt = Field(8, description="new rows that are prefilled together at most")
 

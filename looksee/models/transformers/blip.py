@@ -50,7 +50,8 @@ class Blip(TransformersModel[BlipRow]):
         self.eos_ids = frozenset({text.sep_token_id})
         self.max_positions = text.max_position_embeddings
         self.image_tokens = (vision.image_size // vision.patch_size) ** 2 + 1
-        self.use_decoder(BertDecoder(self.net.text_decoder, cross_length=self.image_tokens))
+        self.decoder = BertDecoder(self.net.text_decoder, cross_length=self.image_tokens).eval()
+        self.use_decoder(self.decoder, dtype)
 
     def prepare(self, job: Job) -> BlipRow:
         """Raises CorruptImage, and PromptTooLong when prompt and answer would not fit the decoder's positions."""
@@ -73,6 +74,10 @@ class Blip(TransformersModel[BlipRow]):
         ids = padded([row.history[:-1] for row in rows]).to(self.device)
         if ids.shape[1]:  # else no row has a prompt: there is nothing to feed before the first step
             self.decoder.fill(self.decoder.embed(ids), Prefill(cache, ids.shape[1]))
+
+    @property
+    def usual_length(self) -> int:
+        return self.max_positions
 
     def raw_text(self, row: BlipRow) -> str:
         # Decoded with its prompt, so that a word piece that continues the prompt's last word does not show as "##s".

@@ -23,11 +23,16 @@ class Blip2(VisionLanguageModel):
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
         super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
-        self.use_decoder(OptDecoder(self.net.language_model))
+        self.decoder = OptDecoder(self.net.language_model).eval()
+        self.use_decoder(self.decoder, dtype)
         self.query_tokens: int = self.net.config.num_query_tokens
         # OPT ends an answer with the id of a line's end: `generate` reads the text config, not the generation config.
         self.eos_ids = frozenset({self.net.config.text_config.eos_token_id})
         self._control_tokens = control_tokens(self.tokenizer)
+
+    @property
+    def image_slots(self) -> int:
+        return self.query_tokens
 
     def crops(self, image: Image.Image) -> Tensor:
         return self.pixels(image)[None]

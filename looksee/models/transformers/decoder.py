@@ -1,14 +1,10 @@
-"""Everything but the prefill of a model whose weights are transformers': adding, stepping, keeping and sampling rows.
-
-A model adds how the prompts of new rows are embedded.
-"""
+"""What the models with transformers' weights share: rows of token ids, sampling, and answers that are text."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,17 +12,15 @@ from torch import Tensor
 from looksee.core import errors
 from looksee.core.tasks import Answer
 from looksee.models import sampling
-from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.decoder import Decoder
-from looksee.models.core.step_runner import StepRunner
+from looksee.models.core.model import DecodedRow, DecoderBatch, DecoderModel
 from looksee.models.detokenize import stable_prefix, truncate_at_stop
-from looksee.models.interface import Row
 
 _MIN_ANSWER_TOKENS = 16  # a prompt that leaves fewer positions is refused, unless fewer were asked for
 
 
 @dataclass(slots=True, kw_only=True)
-class PromptRow(Row):
+class PromptRow(DecodedRow):
     """A row with its prompt's token ids."""
 
     prompt_ids: list[int]
@@ -50,76 +44,31 @@ class PromptRow(Row):
 RowT = TypeVar("RowT", bound=PromptRow)
 
 
-@dataclass(slots=True)
-class DecoderBatch(Generic[RowT]):
-    """The running rows; `logits` (rows, vocabulary) float32 are those of the latest step, in the rows' order."""
-
-    rows: list[RowT]
-    cache: BatchCache
-    logits: Tensor = field(default_factory=lambda: torch.empty(0))
-
-
-class TransformersModel(ABC, Generic[RowT]):
-    """A loaded model. Only one thread at a time may call the methods that take or return a batch.
+class TransformersModel(DecoderModel[RowT]):
+    """A loaded model.
 
     `eos_ids` are the token ids that end an answer; `max_positions` bounds prompt and answer together.
     """
 
-    device: torch.device
     dtype: torch.dtype
     tokenizer: Any
     decoder: Decoder
     eos_ids: frozenset[int]
     max_positions: int
 
-    def use_decoder(self, decoder: Decoder) -> None:
-        """Decode with `decoder`, over storage of its own."""
-        self.decoder = decoder.eval()
-        self.step_runner = StepRunner(decoder, device=self.device, dtype=self.dtype)
-
-    @abstractmethod
-    def fill(self, rows: Sequence[RowT], cache: BatchCache) -> None:
-        """Keep in `cache` what `rows` have, all of their tokens but the last; row i of it is theirs."""
-
-    @torch.inference_mode()
-    def prefill(self, rows: Sequence[RowT]) -> DecoderBatch[RowT]:
-        cache = BatchCache(self.step_runner.storage, len(rows), max(row.position for row in rows) + 1)
-        self.fill(rows, cache)
-        return DecoderBatch(list(rows), cache)
-
-    @torch.inference_mode()
-    def add_rows(self, running: DecoderBatch[RowT], newcomers: DecoderBatch[RowT]) -> DecoderBatch[RowT]:
-        running.cache.add_rows(newcomers.cache)
-        return DecoderBatch(running.rows + newcomers.rows, running.cache)
-
-    @torch.inference_mode()
-    def step(self, batch: DecoderBatch[RowT]) -> None:
-        cache = batch.cache
-        ids = cache.in_storage_order([row.latest for row in batch.rows])
-        positions = cache.in_storage_order([row.position for row in batch.rows])
-        embeddings = self.decoder.embed(torch.tensor(ids, device=self.device)[:, None])
-        logits = self.decoder.logits(self.step_runner.step(cache, embeddings, positions))
-        batch.logits = logits[cache.order] if cache.moved else logits
-
-    @torch.inference_mode()
-    def keep_rows(self, batch: DecoderBatch[RowT], keep: Sequence[int]) -> DecoderBatch[RowT]:
-        rows = [batch.rows[index] for index in keep]
-        batch.cache.keep_rows(keep, max(row.position for row in rows) + 1)
-        return DecoderBatch(rows, batch.cache)
+    def embed_latest(self, rows: Sequence[RowT]) -> Tensor:
+        ids = torch.tensor([row.latest for row in rows])
+        return self.decoder.embed(ids.to(self.device)[:, None])
 
     @torch.inference_mode()
     def sample(self, batch: DecoderBatch[RowT]) -> None:
-        for row, token in zip(batch.rows, sampling.choose(batch.logits, batch.rows), strict=True):
+        logits = self.decoder.logits(batch.hidden)
+        for row, token in zip(batch.rows, sampling.choose(logits, batch.rows), strict=True):
             row.tokens.append(token)
             if token in self.eos_ids or (row.stop and truncate_at_stop(self.raw_text(row), row.stop)[1]):
                 row.finish = "stop"
             elif len(row.tokens) >= row.max_new_tokens:
                 row.finish = "length"
-
-    def release_memory(self) -> None:
-        self.step_runner.release()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def reuse(self) -> tuple[int, int]:
         return 0, 0  # without a cache of encoded images

@@ -40,10 +40,15 @@ class Gemma(VisionLanguageModel):
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
         super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
-        self.use_decoder(Gemma3Decoder(self.net.model.language_model, self.net.lm_head))
+        self.decoder = Gemma3Decoder(self.net.model.language_model, self.net.lm_head).eval()
+        self.use_decoder(self.decoder, dtype)
         self.image_tokens: int = self.net.config.mm_tokens_per_image
         self.eos_ids = eos_token_ids(self.net)
         self.chat = chat(self.tokenizer, self.tokenizer.chat_template)
+
+    @property
+    def image_slots(self) -> int:
+        return self.image_tokens
 
     def crops(self, image: Image.Image) -> Tensor:
         return self.pixels(image)[None]

@@ -46,11 +46,16 @@ class InternVlm(VisionLanguageModel):
         max_tiles: int = 1,
     ) -> None:
         super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
-        self.use_decoder(Qwen2Decoder(self.net.model.language_model, self.net.lm_head))
+        self.decoder = Qwen2Decoder(self.net.model.language_model, self.net.lm_head).eval()
+        self.use_decoder(self.decoder, dtype)
         self.max_tiles = max_tiles
         self.tile_tokens: int = self.net.config.image_seq_length
         self.eos_ids = eos_token_ids(self.net)
         self.chat = chat(self.tokenizer, self.tokenizer.chat_template)
+
+    @property
+    def image_slots(self) -> int:
+        return self.tile_tokens * (self.max_tiles + (self.max_tiles > 1))
 
     def crops(self, image: Image.Image) -> Tensor:
         return self.pixels.tiles(image, *grid(image.size, (self.pixels.width, self.pixels.height), self.max_tiles))

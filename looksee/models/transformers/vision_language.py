@@ -21,6 +21,7 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 from looksee.core import images
 from looksee.core.tasks import Job
 from looksee.models.core.batch_cache import BatchCache
+from looksee.models.core.model import TEXT_SLOTS
 from looksee.models.core.passes import Prefill, Window
 from looksee.models.encoding_cache import EncodingCache
 from looksee.models.sampling import seed_of
@@ -62,6 +63,11 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
         self.max_positions = text.max_position_embeddings
         self.image_token_id: int = self.net.config.image_token_id
 
+    @property
+    @abstractmethod
+    def image_slots(self) -> int:
+        """The image tokens of one picture at most."""
+
     @abstractmethod
     def crops(self, image: Image.Image) -> Tensor:
         """The vision tower's input for an RGB image: (crops, 3, height, width) float32."""
@@ -85,6 +91,10 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
         """(crops, tokens, width) for (crops, 3, height, width) of the model's dtype."""
         features: Tensor = self.net.get_image_features(crops).pooler_output
         return features
+
+    @property
+    def usual_length(self) -> int:
+        return min(self.max_positions, self.image_slots + TEXT_SLOTS)
 
     def prepare(self, job: Job) -> ImageRow:
         """Raises CorruptImage, and PromptTooLong when prompt and answer would not fit the decoder's positions."""

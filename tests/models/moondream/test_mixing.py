@@ -117,18 +117,18 @@ def test_a_cache_is_as_long_as_its_longest_row_needs(model: Moondream) -> None:
     short = model.row_builder.query(None, "a", TextOptions(2))
     long = model.row_builder.query(picture, "a" * 30, TextOptions(60))
     batch = model.prefill([short])
-    assert batch.cache.length == 64
+    storage = batch.cache.storage
+    assert (storage.rows, storage.length) == (1, 64)
     batch = model.add_rows(batch, model.prefill([long]))
-    long.finish = None
-    while batch.cache.length < 128 and long.finish is None:
+    while storage.length < 128:
         model.step(batch)
-        assert batch.cache.length - max(row.position for row in batch.rows) <= 64
+        assert storage.length - max(row.position for row in batch.rows) <= 64
         for row in batch.rows:
             row.items.append(40)
-    assert batch.cache.length == 128
+    assert (storage.rows, storage.length) == (2, 128)
     short.items.clear()
     batch = model.keep_rows(batch, [0])
-    assert (batch.cache.length, batch.cache.rows) == (64, 1)
+    assert (storage.rows, storage.length) == (1, 64)
 
 
 def test_sampled_rows_do_not_depend_on_their_neighbours(model: Moondream) -> None:
@@ -162,4 +162,4 @@ def test_nothing_is_kept_for_gradients(model: Moondream) -> None:
     model.step(batch)
     assert not batch.hidden.requires_grad
     assert not any(parameter.requires_grad for parameter in model.net.parameters())
-    assert all(torch.isfinite(layer).all() for layer in batch.cache.view().layers)
+    assert all(torch.isfinite(layer).all() for layer in batch.cache.storage.layers)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import gc
 import logging
 import random
+import weakref
+from unittest import mock
 
 import pytest
 import torch
 
+from looksee.models.core.graphs import NoGraphs, Run
+from looksee.models.core.step_runner import StepRunner
 from looksee.models.interface import out_of_memory
-from looksee.models.moondream.decoding.batch_cache import BatchedKVCache, KVStorage, bucket
-from looksee.models.moondream.decoding.step_runner import EagerStepRunner, Run, StaticStepRunner
 from looksee.models.moondream.model import Moondream, MoondreamBatch
 from looksee.models.moondream.row_builder import TextOptions
 from looksee.models.moondream.rows import MoondreamRow
@@ -23,10 +25,10 @@ from tests.models.mixing import decode_mixed
 from tests.models.moondream import vectors
 from tests.models.moondream.test_mixing import BIAS, row_of, said, some_request
 
-BLOCK = 16  # small, so that the few positions of a test are several blocks
+GROWTH = 16  # small, so that the few positions of a test are several buckets
 
 
-class Counted(EagerStepRunner):
+class Counted(NoGraphs):
     """Counts what is captured, and what is in use."""
 
     def __init__(self) -> None:
@@ -54,21 +56,20 @@ def model(plain: Moondream) -> Moondream:
     """The same weights, and steps over static buffers."""
     model = vectors.model("mini70", bias=BIAS)
     model.net = plain.net
-    model.step_runner = StaticStepRunner(plain.net, Counted(), block=BLOCK)
+    use(model, Counted())
     return model
 
 
+def use(model: Moondream, graphs: NoGraphs) -> None:
+    """Step over static buffers, captured by `graphs`."""
+    net = model.net
+    model.step_runner = StepRunner(net.text, device=net.device, dtype=net.cache_dtype, graphs=graphs, growth=GROWTH)
+
+
 def counted(model: Moondream) -> Counted:
-    assert model.step_runner is not None
     graphs = model.step_runner._graphs
     assert isinstance(graphs, Counted)
     return graphs
-
-
-def storage(model: Moondream) -> KVStorage:
-    assert model.step_runner is not None
-    assert model.step_runner._storage is not None
-    return model.step_runner._storage
 
 
 def caption(model: Moondream, most: int = 6) -> MoondreamRow:
@@ -93,7 +94,6 @@ def test_rows_in_buckets_say_what_they_say_alone(plain: Moondream, model: Moondr
     rows that leave gaps in the storage, storage that moves after their graph was captured.
     """
     joins, buckets = 0, set()
-    assert model.step_runner is not None
     for trial in range(6):
         rng = random.Random(trial)
         wanted = [some_request(rng) for _ in range(24)]
@@ -114,48 +114,55 @@ def test_a_bucket_is_captured_once(model: Moondream) -> None:
     rng = random.Random(5)
     decode_mixed(model, [row_of(model, some_request(rng)) for _ in range(24)], rng, most=12)
     assert counted(model).captured == first, "the storage is large enough by now, and every bucket known"
-    assert 5 < most <= 5 * storage(model).length // BLOCK
-    assert storage(model).rows == 16
-
-
-def test_buckets() -> None:
-    padded = [bucket(rows) for rows in range(1, 34)]
-    assert sorted(set(padded)) == [1, 2, 4, 8, 16, 24, 32, 40]
-    assert all(rows <= size for rows, size in enumerate(padded, start=1))
+    assert 5 < most <= 5 * model.step_runner.storage.length // GROWTH
+    assert model.step_runner.storage.rows == 16
 
 
 def test_a_second_batch_decodes_plainly_until_the_first_is_gone(plain: Moondream, model: Moondream) -> None:
     rng = random.Random(11)
     wanted = [some_request(rng) | {"most": 9} for _ in range(6)]
     rows = [row_of(model, request) for request in wanted]
-    first, second = model.prefill(rows[:3]), model.prefill(rows[3:])
+    first, second = model.prefill(rows[:4]), model.prefill(rows[4:])
     step(model, first)
     step(model, second)
-    assert first.cache.storage is storage(model)
-    assert second.cache.storage is not storage(model)
+    assert counted(model).captured == 1, "of the batch that has the first rows"
     del first
+    newcomers = model.prefill([caption(model)])
+    assert newcomers.cache.first == 0
     step(model, second)
-    assert second.cache.storage is storage(model)
-    for request, row in zip(wanted[3:], rows[3:], strict=True):
+    for request, row in zip(wanted[4:], rows[4:], strict=True):
         alone = row_of(plain, request)
         decode_mixed(plain, [alone], random.Random(0))
         assert said(row)[:2] == said(alone)[:2]
 
 
-def test_adopted_newcomers_join_a_batch_that_is_not(plain: Moondream, model: Moondream) -> None:
-    """As when rows are put back one by one after a failure: the batch that was stepped first is adopted."""
+def test_newcomers_that_were_stepped_already_join(plain: Moondream, model: Moondream) -> None:
+    """As when rows are put back one by one after a failure, and as when the batch joins its newcomers."""
     rows = [caption(model, 6), model.row_builder.query(None, "why?", TextOptions(6)), caption(model, 5)]
-    adopted = model.prefill(rows[:2])
-    step(model, adopted)
+    stepped = model.prefill(rows[:2])
+    step(model, stepped)
     batch = model.prefill(rows[2:])
-    batch = model.add_rows(batch, adopted)
-    del adopted
+    batch = model.add_rows(batch, stepped)
     for _ in range(5):
         step(model, batch)
     fresh = [caption(plain, 6), plain.row_builder.query(None, "why?", TextOptions(6)), caption(plain, 5)]
     decode_mixed(plain, fresh, random.Random(0))
     assert [row.tokens for row in rows] == [row.tokens for row in fresh]
-    assert batch.cache.storage is storage(model)
+
+
+def test_padding_is_never_in_rows_that_another_batch_has(plain: Moondream, model: Moondream) -> None:
+    """Three rows are padded to four, and the fourth has just been prefilled for somebody."""
+    rows = [caption(model, 6) for _ in range(3)]
+    batch, other = model.prefill(rows), model.row_builder.query(None, "why?", TextOptions(6))
+    newcomers = model.prefill([other])
+    step(model, batch)
+    assert counted(model).captured == 0
+    batch = model.add_rows(batch, newcomers)
+    for _ in range(6):
+        step(model, batch)
+    fresh = plain.row_builder.query(None, "why?", TextOptions(6))
+    decode_mixed(plain, [fresh], random.Random(0))
+    assert other.tokens[: len(fresh.tokens)] == fresh.tokens
 
 
 def test_a_new_row_reads_nothing_of_the_row_before_it(plain: Moondream, model: Moondream) -> None:
@@ -165,8 +172,8 @@ def test_a_new_row_reads_nothing_of_the_row_before_it(plain: Moondream, model: M
     batch = model.prefill([staying, spoilt])
     step(model, batch)
     with torch.inference_mode():
-        for layer in storage(model).layers:
-            layer[:, 1] = torch.nan
+        for layer in model.step_runner.storage.layers:
+            layer[1] = torch.nan
     batch = model.keep_rows(batch, [0])
     newcomer = model.row_builder.query(None, "what?", TextOptions(6))
     batch = model.add_rows(batch, model.prefill([newcomer]))
@@ -178,81 +185,7 @@ def test_a_new_row_reads_nothing_of_the_row_before_it(plain: Moondream, model: M
     assert newcomer.tokens[: len(fresh.tokens)] == fresh.tokens
 
 
-def numbered(first: int, count: int) -> BatchedKVCache:
-    """Rows whose keys and values are their numbers."""
-    storage = KVStorage(vectors.config("mini70").text, count, 20, device=vectors.CPU, dtype=torch.float32)
-    for layer in storage.layers:
-        layer[:] = torch.arange(first, first + count)[:, None, None, None]
-    return BatchedKVCache(storage, count)
-
-
-def numbers(cache: BatchedKVCache) -> list[int]:
-    """What numbers the rows have, everywhere the same."""
-    found = [layer[:, cache.storage_rows] for layer in cache.view().layers]
-    assert all(bool((layer == layer[:1, :, :1, :1, :1]).all()) for layer in found)
-    assert len({tuple(layer[0, :, 0, 0, 0].tolist()) for layer in found}) == 1
-    return [int(number) for number in found[0][0, :, 0, 0, 0]]
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("static", [False, True])
-def test_no_more_rows_move_than_have_left(static: bool) -> None:
-    config = vectors.config("mini70").text
-    storage = KVStorage(config, device=vectors.CPU, dtype=torch.float32, block=BLOCK, static=static)
-    cache = BatchedKVCache(storage)
-    for first in (0, 5):
-        newcomers = numbered(first, 5)
-        cache.add_rows(newcomers)
-        assert newcomers.rows == 0
-    assert (storage.rows, storage.length, storage.reallocations) == (16, 32, 2)
-    cache.keep_rows([0, 3, 4, 5, 7, 8, 9], 20)
-    assert cache.storage_rows == [0, 3, 4, 5, 1, 2, 6]
-    assert storage.reallocations == 2, "rows that move within the storage do not reallocate it"
-    assert cache.length == 20
-    assert numbers(cache) == [0, 3, 4, 5, 7, 8, 9]
-    cache.keep_rows([6, 4], 7)
-    assert sorted(cache.storage_rows) == [0, 1]
-    assert numbers(cache) == [9, 7]
-    assert cache.length == 7
-
-
-@torch.inference_mode()
-def test_rows_in_another_storage_order_join_others() -> None:
-    cache, newcomers = numbered(0, 3), numbered(10, 4)
-    newcomers.keep_rows([1, 3, 2], 20)
-    assert newcomers.storage_rows != [0, 1, 2]
-    cache.add_rows(newcomers)
-    assert numbers(cache) == [0, 1, 2, 11, 13, 12]
-    assert cache.in_storage_order(["a", "b", "c", "k", "m", "l"]) == [
-        {0: "a", 1: "b", 2: "c", 11: "k", 13: "m", 12: "l"}[number]
-        for number in cache.view().layers[0][0, :, 0, 0, 0].int().tolist()
-    ]
-
-
-@torch.inference_mode()
-def test_storage_is_as_large_as_its_rows_need() -> None:
-    cache = BatchedKVCache(
-        KVStorage(vectors.config("mini70").text, device=vectors.CPU, dtype=torch.float32, block=BLOCK)
-    )
-    sizes = []
-    for count in (1, 2, 1, 5, 8, 8):
-        cache.add_rows(numbered(cache.rows, count))
-        sizes.append(cache.storage.rows)
-    assert sizes == [1, 4, 4, 16, 24, 32]
-    assert numbers(cache) == list(range(25))
-    cache.keep_rows(range(9), 20)
-    assert cache.storage.rows == 32, "half of it may be needed again at the next step"
-    cache.keep_rows([8, 7], 20)
-    assert (cache.storage.rows, cache.storage.length) == (2, 32)
-    assert numbers(cache) == [8, 7]
-    cache.grow(100)
-    assert (cache.storage.rows, cache.storage.length) == (2, 112)
-    cache.keep_rows([1], 20)
-    assert (cache.storage.rows, cache.storage.length) == (1, 32)
-    assert numbers(cache) == [7]
-
-
-class Broken(EagerStepRunner):
+class Broken(NoGraphs):
     """Works once."""
 
     def __init__(self, error: Exception) -> None:
@@ -269,7 +202,7 @@ def test_what_cannot_be_captured_runs_without(
     plain: Moondream, model: Moondream, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = Broken(RuntimeError("operation not permitted when stream is capturing"))
-    model.step_runner = StaticStepRunner(plain.net, broken, block=BLOCK)
+    use(model, broken)
     rng = random.Random(6)
     wanted = [some_request(rng) for _ in range(16)]
     rows = [row_of(model, request) for request in wanted]
@@ -282,7 +215,7 @@ def test_what_cannot_be_captured_runs_without(
 
 
 def test_memory_that_runs_out_in_a_capture_is_the_engines_affair(plain: Moondream, model: Moondream) -> None:
-    model.step_runner = StaticStepRunner(plain.net, Broken(torch.OutOfMemoryError("CUDA out of memory")), block=BLOCK)
+    use(model, Broken(torch.OutOfMemoryError("CUDA out of memory")))
     batch = model.prefill([caption(model), caption(model)])
     step(model, batch)
     batch = model.keep_rows(batch, [0])
@@ -297,10 +230,9 @@ def test_memory_is_given_back(plain: Moondream, model: Moondream) -> None:
     step(model, batch)
     captured = counted(model).captured
     model.release_memory()
-    assert model.step_runner is not None
     assert not model.step_runner._runs
     assert counted(model).held == 0
-    assert storage(model).rows == 8, "a batch is in it"
+    assert model.step_runner.storage.rows == 8, "a batch is in it"
     for _ in range(5):
         step(model, batch)
     assert counted(model).captured > captured
@@ -310,17 +242,84 @@ def test_memory_is_given_back(plain: Moondream, model: Moondream) -> None:
     del batch
     gc.collect()
     model.release_memory()
-    assert model.step_runner._storage is None
+    assert model.step_runner.storage.rows == 0
     again = caption(model)
     decode_mixed(model, [again], random.Random(0))
     assert again.tokens == fresh.tokens
 
 
-def test_a_device_without_graphs_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_device_without_graphs_is_told_so(model: Moondream, caplog: pytest.LogCaptureFixture) -> None:
+    eager = vectors.model("mini70")
     with caplog.at_level(logging.WARNING, logger="looksee.models"):
-        model = vectors.model("mini70", cuda_graphs=True)
-    assert model.step_runner is None
+        eager.capture_steps(8)
+    assert not eager.step_runner.storage.static
     assert "no CUDA graphs on the device 'cpu'" in caplog.text
-    caplog.clear()
-    vectors.model("mini70")
-    assert not caplog.records
+
+
+def test_what_is_prepared_is_not_captured_in_a_request(plain: Moondream, model: Moondream) -> None:
+    model.step_runner.prepare(12, 80)
+    captured = counted(model).captured
+    assert set(model.step_runner._runs) == {(rows, length) for rows in (1, 2, 4, 8, 16) for length in (16, 32, 48, 64, 80)}
+    assert captured == len(model.step_runner._runs)
+    reallocations = model.step_runner.storage.reallocations
+    rng = random.Random(5)
+    wanted = [some_request(rng) for _ in range(24)]
+    rows = [row_of(model, request) for request in wanted]
+    assert max(row.position for row in rows) < 64
+    decode_mixed(model, rows, rng, most=12)
+    assert counted(model).captured == captured
+    assert model.step_runner.storage.reallocations == reallocations
+    check(plain, wanted, rows)
+
+
+def test_too_little_memory_for_graphs_is_no_reason_not_to_start(
+    model: Moondream, caplog: pytest.LogCaptureFixture
+) -> None:
+    use(model, Broken(torch.OutOfMemoryError("CUDA out of memory")))
+    with caplog.at_level(logging.WARNING, logger="looksee.models"):
+        model.step_runner.prepare(4, 60)
+    assert "not enough memory" in caplog.text
+    assert model.step_runner.storage.rows == 0
+    row = caption(model)
+    decode_mixed(model, [row], random.Random(0))
+    assert row.finish
+
+
+def test_nothing_holds_old_storage_while_it_grows(model: Moondream) -> None:
+    """What was captured refers to the tensors: with both, keys and values would exist twice for a moment."""
+    batch = model.prefill([caption(model)])
+    step(model, batch)
+    storage = model.step_runner.storage
+    old, zeros = weakref.ref(storage.layers[0]), storage._zeros
+    alive = []
+
+    def watched(rows: int, length: int) -> torch.Tensor:
+        alive.append(old() is not None)
+        return zeros(rows, length)
+
+    with mock.patch.object(storage, "_zeros", watched):
+        batch.cache.grow(storage.length + 1)
+    assert alive == [True, False], "each layer is replaced before the next"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"), True),
+        (OSError(12, "Cannot allocate memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("CUDA error: device-side assert triggered"), False),
+        (ValueError("a memory"), False),
+    ],
+)
+def test_memory_that_runs_out_is_known_by_all_its_names(error: Exception, expected: bool) -> None:
+    assert out_of_memory(error) is expected
+    hidden = RuntimeError("CUDA error: operation failed due to a previous error during capture")
+    hidden.__context__ = error
+    assert out_of_memory(hidden) is expected
+    error.__context__ = hidden  # a circle is no endless search
+    assert out_of_memory(hidden) is expected
