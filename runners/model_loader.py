@@ -63,12 +63,15 @@ class ModelLoader:
     def load(self, directory: Path) -> Model[Any, Any]:
         """The model, its weights in memory. Raises WeightsUnavailable, and what the libraries raise."""
         try:
-            model = _load(
-                self.name, directory, device=self.device, dtype=self.dtype, **self.options, **self.source.files()
+            return _load(
+                self.name,
+                directory,
+                device=self.device,
+                dtype=self.dtype,
+                graph_rows=self.limits.rows if self.cuda_graphs else 0,
+                **self.options,
+                **self.source.files(),
             )
-            if self.cuda_graphs:
-                model.capture_steps(self.limits.rows)
-            return model
         except Exception as error:
             traceback.clear_frames(error.__traceback__)  # they refer to what was loaded of the weights
             raise

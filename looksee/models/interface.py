@@ -56,7 +56,14 @@ RowT = TypeVar("RowT", bound=Row)
 BatchT = TypeVar("BatchT")
 
 # In lower case, of the texts of errors that have no class of their own.
-_OUT_OF_MEMORY = ("out of memory", "can't allocate", "cannot allocate memory", "status_alloc_failed", "bad alloc", "bad_alloc")
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate",
+    "cannot allocate memory",
+    "status_alloc_failed",
+    "bad alloc",
+    "bad_alloc",
+)
 
 
 class Model(Protocol[RowT, BatchT]):
@@ -110,13 +117,6 @@ class Model(Protocol[RowT, BatchT]):
         """
         ...
 
-    def capture_steps(self, rows: int) -> None:
-        """Prepare the steps of batches of up to so many rows, so that each is launched at once, where the device can.
-
-        Called once, before the first batch. Without effect on answers.
-        """
-        ...
-
     def release_memory(self) -> None:
         """Free what no row needs: kept encodings of pictures, cached blocks of the device's allocator.
 
@@ -157,8 +157,10 @@ def out_of_memory(error: Exception) -> bool:
     while id(error) not in seen:
         seen.add(id(error))
         text = str(error).lower()
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or any(
-            name in text for name in _OUT_OF_MEMORY
+        if (
+            isinstance(error, MemoryError)
+            or type(error).__name__ == "OutOfMemoryError"
+            or any(name in text for name in _OUT_OF_MEMORY)
         ):
             return True
         hidden = error.__cause__ or error.__context__

@@ -22,12 +22,15 @@ def module(name: str) -> str:
     return REGISTRY[name].model_class.partition(":")[0]
 
 
-def load(name: str, directory: Path, *, device: str, dtype: str, **options: Any) -> Model[Any, Any]:
+def load(
+    name: str, directory: Path, *, device: str, dtype: str, graph_rows: int = 0, **options: Any
+) -> Model[Any, Any]:
     """The model in `directory`, ready for its first batch.
 
     `device` is a torch device or `auto`: the first CUDA device, else MPS, else the CPU. `dtype` is a torch dtype's name
-    or `auto`: bfloat16 on an accelerator, float32 on a CPU. `options` are those of the model's class. Raises
-    WeightsUnavailable when this installation cannot load any model, or a checkpoint that the class refuses.
+    or `auto`: bfloat16 on an accelerator, float32 on a CPU. `graph_rows` is the largest batch whose steps are replayed as CUDA
+    graphs, 0 for none. `options` are those of the model's class. Raises WeightsUnavailable when this installation
+    cannot load any model, or a checkpoint that the class refuses.
     """
     refuse_broken_torchvision()
     cls = REGISTRY[name].model_class.partition(":")[2]
@@ -36,8 +39,11 @@ def load(name: str, directory: Path, *, device: str, dtype: str, **options: Any)
     if dtype != "auto":
         torch_dtype = getattr(torch, dtype)
     model_class = getattr(import_module(module(name)), cls)
-    model: Model[Any, Any] = model_class(directory, device=torch_device, dtype=torch_dtype, **options)
-    return model
+    model = model_class(directory, device=torch_device, dtype=torch_dtype, **options)
+    if graph_rows:
+        model.capture_steps(graph_rows)
+    loaded: Model[Any, Any] = model
+    return loaded
 
 
 def refuse_broken_torchvision() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from looksee.models.moondream.decoding.step_runner import EagerStepRunner, StaticStepRunner
 
 from bench import full_size, moondream_graphs, stand_in
 from looksee.models.moondream.config import Config
-from looksee.models.moondream.decoding.step_runner import EagerStepRunner, StaticStepRunner
 from looksee.models.moondream.model import Moondream
 from looksee.models.registry import REGISTRY
 from tests.models.moondream import vectors

@@ -37,6 +37,7 @@ PREFIXED = [
     ("LOOKSEE_WEIGHTS", "sample", "weights", "sample"),
     ("LOOKSEE_DEVICE", "cuda:1", "device", "cuda:1"),
     ("LOOKSEE_DTYPE", "bfloat16", "dtype", "bfloat16"),
+    ("LOOKSEE_CUDA_GRAPHS", "true", "cuda_graphs", True),
     ("LOOKSEE_TORCH_THREADS", "3", "torch_threads", 3),
     ("LOOKSEE_PREPARE_THREADS", "4", "prepare_threads", 4),
     ("LOOKSEE_LOAD_WAIT_SECONDS", "1.5", "load_wait_seconds", 1.5),
@@ -66,6 +67,7 @@ SHARED: list[tuple[str, str, object]] = [  # by all models
     ("URL", "http://gpu:3000", "http://gpu:3000"),
     ("DEVICE", "cuda", "cuda"),
     ("DTYPE", "float16", "float16"),
+    ("CUDA_GRAPHS", "true", True),
     ("MAX_BATCH_ROWS", "7", 7),
     ("MAX_PREFILL_ROWS", "3", 3),
 ]
@@ -82,7 +84,6 @@ OWN: list[tuple[str, str, str, object]] = [
     ("moondream", "MAX_CROPS", "3", 3),
     ("moondream", "PREFIX_CACHE_BYTES", "0", 0),
     ("moondream", "CLOUD_URL", "https://vendor/v1", "https://vendor/v1"),
-    ("moondream", "CUDA_GRAPHS", "true", True),
 ]
 NESTED = [*((model, *shared) for model in REGISTRY for shared in SHARED), *OWN]
 

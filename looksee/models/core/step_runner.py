@@ -25,6 +25,7 @@ logger = logging.getLogger("looksee.models")
 
 _GRAPH_GROWTH = 4 * GROWTH  # slots by which a bucket's length grows: fewer buckets than with the storage's own
 
+
 class StepRunner:
     """The steps of a decoder, over one storage that all batches of a model share.
 
@@ -112,7 +113,7 @@ class StepRunner:
         return self._hidden[:used]
 
     def _static_run(self, rows: int, length: int) -> Run:
-        """The step of a bucket, captured now if it was not: then it writes the keys and values of the buffers' inputs."""
+        """The step of a bucket, captured now if it was not; capturing it writes the keys and values of its inputs."""
         if (rows, length) not in self._runs:
             self._runs[rows, length] = self._capture(self._static_step(rows, length))
         return self._runs[rows, length]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
-from transformers.activations import ACT2FN
 
 from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.decoder import Decoder, DecoderBlock
@@ -69,8 +68,8 @@ class BertDecoder(Decoder):
         for index, layer in enumerate(bert.encoder.layer):
             self.blocks.append(BertBlock(layer, index))
             bert.encoder.layer[index] = nn.Identity()  # its parts are copied: nothing may hold both
-        first = self.blocks[0]
-        self.shape = CacheShape(len(self.blocks), first.heads, first.width, cross_length)
+        heads = config.num_attention_heads
+        self.shape = CacheShape(len(self.blocks), heads, config.hidden_size // heads, cross_length)
 
     def embed(self, ids: Tensor) -> Tensor:
         embedded: Tensor = self.words(ids)
@@ -86,5 +85,5 @@ class BertDecoder(Decoder):
 
     def write_cross(self, states: Tensor, cache: BatchCache) -> None:
         """Keep the cross-attention's keys and values for encoder states (rows, cross length, width)."""
-        for layer in self.blocks:
-            cache.cross(layer.index)[:] = layer.cross_keys_values(states)
+        for block in cast(list[BertBlock], list(self.blocks)):
+            cache.cross(block.index)[:] = block.cross_keys_values(states)

@@ -95,11 +95,11 @@ class Gemma3Decoder(Decoder):
         for kind in rotary.rope_type.values():
             if kind not in ("default", "linear"):
                 require(config, rope_type="default or linear")
+        self.shape = CacheShape(len(source.layers), config.num_key_value_heads, source.layers[0].self_attn.head_dim)
         self.blocks = nn.ModuleList()
         for index, layer in enumerate(source.layers):
             self.blocks.append(Gemma3Block(layer, index))
             source.layers[index] = nn.Identity()  # its parts are copied: nothing may hold both
-        self.shape = CacheShape(len(self.blocks), config.num_key_value_heads, self.blocks[0].width)
 
     def embed(self, ids: Tensor) -> Tensor:
         embedded: Tensor = self.words(ids)

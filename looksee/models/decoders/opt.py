@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
-from transformers.activations import ACT2FN
 
 from looksee.models.core.decoder import Decoder, DecoderBlock
 from looksee.models.core.layers import fused
@@ -66,8 +65,8 @@ class OptDecoder(Decoder):
         for index, layer in enumerate(model.layers):
             self.blocks.append(OptBlock(layer, index))
             model.layers[index] = nn.Identity()  # its parts are copied: nothing may hold both
-        first = self.blocks[0]
-        self.shape = CacheShape(len(self.blocks), first.heads, first.width)
+        heads = config.num_attention_heads
+        self.shape = CacheShape(len(self.blocks), heads, config.hidden_size // heads)
 
     def embed(self, ids: Tensor) -> Tensor:
         embedded: Tensor = self.words(ids)

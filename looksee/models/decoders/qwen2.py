@@ -70,11 +70,11 @@ class Qwen2Decoder(Decoder):
         self.words, self.norm, self.head = source.embed_tokens, rms_norm(source.norm), head
         self.frequencies = nn.Buffer(source.rotary_emb.original_inv_freq.float(), persistent=False)
         heads, key_heads = config.num_attention_heads, config.num_key_value_heads
+        self.shape = CacheShape(len(source.layers), key_heads, source.layers[0].self_attn.head_dim)
         self.blocks = nn.ModuleList()
         for index, layer in enumerate(source.layers):
             self.blocks.append(Qwen2Block(layer, index, heads=heads, key_heads=key_heads))
             source.layers[index] = nn.Identity()  # its parts are copied: nothing may hold both
-        self.shape = CacheShape(len(self.blocks), key_heads, self.blocks[0].width)
 
     def embed(self, ids: Tensor) -> Tensor:
         embedded: Tensor = self.words(ids)

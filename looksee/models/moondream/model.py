@@ -20,8 +20,8 @@ from looksee.models.core.model import TEXT_SLOTS, DecoderBatch, DecoderModel
 from looksee.models.detokenize import stable_prefix, truncate_at_stop
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.crops.encoder import ImageEncoder
-from looksee.models.moondream.prefixes import PrefixCache
 from looksee.models.moondream.network import checkpoint
+from looksee.models.moondream.prefixes import PrefixCache
 from looksee.models.moondream.reasoning import reasoning_of
 from looksee.models.moondream.row_builder import RowBuilder
 from looksee.models.moondream.rows import Head, MoondreamRow, ReasoningRow, StepOutput

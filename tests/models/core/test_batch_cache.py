@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import random
 
 import pytest
@@ -140,7 +141,7 @@ def test_batches_that_come_and_go_keep_their_rows() -> None:
             for cache, held in batches:
                 assert numbers(cache) == held, seed
             taken = sorted((cache.first, cache.end) for cache, _ in batches)
-            assert all(before[1] <= after[0] for before, after in zip(taken, taken[1:], strict=False)), seed
+            assert all(before[1] <= after[0] for before, after in itertools.pairwise(taken)), seed
 
 
 def test_storage_is_as_large_as_its_rows_need() -> None:

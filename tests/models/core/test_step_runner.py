@@ -259,7 +259,9 @@ def test_a_device_without_graphs_is_told_so(model: Moondream, caplog: pytest.Log
 def test_what_is_prepared_is_not_captured_in_a_request(plain: Moondream, model: Moondream) -> None:
     model.step_runner.prepare(12, 80)
     captured = counted(model).captured
-    assert set(model.step_runner._runs) == {(rows, length) for rows in (1, 2, 4, 8, 16) for length in (16, 32, 48, 64, 80)}
+    assert set(model.step_runner._runs) == {
+        (rows, length) for rows in (1, 2, 4, 8, 16) for length in (16, 32, 48, 64, 80)
+    }
     assert captured == len(model.step_runner._runs)
     reallocations = model.step_runner.storage.reallocations
     rng = random.Random(5)

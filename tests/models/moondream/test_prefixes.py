@@ -7,8 +7,8 @@ from unittest import mock
 
 import torch
 
-from looksee.models.moondream.crops import image
 from looksee.models.moondream import prefixes
+from looksee.models.moondream.crops import image
 from looksee.models.moondream.model import Moondream
 from looksee.models.moondream.row_builder import TextOptions
 from tests.models.mixing import decode_mixed

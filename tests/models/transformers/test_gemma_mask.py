@@ -13,8 +13,8 @@ from transformers import DynamicCache, Gemma3TextConfig
 from transformers.models.gemma3 import modeling_gemma3 as library
 
 from looksee.core.tasks import Job, Task
-from looksee.models.loading import load
 from looksee.models.core import masks
+from looksee.models.loading import load
 from looksee.models.transformers.decoder import padded
 from tests.models.checkpoints import SLIDING_WINDOW, write_random
 from tests.models.library import LibraryAlone

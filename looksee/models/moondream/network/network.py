@@ -51,7 +51,7 @@ class Network(nn.Module):
         """
         start = self.text.wte[self.config.tokenizer.bos_id].expand(len(image_tokens), 1, -1)
         embeddings = torch.cat([start, image_tokens], dim=1)
-        prefix = Prefix(*embeddings.shape[:2], embeddings.device)
+        prefix = Prefix(len(embeddings), embeddings.shape[1], embeddings.device)
         self.text.fill(embeddings, prefix)
         return prefix.layers
 
