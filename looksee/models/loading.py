@@ -28,9 +28,9 @@ def load(
     """The model in `directory`, ready for its first batch.
 
     `device` is a torch device or `auto`: the first CUDA device, else MPS, else the CPU. `dtype` is a torch dtype's name
-    or `auto`: bfloat16 on an accelerator, float32 on a CPU. `graph_rows` is the largest batch whose steps are replayed as CUDA
-    graphs, 0 for none. `options` are those of the model's class. Raises WeightsUnavailable when this installation
-    cannot load any model, or a checkpoint that the class refuses.
+    or `auto`: bfloat16 on an accelerator, float32 on a CPU. `graph_rows` is the largest batch whose steps are replayed
+    as CUDA graphs, 0 for none. `options` are those of the model's class. Raises WeightsUnavailable when this
+    installation cannot load any model, or a checkpoint that the class refuses.
     """
     refuse_broken_torchvision()
     cls = REGISTRY[name].model_class.partition(":")[2]

@@ -162,7 +162,7 @@ def test_options_that_change_answers_change_the_identity(
     async def main() -> None:
         async with running() as (plain,):
             await plain.load()
-            assert set(toys.how) == {"device", "dtype"}
+            assert set(toys.how) == {"device", "dtype", "graph_rows"}
             if "dtype" in own:
                 configure(monkeypatch, dtype=own["dtype"])
             else:

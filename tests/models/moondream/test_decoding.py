@@ -123,10 +123,11 @@ def test_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     decode_mixed(model, rows, random.Random(0))
     assert all(row.finish for row in rows)
 
-    model = vectors.model("full378", dtype=torch.bfloat16)
-    assert model.net.cache_dtype == torch.float32
+    assert model.step_runner.storage.dtype == torch.float32
     for module in (text, network):
         monkeypatch.setattr(module, "attention_dtype", lambda device, dtype: dtype)
+    model = vectors.model("full378", dtype=torch.bfloat16)
+    assert model.step_runner.storage.dtype == torch.bfloat16
     assert no_farther(torch.stack([first_logits(model, case) for case in compared.values()]), golden, truth)
 
 
