@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -32,6 +32,11 @@ _OUT_OF_MEMORY = Counter("looksee_out_of_memory_total", "Times that memory ran o
 _PICTURES = Counter(
     "looksee_pictures_total", "Pictures that were encoded, or whose kept encoding was reused", ["model", "result"]
 )
+_PREFIXES = Counter(
+    "looksee_prefixes_total",
+    "Rows with pictures whose prompt began with kept keys and values, or whose beginning was computed",
+    ["model", "result"],
+)
 LOAD_SECONDS = Histogram(
     "looksee_model_load_seconds", "Seconds that loading the weights took", ["model"], buckets=_SECONDS
 )
@@ -40,13 +45,17 @@ LOAD_SECONDS = Histogram(
 class MetricsObserver(EngineObserver):
     """Writes one model's figures. Its methods are called on the engine's threads."""
 
-    def __init__(self, model: str, reuse: Callable[[], tuple[int, int]]) -> None:
-        """`reuse` is `Model.reuse`: how many pictures were reused and encoded so far."""
+    def __init__(self, model: str, reuse: Callable[[], Mapping[str, tuple[int, int]]]) -> None:
+        """`reuse` is `Model.reuse`: how many encodings were reused and computed so far."""
         self._waiting, self._running = _WAITING.labels(model), _RUNNING.labels(model)
         self._queue_seconds, self._first_token = _QUEUE_SECONDS.labels(model), _FIRST_TOKEN.labels(model)
         self._prefill_rows, self._batch_rows = _PREFILL_ROWS.labels(model), _BATCH_ROWS.labels(model)
-        self._reused, self._encoded = _PICTURES.labels(model, "reused"), _PICTURES.labels(model, "encoded")
-        self._reuse, self._counted = reuse, (0, 0)
+        self._kept = {
+            "pictures": (_PICTURES.labels(model, "reused"), _PICTURES.labels(model, "encoded")),
+            "prefixes": (_PREFIXES.labels(model, "reused"), _PREFIXES.labels(model, "computed")),
+        }
+        self._reuse = reuse
+        self._counted: dict[str, tuple[int, int]] = {}
         self._model = model
 
     def waiting_rows(self, count: int) -> None:
@@ -54,10 +63,12 @@ class MetricsObserver(EngineObserver):
 
     def running_rows(self, count: int) -> None:
         self._running.set(count)
-        if (counts := self._reuse()) != self._counted:
-            self._reused.inc(counts[0] - self._counted[0])
-            self._encoded.inc(counts[1] - self._counted[1])
-            self._counted = counts
+        for name, counts in self._reuse().items():
+            before = self._counted.get(name, (0, 0))
+            if counts != before:
+                for counter, now, then in zip(self._kept[name], counts, before, strict=True):
+                    counter.inc(now - then)
+                self._counted[name] = counts
 
     def row_admitted(self, queue_seconds: float) -> None:
         self._queue_seconds.observe(queue_seconds)

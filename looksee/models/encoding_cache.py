@@ -35,6 +35,10 @@ class EncodingCache(Generic[ValueT]):
             return len(self._encodings)
 
     @property
+    def max_bytes(self) -> int:
+        return int(self._encodings.maxsize)
+
+    @property
     def nbytes(self) -> int:
         """The bytes of all values."""
         return int(self._encodings.currsize)

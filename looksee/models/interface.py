@@ -25,7 +25,7 @@ may have given some rows their token, or their finish, and others not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -124,10 +124,11 @@ class Model(Protocol[RowT, BatchT]):
         """
         ...
 
-    def reuse(self) -> tuple[int, int]:
-        """How many pictures had a kept encoding, and how many had to be encoded, since the model was loaded.
+    def reuse(self) -> Mapping[str, tuple[int, int]]:
+        """How many `pictures` had a kept encoding, and how many had to be encoded, since the model was loaded.
 
-        Any thread; (0, 0) for a model that keeps none.
+        Likewise `prefixes`: how many rows began with kept keys and values, and how many did not. Any thread; without
+        the name of what a model does not keep.
         """
         ...
 

@@ -97,8 +97,8 @@ class ToyModel:
         self.on_partial(row.word)
         return stable_prefix(self.text(row), row.stop)
 
-    def reuse(self) -> tuple[int, int]:
-        return 0, 0
+    def reuse(self) -> dict[str, tuple[int, int]]:
+        return {}
 
     def release_memory(self) -> None:
         self._note_thread()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from torch import Tensor
@@ -10,6 +11,23 @@ from torch import Tensor
 from looksee.models.core.storage import KVStorage
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RowSpan:
+    """Rows `first` to `end` of a storage."""
+
+    storage: KVStorage
+    first: int
+    end: int
+
+    def layer(self, index: int) -> Tensor:
+        """Keys and values of one layer, (rows, 2 * heads, length, head width): a view."""
+        return self.storage.layers[index][self.first : self.end]
+
+    def cross(self, index: int) -> Tensor:
+        """Keys and values for one layer's cross-attention, (rows, 2 * heads, cross length, head width): a view."""
+        return self.storage.cross[index][self.first : self.end]
 
 
 class BatchCache:
@@ -39,20 +57,24 @@ class BatchCache:
         """Whether the order of the batch and that of the storage differ."""
         return self.order != list(range(len(self.order)))
 
-    def layer(self, index: int) -> Tensor:
-        """Keys and values of one layer, (rows, 2 * heads, length, head width), in storage order: a view."""
-        return self.storage.layers[index][self.first : self.end]
+    def span(self, start: int = 0, end: int | None = None) -> RowSpan:
+        """The batch's rows, in storage order, or those `start` to `end` of them."""
+        return RowSpan(self.storage, self.first + start, self.end if end is None else self.first + end)
 
-    def cross(self, index: int) -> Tensor:
-        """Keys and values for one layer's cross-attention, (rows, 2 * heads, cross length, head width): a view."""
-        return self.storage.cross[index][self.first : self.end]
+    def arrange(self, rows: Sequence[int]) -> None:
+        """Give the batch's rows, which are new and hold nothing yet, the storage's rows in the order `rows`."""
+        for index, row in enumerate(rows):
+            self.order[row] = index
+
+    def prefix(self, row: int, length: int) -> list[Tensor]:
+        """The first `length` slots of a row, (2 * heads, length, head width) for each layer: views."""
+        return [layer[self.first + self.order[row], :, :length] for layer in self.storage.layers]
 
     def write_prefix(self, rows: Sequence[int], prefix: Sequence[Tensor]) -> None:
         """Write one beginning to some rows, (2 * heads, prefix length, head width) for each layer."""
-        for index, part in enumerate(prefix):
-            layer = self.layer(index)
+        for layer, part in zip(self.storage.layers, prefix, strict=True):
             for row in rows:
-                layer[self.order[row], :, : part.shape[1]] = part
+                layer[self.first + self.order[row], :, : part.shape[1]] = part
 
     def grow(self, length: int) -> None:
         """Make room for at least `length` slots in each row."""

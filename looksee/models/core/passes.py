@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from looksee.models.core import masks
-from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.rotary import Rotation
 
 Window = int | None  # how many positions a layer attends to, its own included; None for all
+
+
+class Slots(Protocol):
+    """Where rows keep keys and values: see `RowSpan`."""
+
+    def layer(self, index: int) -> Tensor: ...
+
+    def cross(self, index: int) -> Tensor: ...
 
 
 class Pass(ABC):
@@ -48,18 +56,14 @@ class Prefill(Pass):
     `mask` gives a layer's additive mask (rows, 1, fed, fed) by its window; without it attention is causal.
     """
 
-    def __init__(
-        self,
-        cache: BatchCache,
-        length: int,
-        mask: Callable[[Window], Tensor] | None = None,
-    ) -> None:
+    def __init__(self, slots: Slots, length: int, mask: Callable[[Window], Tensor] | None = None) -> None:
         """`length` is that of the longest row; the padding's keys and values go to slots behind a row's end."""
-        super().__init__(torch.arange(length, device=cache.storage.device).expand(cache.rows, -1), cache.cross)
-        self._cache, self._length, self._mask = cache, length, mask
+        own = slots.layer(0)
+        super().__init__(torch.arange(length, device=own.device).expand(len(own), -1), slots.cross)
+        self._slots, self._length, self._mask = slots, length, mask
 
     def write(self, layer: int, keys_values: Tensor) -> None:
-        self._cache.layer(layer)[:, :, : self._length] = keys_values.transpose(1, 2)
+        self._slots.layer(layer)[:, :, : self._length] = keys_values.transpose(1, 2)
 
     def attend(self, layer: int, queries: Tensor, keys_values: Tensor, scale: float, window: Window = None) -> Tensor:
         self.write(layer, keys_values)
@@ -88,37 +92,41 @@ class Prefix(Pass):
 class Extension(Pass):
     """Further tokens behind what rows have, each at its own position: steps, and prompts behind a kept prefix.
 
-    `layers` gives a layer's keys and values (rows, 2 * heads, slots, head width), of which the first `length` slots are
-    attended to, as far as a position allows. `aligned`: that is known to be all of them, as in a single row's step.
+    The first `length` slots of a row are attended to, as far as a position allows. `aligned`: that is known to be all
+    of them, as in a single row's step.
     """
 
-    def __init__(
-        self,
-        layers: Callable[[int], Tensor],
-        cross: Callable[[int], Tensor],
-        positions: Tensor,
-        length: int,
-        dtype: torch.dtype,
-        *,
-        aligned: bool = False,
-    ) -> None:
-        super().__init__(positions, cross)
-        self._layers, self._length, self._dtype, self._aligned = layers, length, dtype, aligned
+    def __init__(self, slots: Slots, positions: Tensor, length: int, *, aligned: bool = False) -> None:
+        super().__init__(positions, slots.cross)
+        self._slots, self._length, self._aligned = slots, length, aligned
         self._rows = torch.arange(len(positions), device=positions.device)[:, None]
         self._masks: dict[Window, Tensor] = {}
 
+    @classmethod
+    def behind(cls, slots: Slots, starts: Sequence[int], lengths: Sequence[int]) -> Self:
+        """A pass of `lengths` tokens in each row, the first of them at its own position of `starts`.
+
+        The padding of a row that is shorter than the longest goes to the slot behind the row's end, where the row's
+        next token will overwrite it.
+        """
+        ends = torch.tensor(lengths)[:, None]
+        positions = torch.tensor(starts)[:, None] + torch.arange(max(lengths))[None].minimum(ends)
+        return cls(slots, positions.to(slots.layer(0).device), int(positions.max()) + 1)
+
     def write(self, layer: int, keys_values: Tensor) -> None:
-        self._layers(layer)[self._rows, :, self.positions] = keys_values
+        self._slots.layer(layer)[self._rows, :, self.positions] = keys_values
 
     def attend(self, layer: int, queries: Tensor, keys_values: Tensor, scale: float, window: Window = None) -> Tensor:
         self.write(layer, keys_values)
-        return attention(queries, self._layers(layer)[:, :, : self._length], self._additive(window), scale)
+        return attention(queries, self._slots.layer(layer)[:, :, : self._length], self._additive(window), scale)
 
     def _additive(self, window: Window) -> Tensor | None:
         if self._aligned and (window is None or self._length <= window):
             return None
         if window not in self._masks:
-            self._masks[window] = masks.additive(masks.causal(self.positions, self._length, window), self._dtype)
+            self._masks[window] = masks.additive(
+                masks.causal(self.positions, self._length, window), self._slots.layer(0).dtype
+            )
         return self._masks[window]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,6 +25,20 @@ from looksee.models.interface import out_of_memory
 logger = logging.getLogger("looksee.models")
 
 _GRAPH_GROWTH = 4 * GROWTH  # slots by which a bucket's length grows: fewer buckets than with the storage's own
+
+
+@dataclass(frozen=True, slots=True)
+class _BoundRows:
+    """Rows at the addresses that a graph refers to, whatever becomes of the storage."""
+
+    layers: list[Tensor]
+    crossed: list[Tensor]
+
+    def layer(self, index: int) -> Tensor:
+        return self.layers[index]
+
+    def cross(self, index: int) -> Tensor:
+        return self.crossed[index]
 
 
 class StepRunner:
@@ -93,7 +108,7 @@ class StepRunner:
                 return self._replay(embeddings, positions, rows, length)
         where = torch.tensor(positions, device=self.storage.device)[:, None]
         aligned = self._graphs is None and min(positions) + 1 == length
-        run = Extension(cache.layer, cache.cross, where, length, self.storage.dtype, aligned=aligned)
+        run = Extension(cache.span(), where, length, aligned=aligned)
         hidden: Tensor = self.decoder(embeddings, run)
         return hidden[:, -1]
 
@@ -138,12 +153,13 @@ class StepRunner:
 
     def _static_step(self, rows: int, length: int) -> Run:
         """A step of the storage's first rows; repeating it writes the same to the same slots."""
-        layers = [layer[:rows] for layer in self.storage.layers]
-        cross = [layer[:rows] for layer in self.storage.cross]
+        slots = _BoundRows(
+            [layer[:rows] for layer in self.storage.layers], [layer[:rows] for layer in self.storage.cross]
+        )
         embeddings, positions, hidden = self._embeddings[:rows], self._positions[:rows], self._hidden[:rows]
 
         def run() -> None:
-            step = Extension(layers.__getitem__, cross.__getitem__, positions, length, self.storage.dtype)
+            step = Extension(slots, positions, length)
             hidden[:] = self.decoder(embeddings, step)[:, -1]
 
         return run

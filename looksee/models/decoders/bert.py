@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from looksee.models.core.batch_cache import BatchCache
+from looksee.models.core.batch_cache import RowSpan
 from looksee.models.core.decoder import Decoder, DecoderBlock
 from looksee.models.core.layers import fused
 from looksee.models.core.passes import Pass
@@ -83,7 +83,7 @@ class BertDecoder(Decoder):
         logits: Tensor = self.head(self.transform(hidden))
         return logits.float()
 
-    def write_cross(self, states: Tensor, cache: BatchCache) -> None:
+    def write_cross(self, states: Tensor, rows: RowSpan) -> None:
         """Keep the cross-attention's keys and values for encoder states (rows, cross length, width)."""
         for block in cast(list[BertBlock], list(self.blocks)):
-            cache.cross(block.index)[:] = block.cross_keys_values(states)
+            rows.cross(block.index)[:] = block.cross_keys_values(states)

@@ -95,8 +95,8 @@ class Moondream(DecoderModel[MoondreamRow]):
         self.prefixes.clear()
         super().release_memory()
 
-    def reuse(self) -> tuple[int, int]:
-        return self.prefixes.hits, self.prefixes.misses
+    def reuse(self) -> dict[str, tuple[int, int]]:
+        return {"pictures": (self.prefixes.hits, self.prefixes.misses)}
 
     def text(self, row: MoondreamRow) -> str:
         return truncate_at_stop(self._raw_text(row), row.stop)[0].lstrip()

@@ -50,14 +50,19 @@ class ImageTokenSettings(ModelSettings):
 
 
 class FeatureCacheSettings(ModelSettings):
-    """A model that keeps what its vision tower made of a picture for further questions about it."""
+    """A model that keeps what its vision tower and its decoder made of a picture for further questions about it."""
 
     feature_cache_bytes: NonNegativeInt = Field(
         64 * 2**20, description="memory for the features of the latest pictures; 0: none are kept"
     )
 
+    prefix_cache_bytes: NonNegativeInt = Field(
+        256 * 2**20,
+        description="memory for what the decoder made of the latest prompts up to their pictures' end; 0: nothing is kept",
+    )
+
     def options(self, *, sample: bool) -> dict[str, Any]:
-        return {"feature_bytes": self.feature_cache_bytes}
+        return {"feature_bytes": self.feature_cache_bytes, "prefix_bytes": self.prefix_cache_bytes}
 
     def without_effect(self) -> frozenset[str]:
-        return frozenset({"feature_bytes"})
+        return frozenset({"feature_bytes", "prefix_bytes"})

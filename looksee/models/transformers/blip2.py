@@ -21,8 +21,9 @@ class Blip2(VisionLanguageModel):
 
     processor_class = BlipImageProcessorPil
 
-    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
-        super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
+    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, **kept: int) -> None:
+        """`kept`: `feature_bytes` and `prefix_bytes`."""
+        super().__init__(directory, device=device, dtype=dtype, **kept)
         self.decoder = OptDecoder(self.net.language_model).eval()
         self.use_decoder(self.decoder, dtype)
         self.query_tokens: int = self.net.config.num_query_tokens

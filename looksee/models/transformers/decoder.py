@@ -16,6 +16,7 @@ from looksee.models.core.decoder import Decoder
 from looksee.models.core.model import DecodedRow, DecoderBatch, DecoderModel
 from looksee.models.detokenize import stable_prefix, truncate_at_stop
 
+CROPS_AT_ONCE = 16  # in one pass of a vision tower: for more, a published one needs gigabytes beside the weights
 _MIN_ANSWER_TOKENS = 16  # a prompt that leaves fewer positions is refused, unless fewer were asked for
 
 
@@ -70,8 +71,8 @@ class TransformersModel(DecoderModel[RowT]):
             elif len(row.tokens) >= row.max_new_tokens:
                 row.finish = "length"
 
-    def reuse(self) -> tuple[int, int]:
-        return 0, 0  # without a cache of encoded images
+    def reuse(self) -> dict[str, tuple[int, int]]:
+        return {}  # without a cache of encoded images
 
     def raw_text(self, row: RowT) -> str:
         """The text of all the row's new tokens, stop strings included."""

@@ -38,8 +38,9 @@ class Gemma(VisionLanguageModel):
 
     processor_class = Gemma3ImageProcessorPil
 
-    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
-        super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
+    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, **kept: int) -> None:
+        """`kept`: `feature_bytes` and `prefix_bytes`."""
+        super().__init__(directory, device=device, dtype=dtype, **kept)
         self.decoder = Gemma3Decoder(self.net.model.language_model, self.net.lm_head).eval()
         self.use_decoder(self.decoder, dtype)
         self.image_tokens: int = self.net.config.mm_tokens_per_image

@@ -42,10 +42,11 @@ class InternVlm(VisionLanguageModel):
         *,
         device: torch.device,
         dtype: torch.dtype,
-        feature_bytes: int = 0,
         max_tiles: int = 1,
+        **kept: int,
     ) -> None:
-        super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
+        """`kept`: `feature_bytes` and `prefix_bytes`."""
+        super().__init__(directory, device=device, dtype=dtype, **kept)
         self.decoder = Qwen2Decoder(self.net.model.language_model, self.net.lm_head).eval()
         self.use_decoder(self.decoder, dtype)
         self.max_tiles = max_tiles

@@ -1,14 +1,15 @@
 """Models whose decoder reads an image's features among its token embeddings: BLIP-2, Gemma 3, InternVL3.
 
 Their prefill is the same: features of all new rows' images in one pass of the vision tower, put in the place of the
-prompts' image tokens, then the decoder. Each model's module has what differs.
+prompts' image tokens, then the decoder. Rows whose prompts begin with the pictures of earlier ones take keys and values
+from there, and only the rest of them is computed. Each model's module has what differs.
 """
 
 from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,13 +21,14 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from looksee.core import images
 from looksee.core.tasks import Job
-from looksee.models.core.batch_cache import BatchCache
+from looksee.models.core.batch_cache import BatchCache, RowSpan
 from looksee.models.core.model import TEXT_SLOTS
-from looksee.models.core.passes import Prefill, Window
+from looksee.models.core.passes import Extension, Prefill, Window
 from looksee.models.encoding_cache import EncodingCache
 from looksee.models.sampling import seed_of
-from looksee.models.transformers.decoder import PromptRow, TransformersModel, padded
+from looksee.models.transformers.decoder import CROPS_AT_ONCE, PromptRow, TransformersModel, padded
 from looksee.models.transformers.images.pixels import Pixels
+from looksee.models.transformers.prefixes import Beginning, BeginningCache, beginning
 
 
 @dataclass(slots=True)
@@ -43,18 +45,32 @@ class ImageInput:
 
 @dataclass(slots=True, kw_only=True)
 class ImageRow(PromptRow):
-    """`prompt_ids` has one image token for each feature of each image."""
+    """`prompt_ids` has one image token for each feature of each image; `beginning` ends behind the last of them."""
 
     images: list[ImageInput]
+    beginning: Beginning | None
 
 
 class VisionLanguageModel(TransformersModel[ImageRow]):
-    """A loaded checkpoint. Features of the latest images are cached, at most `feature_bytes` bytes."""
+    """A loaded checkpoint.
+
+    Features of the latest images are cached, at most `feature_bytes` bytes, and the keys and values of the latest
+    beginnings of prompts, at most `prefix_bytes`.
+    """
 
     processor_class: ClassVar[Any]  # transformers' image processor that needs no torchvision
 
-    def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        feature_bytes: int = 0,
+        prefix_bytes: int = 0,
+    ) -> None:
         self.device, self.dtype = device, dtype
+        self.beginning_cache = BeginningCache(prefix_bytes)
         self.feature_cache: EncodingCache[Tensor] = EncodingCache(feature_bytes, lambda features: features.nbytes)
         self.tokenizer = AutoTokenizer.from_pretrained(directory)
         self.pixels = Pixels(self.processor_class.from_pretrained(directory))
@@ -114,6 +130,7 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
             stop=job.stop,
             prompt_ids=prompt_ids,
             images=inputs,
+            beginning=beginning(prompt_ids, self.image_token_id, [image.key for image in inputs]),
         )
 
     def _image_input(self, data: bytes, *, param: str | None) -> ImageInput:
@@ -125,6 +142,18 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
         return ImageInput(key, len(pixel_values), pixel_values, None)
 
     def fill(self, rows: Sequence[ImageRow], cache: BatchCache) -> None:
+        whole, others = self.beginning_cache.split([row.beginning for row in rows])
+        cache.arrange([*whole, *others])
+        if whole:
+            self._fill_whole([rows[index] for index in whole], cache.span(0, len(whole)))
+        for index in whole:
+            if own := rows[index].beginning:
+                self.beginning_cache.keep(own, cache, index)
+        if others:
+            self._fill_behind(rows, others, cache, len(whole))
+
+    def _fill_whole(self, rows: Sequence[ImageRow], span: RowSpan) -> None:
+        """Prefill whole prompts: row i of `span` is that of row i."""
         ids = padded([row.history[:-1] for row in rows])
         is_image = torch.zeros(ids.shape, dtype=torch.bool)
         for index, row in enumerate(rows):  # an image token that the model itself has generated stands for no image
@@ -136,7 +165,22 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
             places = is_image.flatten().nonzero()[:, 0].to(self.device)  # known on the host: nothing waits for a device
             flat = embeddings.flatten(0, 1)
             flat.index_copy_(0, places, torch.cat(features).to(flat.dtype))
-        self.decoder.fill(embeddings, Prefill(cache, ids.shape[1], self.prompt_mask(is_image)))
+        self.decoder.fill(embeddings, Prefill(span, ids.shape[1], self.prompt_mask(is_image)))
+
+    def _fill_behind(
+        self, rows: Sequence[ImageRow], prefixes: Mapping[int, list[Tensor] | int], cache: BatchCache, first: int
+    ) -> None:
+        """Write what some rows begin with, and prefill the rest; they have the rows of `cache` from `first` on."""
+        starts, rest = [], []
+        for index, prefix in prefixes.items():
+            own = rows[index].beginning
+            assert own is not None
+            cache.write_prefix([index], cache.prefix(prefix, own.length) if isinstance(prefix, int) else prefix)
+            starts.append(own.length)
+            rest.append(rows[index].history[own.length : -1])
+        if any(rest):
+            run = Extension.behind(cache.span(first), starts, [len(ids) for ids in rest])
+            self.decoder.fill(self.decoder.embed(padded(rest).to(self.device)), run)
 
     def _encode_images(self, inputs: Sequence[ImageInput]) -> list[Tensor]:
         """Features (tokens, width) of each image, in order; equal images pass the vision tower once."""
@@ -146,7 +190,8 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
         new = {image.key: image for image in inputs if image.features is None}
         if new:
             crops = [image.pixel_values for image in new.values() if image.pixel_values is not None]
-            encoded = self.image_features(torch.cat(crops).to(self.device, self.dtype))
+            pixels = torch.split(torch.cat(crops), CROPS_AT_ONCE)
+            encoded = torch.cat([self.image_features(some.to(self.device, self.dtype)) for some in pixels])
             parts = torch.split(encoded, [len(one) for one in crops])
             for image, part in zip(new.values(), parts, strict=True):
                 image.features = part.clone()  # a view would keep the features of all images in memory
@@ -160,9 +205,11 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
             features.append(image.features.flatten(0, 1))
         return features
 
-    def reuse(self) -> tuple[int, int]:
-        return self.feature_cache.hits, self.feature_cache.misses
+    def reuse(self) -> dict[str, tuple[int, int]]:
+        kept = {"pictures": self.feature_cache, "prefixes": self.beginning_cache}
+        return {name: (cache.hits, cache.misses) for name, cache in kept.items()}
 
     def release_memory(self) -> None:
         self.feature_cache.clear()
+        self.beginning_cache.clear()
         super().release_memory()

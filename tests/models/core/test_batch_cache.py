@@ -25,8 +25,8 @@ def numbered(storage: KVStorage, first: int, count: int, length: int = 20) -> Ba
     cache = BatchCache(storage, count, length)
     assert cache.order == list(range(count))
     for index in range(storage.shape.layers):
-        assert not cache.layer(index).any()
-        for part in (cache.layer(index), cache.cross(index)):
+        assert not cache.span().layer(index).any()
+        for part in (cache.span().layer(index), cache.span().cross(index)):
             part[:] = torch.arange(first, first + count)[:, None, None, None]
     return cache
 
@@ -35,7 +35,7 @@ def numbers(cache: BatchCache) -> list[int]:
     """What numbers the rows have, everywhere the same."""
     found = []
     for index in range(cache.storage.shape.layers):
-        layer, cross = cache.layer(index)[cache.order], cache.cross(index)[cache.order]
+        layer, cross = cache.span().layer(index)[cache.order], cache.span().cross(index)[cache.order]
         used = layer[:, :, :GROWTH]
         assert bool((used == layer[:, :1, :1, :1]).all())
         assert bool((cross == layer[:, :1, :1, :1]).all())
@@ -60,7 +60,7 @@ def test_a_row_that_joins_is_not_copied() -> None:
     cache.add_rows(newcomers)
     assert newcomers.rows == 0
     assert [layer.data_ptr() for layer in storage.layers] == addresses
-    assert [int(number) for number in cache.layer(1)[:, 0, 0, 0]] == [0, 1, 2, 103]
+    assert [int(number) for number in cache.span().layer(1)[:, 0, 0, 0]] == [0, 1, 2, 103]
 
 
 @pytest.mark.parametrize("static", [False, True])
@@ -76,7 +76,7 @@ def test_no_more_rows_move_than_have_left(static: bool) -> None:
     cache.keep_rows([6, 4], 7)
     assert sorted(cache.order) == [0, 1]
     assert numbers(cache) == [9, 7]
-    assert cache.in_storage_order(["9", "7"]) == [str(int(number)) for number in cache.layer(0)[:, 0, 0, 0]]
+    assert cache.in_storage_order(["9", "7"]) == [str(int(number)) for number in cache.span().layer(0)[:, 0, 0, 0]]
 
 
 def test_rows_that_joined_behind_a_gap_close_it() -> None:
@@ -187,7 +187,7 @@ def test_new_rows_hold_nothing_of_the_rows_before_them() -> None:
         layer[:] = torch.nan
     del spoilt
     fresh = BatchCache(storage, 2, 20)
-    assert not any(fresh.layer(index).any() for index in range(SHAPE.layers))
+    assert not any(fresh.span().layer(index).any() for index in range(SHAPE.layers))
 
 
 def test_bytes_of_a_row() -> None:

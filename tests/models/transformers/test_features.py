@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from torch import Tensor
@@ -11,6 +13,7 @@ from torch import Tensor
 from looksee.core.tasks import Job, Task
 from looksee.models.loading import load
 from looksee.models.registry import prompts
+from looksee.models.transformers import blip, vision_language
 from tests.models.checkpoints import write_random
 from tests.models.mixing import decode_mixed
 from tests.models.transformers.test_identity import picture
@@ -61,3 +64,36 @@ def test_a_row_that_is_prefilled_again_needs_no_second_look(model: Any, monkeypa
     model.feature_cache.clear()
     monkeypatch.setattr(model, "image_features", None)
     model.prefill([row])
+
+
+@pytest.mark.parametrize("name", ["blip", *MODELS])
+def test_a_vision_tower_takes_a_bounded_number_of_pictures_at_once(name: str, tmp_path: Path) -> None:
+    model: Any = load(name, write_random(name, tmp_path), device="cpu", dtype="float32")
+    rng = random.Random(6)
+    pictures = [picture(rng) for _ in range(5)]
+    jobs = [Job(Task.CAPTION, (data,), "red", 4) for data in pictures]
+    alone = [model.prepare(job) for job in jobs]
+    for row in alone:
+        decode_mixed(model, [row], rng)
+    tower = model.net.vision_model if name == "blip" else model
+    seen: list[int] = []
+    call = "forward" if name == "blip" else "image_features"
+    look = getattr(tower, call)
+
+    def counted(*args: Tensor, **named: Tensor) -> Any:
+        seen.append(len([*args, *named.values()][0]))
+        return look(*args, **named)
+
+    rows = [model.prepare(job) for job in jobs]
+    with (
+        mock.patch.object(vision_language if name != "blip" else blip, "CROPS_AT_ONCE", 2),
+        mock.patch.object(tower, call, counted),
+    ):
+        batch = model.prefill(rows)
+    assert seen == [2, 2, 1]
+    for _ in range(4):
+        model.step(batch)
+        model.sample(batch)
+    assert [row.tokens[: len(one.tokens)] for row, one in zip(rows, alone, strict=True)] == [
+        one.tokens for one in alone
+    ]

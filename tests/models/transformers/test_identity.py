@@ -66,6 +66,8 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if kind == "random":
         directory = write_random(name, tmp_path_factory.mktemp(name))
     options = {"max_tiles": 4} if (name, kind) == ("intern_vlm", "random") else {}
+    if name != "blip":
+        options["prefix_bytes"] = 2**26
     model: Any = load(name, directory, device="cpu", dtype="float32", **options)
     alone = LibraryAlone(name, directory, model)
     rng = random.Random(17)
@@ -109,6 +111,8 @@ def test_mixed_rows_are_identical_to_rows_alone(subject: Subject, request: pytes
     joins = 0
     for mix in range(MIXES[kind]):
         rng = random.Random(mix)
+        if mix % 2 and subject.name != "blip":  # else most rows begin with what is kept of earlier ones
+            subject.model.beginning_cache.clear()
         chosen = rng.sample(range(POOL), rng.randint(2, LARGEST))
         rows = [subject.fresh(number) for number in chosen]
         joins += decode_mixed(subject.model, rows, rng)

@@ -84,16 +84,10 @@ class Network(nn.Module):
     def extend(self, rows: Sequence[Sequence[SequenceItem]], starts: Sequence[int], cache: BatchCache) -> Tensor:
         """Feed each row its next items, from its own start position on: hidden states (rows, longest, width).
 
-        The padding of a row that is shorter than the longest is written to the position behind the row's end, where the
-        row's next item will overwrite it. `cache` has the rows in their order.
+        `cache` has the rows in their order.
         """
-        x = self.embed(rows)
-        lengths = torch.tensor([len(row) for row in rows])[:, None]
-        offsets = torch.arange(x.shape[1])[None].minimum(lengths)
-        positions = torch.tensor(starts)[:, None] + offsets
-        length = int(positions.max()) + 1
-        run = Extension(cache.layer, cache.cross, positions.to(self.device), length, self.cache_dtype)
-        hidden: Tensor = self.text(x, run)
+        run = Extension.behind(cache.span(), starts, [len(row) for row in rows])
+        hidden: Tensor = self.text(self.embed(rows), run)
         return hidden
 
     def _tensor(self, values: Sequence[float] | Sequence[Sequence[float]]) -> Tensor:
