@@ -15,9 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from looksee.core import errors
+from looksee.models.core.batch_cache import BatchCache
+from looksee.models.core.decoder import Decoder
 from looksee.models.core.graphs import NoGraphs
+from looksee.models.core.passes import Prefill, Window
 from looksee.models.core.step_runner import StepRunner
 from looksee.models.loading import load
 from tests.models.checkpoints import write_random
@@ -44,12 +49,17 @@ class Mixed:
     tokens: list[list[Any]] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
 
+    @property
+    def decoder(self) -> Decoder:
+        own: Decoder = self.model.net.text if hasattr(self.model.net, "text") else self.model.decoder
+        return own
+
     def add(self, fresh: Callable[[], Any], tokens: list[Any]) -> None:
         self.fresh.append(fresh)
         self.tokens.append(tokens)
         self.lengths.append(fresh().position + len(tokens))
 
-    def wrong(self, *seeds: int) -> int:
+    def wrong(self, *seeds: int, most: int = 8) -> int:
         """How many rows say something else in a mix than they say alone, in one mix for each seed.
 
         In every other one the short rows come first, so that storage grows, and what was made for less is used again.
@@ -62,16 +72,14 @@ class Mixed:
             if turn % 2 == 0:
                 numbers.sort(key=self.lengths.__getitem__)
             rows = [self.fresh[number]() for number in numbers]
-            decode_mixed(self.model, rows, rng)
+            decode_mixed(self.model, rows, rng, most=most)
             count += sum(told(row) != self.tokens[number] for number, row in zip(numbers, rows, strict=True))
         return count
 
     def use(self, patch: pytest.MonkeyPatch, graphs: NoGraphs | None, growth: int | None = None) -> StepRunner:
         """Let the model step over new storage, whose lengths are two at most unless `growth` says otherwise."""
-        own = self.model.step_runner
-        device, dtype = own.storage.device, own.storage.dtype
         growth = growth or max(self.lengths) // 2 + 1
-        runner = StepRunner(own._decoder, device=device, dtype=dtype, graphs=graphs, growth=growth)
+        runner = StepRunner(self.decoder, device=torch.device("cpu"), dtype=torch.float32, graphs=graphs, growth=growth)
         patch.setattr(self.model, "step_runner", runner)
         return runner
 
@@ -79,6 +87,11 @@ class Mixed:
 def told(row: Any) -> list[Any]:
     """What a row said so far."""
     return said(row) if hasattr(row, "items") else list(row.tokens)
+
+
+def prefill_pass(cache: BatchCache, length: int, mask: Callable[[Window], Tensor] | None) -> Prefill:
+    """A pass of prompts that are all so long."""
+    return Prefill(cache, length, mask)
 
 
 @functools.cache

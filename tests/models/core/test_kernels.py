@@ -20,7 +20,9 @@ from transformers import BlipTextLMHeadModel, Gemma3ForCausalLM, OPTForCausalLM,
 from looksee.models.core import masks
 from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.decoder import Decoder
-from looksee.models.core.passes import Extension, Prefill, Window
+from looksee.models.core.graphs import NoGraphs, Run
+from looksee.models.core.passes import Window
+from looksee.models.core.step_runner import StepRunner
 from looksee.models.core.storage import KVStorage
 from looksee.models.decoders.bert import BertDecoder
 from looksee.models.decoders.gemma3 import Gemma3Decoder
@@ -30,6 +32,7 @@ from looksee.models.moondream.config import TextConfig
 from looksee.models.moondream.network.text import TextModel
 from looksee.models.registry import REGISTRY
 from tests.models import published
+from tests.models.core.cases import prefill_pass
 from tests.models.core.watching import Calls
 
 META, DTYPE = torch.device("meta"), torch.bfloat16
@@ -62,26 +65,37 @@ def decoder(name: str) -> Decoder:
         return DECODERS[name](name).eval()
 
 
-def cache(name: str) -> BatchCache:
-    storage = KVStorage(decoder(name).shape, device=META, dtype=DTYPE)
-    return BatchCache(storage, ROWS, LENGTH)
+class _Counted(NoGraphs):
+    """Counts what a captured step would have in its graph."""
+
+    kernels: Counter[str]
+
+    def capture(self, run: Run) -> Run:
+        with Calls() as calls:
+            run()
+        self.kernels = calls.kernels
+        return run
 
 
 @torch.inference_mode()
 def step(name: str) -> Counter[str]:
-    """Of ids to logits, for rows of several lengths, which need a mask."""
-    own, rows = decoder(name), cache(name)
-    ids = positions = torch.zeros(ROWS, 1, device=META, dtype=torch.int64)
-    with Calls() as calls:
-        run = Extension(rows.layer, rows.cross, positions, LENGTH, DTYPE)
-        own.logits(own(own.embed(ids), run)[:, -1])
-    return calls.kernels
+    """Of ids to logits, as it is captured: for rows of any length, so with a mask, and into a buffer."""
+    own, counted = decoder(name), _Counted()
+    runner = StepRunner(own, device=META, dtype=DTYPE, graphs=counted)
+    cache = BatchCache(runner.storage, ROWS, LENGTH)
+    with Calls() as before:
+        embeddings = own.embed(torch.zeros(ROWS, 1, device=META, dtype=torch.int64))
+    hidden = runner.step(cache, embeddings, [LENGTH - 1, 5, 9])
+    with Calls() as behind:
+        own.logits(hidden)
+    return before.kernels + counted.kernels + behind.kernels
 
 
 @torch.inference_mode()
 def prefill(name: str) -> Counter[str]:
     """Of ids to keys and values."""
-    own, rows = decoder(name), cache(name)
+    own = decoder(name)
+    cache = BatchCache(KVStorage(own.shape, device=META, dtype=DTYPE), ROWS, LENGTH)
     ids = torch.zeros(ROWS, LENGTH, device=META, dtype=torch.int64)
     is_image = torch.zeros(ROWS, LENGTH, device=META, dtype=torch.bool)
 
@@ -90,7 +104,7 @@ def prefill(name: str) -> Counter[str]:
         return masks.additive(masks.prefix_lm(is_image, window), DTYPE)
 
     with Calls() as calls:
-        own.fill(own.embed(ids), Prefill(rows, LENGTH, mask if name == "gemma" else None))
+        own.fill(own.embed(ids), prefill_pass(cache, LENGTH, mask if name == "gemma" else None))
     return calls.kernels
 
 

@@ -36,9 +36,9 @@ def test_replayed_steps_say_what_eager_ones_say(name: str, monkeypatch: pytest.M
     no buffer; storage that is reallocated and the trace kept.
     """
     case, traced = mixed(name), Traced()
-    assert case.wrong(*SEEDS) == 0, "eager"
+    assert case.wrong(*SEEDS, most=4) == 0, "eager"
     runner = case.use(monkeypatch, traced)
-    assert case.wrong(*SEEDS) == 0
+    assert case.wrong(*SEEDS, most=4) == 0
     assert runner._graphs is traced, "a step that cannot be traced would be run as it is"
-    assert traced.traced >= 4, "buckets of 1, 2, 4 and 8 rows"
+    assert traced.traced >= 3, "buckets of 1, 2 and 4 rows"
     assert traced.replayed > 3 * traced.traced

@@ -27,12 +27,12 @@ from looksee.core import errors
 from looksee.models.core import masks
 from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.decoder import Decoder
-from looksee.models.core.passes import Extension, Prefill
-from looksee.models.core.storage import KVStorage
+from looksee.models.core.step_runner import StepRunner
 from looksee.models.decoders.bert import BertDecoder
 from looksee.models.decoders.gemma3 import Gemma3Decoder
 from looksee.models.decoders.opt import OptDecoder
 from looksee.models.decoders.qwen2 import Qwen2Decoder
+from tests.models.core.cases import prefill_pass
 
 SIZES = {"vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
 GATED = SIZES | {"intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 64}
@@ -173,15 +173,15 @@ def test_what_is_taken_is_computed_as_the_library_does(kind: str) -> None:
 
 def decoded(decoder: Decoder, ids: Tensor, states: Tensor) -> Tensor:
     """Logits (rows, steps, vocabulary) of the tokens behind a prompt of `FED`."""
-    storage = KVStorage(decoder.shape, device=torch.device("cpu"), dtype=torch.float32)
-    cache = BatchCache(storage, len(ids), LENGTH)
+    runner = StepRunner(decoder, device=torch.device("cpu"), dtype=torch.float32)
+    cache = BatchCache(runner.storage, len(ids), LENGTH)
     if isinstance(decoder, BertDecoder):
         decoder.write_cross(states, cache)
     places = torch.arange(FED).expand(len(ids), -1)
     mask = lambda window: masks.additive(masks.causal(places, FED, window), torch.float32)  # noqa: E731
-    decoder.fill(decoder.embed(ids[:, :FED]), Prefill(cache, FED, mask))
+    decoder.fill(decoder.embed(ids[:, :FED]), prefill_pass(cache, FED, mask))
     logits = []
     for place in range(FED, LENGTH):
-        run = Extension(cache.layer, cache.cross, torch.full((len(ids), 1), place), place + 1, torch.float32)
-        logits.append(decoder.logits(decoder(decoder.embed(ids[:, place : place + 1]), run)[:, -1]))
+        hidden = runner.step(cache, decoder.embed(ids[:, place : place + 1]), [place] * len(ids))
+        logits.append(decoder.logits(hidden))
     return torch.stack(logits, dim=1)
