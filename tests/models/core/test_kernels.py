@@ -33,7 +33,7 @@ from looksee.models.moondream.network.text import TextModel
 from looksee.models.registry import REGISTRY
 from tests.models import published
 from tests.models.core.cases import prefill_pass
-from tests.models.core.watching import Calls
+from tests.models.core.watching import DeviceCalls
 
 META, DTYPE = torch.device("meta"), torch.bfloat16
 ROWS, LENGTH = 3, 330
@@ -71,7 +71,7 @@ class _Counted(NoGraphs):
     kernels: Counter[str]
 
     def capture(self, run: Run) -> Run:
-        with Calls() as calls:
+        with DeviceCalls() as calls:
             run()
         self.kernels = calls.kernels
         return run
@@ -83,10 +83,10 @@ def step(name: str) -> Counter[str]:
     own, counted = decoder(name), _Counted()
     runner = StepRunner(own, device=META, dtype=DTYPE, graphs=counted)
     cache = BatchCache(runner.storage, ROWS, LENGTH)
-    with Calls() as before:
+    with DeviceCalls() as before:
         embeddings = own.embed(torch.zeros(ROWS, 1, device=META, dtype=torch.int64))
     hidden = runner.step(cache, embeddings, [LENGTH - 1, 5, 9])
-    with Calls() as behind:
+    with DeviceCalls() as behind:
         own.logits(hidden)
     return before.kernels + counted.kernels + behind.kernels
 
@@ -103,7 +103,7 @@ def prefill(name: str) -> Counter[str]:
     def mask(window: Window) -> Tensor:
         return masks.additive(masks.prefix_lm(is_image, window), DTYPE)
 
-    with Calls() as calls:
+    with DeviceCalls() as calls:
         own.fill(own.embed(ids), prefill_pass(cache, LENGTH, mask if name == "gemma" else None))
     return calls.kernels
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tests.models.core.cases import NAMES, SEEDS, mixed
-from tests.models.core.watching import Calls, Watched
+from tests.models.core.watching import DeviceCalls, Watched
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,7 +44,7 @@ WAITING: dict[str, Callable[[Tensor], Any]] = {
 @pytest.mark.parametrize("kind", WAITING)
 def test_what_waits_is_seen(kind: str) -> None:
     x = torch.arange(3.0)
-    with torch.inference_mode(), pytest.raises(AssertionError, match="the host waits"), Calls():
+    with torch.inference_mode(), pytest.raises(AssertionError, match="the host waits"), DeviceCalls():
         WAITING[kind](x)
 
 
@@ -52,7 +52,7 @@ def test_other_shapes_and_other_numbers_are_seen() -> None:
     found = []
     for length, factor in ((3, 2.0), (4, 2.0), (3, 3.0), (3, 2.0)):
         x = torch.zeros(length)
-        with torch.inference_mode(), Calls() as calls:
+        with torch.inference_mode(), DeviceCalls() as calls:
             x * factor
         found.append(calls.made)
     assert found[0] == found[3]
@@ -63,7 +63,7 @@ def test_other_shapes_and_other_numbers_are_seen() -> None:
 def test_what_crosses_devices_is_seen() -> None:
     """On `meta`, where steps are counted. A CPU hands its own numbers to a list without any call."""
     there, here = torch.zeros(3, 3, device="meta"), torch.arange(3)
-    with torch.inference_mode(), pytest.raises(AssertionError, match=re.escape("aten.index")), Calls():
+    with torch.inference_mode(), pytest.raises(AssertionError, match=re.escape("aten.index")), DeviceCalls():
         there[here]
     for read in (Tensor.tolist, Tensor.cpu):
         with torch.inference_mode(), pytest.raises(NotImplementedError):

@@ -15,12 +15,12 @@ from looksee.models.core.graphs import NoGraphs, Run
 aten = torch.ops.aten
 # One call that devices have a kernel for, whatever it is made of elsewhere.
 _WHOLE = {aten.scaled_dot_product_attention.default, aten.rms_norm.default}
-# Calls that launch nothing, though their schema does not say that they return a view.
+# DeviceCalls that launch nothing, though their schema does not say that they return a view.
 _FREE = {aten._unsafe_view.default, aten.empty.memory_format, aten.empty_like.default, aten.new_empty.default}
 _INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
 
 
-class Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class DeviceCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """The calls within, composite ones taken apart. `made` has each with its tensors' shapes and its numbers.
 
     Raises AssertionError at a call whose outcome the host must know before it can go on, at a tensor that is made of
@@ -31,7 +31,7 @@ class Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.made: list[tuple[Any, ...]] = []
 
-    def __enter__(self) -> Calls:
+    def __enter__(self) -> DeviceCalls:
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
@@ -86,7 +86,7 @@ class Watched(NoGraphs):
         first: list[tuple[Any, ...]] = []
 
         def watched() -> None:
-            with Calls() as calls:
+            with DeviceCalls() as calls:
                 run()
             if first:
                 assert calls.made == first
