@@ -34,9 +34,9 @@ class Qwen2Block(DecoderBlock):
     def forward(self, x: Tensor, run: Pass) -> Tensor:
         """Its output is `x` itself, to which it adds in place."""
         q, kv = self._project(x, run)
-        add_product_(x, run.attend(self.index, q, kv, self.scale), self.out)
+        add_output_(x, self.out, run.attend(self.index, q, kv, self.scale))
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
-        return add_product_(x, self.activation(gate).mul_(up), self.down)
+        return add_output_(x, self.down, self.activation(gate).mul_(up))
 
     def fill(self, x: Tensor, run: Pass) -> None:
         run.write(self.index, self._project(x, run)[1])
@@ -48,10 +48,16 @@ class Qwen2Block(DecoderBlock):
         return qkv[:, :, : self.heads].transpose(1, 2), qkv[:, :, self.heads :]
 
 
-def add_product_(x: Tensor, y: Tensor, layer: nn.Linear) -> Tensor:
-    """Add a layer's product with `y` (..., inputs) to `x` (..., outputs): accumulating saves the kernel of a sum."""
-    x.view(-1, x.shape[-1]).addmm_(y.flatten(0, -2), layer.weight.t())
-    return x
+def add_output_(x: Tensor, layer: nn.Module, y: Tensor) -> Tensor:
+    """Add to `x` (..., outputs) what a layer makes of `y` (..., inputs).
+
+    A plain product is accumulated in `x`, which saves the kernel of a sum. `layer` may be another kind of linear layer,
+    or have a bias: then it is called.
+    """
+    if type(layer) is nn.Linear and layer.bias is None:
+        x.view(-1, x.shape[-1]).addmm_(y.flatten(0, -2), layer.weight.t())
+        return x
+    return x.add_(layer(y))
 
 
 def rms_norm(source: Any) -> nn.RMSNorm:

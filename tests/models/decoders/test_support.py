@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     BlipTextConfig,
     BlipTextLMHeadModel,
@@ -169,6 +169,26 @@ def test_what_is_taken_is_computed_as_the_library_does(kind: str) -> None:
     crossed = {"encoder_hidden_states": states, "is_decoder": True} if made is blip else {}
     wanted = net(input_ids=ids, **crossed).logits
     assert torch.allclose(decoded(written_out(net), ids, states), wanted[:, FED:], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@torch.inference_mode()
+def test_layers_of_another_kind_are_called(bias: bool) -> None:
+    """Qwen's products are added in place, by their weights; a layer that was replaced has its weights elsewhere."""
+    torch.manual_seed(3)
+    ids, states = torch.randint(3, 40, (2, LENGTH)), torch.empty(0)
+    decoder = written_out(qwen2().eval())
+    wanted = decoded(decoder, ids, states)
+    for block in decoder.blocks:
+        for name in ("out", "down"):
+            plain = getattr(block, name)
+            other: nn.Module = nn.Sequential(plain)
+            if bias:
+                other = nn.Linear(plain.in_features, plain.out_features)
+                other.weight.copy_(plain.weight)
+                other.bias.zero_()
+            setattr(block, name, other)
+    assert torch.allclose(decoded(decoder, ids, states), wanted, rtol=1e-4, atol=1e-4)
 
 
 def decoded(decoder: Decoder, ids: Tensor, states: Tensor) -> Tensor:
