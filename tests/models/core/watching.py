@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from looksee.models.core.graphs import NoGraphs, Run
 
 aten = torch.ops.aten
+UPLOAD = aten.lift_fresh.default  # a tensor is made of numbers
 # One call that devices have a kernel for, whatever it is made of elsewhere.
 _WHOLE = {aten.scaled_dot_product_attention.default, aten.rms_norm.default}
 # DeviceCalls that launch nothing, though their schema does not say that they return a view.
@@ -23,12 +24,13 @@ _INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default,
 class DeviceCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """The calls within, composite ones taken apart. `made` has each with its tensors' shapes and its numbers.
 
-    Raises AssertionError at a call whose outcome the host must know before it can go on, at a tensor that is made of
-    the host's numbers, and at a tensor of the CPU's among those of another device.
+    Raises AssertionError at a call whose outcome the host must know before it can go on, at a tensor of the CPU's among
+    those of another device, and, unless they are `uploads`, at a tensor that is made of the host's numbers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, uploads: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._uploads = uploads
         self.made: list[tuple[Any, ...]] = []
 
     def __enter__(self) -> DeviceCalls:
@@ -49,6 +51,7 @@ class DeviceCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return taken_apart
         leaves = tree_leaves((args, kwargs))
         assert not waits(func, args), f"the host waits for {func}"
+        assert self._uploads or func is not UPLOAD, "numbers of the host's are handed over"
         devices = {leaf.device for leaf in leaves if isinstance(leaf, Tensor)}
         assert len(devices) < 2, f"{func} is given tensors of {devices}"
         self.made.append((func, *(_told(leaf) for leaf in leaves)))
@@ -56,12 +59,10 @@ class DeviceCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def waits(func: Any, args: Any) -> bool:
-    """Whether a call needs the host: to know what a tensor holds, how many are chosen, or to hand numbers over."""
+    """Whether the host must know what a tensor holds, or how many are chosen, before it can make the next call."""
     if func in _INDEXING:
         return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
-    made_on_the_host = func is aten.lift_fresh.default
-    tags = set(func.tags)
-    return made_on_the_host or bool(tags & {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape})
+    return not {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}.isdisjoint(func.tags)
 
 
 def is_free(func: Any) -> bool:

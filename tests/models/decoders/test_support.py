@@ -133,6 +133,13 @@ def test_what_is_not_written_out_is_refused(kind: str) -> None:
         written_out(made(**options))
 
 
+def test_layers_of_a_type_that_is_new_are_refused() -> None:
+    net = gemma3()
+    net.config.layer_types = ["full_attention", "chunked_attention", "full_attention"]
+    with pytest.raises(errors.WeightsUnavailable, match="layer_types = 'chunked_attention'"):
+        written_out(net)
+
+
 ACCEPTED: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "gemma": (gemma3, {}),
     "gemma, scaled": (gemma3, {"rope_parameters": of_both(full_attention=rope("linear", factor=8.0))}),
