@@ -169,6 +169,23 @@ def test_what_earlier_rows_left_is_not_read(name: str, monkeypatch: pytest.Monke
     assert case.wrong() == 0
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_no_query_is_left_without_a_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of padding either: a kernel may make a NaN of it, which would spread from the padding's slots."""
+    case, seen = mixed(name), []
+    original = masks.additive
+
+    def additive(attended: Tensor, dtype: torch.dtype) -> Tensor:
+        seen.append(bool(attended.any(-1).all()))
+        return original(attended, dtype)
+
+    monkeypatch.setattr(masks, "additive", additive)
+    case.use(monkeypatch, NoGraphs())
+    assert case.wrong() == 0
+    assert seen
+    assert all(seen)
+
+
 def beyond_their_limits(case: Mixed) -> int:
     """How many rows say something else than alone where ended ones are stepped on until the last has ended."""
     rows = [fresh() for fresh in case.fresh[:6]]
