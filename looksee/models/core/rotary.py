@@ -21,7 +21,7 @@ def rotation(positions: Tensor, frequencies: Tensor, scaling: float, dtype: torc
 def rotate_(x: Tensor, by: Rotation) -> Tensor:
     """Turn `x` (rows, fed, heads, rotated width) in place, in the rotation's dtype."""
     cos, sin = by
-    turned = x.roll(cos.shape[-1] // 2, dims=-1) * sin
+    turned = x.roll(cos.shape[-1] // 2, dims=-1)
     if x.dtype == cos.dtype:
-        return x.mul_(cos).add_(turned)
-    return x.copy_(turned.addcmul_(x.to(cos.dtype), cos))
+        return x.mul_(cos).addcmul_(turned, sin)
+    return torch.addcmul(x * cos, turned, sin, out=x)

@@ -11,7 +11,7 @@ from looksee.models.core.decoder import Decoder, DecoderBlock
 from looksee.models.core.layers import fused
 from looksee.models.core.passes import Pass
 from looksee.models.core.storage import CacheShape
-from looksee.models.decoders.support import require
+from looksee.models.decoders.support import require, take_layers
 
 
 class BertBlock(DecoderBlock):
@@ -59,17 +59,15 @@ class BertDecoder(Decoder):
     def __init__(self, source: Any, *, cross_length: int) -> None:
         """`cross_length` is the number of a picture's states. Raises WeightsUnavailable."""
         super().__init__()
-        config, bert = source.config, source.bert
-        require(config, is_decoder=True, chunk_size_feed_forward=0)
+        config = source.config
+        require(config, model_type="blip_text_model", is_decoder=True, position_embedding_type="absolute")
+        bert = source.bert
         self.words, self.positions = bert.embeddings.word_embeddings, bert.embeddings.position_embeddings
         self.norm = bert.embeddings.LayerNorm
         self.transform, self.head = source.cls.predictions.transform, source.cls.predictions.decoder
-        self.blocks = nn.ModuleList()
-        for index, layer in enumerate(bert.encoder.layer):
-            self.blocks.append(BertBlock(layer, index))
-            bert.encoder.layer[index] = nn.Identity()  # its parts are copied: nothing may hold both
-        heads = config.num_attention_heads
-        self.shape = CacheShape(len(self.blocks), heads, config.hidden_size // heads, cross_length)
+        blocks = take_layers(bert.encoder.layer, BertBlock)
+        self.blocks = nn.ModuleList(blocks)
+        self.shape = CacheShape(len(blocks), blocks[0].heads, blocks[0].width, cross_length)
 
     def embed(self, ids: Tensor) -> Tensor:
         embedded: Tensor = self.words(ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,24 +13,22 @@ from looksee.models.core.layers import fused
 from looksee.models.core.passes import Pass, Window
 from looksee.models.core.rotary import rotate_, rotation
 from looksee.models.core.storage import CacheShape
-from looksee.models.decoders.support import require
-
-_KINDS = ("full_attention", "sliding_attention")  # of layers, in the order of a pass's rotations
+from looksee.models.decoders.support import require, require_layers, require_rope, take_layers
 
 
 class Gemma3Block(DecoderBlock):
     """Attention with normalised queries and keys, and a gated MLP, each between two RMSNorms."""
 
-    def __init__(self, source: Any, index: int) -> None:
-        """Of a `Gemma3DecoderLayer`."""
+    def __init__(self, source: Any, index: int, kinds: list[str]) -> None:
+        """Of a `Gemma3DecoderLayer`; `kinds` are the types of layers, in the order of a pass's rotations."""
         super().__init__()
         self.index = index
         attention, mlp, config = source.self_attn, source.mlp, source.self_attn.config
+        self.rotation_index = kinds.index(attention.layer_type)
         self.heads: int = config.num_attention_heads
         self.key_heads: int = config.num_key_value_heads
         self.width: int = attention.head_dim
         self.scale: float = attention.scaling
-        self.kind = _KINDS.index(attention.layer_type)
         self.window: Window = attention.sliding_window
         self.qkv = fused([attention.q_proj, attention.k_proj, attention.v_proj])
         self.out = attention.o_proj
@@ -55,11 +54,11 @@ class Gemma3Block(DecoderBlock):
     def _project(self, x: Tensor, run: Pass) -> tuple[Tensor, Tensor]:
         turned = self.heads + self.key_heads
         qkv = self.qkv(self.norm(x)).view(*x.shape[:2], turned + self.key_heads, self.width)
-        # One norm for queries and keys, then each head's own weights.
-        qk = nn.functional.rms_norm(qkv[:, :, :turned], (self.width,), eps=self.eps).mul_(self.qk_norm)
-        rotate_(qk, run.rotations[self.kind])
-        kv = torch.cat([qk[:, :, self.heads :], qkv[:, :, turned:]], dim=2)
-        return qk[:, :, : self.heads].transpose(1, 2), kv
+        # One norm for queries and keys, then each head's own weights; beside the values again, where they came from.
+        qk = qkv[:, :, :turned]
+        torch.mul(nn.functional.rms_norm(qk, (self.width,), eps=self.eps), self.qk_norm, out=qk)
+        rotate_(qk, run.rotations[self.rotation_index])
+        return qkv[:, :, : self.heads].transpose(1, 2), qkv[:, :, self.heads :]
 
 
 def rms_norm(source: Any) -> nn.RMSNorm:
@@ -80,26 +79,20 @@ class Gemma3Decoder(Decoder):
         """Raises WeightsUnavailable."""
         super().__init__()
         config = source.config
-        require(
-            config,
-            attention_bias=False,
-            attn_logit_softcapping=None,
-            final_logit_softcapping=None,
-            use_bidirectional_attention=False,
-        )
+        require(config, model_type="gemma3_text", attention_bias=False, use_bidirectional_attention=False)
+        require(config, attn_logit_softcapping=None, final_logit_softcapping=None)
+        require_layers(config, "full_attention", "sliding_attention")
+        kinds = sorted(set(config.layer_types))  # each has frequencies of its own
+        for kind in kinds:
+            require_rope(config, config.rope_parameters[kind])
         self.words, self.norm, self.head = source.embed_tokens, rms_norm(source.norm), head
-        rotary = source.rotary_emb
-        self.scalings = [float(getattr(rotary, f"{kind}_attention_scaling")) for kind in _KINDS]
-        frequencies = [getattr(rotary, f"{kind}_inv_freq").float() for kind in _KINDS]
-        self.frequencies = nn.Buffer(torch.stack(frequencies), persistent=False)
-        for kind in rotary.rope_type.values():
-            if kind not in ("default", "linear"):
-                require(config, rope_type="default or linear")
-        self.shape = CacheShape(len(source.layers), config.num_key_value_heads, source.layers[0].self_attn.head_dim)
-        self.blocks = nn.ModuleList()
-        for index, layer in enumerate(source.layers):
-            self.blocks.append(Gemma3Block(layer, index))
-            source.layers[index] = nn.Identity()  # its parts are copied: nothing may hold both
+        self.frequencies = nn.ParameterList(
+            nn.Parameter(getattr(source.rotary_emb, f"{kind}_original_inv_freq").float(), requires_grad=False)
+            for kind in kinds
+        )
+        blocks = take_layers(source.layers, partial(Gemma3Block, kinds=kinds))
+        self.blocks = nn.ModuleList(blocks)
+        self.shape = CacheShape(len(blocks), blocks[0].key_heads, blocks[0].width)
 
     def embed(self, ids: Tensor) -> Tensor:
         embedded: Tensor = self.words(ids)
@@ -107,8 +100,7 @@ class Gemma3Decoder(Decoder):
 
     def start(self, embeddings: Tensor, run: Pass) -> Tensor:
         run.rotations = tuple(
-            rotation(run.positions, frequencies, scaling, embeddings.dtype)
-            for frequencies, scaling in zip(self.frequencies, self.scalings, strict=True)
+            rotation(run.positions, frequencies, 1.0, embeddings.dtype) for frequencies in self.frequencies
         )
         return embeddings
 

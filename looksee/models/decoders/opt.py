@@ -10,7 +10,7 @@ from looksee.models.core.decoder import Decoder, DecoderBlock
 from looksee.models.core.layers import fused
 from looksee.models.core.passes import Pass
 from looksee.models.core.storage import CacheShape
-from looksee.models.decoders.support import require
+from looksee.models.decoders.support import require, take_layers
 
 _POSITION_OFFSET = 2  # of the table of position embeddings, whose first rows stand for no position
 
@@ -51,22 +51,15 @@ class OptDecoder(Decoder):
     def __init__(self, source: Any) -> None:
         """Raises WeightsUnavailable."""
         super().__init__()
-        model = source.model.decoder
         config = source.config
-        require(
-            config,
-            do_layer_norm_before=True,
-            _remove_final_layer_norm=False,
-            word_embed_proj_dim=config.hidden_size,
-        )
+        require(config, model_type="opt", do_layer_norm_before=True, _remove_final_layer_norm=False)
+        require(config, word_embed_proj_dim=config.hidden_size)
+        model = source.model.decoder
         self.words, self.positions, self.norm = model.embed_tokens, model.embed_positions, model.final_layer_norm
         self.head = source.lm_head
-        self.blocks = nn.ModuleList()
-        for index, layer in enumerate(model.layers):
-            self.blocks.append(OptBlock(layer, index))
-            model.layers[index] = nn.Identity()  # its parts are copied: nothing may hold both
-        heads = config.num_attention_heads
-        self.shape = CacheShape(len(self.blocks), heads, config.hidden_size // heads)
+        blocks = take_layers(model.layers, OptBlock)
+        self.blocks = nn.ModuleList(blocks)
+        self.shape = CacheShape(len(blocks), blocks[0].heads, blocks[0].width)
 
     def embed(self, ids: Tensor) -> Tensor:
         embedded: Tensor = self.words(ids)

@@ -11,18 +11,20 @@ from looksee.models.core.layers import fused
 from looksee.models.core.passes import Pass
 from looksee.models.core.rotary import rotate_, rotation
 from looksee.models.core.storage import CacheShape
-from looksee.models.decoders.support import require
+from looksee.models.decoders.support import require, require_layers, require_rope, take_layers
 
 
 class Qwen2Block(DecoderBlock):
     """Attention with few key heads, and a gated MLP, each behind its RMSNorm."""
 
-    def __init__(self, source: Any, index: int, *, heads: int, key_heads: int) -> None:
+    def __init__(self, source: Any, index: int) -> None:
         """Of a `Qwen2DecoderLayer`."""
         super().__init__()
         self.index = index
-        attention, mlp = source.self_attn, source.mlp
-        self.heads, self.key_heads, self.width = heads, key_heads, attention.head_dim
+        attention, mlp, config = source.self_attn, source.mlp, source.self_attn.config
+        self.heads: int = config.num_attention_heads
+        self.key_heads: int = config.num_key_value_heads
+        self.width: int = attention.head_dim
         self.scale = self.width**-0.5
         self.qkv = fused([attention.q_proj, attention.k_proj, attention.v_proj])
         self.out = attention.o_proj
@@ -30,11 +32,11 @@ class Qwen2Block(DecoderBlock):
         self.gate_up, self.down, self.activation = fused([mlp.gate_proj, mlp.up_proj]), mlp.down_proj, mlp.act_fn
 
     def forward(self, x: Tensor, run: Pass) -> Tensor:
+        """Its output is `x` itself, to which it adds in place."""
         q, kv = self._project(x, run)
-        x = x + self.out(run.attend(self.index, q, kv, self.scale))
+        add_output_(x, self.out, run.attend(self.index, q, kv, self.scale))
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
-        z: Tensor = x + self.down(self.activation(gate).mul_(up))
-        return z
+        return add_output_(x, self.down, self.activation(gate).mul_(up))
 
     def fill(self, x: Tensor, run: Pass) -> None:
         run.write(self.index, self._project(x, run)[1])
@@ -46,6 +48,18 @@ class Qwen2Block(DecoderBlock):
         return qkv[:, :, : self.heads].transpose(1, 2), qkv[:, :, self.heads :]
 
 
+def add_output_(x: Tensor, layer: nn.Module, y: Tensor) -> Tensor:
+    """Add to `x` (..., outputs) what a layer makes of `y` (..., inputs).
+
+    A plain product is accumulated in `x`, which saves the kernel of a sum. `layer` may be another kind of linear layer,
+    or have a bias: then it is called.
+    """
+    if type(layer) is nn.Linear and layer.bias is None:
+        x.view(-1, x.shape[-1]).addmm_(y.flatten(0, -2), layer.weight.t())
+        return x
+    return x.add_(layer(y))
+
+
 def rms_norm(source: Any) -> nn.RMSNorm:
     """torch's RMSNorm for a `Qwen2RMSNorm`: one kernel instead of six."""
     norm = nn.RMSNorm(len(source.weight), eps=source.variance_epsilon, device="meta")
@@ -54,27 +68,20 @@ def rms_norm(source: Any) -> nn.RMSNorm:
 
 
 class Qwen2Decoder(Decoder):
-    """The decoder of a `Qwen2Model` with the head `head`; takes the source's layers, which cannot be run afterwards.
-
-    Its rotation is the original one also where the checkpoint has a `dynamic` one, which begins to differ behind the
-    positions that it was trained with: rows do not get that long.
-    """
+    """The decoder of a `Qwen2Model` with the head `head`; takes the source's layers, which cannot be run afterwards."""
 
     def __init__(self, source: Any, head: nn.Linear) -> None:
         """Raises WeightsUnavailable."""
         super().__init__()
         config = source.config
-        require(config, use_sliding_window=False)
-        if source.rotary_emb.rope_type != "dynamic":
-            require(source.rotary_emb, rope_type="default")
+        require(config, model_type="qwen2")
+        require_layers(config, "full_attention")
+        require_rope(config, config.rope_parameters)
         self.words, self.norm, self.head = source.embed_tokens, rms_norm(source.norm), head
         self.frequencies = nn.Buffer(source.rotary_emb.original_inv_freq.float(), persistent=False)
-        heads, key_heads = config.num_attention_heads, config.num_key_value_heads
-        self.shape = CacheShape(len(source.layers), key_heads, source.layers[0].self_attn.head_dim)
-        self.blocks = nn.ModuleList()
-        for index, layer in enumerate(source.layers):
-            self.blocks.append(Qwen2Block(layer, index, heads=heads, key_heads=key_heads))
-            source.layers[index] = nn.Identity()  # its parts are copied: nothing may hold both
+        blocks = take_layers(source.layers, Qwen2Block)
+        self.blocks = nn.ModuleList(blocks)
+        self.shape = CacheShape(len(blocks), blocks[0].key_heads, blocks[0].width)
 
     def embed(self, ids: Tensor) -> Tensor:
         embedded: Tensor = self.words(ids)
@@ -82,7 +89,7 @@ class Qwen2Decoder(Decoder):
 
     def start(self, embeddings: Tensor, run: Pass) -> Tensor:
         run.rotations = (rotation(run.positions, self.frequencies, 1.0, embeddings.dtype),)
-        return embeddings
+        return embeddings.clone()  # the blocks add to it, and a step's input must stay what it is
 
     def logits(self, hidden: Tensor) -> Tensor:
         logits: Tensor = self.head(self.norm(hidden))

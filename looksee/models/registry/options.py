@@ -58,7 +58,7 @@ class FeatureCacheSettings(ModelSettings):
 
     prefix_cache_bytes: NonNegativeInt = Field(
         256 * 2**20,
-        description="memory for what the decoder made of the latest prompts up to their pictures' end; 0: nothing is kept",
+        description="memory for what the decoder made of the latest prompts, pictures included; 0: nothing is kept",
     )
 
     def options(self, *, sample: bool) -> dict[str, Any]:
