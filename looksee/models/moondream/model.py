@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from looksee.core.geometry import point_within, within
 from looksee.core.tasks import Answer, Job, Reasoning
@@ -23,8 +23,8 @@ from looksee.models.core.step_runner import StepRunner
 from looksee.models.detokenize import stable_prefix, truncate_at_stop
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.crops.encoder import ImageEncoder
-from looksee.models.moondream.prefixes import PrefixCache
 from looksee.models.moondream.network import checkpoint
+from looksee.models.moondream.prefixes import PrefixCache
 from looksee.models.moondream.reasoning import reasoning_of
 from looksee.models.moondream.row_builder import RowBuilder
 from looksee.models.moondream.rows import Head, MoondreamRow, ReasoningRow, StepOutput
@@ -82,6 +82,10 @@ class Moondream:
         self.step_runner = StepRunner(self.net.text, device=device, dtype=self.net.cache_dtype, graphs=graphs)
         if cuda_graphs and graphs is None:
             logger.warning("there are no CUDA graphs on the device '%s': moondream decodes without them", device)
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """The text model, and the whole network."""
+        return self.net.text, self.net
 
     def prepare(self, job: Job) -> MoondreamRow:
         """Raises what `RowBuilder.row` does."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from looksee.core import errors
 from looksee.core.tasks import Answer
@@ -68,6 +68,7 @@ class TransformersModel(ABC, Generic[RowT]):
     device: torch.device
     dtype: torch.dtype
     tokenizer: Any
+    net: Any
     decoder: Decoder
     eos_ids: frozenset[int]
     max_positions: int
@@ -76,6 +77,10 @@ class TransformersModel(ABC, Generic[RowT]):
         """Decode with `decoder`, over storage of its own."""
         self.decoder = decoder.eval()
         self.step_runner = StepRunner(decoder, device=self.device, dtype=self.dtype)
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """The decoder, and the library's network, which has the rest."""
+        return self.decoder, self.net
 
     @abstractmethod
     def fill(self, rows: Sequence[RowT], cache: BatchCache) -> None:
