@@ -4,7 +4,8 @@ dtype      cpu                              cuda                             mps
 auto       bfloat16 with AMX, else float32  bfloat16 from capability 8.0 on, bfloat16
                                             else float32
 float32    plain linear layers everywhere
-bfloat16   with AMX blocked weights         plain                            plain
+bfloat16   blocked weights with AMX or      plain                            plain
+           AVX-512 for bfloat16, else plain
 float16    plain, but for models that have it among their `refused_dtypes`
 int8       with AMX the decoder's linear    refused                          refused
            layers, the rest bfloat16;
@@ -71,7 +72,7 @@ def resolve(spec: ModelSpec, machine: Machine, *, device: str, dtype: str) -> Ar
         if not on_cpu:
             _refuse(spec.name, dtype, f"that is for CPUs alone, and the device is '{chosen}'")
         return Arithmetic(chosen, "bfloat16" if machine.amx else "float32", "int8", machine.amx)
-    blocked = on_cpu and machine.amx and dtype == "bfloat16"
+    blocked = on_cpu and dtype == "bfloat16" and (machine.amx or machine.avx512_bf16)
     return Arithmetic(chosen, dtype, "blocked" if blocked else "plain", on_cpu and machine.amx, note)
 
 

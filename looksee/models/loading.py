@@ -67,7 +67,7 @@ def settled(name: str, *, device: str, dtype: str) -> Arithmetic:
         if not int8.pays(_torch_dtype(chosen)):
             chosen = chosen.without_int8()
     if chosen.linears == "blocked" and not blocked.available():
-        logger.warning("plain linear layers: torch %s lacks the operators for blocked ones", torch.__version__)
+        logger.warning("plain linear layers: torch %s cannot make blocked ones here", torch.__version__)
         chosen = replace(chosen, linears="plain")
     return chosen
 

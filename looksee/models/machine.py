@@ -22,19 +22,21 @@ _NVIDIA_DRIVER = "libcuda.so.1"
 class Machine:
     """`device` is the torch device that `auto` stands for.
 
-    `amx`: the CPU multiplies bfloat16 matrices in hardware, and the kernel lets programs do so. `native_bfloat16`: so
-    does the accelerator in question; CUDA devices do from compute capability 8.0 on.
+    `amx`: the CPU multiplies bfloat16 matrices in hardware, and the kernel lets programs do so. `avx512_bf16`: it has
+    instructions for vectors of bfloat16. `native_bfloat16`: so has the accelerator in question; CUDA devices do from
+    compute capability 8.0 on.
     """
 
     device: str = "cpu"
     amx: bool = False
+    avx512_bf16: bool = False
     native_bfloat16: bool = True
 
 
 def found(device: str) -> Machine:
     """This machine, for the setting `device`. Imports torch if an accelerator may be meant."""
     if device == "cpu" or (device == "auto" and without_accelerator()):
-        return Machine("cpu", amx())
+        return Machine("cpu", amx(), avx512_bf16())
     import torch
 
     chosen = device
@@ -43,21 +45,27 @@ def found(device: str) -> Machine:
     native = True
     if chosen.startswith("cuda") and torch.cuda.is_available():
         native = torch.cuda.get_device_capability(torch.device(chosen)) >= (8, 0)
-    return Machine(chosen, amx(), native)
+    return Machine(chosen, amx(), avx512_bf16(), native)
+
+
+def amx() -> bool:
+    """Whether programs may use the CPU's AMX instructions for bfloat16."""
+    return "amx_bf16" in _cpu_flags()
+
+
+def avx512_bf16() -> bool:
+    """Whether programs may use the CPU's AVX-512 instructions for bfloat16."""
+    return "avx512_bf16" in _cpu_flags()
 
 
 @functools.cache
-def amx() -> bool:
-    """Whether programs may use the CPU's AMX instructions for bfloat16.
-
-    As the kernel says: the CPU itself also has them under a kernel that does not let programs use them.
-    """
+def _cpu_flags() -> frozenset[str]:
+    """What the kernel lets programs use: an older one does not let them use all that the CPU has."""
     try:
         lines = _CPU_FACTS.read_text().splitlines()
     except OSError:  # not Linux
-        return False
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return "amx_bf16" in flags.split()
+        return frozenset()
+    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())
 
 
 @functools.cache

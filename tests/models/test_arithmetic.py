@@ -18,7 +18,7 @@ from looksee.models.machine import Machine
 from looksee.models.registry import REGISTRY
 from looksee.models.registry.options import Dtype
 
-CPU, AMX = Machine(), Machine(amx=True)
+CPU, AVX512, AMX = Machine(), Machine(avx512_bf16=True), Machine(amx=True)
 HOPPER, TURING = Machine("cuda:0"), Machine("cuda:0", native_bfloat16=False)
 MPS = Machine("mps")
 DTYPES = Dtype.__args__  # type: ignore[attr-defined]
@@ -35,6 +35,9 @@ def keys_of(found: Machine, **settings: str) -> str:
         (AMX, "auto", "auto", Arithmetic("cpu", "bfloat16", "blocked", True)),
         (AMX, "auto", "float32", Arithmetic("cpu", "float32", "plain", True)),
         (CPU, "cpu", "bfloat16", Arithmetic("cpu", "bfloat16")),
+        (AVX512, "auto", "auto", Arithmetic("cpu", "float32")),
+        (AVX512, "auto", "bfloat16", Arithmetic("cpu", "bfloat16", "blocked")),
+        (AVX512, "auto", "int8", Arithmetic("cpu", "float32", "int8")),
         (CPU, "auto", "int8", Arithmetic("cpu", "float32", "int8")),
         (AMX, "auto", "int8", Arithmetic("cpu", "bfloat16", "int8", True)),
         (CPU, "auto", "float16", Arithmetic("cpu", "float16")),
@@ -74,7 +77,7 @@ def test_keys() -> None:
         *("cpu float32", "cpu bfloat16 amx", "cuda bfloat16", "cuda float32", "mps bfloat16")
     ]
     assert [keys_of(found, dtype="int8") for found in (CPU, AMX)] == ["cpu int8", "cpu int8 amx"]
-    assert keys_of(CPU, dtype="bfloat16") == "cpu bfloat16"
+    assert keys_of(CPU, dtype="bfloat16") == keys_of(AVX512, dtype="bfloat16") == "cpu bfloat16"
 
 
 def test_the_same_arithmetic_has_the_same_key_however_it_was_chosen() -> None:
@@ -90,28 +93,31 @@ def test_int8_that_does_not_pay_is_what_the_rest_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "wanted"),
+    ("facts", "amx", "avx512"),
     [
-        ("processor : 0\nflags : fpu amx_bf16 avx512_bf16 amx_tile amx_int8\n", True),
-        ("processor : 0\nflags : fpu avx512_bf16 amx_tile\n", False),
-        ("processor : 0\nmodel name : amx_bf16\n", False),
-        (None, False),
+        ("processor : 0\nflags : fpu amx_bf16 avx512_bf16 amx_tile amx_int8\n", True, True),
+        ("processor : 0\nflags : fpu avx512_bf16 amx_tile\n", False, True),
+        ("processor : 0\nflags : fpu avx512f\n", False, False),
+        ("processor : 0\nmodel name : amx_bf16\n", False, False),
+        (None, False, False),
     ],
-    ids=["AMX", "without", "no flags", "no such file"],
+    ids=["AMX", "AVX-512", "neither", "no flags", "no such file"],
 )
-def test_amx_is_what_the_kernel_says(
-    facts: str | None, wanted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_instructions_are_what_the_kernel_says(
+    facts: str | None, amx: bool, avx512: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "cpuinfo"
     if facts is not None:
         file.write_text(facts)
     monkeypatch.setattr(machine, "_CPU_FACTS", file)
-    assert machine.amx.__wrapped__() is wanted
+    monkeypatch.setattr(machine, "_cpu_flags", machine._cpu_flags.__wrapped__)
+    assert (machine.amx(), machine.avx512_bf16()) == (amx, avx512)
 
 
-def test_torch_finds_the_amx_that_the_kernel_has() -> None:
-    if machine.amx():
-        assert torch.cpu.get_capabilities()["amx_bf16"]
+def test_torch_finds_what_the_kernel_lets_programs_use() -> None:
+    found = torch.cpu.get_capabilities()
+    assert not machine.amx() or found["amx_bf16"]
+    assert not machine.avx512_bf16() or found["avx512_bf16"]
 
 
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
@@ -153,7 +159,7 @@ def test_a_cpu_is_known_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         assert name.partition(".")[0] != "torch"
         return real(name, *rest)
 
-    monkeypatch.setattr(machine, "amx", lambda: True)
+    monkeypatch.setattr(machine, "_cpu_flags", lambda: frozenset({"amx_bf16"}))
     monkeypatch.setattr(machine, "without_accelerator", lambda: True)
     monkeypatch.setattr(builtins, "__import__", guarded)
     assert machine.found("auto") == AMX
@@ -181,7 +187,7 @@ def test_what_torch_finds(
     wanted: Machine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(machine, "amx", lambda: False)
+    monkeypatch.setattr(machine, "_cpu_flags", frozenset)
     monkeypatch.setattr(machine, "without_accelerator", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)

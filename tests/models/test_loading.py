@@ -87,6 +87,7 @@ def kinds(model: Any) -> tuple[set[type[nn.Module]], set[type[nn.Module]]]:
     ("amx", "dtype", "decoding", "others", "said"),
     [
         (False, "auto", nn.Linear, nn.Linear, "on cpu, float32, plain linear layers"),
+        (False, "bfloat16", BlockedLinear, BlockedLinear, "on cpu, bfloat16, blocked linear layers"),
         (True, "auto", BlockedLinear, BlockedLinear, "on cpu, bfloat16, blocked linear layers"),
         (False, "int8", Int8Linear, Int8Linear, "on cpu, float32, int8 linear layers"),
         (True, "int8", Int8Linear, BlockedLinear, "on cpu, bfloat16, decoder int8 linear layers"),
@@ -102,7 +103,7 @@ def test_linear_layers_are_what_the_processor_can(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(machine, "amx", lambda: amx)
+    monkeypatch.setattr(machine, "_cpu_flags", lambda: {"avx512_bf16", "amx_bf16"} if amx else {"avx512_bf16"})
     monkeypatch.setattr(int8, "pays", lambda dtype: True)
     with caplog.at_level(logging.INFO, "looksee.models"):
         model = load(name, SAMPLES / name, device="cpu", dtype=dtype)
@@ -127,16 +128,21 @@ def test_int8_that_does_not_pay_is_plain(amx: bool, wanted: tuple[str, str], mon
     assert "int8" not in chosen.key
 
 
+def refuse(*arguments: object) -> None:
+    raise RuntimeError("bf16 path needs the cpu support")
+
+
+@pytest.mark.parametrize("reorder", [None, refuse], ids=["missing", "of no use on this CPU"])
 def test_bfloat16_without_the_operators_for_blocking_is_plain(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    reorder: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody asked for blocked weights: answers are the same, only later."""
     monkeypatch.setattr(machine, "amx", lambda: True)
     whole = settled("blip", device="cpu", dtype="auto")
-    monkeypatch.setattr(blocked, "_reorder", None)
+    monkeypatch.setattr(blocked, "_reorder", reorder)
     chosen = settled("blip", device="cpu", dtype="auto")
     assert (chosen.linears, chosen.key) == ("plain", whole.key)
-    assert "lacks the operators" in caplog.text
+    assert "plain linear layers: torch 2" in caplog.text
 
 
 def test_a_card_without_bfloat16_is_told_in_the_log(

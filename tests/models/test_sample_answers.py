@@ -62,7 +62,7 @@ def test_right_answers_hardly_get_fewer(name: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(int8, "pays", lambda dtype: True)
     best: int | None = None
     for amx, dtype in ((False, "float32"), (False, "bfloat16"), (False, "int8"), (True, "bfloat16"), (True, "int8")):
-        monkeypatch.setattr(machine, "amx", lambda amx=amx: amx)
+        monkeypatch.setattr(machine, "_cpu_flags", lambda amx=amx: frozenset({"amx_bf16"} if amx else ()))
         plain = not amx and dtype != "int8"
         found = right(name, questions, dtype, 0 if plain else None)
         best = found if best is None else best

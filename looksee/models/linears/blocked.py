@@ -30,5 +30,11 @@ class BlockedLinear(PackedLinear):
 
 
 def available() -> bool:
-    """Whether this torch has the operators."""
-    return None not in (_reorder, _linear)
+    """Whether this torch has the operators, and they work on this CPU."""
+    if None in (_reorder, _linear):
+        return False
+    try:
+        _reorder(torch.zeros(1, 1, dtype=torch.bfloat16), _ROWS)
+    except RuntimeError:  # as it is where only AVX2 may be used
+        return False
+    return True
