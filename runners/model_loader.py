@@ -17,8 +17,8 @@ from looksee.core import errors
 from looksee.core.tasks import Identity
 from looksee.engine.engine import Engine, EngineLimits
 from looksee.engine.metrics import MetricsObserver
-from looksee.models import machine
-from looksee.models.arithmetic import resolve
+from looksee.models.arithmetic import machine
+from looksee.models.arithmetic.rules import resolve
 from looksee.models.interface import Model
 from looksee.models.registry import REGISTRY
 from looksee.models.weights import source

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from looksee.core import errors
-from looksee.models import machine
-from looksee.models.arithmetic import Arithmetic, resolve
+from looksee.models.arithmetic import machine
+from looksee.models.arithmetic.rules import Arithmetic, resolve
 from looksee.models.interface import Model
 from looksee.models.linears import blocked, int8
 from looksee.models.linears.replacing import replace_linears, weight_bytes
@@ -31,9 +31,9 @@ def load(name: str, directory: Path, *, device: str, dtype: str, **options: Any)
     """The model in `directory`, ready for its first batch.
 
     `device` is a torch device or `auto`: the first CUDA device, else MPS, else the CPU. `dtype` is a torch dtype's
-    name, `int8` or `auto`; `looksee.models.arithmetic` says what they mean. `options` are those of the model's class.
-    Raises WeightsUnavailable when this installation cannot load any model, for a dtype that the model or the device
-    cannot do, or for a checkpoint that the class refuses.
+    name, `int8` or `auto`. What they mean is in `looksee.models.arithmetic.rules`. `options` are those of the model's
+    class. Raises WeightsUnavailable when this installation cannot load any model, for a dtype that the model or the
+    device cannot do, or for a checkpoint that the class refuses.
     """
     refuse_broken_torchvision()
     chosen = settled(name, device=device, dtype=dtype)

@@ -15,13 +15,13 @@ import torch
 from torch import nn
 
 from looksee.core import errors
-from looksee.models import machine
-from looksee.models.arithmetic import resolve
+from looksee.models.arithmetic import machine
+from looksee.models.arithmetic.machine import Machine
+from looksee.models.arithmetic.rules import resolve
 from looksee.models.linears import blocked, int8
 from looksee.models.linears.blocked import BlockedLinear
 from looksee.models.linears.int8 import Int8Linear
 from looksee.models.loading import load, settled
-from looksee.models.machine import Machine
 from looksee.models.weights.source import SAMPLES
 from tests.support.serving import ROOT
 

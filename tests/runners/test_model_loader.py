@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from looksee.models import machine
-from looksee.models.arithmetic import Arithmetic
-from looksee.models.machine import Machine
-from looksee.models.weights.source import SAMPLES
+from looksee.models.arithmetic import machine
+from looksee.models.arithmetic.machine import Machine
+from looksee.models.arithmetic.rules import Arithmetic
+from looksee.models.weights.source import SAMPLES, resolve
 from looksee.settings import Settings
 from runners import model_loader
 from runners.model_loader import ModelLoader
@@ -84,5 +84,5 @@ def test_a_refused_dtype_has_no_key_and_raises_nothing(monkeypatch: pytest.Monke
 
 def test_weights_that_are_not_there_have_no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     own = loader(monkeypatch, Machine())
-    own.source = model_loader.source.resolve("moondream", "sample", str(tmp_path / "nowhere"))
+    own.source = resolve("moondream", "sample", str(tmp_path / "nowhere"))
     assert own.identify().fingerprint is None

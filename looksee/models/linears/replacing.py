@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from looksee.models.arithmetic import Arithmetic
+from looksee.models.arithmetic.rules import Arithmetic
 from looksee.models.linears.blocked import BlockedLinear
 from looksee.models.linears.int8 import Int8Linear
 from looksee.models.linears.packed import PackedLinear

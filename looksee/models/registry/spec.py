@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 from looksee.core.tasks import Length, Task
@@ -60,7 +59,7 @@ class ModelSpec(ModelOffer):
     settings: type[ModelSettings]
     tokenizer: tuple[str, str] | None = None
     kv_shape: tuple[int, int] | None = None
-    refused_dtypes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    refused_dtypes: tuple[tuple[str, str], ...] = ()
     caption_prompt: str = ""
     question_format: str = "{question}"
 

@@ -17,7 +17,7 @@ from looksee.models.linears import blocked, int8
 from looksee.models.linears.blocked import BlockedLinear
 from looksee.models.linears.int8 import MOST_ERROR, Int8Linear
 from looksee.models.linears.packed import operator
-from tests.models.vnni import needs_vnni
+from tests.models.linears.vnni import needs_vnni
 from tests.support.serving import ROOT
 
 SIZES = [(64, 96), (588, 72), (10, 3), (257, 1001)]  # inputs and outputs, odd ones too

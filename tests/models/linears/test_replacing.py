@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from looksee.models.arithmetic import Arithmetic
+from looksee.models.arithmetic.rules import Arithmetic
 from looksee.models.linears.blocked import BlockedLinear
 from looksee.models.linears.int8 import Int8Linear
 from looksee.models.linears.replacing import replace_linears, weight_bytes
-from tests.models.vnni import needs_vnni
+from tests.models.linears.vnni import needs_vnni
 
 INT8 = Arithmetic("cpu", "float32", "int8")
 INT8_AMX = Arithmetic("cpu", "bfloat16", "int8", amx=True)

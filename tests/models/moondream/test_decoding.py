@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from looksee.models import machine
+from looksee.models.arithmetic import machine
 from looksee.models.moondream.model import Moondream
 from looksee.models.moondream.network import network, text
 from looksee.models.moondream.rows import MoondreamRow, TextRow

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from looksee.models import machine
+from looksee.models.arithmetic import machine
 
 EPS = 1e-5  # of every LayerNorm; also in the vision tower, where SigLIP has 1e-6
 

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from looksee.models import machine
+from looksee.models.arithmetic import machine
 from looksee.models.moondream.network.layers import Mlp, attention_dtype
 from looksee.models.moondream.network.network import Network
 from tests.models.moondream import vectors

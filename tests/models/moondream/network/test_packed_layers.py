@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from looksee.models import machine
-from looksee.models.arithmetic import Arithmetic
+from looksee.models.arithmetic import machine
+from looksee.models.arithmetic.rules import Arithmetic
 from looksee.models.linears.int8 import MOST_ERROR
 from looksee.models.linears.packed import PackedLinear
 from looksee.models.linears.replacing import replace_linears
 from looksee.models.moondream.model import Moondream
+from tests.models.linears.vnni import needs_vnni
 from tests.models.mixing import decode_mixed
 from tests.models.moondream import rounding, vectors
 from tests.models.moondream.rounding import no_farther
 from tests.models.moondream.vectors import Case
-from tests.models.vnni import needs_vnni
 
 NAME, FILE = "full378", "expected-bf16"
 

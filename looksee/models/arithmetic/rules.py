@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from looksee.core import errors
-from looksee.models.machine import Machine
+from looksee.models.arithmetic.machine import Machine
 from looksee.models.registry import ModelSpec
 
 
@@ -66,8 +66,8 @@ def resolve(spec: ModelSpec, machine: Machine, *, device: str, dtype: str) -> Ar
             note = "float32, for the device does not compute in bfloat16"
     elif dtype == "bfloat16" and chosen.startswith("cuda") and not machine.native_bfloat16:
         note = "slow, for the device does not compute in bfloat16"
-    if dtype in spec.refused_dtypes:
-        _refuse(spec.name, dtype, f"the model has not been proven in it: {spec.refused_dtypes[dtype]}")
+    if why := dict(spec.refused_dtypes).get(dtype):
+        _refuse(spec.name, dtype, f"the model has not been proven in it: {why}")
     if dtype == "int8":
         if not on_cpu:
             _refuse(spec.name, dtype, f"that is for CPUs alone, and the device is '{chosen}'")

@@ -9,7 +9,7 @@ import pytest
 from torch import nn
 
 from looksee.core.tasks import Answer, Job, Task
-from looksee.models import machine
+from looksee.models.arithmetic import machine
 from looksee.models.linears import int8
 from looksee.models.linears.packed import PackedLinear
 from looksee.models.loading import load
@@ -18,8 +18,8 @@ from looksee.models.weights.source import SAMPLES
 from samples.evaluate import normalised
 from samples.questions import EvaluationQuestion, asks
 from samples.world import finding
+from tests.models.linears.vnni import needs_vnni
 from tests.models.mixing import decode_mixed
-from tests.models.vnni import needs_vnni
 
 SCENES = 12
 FEWER = 0.02  # of the answers: of the 24 of BLIP none
