@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from looksee.models.arithmetic.rules import Arithmetic
+from looksee.models.linears import blocked
 from looksee.models.linears.blocked import BlockedLinear
 from looksee.models.linears.int8 import Int8Linear
 from looksee.models.linears.packed import PackedLinear
@@ -25,18 +26,22 @@ def replace_linears(model: HasNetworks, arithmetic: Arithmetic) -> None:
     """Replace the model's `nn.Linear` layers as `arithmetic` says. Frees the original weights.
 
     A layer that several modules share is replaced by one in all of them. A weight that a head shares with an embedding
-    stays the embedding's, and the head has a copy. Subclasses of `nn.Linear` stay: what they are for is not known here.
+    stays the embedding's, and the head has a copy. Subclasses of `nn.Linear` stay: what they are for is not known here;
+    and so do those to be blocked where that is not possible.
     """
     if arithmetic.linears == "plain":
         return
     decoder, whole = model.networks()
     decoding = {id(module) for module in decoder.modules()}
+    blocks = blocked.available()
     for linear, places in _linears(decoder, whole):
         replacement: PackedLinear
         if arithmetic.linears == "int8" and (not arithmetic.amx or id(linear) in decoding):
             replacement = Int8Linear(linear)
-        else:
+        elif blocks:
             replacement = BlockedLinear(linear)
+        else:
+            continue
         for parent, name in places:
             setattr(parent, name, replacement)
 

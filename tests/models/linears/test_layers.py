@@ -163,3 +163,14 @@ def test_8_bits_have_to_be_right() -> None:
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     assert "on this CPU their error is 1" in done.stderr
+
+
+def test_a_processor_that_has_no_such_product_keeps_plain_layers(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise RuntimeError("could not create a primitive descriptor")
+
+    monkeypatch.setattr(int8, "_linear", refuse)
+    assert int8.pays.__wrapped__(torch.float32) is False
+    assert "no int8 linear layers on this CPU: could not create" in caplog.text

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from looksee.models.arithmetic.rules import Arithmetic
+from looksee.models.linears import blocked
 from looksee.models.linears.blocked import BlockedLinear
 from looksee.models.linears.int8 import Int8Linear
 from looksee.models.linears.replacing import replace_linears, weight_bytes
@@ -114,7 +115,7 @@ def test_the_originals_are_freed_one_at_a_time(arithmetic: Arithmetic, monkeypat
     del layers
     replace_linears(model, arithmetic)
     assert alive == sorted(alive, reverse=True)
-    assert alive[-1] <= 2
+    assert alive[-1] == 1
     assert not any(weight() is not None for weight in weights)
 
 
@@ -126,3 +127,10 @@ def test_bytes_count_each_weight_once() -> None:
     scales = (4 + 8) * (16 + 16 + 30 + 16)  # with zeros
     packed = sum(layer.packed_bytes for layer in (*model.talker.layers, model.talker.head, model.seer.tower[0]))
     assert weight_bytes(model) == 4 * (30 * 16 + others) + scales + packed
+
+
+def test_what_cannot_be_blocked_stays_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocked, "available", lambda: False)
+    model = Both(torch.bfloat16)
+    replace_linears(model, INT8_AMX)
+    assert kinds(model) == [Int8Linear] * 3 + [nn.Linear]
