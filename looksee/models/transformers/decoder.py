@@ -78,10 +78,6 @@ class TransformersModel(ABC, Generic[RowT]):
         self.decoder = decoder.eval()
         self.step_runner = StepRunner(decoder, device=self.device, dtype=self.dtype)
 
-    def networks(self) -> tuple[nn.Module, nn.Module]:
-        """The decoder, and the library's network, which has the rest."""
-        return self.decoder, self.net
-
     @abstractmethod
     def fill(self, rows: Sequence[RowT], cache: BatchCache) -> None:
         """Keep in `cache` what `rows` have, all of their tokens but the last; row i of it is theirs."""
@@ -128,6 +124,10 @@ class TransformersModel(ABC, Generic[RowT]):
 
     def reuse(self) -> tuple[int, int]:
         return 0, 0  # without a cache of encoded images
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """The decoder, and the library's network, which has the rest."""
+        return self.decoder, self.net
 
     def raw_text(self, row: RowT) -> str:
         """The text of all the row's new tokens, stop strings included."""

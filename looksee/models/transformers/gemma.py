@@ -40,11 +40,11 @@ class Gemma(VisionLanguageModel):
 
     def __init__(self, directory: Path, *, device: torch.device, dtype: torch.dtype, feature_bytes: int = 0) -> None:
         super().__init__(directory, device=device, dtype=dtype, feature_bytes=feature_bytes)
+        self.use_decoder(Gemma3Decoder(self.net.model.language_model, self.net.lm_head))
+        self.image_tokens: int = self.net.config.mm_tokens_per_image
         # Patches come out of a convolution as a transposed view and stay one in all residuals; each LayerNorm would
         # copy them.
         self.net.model.vision_tower.embeddings.register_forward_hook(lambda module, inputs, output: output.contiguous())
-        self.use_decoder(Gemma3Decoder(self.net.model.language_model, self.net.lm_head))
-        self.image_tokens: int = self.net.config.mm_tokens_per_image
         self.eos_ids = eos_token_ids(self.net)
         self.chat = chat(self.tokenizer, self.tokenizer.chat_template)
 
