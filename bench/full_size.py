@@ -25,6 +25,7 @@ from PIL import Image
 
 from bench import stand_in
 from looksee.core.tasks import Job, Task
+from looksee.models.linears.replacing import weight_bytes
 from looksee.models.loading import load
 from looksee.models.moondream.config import Config
 
@@ -134,8 +135,8 @@ def main() -> None:
         started = time.perf_counter()
         model: Any = load("moondream", options.directory, device=options.device, dtype=options.dtype, max_crops=most)
         seconds = time.perf_counter() - started
-        count = sum(part.numel() for part in model.net.parameters())
-        print(f"\nmax_crops {most}: {count:,} parameters of {model.net.dtype} on {model.net.device}, ", end="")
+        size = weight_bytes(model)
+        print(f"\nmax_crops {most}: {size:,} bytes of weights, {model.net.dtype} on {model.net.device}, ", end="")
         print(f"{options.threads} threads; loaded in {seconds:.1f} s; peak {peak():.1f} GiB\n", flush=True)
         answers(model, options.tokens)
         print(f"\npeak {peak():.1f} GiB", flush=True)

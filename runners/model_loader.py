@@ -13,10 +13,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from looksee.core import errors
 from looksee.core.tasks import Identity
 from looksee.engine.engine import Engine, EngineLimits
 from looksee.engine.metrics import MetricsObserver
+from looksee.models.arithmetic import machine
+from looksee.models.arithmetic.rules import resolve
 from looksee.models.interface import Model
+from looksee.models.registry import REGISTRY
 from looksee.models.weights import source
 from looksee.settings import settings
 from runners import memory
@@ -37,6 +41,7 @@ class ModelLoader:
         self.device, self.dtype = own.device or config.device, own.dtype or config.dtype
         self.cuda_graphs = config.cuda_graphs if own.cuda_graphs == "" else own.cuda_graphs
         self.options = own.options(sample=self.source.kind == "sample")
+        self._loaded = False  # once at least
         self._without_effect = own.without_effect()
         self.limits = EngineLimits(
             queue=config.max_queue, rows=own.max_batch_rows, cost=own.batch_cost, prefill=own.max_prefill_rows
@@ -52,18 +57,33 @@ class ModelLoader:
         return directory
 
     def identify(self) -> Identity:
-        """Which weights these are. The fingerprint covers the device, dtype and options on which answers depend."""
+        """Which weights these are. The fingerprint covers the device, dtype and options on which answers depend.
+
+        It is None while that is not known: for a branch that was not fetched, and for int8 before the first load, at
+        which it is tried out.
+        """
         found = self.source.identity()
-        if found.fingerprint is None:
-            return found
+        computed = self._computed()
+        if found.fingerprint is None or computed is None:
+            return replace(found, fingerprint=None)
         options = {name: value for name, value in self.options.items() if name not in self._without_effect}
-        # bfloat16 gives slightly other answers than float32, and so may another device.
-        return replace(found, fingerprint=f"{found.fingerprint} {self.device} {self.dtype} {options}")
+        # bfloat16 gives slightly other answers than float32, and so may another device: what `auto` is here counts.
+        return replace(found, fingerprint=f"{found.fingerprint} {computed} {options}")
+
+    def _computed(self) -> str | None:
+        """What is computed with, as a part of the fingerprint; None while it is not known."""
+        try:
+            chosen = resolve(REGISTRY[self.name], machine.found(self.device), device=self.device, dtype=self.dtype)
+            if chosen.linears != "int8":
+                return chosen.key
+            return _settled(self.name, device=self.device, dtype=self.dtype) if self._loaded else None
+        except errors.WeightsUnavailable:  # nothing can be answered: loading says why
+            return None
 
     def load(self, directory: Path) -> Model[Any, Any]:
         """The model, its weights in memory. Raises WeightsUnavailable, and what the libraries raise."""
         try:
-            return _load(
+            model = _load(
                 self.name,
                 directory,
                 device=self.device,
@@ -72,6 +92,8 @@ class ModelLoader:
                 **self.options,
                 **self.source.files(),
             )
+            self._loaded = True
+            return model
         except Exception as error:
             traceback.clear_frames(error.__traceback__)  # they refer to what was loaded of the weights
             raise
@@ -106,3 +128,10 @@ def _load(name: str, directory: Path, **how: Any) -> Model[Any, Any]:
     from looksee.models.loading import load
 
     return load(name, directory, **how)
+
+
+def _settled(name: str, *, device: str, dtype: str) -> str:
+    """What a loaded model computes with, as a part of the fingerprint."""
+    from looksee.models.loading import settled
+
+    return settled(name, device=device, dtype=dtype).key

@@ -1,8 +1,9 @@
-"""Loading a model by its name: its class, device and dtype."""
+"""Loading a model by its name: its class, device, dtype and linear layers."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,11 @@ from typing import Any
 import torch
 
 from looksee.core import errors
+from looksee.models.arithmetic import machine
+from looksee.models.arithmetic.rules import Arithmetic, resolve
 from looksee.models.interface import Model
+from looksee.models.linears import blocked, int8
+from looksee.models.linears.replacing import replace_linears, weight_bytes
 from looksee.models.registry import REGISTRY
 
 logger = logging.getLogger("looksee.models")
@@ -27,23 +32,54 @@ def load(
 ) -> Model[Any, Any]:
     """The model in `directory`, ready for its first batch.
 
-    `device` is a torch device or `auto`: the first CUDA device, else MPS, else the CPU. `dtype` is a torch dtype's name
-    or `auto`: bfloat16 on an accelerator, float32 on a CPU. `graph_rows` is the largest batch whose steps are replayed
-    as CUDA graphs, 0 for none. `options` are those of the model's class. Raises WeightsUnavailable when this
-    installation cannot load any model, or a checkpoint that the class refuses.
+    `device` is a torch device or `auto`: the first CUDA device, else MPS, else the CPU. `dtype` is a torch dtype's
+    name, `int8` or `auto`. What they mean is in `looksee.models.arithmetic.rules`. `graph_rows` is the largest batch
+    whose steps are replayed as CUDA graphs, 0 for none. `options` are those of the model's class. Raises
+    WeightsUnavailable when this installation cannot load any model, for a dtype that the model or the device cannot do,
+    or for a checkpoint that the class refuses.
     """
     refuse_broken_torchvision()
+    chosen = settled(name, device=device, dtype=dtype)
     cls = REGISTRY[name].model_class.partition(":")[2]
-    torch_device = torch.device(device if device != "auto" else _best_device())
-    torch_dtype = torch.bfloat16 if torch_device.type != "cpu" else torch.float32
-    if dtype != "auto":
-        torch_dtype = getattr(torch, dtype)
     model_class = getattr(import_module(module(name)), cls)
-    model = model_class(directory, device=torch_device, dtype=torch_dtype, **options)
+    made: Any = model_class(directory, device=torch.device(chosen.device), dtype=_torch_dtype(chosen), **options)
+    replace_linears(made, chosen)
+    layers = {"plain": "plain", "blocked": "blocked", "int8": "decoder int8" if chosen.amx else "int8"}[chosen.linears]
+    logger.info(
+        "%s: on %s, %s, %s linear layers, %d threads, %.0f MiB of weights%s",
+        *(name, chosen.device, chosen.dtype, layers, torch.get_num_threads(), weight_bytes(made) / 2**20),
+        f"; {chosen.note}" if chosen.note else "",
+    )
     if graph_rows:
-        model.capture_steps(graph_rows)
-    loaded: Model[Any, Any] = model
-    return loaded
+        made.capture_steps(graph_rows)
+    model: Model[Any, Any] = made
+    return model
+
+
+def settled(name: str, *, device: str, dtype: str) -> Arithmetic:
+    """What the model computes with, after int8 linear layers were tried out, where they are asked for.
+
+    Raises WeightsUnavailable.
+    """
+    chosen = resolve(REGISTRY[name], machine.found(device), device=device, dtype=dtype)
+    if chosen.linears == "int8":
+        if not int8.available():
+            raise errors.WeightsUnavailable(
+                f"'{name}' cannot be loaded in int8: torch {torch.__version__} lacks the operators for it. Set "
+                f"LOOKSEE_{name.upper()}_DTYPE to another dtype or to auto.",
+                retry_after=30,
+            )
+        if not int8.pays(_torch_dtype(chosen)):
+            chosen = chosen.without_int8()
+    if chosen.linears == "blocked" and not blocked.available():
+        logger.warning("plain linear layers: torch %s cannot make blocked ones here", torch.__version__)
+        chosen = replace(chosen, linears="plain")
+    return chosen
+
+
+def _torch_dtype(chosen: Arithmetic) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, chosen.dtype)
+    return dtype
 
 
 def refuse_broken_torchvision() -> None:
@@ -64,9 +100,3 @@ def refuse_broken_torchvision() -> None:
             "was made for this torch.",
             retry_after=30,
         ) from error
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda:0"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

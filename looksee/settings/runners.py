@@ -19,7 +19,11 @@ class RunnerSettings(BaseModel):
     device: Device = Field(
         "auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, `mps`; auto takes a GPU if it finds one"
     )
-    dtype: Dtype = Field("auto", description="auto: bfloat16 on a GPU, float32 on a CPU")
+    dtype: Dtype = Field(
+        "auto",
+        description="`auto`, `float32`, `bfloat16`, `float16`, and on a CPU `int8`; auto is bfloat16 on a GPU and on a "
+        "CPU with AMX, else float32",
+    )
     cuda_graphs: bool = Field(
         False, description="replay decode steps as CUDA graphs, on a CUDA device; off until measured on one"
     )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from looksee.core.geometry import point_within, within
 from looksee.core.tasks import Answer, Job, Reasoning
@@ -68,6 +68,10 @@ class Moondream(DecoderModel[MoondreamRow]):
         self.prefixes = PrefixCache(self.net, self.encoder, max_bytes=prefix_bytes)
         self.row_builder = RowBuilder(self.config, self.tokenizer, self.prefixes)
         self.use_decoder(self.net.text, self.net.cache_dtype)
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """The text model, and the whole network."""
+        return self.net.text, self.net
 
     def prepare(self, job: Job) -> MoondreamRow:
         """Raises what `RowBuilder.row` does."""

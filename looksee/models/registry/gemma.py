@@ -34,6 +34,7 @@ SPEC = ModelSpec(
     kv_shape=(34, 4 * 256),
     model_class="looksee.models.transformers.gemma:Gemma",
     settings=GemmaSettings,
+    refused_dtypes=(("float16", "it was trained in bfloat16, and its activations may exceed what float16 can hold"),),
     chats=True,
     caption_prompt=prompts.CAPTION,
 )

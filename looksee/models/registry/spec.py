@@ -41,6 +41,7 @@ class ModelSpec(ModelOffer):
       many layers, (layers, numbers). Of BLIP's cross-attention the positions are those of the picture.
     - `model_class` is `module:class`, imported by the process that loads the model and by no other.
     - `settings` are its LOOKSEE_<NAME>_... variables.
+    - `refused_dtypes` are those that it is not run in, each with the reason.
     - `caption_prompt` is its instruction where the caller has none; it is empty for a model that continues a prompt and
       for one with templates of its own. `question_format` has a `{question}`.
     """
@@ -58,6 +59,7 @@ class ModelSpec(ModelOffer):
     settings: type[ModelSettings]
     tokenizer: tuple[str, str] | None = None
     kv_shape: tuple[int, int] | None = None
+    refused_dtypes: tuple[tuple[str, str], ...] = ()
     caption_prompt: str = ""
     question_format: str = "{question}"
 

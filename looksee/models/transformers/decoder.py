@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from looksee.core import errors
 from looksee.core.tasks import Answer
@@ -53,6 +53,7 @@ class TransformersModel(DecoderModel[RowT]):
 
     dtype: torch.dtype
     tokenizer: Any
+    net: Any
     decoder: Decoder
     eos_ids: frozenset[int]
     max_positions: int
@@ -73,6 +74,10 @@ class TransformersModel(DecoderModel[RowT]):
 
     def reuse(self) -> dict[str, tuple[int, int]]:
         return {}  # without a cache of encoded images
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """The decoder, and the library's network, which has the rest."""
+        return self.decoder, self.net
 
     def raw_text(self, row: RowT) -> str:
         """The text of all the row's new tokens, stop strings included."""

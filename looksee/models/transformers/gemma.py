@@ -44,6 +44,9 @@ class Gemma(VisionLanguageModel):
         self.decoder = Gemma3Decoder(self.net.model.language_model, self.net.lm_head).eval()
         self.use_decoder(self.decoder, dtype)
         self.image_tokens: int = self.net.config.mm_tokens_per_image
+        # Patches come out of a convolution as a transposed view and stay one in all residuals; each LayerNorm would
+        # copy them.
+        self.net.model.vision_tower.embeddings.register_forward_hook(lambda module, inputs, output: output.contiguous())
         self.eos_ids = eos_token_ids(self.net)
         self.chat = chat(self.tokenizer, self.tokenizer.chat_template)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, modeling_utils
 
+from looksee.models import loading
 from looksee.models.loading import load
 from tests.models.checkpoints import write_random
 from tests.models.library import MODELS
@@ -17,9 +18,12 @@ from tests.models.library import MODELS
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", MODELS)
-def test_a_placed_network_is_the_moved_one(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
+def test_a_placed_network_is_the_moved_one(
+    name: str, dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So are buffers that no checkpoint has, such as position numbers and rotary frequencies."""
     write_random(name, tmp_path)
+    monkeypatch.setattr(loading, "replace_linears", lambda model, arithmetic: None)
     with mock.patch.object(modeling_utils, "_get_device_map", wraps=modeling_utils._get_device_map) as placed:
         model: Any = load(name, tmp_path, device="cpu", dtype=str(dtype).removeprefix("torch."))
     assert [call.args[1] for call in placed.call_args_list] == [{"": torch.device("cpu")}]

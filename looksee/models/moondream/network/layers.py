@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from looksee.models.arithmetic import machine
+
 EPS = 1e-5  # of every LayerNorm; also in the vision tower, where SigLIP has 1e-6
 
 
@@ -25,9 +27,12 @@ class Mlp(nn.Module):
 def attention_dtype(device: torch.device, dtype: torch.dtype) -> torch.dtype:
     """The dtype of the text model's attention, keys and values, for weights of `dtype`.
 
-    On a CPU it is float32: torch's kernels of fewer bits take five to eight times as long for a single position.
+    On a CPU it is float32, but bfloat16 with AMX: without, torch's kernels of fewer bits take five to eight times as
+    long for a single position.
     """
-    return torch.float32 if device.type == "cpu" else dtype
+    if device.type != "cpu" or (dtype == torch.bfloat16 and machine.amx()):
+        return dtype
+    return torch.float32
 
 
 def split_heads(x: Tensor, parts: int, heads: int) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from looksee.models.moondream.network.layers import Mlp
+from looksee.models.arithmetic import machine
+from looksee.models.moondream.network.layers import Mlp, attention_dtype
 from looksee.models.moondream.network.network import Network
 from tests.models.moondream import vectors
 from tests.models.moondream.rounding import error, near
@@ -43,3 +44,22 @@ def test_every_gelu_is_the_tanh_approximation(net: Network) -> None:
         approximate = 0.5 * (y := mlp.fc1(x)) * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (y + 0.044715 * y**3)))
         assert near(mlp(x), mlp.fc2(approximate), 8), name
         assert error(mlp(x), mlp.fc2(functional.gelu(y))) > 1e-4, name
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "amx", "wanted"),
+    [
+        ("cpu", torch.float32, False, torch.float32),
+        ("cpu", torch.float32, True, torch.float32),
+        ("cpu", torch.bfloat16, False, torch.float32),
+        ("cpu", torch.bfloat16, True, torch.bfloat16),
+        ("cpu", torch.float16, True, torch.float32),
+        ("cuda", torch.bfloat16, False, torch.bfloat16),
+        ("cuda", torch.float16, False, torch.float16),
+    ],
+)
+def test_attention_on_a_cpu_is_of_fewer_bits_with_amx_alone(
+    device: str, dtype: torch.dtype, amx: bool, wanted: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "amx", lambda: amx)
+    assert attention_dtype(torch.device(device), dtype) == wanted
