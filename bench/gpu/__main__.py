@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from bench.gpu import limits, measuring, subjects
+from bench.gpu import limits, measuring, subjects, tables
 
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         if device.type == "cuda":
             torch.cuda.empty_cache()
         _write(options.results, about, found)  # after each model: what was measured stays when the next one fails
-    print(f"\n{measuring.markdown(found)}\n\nwrote {options.results / 'gpu.json'} and gpu.md")
+    print(f"\n{tables.tables(measuring.record(found))}\n\nwrote {options.results / 'gpu.json'} and gpu.md")
     if any(one.unequal for one in found):
         print("a graph's tokens are not those of the same steps without it", file=sys.stderr)
         return 1
@@ -80,7 +80,7 @@ def _write(folder: Path, about: str, found: list[measuring.ModelFigures]) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     record = {"machine": about, "models": measuring.record(found)}
     (folder / "gpu.json").write_text(json.dumps(record, indent=1) + "\n")
-    (folder / "gpu.md").write_text(f"{about}\n\n{measuring.markdown(found)}\n")
+    (folder / "gpu.md").write_text(f"{about}\n\n{tables.tables(measuring.record(found))}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One model's figures on a device, and the tables of all."""
+"""One model's figures on a device."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -105,30 +106,6 @@ def _pass(rows: int, run: Callable[[], object], able: DeviceLimits, device: torc
     return PassFigures(rows, seconds, needed / able.products / seconds)
 
 
-def record(found: Iterable[ModelFigures]) -> list[dict[str, object]]:
+def record(found: Iterable[ModelFigures]) -> list[dict[str, Any]]:
     """The figures as JSON has them."""
     return [asdict(one) for one in found]
-
-
-def markdown(found: Sequence[ModelFigures]) -> str:
-    """Two tables: passes over pictures and prompts, and steps."""
-    lines = ["| model | pictures | encoder ms | of the limit | prompt | prefill ms | of the limit |", "|---" * 7 + "|"]
-    for one in found:
-        for encode, prefill in zip(one.encode, one.prefill, strict=True):
-            lines.append(
-                f"| `{one.name}` | {encode.rows} | {_ms(encode.seconds)} | {encode.of_limit:.0%} | {one.prompt} "
-                f"| {_ms(prefill.seconds)} | {prefill.of_limit:.0%} |"
-            )
-    lines += ["", "| model | rows | steps | ms | rows/s | of the limit | slowest ms | same rows |", "|---" * 8 + "|"]
-    for one in found:
-        for step in one.steps:
-            same = "" if step.same is None else f"{step.same:.0%}"
-            lines.append(
-                f"| `{one.name}` | {step.rows} | {step.way} | {_ms(step.seconds)} | {step.rows / step.seconds:.0f} "
-                f"| {step.of_limit:.0%} | {_ms(step.slowest)} | {same} |"
-            )
-    return "\n".join(lines)
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.2f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,7 @@ from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.passes import Prefill
 from looksee.models.loading import load
 
-_IDS = 1000  # tokens that are fed
+_IDS = 500  # different tokens that are fed: every vocabulary has so many
 _LLAMA = (
     "llama.cpp: llama-cpp-python comes as its source alone, to be compiled for minutes; compiled by GCC 12 it crashes "
     "on CPUs with AMX"
@@ -83,12 +84,14 @@ class OpenVinoDecoder(DecoderEngine):
         net: Any = AutoModelForImageTextToText.from_pretrained(directory, dtype=torch.float32)
         self._words = net.model.language_model.embed_tokens.weight.detach().clone()
         config = net.config.text_config
-        converted = stateful(PlainDecoder(net.model.language_model, net.lm_head).eval(), config)
-        del net
-        if int8:
-            import nncf
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it traces modules in a way that torch would like to be rid of
+            converted = stateful(PlainDecoder(net.model.language_model, net.lm_head).eval(), config)
+            del net
+            if int8:
+                import nncf
 
-            converted = nncf.compress_weights(converted, mode=nncf.CompressWeightsMode.INT8_SYM)
+                converted = nncf.compress_weights(converted, mode=nncf.CompressWeightsMode.INT8_SYM)
         options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
         options["PERFORMANCE_HINT"] = "LATENCY"
         self._request = openvino.Core().compile_model(converted, "CPU", options).create_infer_request()

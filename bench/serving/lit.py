@@ -1,17 +1,16 @@
 """The same model function behind LitServe, with its own batching: requests wait at most `batch_timeout` for company.
 
-LitServe is no part of the service's environment: `pip install -e '.[bench]'`.
+LitServe is no part of the service's environment: `pip install -e '.[bench]'`. It reads the annotations of an API's
+methods as they are, so they are not postponed here.
 """
-
-from __future__ import annotations
 
 import argparse
 import base64
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import litserve
+from fastapi import Request
 
 from bench.serving import functions
 
@@ -22,7 +21,7 @@ class BatchedLit(litserve.LitAPI):
     def setup(self, device: str) -> None:
         self.captions = functions.from_environment()
 
-    def decode_request(self, request: dict[str, Any]) -> bytes:
+    def decode_request(self, request: Request) -> bytes:
         return base64.b64decode(request["image"])
 
     def predict(self, batch: Sequence[bytes]) -> list[str]:

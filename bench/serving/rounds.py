@@ -111,11 +111,16 @@ def measure(
 ) -> None:
     """Measure what is missing. In each round every load is given to all contenders in turn, another one first.
 
-    `rows` tells sum and count of the service's decode steps' rows so far.
+    `rows` tells sum and count of the service's decode steps' rows so far. Raises SystemExit for a contender that
+    answers nothing right: its figures would mean nothing.
     """
     names = list(contenders)
     for name in names:
-        contenders[name](Drawing(0, _WARM_UP), 8)
+        load = contenders[name](Drawing(0, _WARM_UP), 8)
+        if load.right == 0:
+            raise SystemExit(
+                f"{name} answers nothing right about {measured.model}: {load.errors} of {load.items} failed"
+            )
     for number in range(rounds):
         if measured.has(number, names):
             continue

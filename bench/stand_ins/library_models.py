@@ -24,7 +24,7 @@ _SPECIAL_IDS = ("bos_token_id", "eos_token_id", "sep_token_id", "pad_token_id")
 
 
 def configuration(name: str, *, layers: int | None = None) -> Any:
-    """The published configuration, with `layers` layers in each part where that is given."""
+    """The published configuration, with `layers` layers in each part where that is given: at least 2 for Gemma."""
     return AutoConfig.for_model(**_published(name, layers))
 
 
@@ -69,6 +69,10 @@ def _published(name: str, layers: int | None) -> dict[str, Any]:
     for part in _PARTS:
         if layers and part in record:
             record[part]["num_hidden_layers"] = layers
+    if name == "gemma" and layers:  # one that attends to all positions is the last of six; the library wants both kinds
+        record["text_config"]["layer_types"] = [*["sliding_attention"] * (layers - 1), "full_attention"]
+    if name == "intern_vlm":  # whose file has a head of its own; the library would tie it to the embeddings
+        record["tie_word_embeddings"] = record["text_config"]["tie_word_embeddings"] = False
     return record
 
 
