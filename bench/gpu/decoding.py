@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.gpu.subjects import Subject
+from bench.gpu.subjects import BenchSubject
 from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.graphs import CudaGraphs, NoGraphs
 from looksee.models.core.step_runner import StepRunner
@@ -21,7 +21,7 @@ class Decoded:
     seconds: list[float]
 
 
-def runners(subject: Subject, device: torch.device) -> dict[str, StepRunner]:
+def runners(subject: BenchSubject, device: torch.device) -> dict[str, StepRunner]:
     """The ways to step by their names: eager, over fixed buffers, and, on a CUDA device, those captured."""
     graphs: dict[str, NoGraphs | None] = {"eager": None, "static": NoGraphs()}
     if device.type == "cuda":
@@ -33,7 +33,7 @@ def runners(subject: Subject, device: torch.device) -> dict[str, StepRunner]:
 
 
 @torch.inference_mode()
-def decode(subject: Subject, runner: StepRunner, rows: int, length: int, steps: int) -> Decoded:
+def decode(subject: BenchSubject, runner: StepRunner, rows: int, length: int, steps: int) -> Decoded:
     """`steps` steps of `rows` rows whose first `length` positions are noise, each from a first token of its own."""
     torch.manual_seed(rows)
     decoder, device = subject.decoder, runner.storage.device

@@ -13,7 +13,7 @@ import torch
 from bench.gpu import decoding, limits
 from bench.gpu.decoding import Decoded
 from bench.gpu.limits import DeviceLimits
-from bench.gpu.subjects import Subject
+from bench.gpu.subjects import BenchSubject
 from looksee.models.core.batch_cache import BatchCache
 
 
@@ -63,7 +63,7 @@ class ModelFigures:
 
 @torch.inference_mode()
 def measure(
-    subject: Subject,
+    subject: BenchSubject,
     able: DeviceLimits,
     device: torch.device,
     *,

@@ -30,7 +30,7 @@ Fill = Callable[[BatchCache], object]
 
 
 @dataclass(frozen=True)
-class Subject:
+class BenchSubject:
     """`pictures(count)` gives the vision tower's input, `encode` runs it: one crop or tile a picture.
 
     `prompt` is the number of positions before the first step; `fill` keeps those of all rows of a cache. `cache_dtype`
@@ -47,9 +47,9 @@ class Subject:
     fill: Fill
 
 
-def build(name: str, *, device: torch.device, dtype: torch.dtype, layers: int | None = None) -> Subject:
+def build(name: str, *, device: torch.device, dtype: torch.dtype, layers: int | None = None) -> BenchSubject:
     """A model by its name, at the published size but for `layers`. Raises KeyError for an unknown name."""
-    makers: dict[str, Callable[[torch.device, torch.dtype, int | None], Subject]] = {
+    makers: dict[str, Callable[[torch.device, torch.dtype, int | None], BenchSubject]] = {
         "blip": _blip,
         "blip2": _blip2,
         "gemma": _gemma,
@@ -86,7 +86,7 @@ def _fill_causal(decoder: Decoder, length: int, cache: BatchCache) -> None:
     decoder.fill(embedded(decoder, cache.rows, length, cache.storage.device), Prefill(cache, length))
 
 
-def _blip(device: torch.device, dtype: torch.dtype, layers: int | None) -> Subject:
+def _blip(device: torch.device, dtype: torch.dtype, layers: int | None) -> BenchSubject:
     net, parameters, side = _library("blip", device, dtype, layers)
     vision = net.config.vision_config
     positions = (vision.image_size // vision.patch_size) ** 2 + 1
@@ -100,18 +100,18 @@ def _blip(device: torch.device, dtype: torch.dtype, layers: int | None) -> Subje
         states: Tensor = net.vision_model(pixel_values=pixels).last_hidden_state
         return states
 
-    return Subject("blip", decoder, dtype, parameters, 1, partial(_noise, side, device, dtype), encode, fill)
+    return BenchSubject("blip", decoder, dtype, parameters, 1, partial(_noise, side, device, dtype), encode, fill)
 
 
-def _blip2(device: torch.device, dtype: torch.dtype, layers: int | None) -> Subject:
+def _blip2(device: torch.device, dtype: torch.dtype, layers: int | None) -> BenchSubject:
     net, parameters, side = _library("blip2", device, dtype, layers)
     decoder, prompt = OptDecoder(net.language_model), net.config.num_query_tokens + 1
     pictures = partial(_noise, side, device, dtype)
     fill = partial(_fill_causal, decoder, prompt)
-    return Subject("blip2", decoder, dtype, parameters, prompt, pictures, partial(_features, net), fill)
+    return BenchSubject("blip2", decoder, dtype, parameters, prompt, pictures, partial(_features, net), fill)
 
 
-def _gemma(device: torch.device, dtype: torch.dtype, layers: int | None) -> Subject:
+def _gemma(device: torch.device, dtype: torch.dtype, layers: int | None) -> BenchSubject:
     net, parameters, side = _library("gemma", device, dtype, layers)
     decoder = Gemma3Decoder(net.model.language_model, net.lm_head)
     tokens = net.config.mm_tokens_per_image
@@ -123,19 +123,19 @@ def _gemma(device: torch.device, dtype: torch.dtype, layers: int | None) -> Subj
         decoder.fill(embedded(decoder, cache.rows, prompt, device), Prefill(cache, prompt, lambda window: mask))
 
     pictures = partial(_noise, side, device, dtype)
-    return Subject("gemma", decoder, dtype, parameters, prompt, pictures, partial(_features, net), fill)
+    return BenchSubject("gemma", decoder, dtype, parameters, prompt, pictures, partial(_features, net), fill)
 
 
-def _intern_vlm(device: torch.device, dtype: torch.dtype, layers: int | None) -> Subject:
+def _intern_vlm(device: torch.device, dtype: torch.dtype, layers: int | None) -> BenchSubject:
     net, parameters, side = _library("intern_vlm", device, dtype, layers)
     decoder = Qwen2Decoder(net.model.language_model, net.lm_head)
     prompt = net.config.image_seq_length + _WORDS
     pictures = partial(_noise, side, device, dtype)
     fill = partial(_fill_causal, decoder, prompt)
-    return Subject("intern_vlm", decoder, dtype, parameters, prompt, pictures, partial(_features, net), fill)
+    return BenchSubject("intern_vlm", decoder, dtype, parameters, prompt, pictures, partial(_features, net), fill)
 
 
-def _moondream(device: torch.device, dtype: torch.dtype, layers: int | None) -> Subject:
+def _moondream(device: torch.device, dtype: torch.dtype, layers: int | None) -> BenchSubject:
     config = Config()
     if layers:
         vision = replace(config.vision, enc_n_layers=layers)
@@ -157,4 +157,4 @@ def _moondream(device: torch.device, dtype: torch.dtype, layers: int | None) -> 
 
     parameters = sum(parameter.numel() for parameter in net.parameters())
     prompt = config.text.prefix_attn
-    return Subject("moondream", net.text, net.cache_dtype, parameters, prompt, pictures, encode, fill)
+    return BenchSubject("moondream", net.text, net.cache_dtype, parameters, prompt, pictures, encode, fill)

@@ -17,6 +17,7 @@ from bench.gpu import decoding, limits, measuring, subjects, tables
 from bench.gpu.limits import DeviceLimits
 from bench.gpu.measuring import ModelFigures, StepFigures
 from looksee.models.core.graphs import NoGraphs, Run
+from looksee.models.core.step_runner import StepRunner
 from tests.support.serving import ROOT
 
 CPU = torch.device("cpu")
@@ -24,7 +25,7 @@ ALLOWED = {"torch", "transformers", "safetensors", "PIL", "numpy"}
 
 
 @pytest.fixture(scope="module")
-def subject() -> subjects.Subject:
+def subject() -> subjects.BenchSubject:
     return subjects.build("intern_vlm", device=CPU, dtype=torch.float32, layers=1)
 
 
@@ -55,7 +56,7 @@ def test_each_model_is_built_with_its_published_widths() -> None:
     assert found == {"blip2": (32, 80, 2, 33), "gemma": (4, 256, 2, 276)}
 
 
-def test_steps_say_the_same_in_every_way_and_rows_differ(subject: subjects.Subject) -> None:
+def test_steps_say_the_same_in_every_way_and_rows_differ(subject: subjects.BenchSubject) -> None:
     ways = decoding.runners(subject, CPU)
     assert list(ways) == ["eager", "static"]
     one, other = (decoding.decode(subject, runner, 3, 20, 6) for runner in ways.values())
@@ -65,7 +66,7 @@ def test_steps_say_the_same_in_every_way_and_rows_differ(subject: subjects.Subje
     assert decoding.same(one, other) == pytest.approx(2 / 3)
 
 
-def test_a_step_reads_each_weight_once_and_the_rows_keys_and_values(subject: subjects.Subject) -> None:
+def test_a_step_reads_each_weight_once_and_the_rows_keys_and_values(subject: subjects.BenchSubject) -> None:
     decoder: Any = subject.decoder
     parts = [decoder.blocks, decoder.norm, decoder.head]
     weights = sum(one.nbytes for part in parts for one in part.parameters())
@@ -84,7 +85,7 @@ def test_operations_are_those_of_products() -> None:
     assert limits.operations(lambda: one @ other) == 2 * 3 * 5 * 7
 
 
-class Wrong(NoGraphs):
+class ForgetfulGraphs(NoGraphs):
     """A capture that replays something else."""
 
     def capture(self, run: Run) -> Run:
@@ -92,12 +93,12 @@ class Wrong(NoGraphs):
 
 
 def test_a_graph_that_says_something_else_ends_the_command(
-    subject: subjects.Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    subject: subjects.BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = decoding.runners
 
-    def captured(one: subjects.Subject, device: torch.device) -> Any:
-        wrong = decoding.StepRunner(one.decoder, device=device, dtype=one.cache_dtype, graphs=Wrong())
+    def captured(one: subjects.BenchSubject, device: torch.device) -> Any:
+        wrong = StepRunner(one.decoder, device=device, dtype=one.cache_dtype, graphs=ForgetfulGraphs())
         return {**made(one, device), "captured": wrong}
 
     monkeypatch.setattr(decoding, "runners", captured)
