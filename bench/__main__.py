@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="The service beside other ways to serve the same models, in one run.")
     parser.add_argument("models", nargs="*", default=[], help=f"default: all of {', '.join(REGISTRY)}")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--pictures", type=int, default=320, help="at 32 callers; half of them at 8, a fifth at 1")
+    parser.add_argument("--pictures", type=int, default=256, help="at 32 callers; half of them at 8, a fifth at 1")
     parser.add_argument("--batch-timeout", type=float, default=0.01, help="what LitServe waits for company, seconds")
     parser.add_argument("--again", action="store_true", help="measure anew what was measured already")
     parser.add_argument(_PUBLISHED, action="store_true", help="measure the published sizes instead: see its --help")

@@ -13,11 +13,11 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 
 from bench import questions
 from bench.load import Load, run
-from bench.machine import RESULTS, described
+from bench.machine import RESULTS, commit, described
+from bench.serving import tables
 from bench.serving.contenders import mean_rows
 from bench.serving.functions import OWN
 from bench.serving.processes import server
@@ -25,7 +25,6 @@ from looksee.settings import settings
 
 WARM_UP = 400
 PREFIX_BYTES = 64 * 2**20  # kept of pictures by Moondream2 on both sides: soon full, as it is after a day's work
-_HEADINGS = ("server", "requests", "answers/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "errors", "exact", "rows")
 
 
 def compare(plain_url: str, our_url: str, count: int) -> Iterator[dict[str, object]]:
@@ -63,12 +62,10 @@ def main() -> None:
         server("bench.serving.plain", OWN, "--threads", str(threads)) as plain_url,
     ):
         rows = list(compare(plain_url, our_url, options.requests))
-    print(f"\n{described(threads)}\n\n| {' | '.join(_HEADINGS)} |\n|{'---|' * len(_HEADINGS)}")
-    for row in rows:
-        print(f"| {' | '.join(str(value) for value in row.values())} |")
+    print(f"\n{described(threads)}\n\n{tables.skills(rows)}")
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / "skills.json"
-    file.write_text(json.dumps({"machine": described(threads), "rows": rows}, indent=1) + "\n")
+    file.write_text(json.dumps({"machine": described(threads), "commit": commit(), "rows": rows}, indent=1) + "\n")
     print(f"\nwrote {file}")
 
 
@@ -77,16 +74,16 @@ def _mean(before: tuple[float, float], after: tuple[float, float]) -> float:
 
 
 def _row(name: str, load: Load, base: Load, batch: float | None = None) -> dict[str, object]:
-    figures = asdict(load)
     return {
         "server": name,
-        "load": load.concurrency,
-        "rate": round(load.rate, 1),
-        "ratio": round(load.rate / base.rate, 2),
-        **{name: round(figures[name] * 1000, 1) for name in ("p50", "p95", "p99")},
+        "callers": load.concurrency,
+        "rate": load.rate,
+        "ratio": load.rate / base.rate,
+        "p50": load.p50,
+        "p99": load.p99,
         "errors": load.errors,
-        "exact": f"{load.right / load.items:.1%}",
-        "rows": "" if batch is None else round(batch, 1),
+        "right": load.right / load.items,
+        "rows": batch,
     }
 
 

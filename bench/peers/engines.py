@@ -92,8 +92,9 @@ class OpenVinoDecoder(DecoderEngine):
                 import nncf
 
                 converted = nncf.compress_weights(converted, mode=nncf.CompressWeightsMode.INT8_SYM)
+        # Pinned threads would leave torch's, in the same process, one core for all.
         options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
-        options["PERFORMANCE_HINT"] = "LATENCY"
+        options |= {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": "NO"}
         self._request = openvino.Core().compile_model(converted, "CPU", options).create_infer_request()
         self._rows = self._length = 0
 

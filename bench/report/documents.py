@@ -57,6 +57,13 @@ def _peers() -> str:
     return f"{_machine(record)}; prompts of {record['length']} tokens.\n\n{peers.table(record['lines'])}{absent}"
 
 
+def _skills() -> str:
+    record = kept("skills")
+    if record is None:
+        return _missing("python -m bench.skills")
+    return f"{_machine(record)}.\n\n{serving.skills(record['rows'])}"
+
+
 def _gpu() -> str:
     record = kept("gpu")
     return (
@@ -78,4 +85,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "bench-peers": _peers,
     "bench-published": _published,
     "bench-serving": _serving,
+    "bench-skills": _skills,
 }

@@ -43,6 +43,18 @@ def plot(lines: Sequence[Line], callers: int = CALLERS[-1]) -> str:
     return bars(Bars(f"Captions a second, {callers} requests at a time", list(SERVERS), groups))
 
 
+def skills(rows: Sequence[Line]) -> str:
+    """A line a load, as `bench.skills` writes them."""
+    head = ["at a time", "server", "answers/s", "ratio", "p50 ms", "p99 ms", "rows a step", "exact", "failed"]
+    found = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row in rows:
+        cells = [str(row["callers"]), row["server"], f"{row['rate']:.0f}", f"{row['ratio']:.2f}"]
+        cells += [f"{row['p50'] * 1000:.0f}", f"{row['p99'] * 1000:.0f}"]
+        cells += ["" if row["rows"] is None else f"{row['rows']:.1f}", f"{row['right']:.1%}", str(row["errors"])]
+        found.append(f"| {' | '.join(cells)} |")
+    return "\n".join(found)
+
+
 def _row(cells: Mapping[str, Line | None]) -> list[str]:
     known = [cell for server, cell in cells.items() if cell is not None and server != CACHED]
     ours, ideal, cached = cells[LOOKSEE], cells[IDEAL], cells[CACHED]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 
 from bench.published import __main__ as published
 from bench.published import tables, worker
-from bench.stand_ins import library_models
+from bench.stand_ins import library_models, moondream
 from looksee.core.images import decode
+from tests.models.moondream import vectors
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,17 @@ def test_captions_run_to_their_limit_and_each_number_of_callers_has_its_figures(
     assert [load["callers"] for load in found] == [1, 3]
     assert all(load["rate"] > 0 and load["seconds"] > 0 for load in found)
     assert told == [4] * (1 + 2 + 6)
+    assert model.eos_ids == frozenset(), "no token may end a caption"
+
+
+def test_moondream_is_loaded_and_measured_in_the_same_way(tmp_path: Path) -> None:
+    config = vectors.config("mini70")
+    moondream.write(tmp_path, replace(config, text=replace(config.text, vocab_size=400)))
+    model = worker.loaded("moondream", tmp_path, device="cpu", dtype="bfloat16")
+    assert model.config.vision.max_crops == 2
+    (load,) = worker.measure("moondream", model, callers=[2], each=1, tokens=2)
+    assert load["callers"] == 2
+    assert model.reuse() == (0, 3), "each picture is encoded"
 
 
 def test_each_dtype_is_measured_once(

@@ -34,6 +34,7 @@ def test_what_is_not_measured_says_how_to_measure_it(measured: Path) -> None:
         "bench-peers": "Not measured yet: `python -m bench.peers`.",
         "bench-published": "Not measured yet: `python -m bench --published`.",
         "bench-serving": "Not measured yet: `make bench`.",
+        "bench-skills": "Not measured yet: `python -m bench.skills`.",
     }
 
 

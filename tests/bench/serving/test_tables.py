@@ -50,6 +50,16 @@ def test_a_load_without_the_plain_server_is_left_out() -> None:
     assert tables.table([line(LOOKSEE, 120)]).count("\n") == 1
 
 
+def test_skills_are_a_line_a_load() -> None:
+    load = {"server": "Looksee, all skills", "callers": 8, "rate": 88.4, "ratio": 1.494, "p50": 0.0773, "p99": 0.1709}
+    text = tables.skills(
+        [{**load, "errors": 1, "right": 0.995, "rows": 3.62}, {**load, "errors": 0, "right": 1, "rows": None}]
+    )
+    first, second = text.split("\n")[2:]
+    assert first == "| 8 | Looksee, all skills | 88 | 1.49 | 77 | 171 | 3.6 | 99.5% | 1 |"
+    assert second.endswith("| 171 |  | 100.0% | 0 |")
+
+
 def test_the_plot_has_a_bar_as_high_as_its_value_for_each_that_was_there() -> None:
     root = ElementTree.fromstring(tables.plot([*LINES, line(PLAIN, 5000, callers=1)]))
     texts = [element.text for element in root.iter(f"{SVG}text")]
