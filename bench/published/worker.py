@@ -23,7 +23,7 @@ from looksee.engine.engine import Engine, EngineLimits
 from looksee.models.loading import load
 from looksee.models.registry import REGISTRY, prompts
 
-SIZE = (640, 480)  # pixels: for InternVL3 in one tile, as below; for Moondream2 the whole and two crops
+SIZE = (640, 480)  # pixels: one tile for InternVL3, as below, and one crop for Moondream2
 _OPTIONS: dict[str, dict[str, Any]] = {"intern_vlm": {"max_tiles": 1}}
 _TIMEOUT = 3600.0  # seconds
 

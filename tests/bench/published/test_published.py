@@ -13,6 +13,8 @@ from bench.published import __main__ as published
 from bench.published import tables, worker
 from bench.stand_ins import library_models, moondream
 from looksee.core.images import decode
+from looksee.models.moondream.config import Config
+from looksee.models.moondream.crops import tiling
 from tests.models.moondream import vectors
 
 
@@ -27,6 +29,11 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_picture_is_another_and_has_the_size_that_is_told() -> None:
     assert worker.picture(1) == worker.picture(1) != worker.picture(2)
     assert decode(worker.picture(1)).size == worker.SIZE
+
+
+def test_moondream_sees_it_in_one_crop() -> None:
+    pixels = tiling.cut(decode(worker.picture(1)), Config().with_crops(2).vision).pixels
+    assert len(pixels) == 2, "the whole, and a crop of the same pixels, which is encoded once"
 
 
 def test_captions_run_to_their_limit_and_each_number_of_callers_has_its_figures(directory: Path) -> None:
