@@ -16,7 +16,7 @@ FAST := -n 3 tests $(SLOW:%=--ignore=tests/%)
 
 ARGS ?=
 
-.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench build image docs lock clean
+.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs build image docs lock clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -64,8 +64,13 @@ samples: setup  ## train the sample weights of MODEL (blip)
 evaluate: setup  ## measure the sample weights of MODEL (all) through a running service, best with MODEL_CAPACITY=0
 	@$(BIN)/python -m samples.evaluate $(MODEL)
 
-bench: setup  ## throughput of MODEL (all) beside a plain server, in one run
+bench: setup  ## MODEL (all) beside other servers in one run, 20 minutes; goes on where it was stopped
+	@$(BIN)/python -c 'import litserve' 2>/dev/null || $(BIN)/python -m pip install --disable-pip-version-check --quiet \
+		--constraint .venv/constraints.txt -e '.[bench]' || echo "looksee: LitServe cannot be installed here"
 	@$(BIN)/python -m bench $(MODEL)
+
+bench-docs: setup  ## put what was measured into docs/benchmarks.md
+	@$(BIN)/python -m bench.report && $(BIN)/python -m tools.documents
 
 build: setup  ## make the bento
 	@$(BIN)/bentoml build

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from bench import stand_in
+from bench.stand_ins import moondream as stand_in
 from looksee.core.tasks import Job, Task
 from looksee.models.linears.replacing import weight_bytes
 from looksee.models.loading import load

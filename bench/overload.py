@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from bench.__main__ import server
 from bench.pictures import drawn
+from bench.serving.processes import server
 
 TIMES = 3
 _WARM, _CLOSED = 3.0, 8.0  # seconds

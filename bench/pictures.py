@@ -1,19 +1,35 @@
-"""Distinct scenes for a benchmark, as JPEG files with their captions; and how captions are asked for."""
+"""Distinct scenes for a benchmark, as JPEG files with their captions."""
 
 from __future__ import annotations
 
-import io
+import base64
+import functools
 import random
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-import aiohttp
-
-from bench.load import Send
 from samples.world import scenes
 
 Picture = tuple[bytes, str]  # a file and its caption
+Encoded = tuple[str, str]  # a file in base64 and its caption
 
 _SIDES = (160, 480)  # pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """`count` scenes of one seed; other seeds give others."""
+
+    seed: int
+    count: int
+
+    def encoded(self) -> list[Encoded]:
+        """The scenes' files in base64, with their captions."""
+        return _encoded(self)
+
+
+@functools.lru_cache(maxsize=2)
+def _encoded(drawing: Drawing) -> list[Encoded]:
+    return [(base64.b64encode(data).decode(), caption) for data, caption in drawn(drawing.count, drawing.seed)]
 
 
 def drawn(count: int, seed: int) -> list[Picture]:
@@ -24,20 +40,3 @@ def drawn(count: int, seed: int) -> list[Picture]:
         scene = scenes.compose(rng, sides=_SIDES)
         found.append((scenes.encode(scenes.draw(scene, rng), rng, ("JPEG",)), scene.caption()))
     return found
-
-
-def captions(url: str, model: str) -> Send[Picture]:
-    """Asks for captions of uploaded files."""
-
-    async def send(session: aiohttp.ClientSession, group: Sequence[Picture]) -> tuple[int, int]:
-        form = aiohttp.FormData()
-        for data, _ in group:
-            form.add_field("images", io.BytesIO(data), filename="scene")
-        async with session.post(f"{url}/api/caption-images", params={"model": model}, data=form) as response:
-            body = await response.json()
-            response.raise_for_status()
-        results = body["results"]
-        right = sum(result.get("caption") == caption for (_, caption), result in zip(group, results, strict=True))
-        return right, sum(bool(result.get("cache")) for result in results)
-
-    return send

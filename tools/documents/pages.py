@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.report import documents as benchmarks
 from looksee.settings import tables as setting_tables
 from tools.documents import edges, memory, tables
 
@@ -13,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 _MARKED = re.compile(r"<!-- (?P<name>[a-z-]+) -->\n(?P<table>.*?)<!-- /(?P=name) -->", re.DOTALL)
 
 TABLES: dict[str, Callable[[], str]] = {
+    **benchmarks.TABLES,
     "choice": tables.choice,
     "edges": edges.markdown,
     "errors": tables.errors_by_code,

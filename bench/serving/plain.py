@@ -9,19 +9,18 @@ from __future__ import annotations
 import argparse
 import base64
 import threading
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
 import uvicorn
-from fastapi import FastAPI, File, UploadFile
+from fastapi import FastAPI
 from pydantic import BaseModel
 
 from bench.library import Library
+from bench.serving import functions
 from looksee.core.images import decode
 from looksee.core.tasks import Answer, Job, Task
-from looksee.models.loading import load
 from looksee.models.weights.source import SAMPLES
-from looksee.settings import settings
 
 
 class PlainRequest(BaseModel):
@@ -35,22 +34,16 @@ class OneAtATime:
     """Our own Moondream2, for want of a library's: one request at a time, a row from its first step to its last."""
 
     def __init__(self, name: str) -> None:
-        own = settings().model("moondream")
-        dtype = own.dtype or settings().dtype
-        self.model = load(
-            name, SAMPLES / name, device="cpu", dtype=dtype, prefix_bytes=own.options(sample=True)["prefix_bytes"]
-        )
+        self.model = functions.own(name)
         self._one_at_a_time = threading.Lock()
 
     def answer(self, task: Task, asked: PlainRequest) -> Answer:
         data = base64.b64decode(asked.image)
         with self._one_at_a_time:
             row = self.model.prepare(Job(task, (data,), asked.question or asked.object, length=asked.length))
-            batch = self.model.prefill([row])
-            while row.finish is None:
-                self.model.step(batch)
-                self.model.sample(batch)
-            return self.model.answer(row)
+            functions.decoded(self.model, [row])
+            answer: Answer = self.model.answer(row)
+            return answer
 
 
 def skilled(model: OneAtATime) -> FastAPI:
@@ -81,14 +74,11 @@ def build(library: Library) -> FastAPI:
     one_at_a_time = threading.Lock()
     app = FastAPI()
 
-    @app.post("/api/caption-images")
-    def caption_images(images: Annotated[list[UploadFile], File()]) -> dict[str, list[dict[str, str]]]:
-        results = []
-        for image in images:
-            data = image.file.read()
-            with one_at_a_time:
-                results.append({"caption": library.caption(decode(data))})
-        return {"results": results}
+    @app.post("/caption")
+    def caption(asked: PlainRequest) -> dict[str, str]:
+        data = base64.b64decode(asked.image)
+        with one_at_a_time:
+            return {"caption": library.caption(decode(data))}
 
     return app
 
@@ -101,7 +91,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     name = options.model
-    app = skilled(OneAtATime(name)) if name == "moondream" else build(Library(name, SAMPLES / name))
+    app = skilled(OneAtATime(name)) if name == functions.OWN else build(Library(name, SAMPLES / name))
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
 
 

@@ -1,0 +1,1 @@
+"""Models at their published sizes on this machine, with random weights: pace and memory."""

@@ -1,0 +1,1 @@
+"""What was measured, kept for the documents: tables and a plot."""
