@@ -39,11 +39,11 @@ def decode(subject: BenchSubject, runner: StepRunner, rows: int, length: int, st
     decoder, device = subject.decoder, runner.storage.device
     cache = BatchCache(runner.storage, rows, length + steps)
     for layer in range(decoder.shape.layers):
-        kept = cache.layer(layer)[:, :, :length]
+        kept = cache.span().layer(layer)[:, :, :length]
         # Drawn in one order on every device and in every layout, so that all ways have the same numbers.
         kept.copy_(torch.randn(kept.shape, device=device))
         if decoder.shape.cross_length:
-            cross = cache.cross(layer)
+            cross = cache.span().cross(layer)
             cross.copy_(torch.randn(cross.shape, device=device))
     found = Decoded([], [])
     latest = [100 + row for row in range(rows)]

@@ -83,7 +83,7 @@ def _features(net: Any, pixels: Tensor) -> Tensor:
 
 
 def _fill_causal(decoder: Decoder, length: int, cache: BatchCache) -> None:
-    decoder.fill(embedded(decoder, cache.rows, length, cache.storage.device), Prefill(cache, length))
+    decoder.fill(embedded(decoder, cache.rows, length, cache.storage.device), Prefill(cache.span(), length))
 
 
 def _blip(device: torch.device, dtype: torch.dtype, layers: int | None) -> BenchSubject:
@@ -94,7 +94,7 @@ def _blip(device: torch.device, dtype: torch.dtype, layers: int | None) -> Bench
 
     def fill(cache: BatchCache) -> None:
         states = torch.randn(cache.rows, positions, vision.hidden_size, device=device).to(dtype)
-        decoder.write_cross(states, cache)
+        decoder.write_cross(states, cache.span())
 
     def encode(pixels: Tensor) -> Tensor:
         states: Tensor = net.vision_model(pixel_values=pixels).last_hidden_state
@@ -120,7 +120,7 @@ def _gemma(device: torch.device, dtype: torch.dtype, layers: int | None) -> Benc
     def fill(cache: BatchCache) -> None:
         is_image = (torch.arange(prompt, device=device) < tokens).expand(cache.rows, -1)
         mask = masks.additive(masks.prefix_lm(is_image), dtype)  # a prompt is shorter than the window
-        decoder.fill(embedded(decoder, cache.rows, prompt, device), Prefill(cache, prompt, lambda window: mask))
+        decoder.fill(embedded(decoder, cache.rows, prompt, device), Prefill(cache.span(), prompt, lambda window: mask))
 
     pictures = partial(_noise, side, device, dtype)
     return BenchSubject("gemma", decoder, dtype, parameters, prompt, pictures, partial(_features, net), fill)
@@ -153,7 +153,7 @@ def _moondream(device: torch.device, dtype: torch.dtype, layers: int | None) -> 
     def fill(cache: BatchCache) -> None:
         tokens = torch.randn(cache.rows, patches, config.text.dim, device=device).to(dtype)
         for layer, prefix in enumerate(net.image_prefixes(tokens)):
-            cache.layer(layer)[:, :, : prefix.shape[2]] = prefix
+            cache.span().layer(layer)[:, :, : prefix.shape[2]] = prefix
 
     parameters = sum(parameter.numel() for parameter in net.parameters())
     prompt = config.text.prefix_attn

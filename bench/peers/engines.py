@@ -57,7 +57,7 @@ class OwnDecoder(DecoderEngine):
         self._cache = None  # frees its rows
         self._cache = BatchCache(self.model.step_runner.storage, rows, length + 1)
         embeddings = self.model.decoder.embed(prompt_ids(rows, length))
-        self.model.decoder.fill(embeddings, Prefill(self._cache, length))
+        self.model.decoder.fill(embeddings, Prefill(self._cache.span(), length))
         self._length = length
 
     @torch.inference_mode()

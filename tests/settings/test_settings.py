@@ -377,7 +377,7 @@ def test_the_example_file_shows_the_defaults() -> None:
 def test_what_a_model_is_loaded_with_depends_on_its_weights() -> None:
     found = settings()
     assert found.model("blip").options(sample=True) == {}
-    assert found.model("gemma").options(sample=False) == {"feature_bytes": 64 * 2**20}
+    assert found.model("gemma").options(sample=False) == {"feature_bytes": 64 * 2**20, "prefix_bytes": 256 * 2**20}
     assert found.model("intern_vlm").options(sample=True)["max_tiles"] == 1
     assert found.model("intern_vlm").options(sample=False)["max_tiles"] == 6
     assert found.model("moondream").options(sample=True) == {

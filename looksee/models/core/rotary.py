@@ -8,13 +8,13 @@ from torch import Tensor
 Rotation = tuple[Tensor, Tensor]  # cosines, and sines whose first half is negative: (rows, fed, 1, rotated width)
 
 
-def rotation(positions: Tensor, frequencies: Tensor, scaling: float, dtype: torch.dtype) -> Rotation:
+def rotation(positions: Tensor, frequencies: Tensor, dtype: torch.dtype) -> Rotation:
     """The rotation of `positions` (rows, fed) by `frequencies` (rotated width / 2) float32, in `dtype`.
 
     Computed anew in each pass: a table of all positions of a long context has hundreds of megabytes.
     """
     angles = (positions[..., None].float() * frequencies)[:, :, None]
-    cos, sin = angles.cos() * scaling, angles.sin() * scaling
+    cos, sin = angles.cos(), angles.sin()
     return torch.cat([cos, cos], dim=-1).to(dtype), torch.cat([-sin, sin], dim=-1).to(dtype)
 
 

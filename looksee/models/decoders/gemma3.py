@@ -86,10 +86,8 @@ class Gemma3Decoder(Decoder):
         for kind in kinds:
             require_rope(config, config.rope_parameters[kind])
         self.words, self.norm, self.head = source.embed_tokens, rms_norm(source.norm), head
-        self.frequencies = nn.ParameterList(
-            nn.Parameter(getattr(source.rotary_emb, f"{kind}_original_inv_freq").float(), requires_grad=False)
-            for kind in kinds
-        )
+        frequencies = [getattr(source.rotary_emb, f"{kind}_original_inv_freq").float() for kind in kinds]
+        self.frequencies = nn.Buffer(torch.stack(frequencies), persistent=False)
         blocks = take_layers(source.layers, partial(Gemma3Block, kinds=kinds))
         self.blocks = nn.ModuleList(blocks)
         self.shape = CacheShape(len(blocks), blocks[0].key_heads, blocks[0].width)
@@ -100,7 +98,7 @@ class Gemma3Decoder(Decoder):
 
     def start(self, embeddings: Tensor, run: Pass) -> Tensor:
         run.rotations = tuple(
-            rotation(run.positions, frequencies, 1.0, embeddings.dtype) for frequencies in self.frequencies
+            rotation(run.positions, frequencies, embeddings.dtype) for frequencies in self.frequencies
         )
         return embeddings
 

@@ -88,7 +88,7 @@ class Qwen2Decoder(Decoder):
         return embedded
 
     def start(self, embeddings: Tensor, run: Pass) -> Tensor:
-        run.rotations = (rotation(run.positions, self.frequencies, 1.0, embeddings.dtype),)
+        run.rotations = (rotation(run.positions, self.frequencies, embeddings.dtype),)
         return embeddings.clone()  # the blocks add to it, and a step's input must stay what it is
 
     def logits(self, hidden: Tensor) -> Tensor:

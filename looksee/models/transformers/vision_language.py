@@ -206,8 +206,8 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
         return features
 
     def reuse(self) -> dict[str, tuple[int, int]]:
-        kept = {"pictures": self.feature_cache, "prefixes": self.beginning_cache}
-        return {name: (cache.hits, cache.misses) for name, cache in kept.items()}
+        pictures, prefixes = self.feature_cache, self.beginning_cache
+        return {"pictures": (pictures.hits, pictures.misses), "prefixes": (prefixes.hits, prefixes.misses)}
 
     def release_memory(self) -> None:
         self.feature_cache.clear()

@@ -60,7 +60,7 @@ def test_moondream_is_loaded_and_measured_in_the_same_way(tmp_path: Path) -> Non
     assert model.config.vision.max_crops == 2
     (load,) = worker.measure("moondream", model, callers=[2], each=1, tokens=2)
     assert load["callers"] == 2
-    assert model.reuse() == (0, 3), "each picture is encoded"
+    assert model.reuse() == {"pictures": (0, 3)}, "each picture is encoded"
 
 
 def test_each_dtype_is_measured_once(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from looksee.models.moondream.decoding.step_runner import EagerStepRunner, StaticStepRunner
 
 from bench import full_size
 from bench.stand_ins import moondream as stand_in

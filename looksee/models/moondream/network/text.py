@@ -83,7 +83,7 @@ class TextModel(Decoder):
     def start(self, embeddings: Tensor, run: Pass) -> Tensor:
         # In float32 whatever the weights are, as the published code rotates.
         angles = frequencies(self.config.head_width, embeddings.device)
-        run.rotations = (rotation(run.positions, angles, 1.0, torch.float32),)
+        run.rotations = (rotation(run.positions, angles, torch.float32),)
         return embeddings
 
     def logits(self, hidden: Tensor) -> Tensor:
