@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+import torch
+from transformers import BlipForConditionalGeneration
 
 from looksee.core import errors
 from looksee.core.tasks import Job, Task
 from looksee.models.loading import load
+from looksee.models.transformers.blip_vision import replace_attention
 from looksee.models.weights.source import SAMPLES
+from tests.models.checkpoints import write_random
 from tests.models.mixing import decode_mixed
 from tests.models.transformers.test_identity import picture
 
@@ -50,3 +56,19 @@ def test_a_stop_string_ends_the_caption_before_it(model: Any) -> None:
     assert outcome.text == " ".join(words[:2])
     assert outcome.finish == "stop"
     assert outcome.new_tokens < len(whole.tokens)
+
+
+@torch.inference_mode()
+def test_the_towers_attention_is_the_librarys(tmp_path: Path) -> None:
+    directory = write_random("blip", tmp_path)
+    own = BlipForConditionalGeneration.from_pretrained(directory).vision_model
+    library = BlipForConditionalGeneration.from_pretrained(directory).vision_model
+    replace_attention(own)
+    pixels = torch.randn(3, 3, library.config.image_size, library.config.image_size)
+    found, wanted = (tower(pixel_values=pixels).last_hidden_state for tower in (own, library))
+    assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    assert own.state_dict().keys() == library.state_dict().keys()
+    with mock.patch.object(torch.nn.functional, "scaled_dot_product_attention") as attend:
+        attend.side_effect = lambda q, k, v: v
+        assert not torch.allclose(own(pixel_values=pixels).last_hidden_state, wanted, rtol=1e-2, atol=1e-2)
+    assert attend.call_count == library.config.num_hidden_layers
