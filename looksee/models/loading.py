@@ -16,7 +16,7 @@ from looksee.models.arithmetic import machine
 from looksee.models.arithmetic.rules import Arithmetic, resolve
 from looksee.models.interface import Model
 from looksee.models.linears import blocked, int8
-from looksee.models.linears.replacing import replace_linears, weight_bytes
+from looksee.models.linears.replacing import HasNetworks, replace_linears, weight_bytes
 from looksee.models.registry import REGISTRY
 
 logger = logging.getLogger("looksee.models")
@@ -43,17 +43,25 @@ def load(
     cls = REGISTRY[name].model_class.partition(":")[2]
     model_class = getattr(import_module(module(name)), cls)
     made: Any = model_class(directory, device=torch.device(chosen.device), dtype=_torch_dtype(chosen), **options)
-    replace_linears(made, chosen)
-    layers = {"plain": "plain", "blocked": "blocked", "int8": "decoder int8" if chosen.amx else "int8"}[chosen.linears]
-    logger.info(
-        "%s: on %s, %s, %s linear layers, %d threads, %.0f MiB of weights%s",
-        *(name, chosen.device, chosen.dtype, layers, torch.get_num_threads(), weight_bytes(made) / 2**20),
-        f"; {chosen.note}" if chosen.note else "",
-    )
+    if isinstance(made, HasNetworks):
+        replace_linears(made, chosen)
+        _report(name, made, chosen)
+    elif chosen.linears == "int8":
+        raise errors.WeightsUnavailable(f"'{name}' has no linear layers that could be int8.", retry_after=30)
     if graph_rows:
         made.capture_steps(graph_rows)
     model: Model[Any, Any] = made
     return model
+
+
+def _report(name: str, model: HasNetworks, chosen: Arithmetic) -> None:
+    """One line of what computes, and how."""
+    layers = {"plain": "plain", "blocked": "blocked", "int8": "decoder int8" if chosen.amx else "int8"}[chosen.linears]
+    logger.info(
+        "%s: on %s, %s, %s linear layers, %d threads, %.0f MiB of weights%s",
+        *(name, chosen.device, chosen.dtype, layers, torch.get_num_threads(), weight_bytes(model) / 2**20),
+        f"; {chosen.note}" if chosen.note else "",
+    )
 
 
 def settled(name: str, *, device: str, dtype: str) -> Arithmetic:

@@ -211,11 +211,14 @@ EDGES: dict[str, list[Edge]] = {
             )
             for model in ("BLIP2", "GEMMA", "INTERN_VLM")
         ),
-        Edge(
-            "bytes of kept picture prefixes",
-            "LOOKSEE_MOONDREAM_PREFIX_CACHE_BYTES",
-            None,
-            "the least recently used ones are dropped",
+        *(
+            Edge(
+                f"bytes of kept prefixes ({model})",
+                f"LOOKSEE_{model}_PREFIX_CACHE_BYTES",
+                None,
+                "the least recently used ones are dropped",
+            )
+            for model in ("BLIP2", "GEMMA", "INTERN_VLM", "MOONDREAM")
         ),
         Edge("memory that runs out", "", errors.OutOfMemory, "for a row that does not fit alone; others are retried"),
         Edge("weights that cannot be had", "", errors.WeightsUnavailable, "not tried again for 10 seconds"),

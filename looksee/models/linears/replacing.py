@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -14,8 +14,9 @@ from looksee.models.linears.int8 import Int8Linear
 from looksee.models.linears.packed import PackedLinear
 
 
+@runtime_checkable
 class HasNetworks(Protocol):
-    """A model that says which networks it runs."""
+    """A model that says which networks it runs. Of one that does not, all linear layers stay plain."""
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """The language model that decodes, and all there is; either may have modules of the other."""
