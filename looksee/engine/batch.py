@@ -3,8 +3,9 @@
 A failure of one row does not fail the rows beside it (I4):
 
 - rows of a failed prefill are prefilled again one by one; a row that fails alone gets the error;
-- rows of a failed step, sample or join are prefilled again one by one, with the tokens they already have, and stepped
-  once; a row that fails again gets the error, the others run on;
+- a row whose logits are not finite gets an error, the others run on;
+- rows of a failed step, sample or join, and those that stay where removing the others fails, are prefilled again one by
+  one, with the tokens they already have, and stepped once; a row that fails again gets the error, the others run on;
 - when memory runs out the budget is lowered and the rows go back to the queue, which refills a smaller batch.
 
 The numbers I1, I2, ... are those of `looksee.engine.engine`. For the device thread alone.
@@ -42,35 +43,38 @@ class RunningBatch(Generic[RowT, BatchT]):
         self.rows: list[ScheduledRow[RowT]] = []
         self._batch: BatchT | None = None
         self._already_finished: list[ScheduledRow[RowT]] = []  # by a sample that raised after their last token
+        self._requeued: list[ScheduledRow[RowT]] = []
 
     @property
     def cost(self) -> int:
         """The cost of all rows, in the unit of `Row.cost`."""
-        return sum(row.model_row.cost for row in self.rows)
+        return sum(row.cost for row in self.rows)
 
     def fits(self, cost: int) -> bool:
         """Whether rows of this cost may be added. An empty batch takes any: such a row could wait for ever else."""
         return not self.rows or self.cost + cost <= self.budget.current
 
-    def admit(self, new: list[ScheduledRow[RowT]]) -> list[ScheduledRow[RowT]]:
-        """Prefill rows and add them to the batch; returns those to put back into the queue."""
+    def admit(self, new: list[ScheduledRow[RowT]]) -> None:
+        """Prefill rows and add them to the batch."""
         try:
             batch = self.model.prefill([row.model_row for row in new])
         except Exception as error:
             failure = error.with_traceback(None)  # its frames may refer to much memory of the failed prefill
         else:
             self.observer.rows_prefilled(len(new))
-            return self._add(new, batch)
+            self._add(new, batch)
+            return
         if out_of_memory(failure):
-            return self._requeue_after_oom(new, failure)
-        if len(new) == 1:
+            self._requeue_after_oom(new, failure)
+        elif len(new) == 1:
             self._fail(new[0], failure)
-            return []
-        logger.warning("a prefill of %d rows failed (%s); retrying them one by one", len(new), failure)
-        return [requeued for row in new for requeued in self.admit([row])]
+        else:
+            logger.warning("a prefill of %d rows failed (%s); retrying them one by one", len(new), failure)
+            for row in new:
+                self.admit([row])
 
-    def step(self) -> list[ScheduledRow[RowT]]:
-        """Step and sample all rows; returns those to put back into the queue. Rows may have finished then."""
+    def step(self) -> None:
+        """Step and sample all rows, which may have finished then."""
         assert self._batch is not None  # rows run only in a batch
         try:
             self.model.step(self._batch)
@@ -82,64 +86,97 @@ class RunningBatch(Generic[RowT, BatchT]):
             self.observer.step_finished(len(self.rows))
             for row in self.rows:
                 row.count_step(len(self.rows))
-            return []
+            return
         rows, self.rows, self._batch = self.rows, [], None
-        if out_of_memory(failure):
-            return self._requeue_after_oom(rows, failure)
-        self._recover(rows, failure)
-        return []
+        self._repair(rows, failure)
 
     def pop_finished(self) -> list[ScheduledRow[RowT]]:
-        """Remove the rows that have finished; returns them."""
-        removed = self.retain(lambda row: row.model_row.finish is None)
+        """Remove the rows that have finished; returns them. Those that cannot go on get their error."""
+        removed: list[ScheduledRow[RowT]] = []
+        # Again, since a failing `keep_rows` is repaired by steps, in which further rows may finish.
+        while leaving := self.retain(lambda row: row.model_row.finish is None and row.model_row.error is None):
+            removed += leaving
         before, self._already_finished = self._already_finished, []
-        return before + removed
+        finished = []
+        for row in before + removed:
+            if (error := row.model_row.error) is None:
+                finished.append(row)
+            else:
+                row.context.run(logger.error, "a row failed: %s", error)
+                self._fail(row, error)
+        return finished
+
+    def take_requeued(self) -> list[ScheduledRow[RowT]]:
+        """The rows for which memory ran out since the last call; they are to be put back into the queue."""
+        requeued, self._requeued = self._requeued, []
+        return requeued
 
     def retain(self, wanted: Callable[[ScheduledRow[RowT]], bool]) -> list[ScheduledRow[RowT]]:
         """Remove the rows that are not `wanted`; returns them."""
         keep = [index for index, row in enumerate(self.rows) if wanted(row)]
         if len(keep) == len(self.rows):
             return []
-        removed = [row for index, row in enumerate(self.rows) if index not in set(keep)]
-        self._batch = self.model.keep_rows(self._batch, keep) if keep and self._batch is not None else None
-        self.rows = [self.rows[index] for index in keep]
+        kept, staying = [self.rows[index] for index in keep], set(keep)
+        removed = [row for index, row in enumerate(self.rows) if index not in staying]
+        batch, self._batch, self.rows = self._batch, None, []
+        if not kept or batch is None:
+            return removed
+        try:
+            self._batch = self.model.keep_rows(batch, keep)
+        except Exception as error:
+            failure = error.with_traceback(None)
+        else:
+            self.rows = kept
+            return removed
+        del batch
+        if out_of_memory(failure):
+            self._requeue_after_oom(kept, failure, leaving=True)
+        else:
+            self._recover(kept, failure)
         return removed
 
     def clear(self) -> list[ScheduledRow[RowT]]:
         """Drop the batch; returns its rows, and those that `pop_finished` has not returned yet."""
-        rows = [*self._already_finished, *self.rows]
-        self.rows, self._batch, self._already_finished = [], None, []
+        rows = [*self._already_finished, *self._requeued, *self.rows]
+        self.rows, self._batch, self._already_finished, self._requeued = [], None, [], []
         return rows
 
-    def _add(self, new: Sequence[ScheduledRow[RowT]], batch: BatchT) -> list[ScheduledRow[RowT]]:
-        """Add prefilled rows, whose batch is `batch`; returns those to put back into the queue."""
+    def _add(self, new: Sequence[ScheduledRow[RowT]], batch: BatchT) -> None:
+        """Add prefilled rows, whose batch is `batch`."""
         try:
             self._batch = batch if self._batch is None else self.model.add_rows(self._batch, batch)
         except Exception as error:
             failure = error.with_traceback(None)
         else:
             self.rows = [*self.rows, *new]
-            return []
+            return
         del batch
         rows = [*self.rows, *new]
         self.rows, self._batch = [], None
-        if out_of_memory(failure):
-            return self._requeue_after_oom(rows, failure)
-        self._recover(rows, failure)
-        return []
+        self._repair(rows, failure)
 
-    def _requeue_after_oom(self, rows: list[ScheduledRow[RowT]], error: Exception) -> list[ScheduledRow[RowT]]:
-        """After memory ran out for `rows` beside the running ones: lower the budget; returns the rows to put back."""
+    def _repair(self, rows: list[ScheduledRow[RowT]], error: Exception) -> None:
+        """Go on with the rows of a batch that is unusable after `error`."""
+        if out_of_memory(error):
+            self._requeue_after_oom(rows, error)
+        else:
+            self._recover(rows, error)
+
+    def _requeue_after_oom(self, rows: list[ScheduledRow[RowT]], error: Exception, *, leaving: bool = False) -> None:
+        """After memory ran out for `rows` beside the running ones: lower the budget, and have them put back.
+
+        A single row fails, unless memory ran out while others were `leaving` its batch.
+        """
         self.observer.out_of_memory()
         self.model.release_memory()
-        if len(rows) == 1 and not self.rows:
+        if len(rows) == 1 and not self.rows and not leaving:
             logger.warning("memory ran out with a single row")
             self._fail(rows[0], errors.OutOfMemory("The model has not enough memory for this request."))
-            return []
-        cost = self.cost + sum(row.model_row.cost for row in rows)
+            return
+        cost = self.cost + sum(row.cost for row in rows)
         self.budget.lower(max(self.cost, cost // 2))
         logger.warning("memory ran out at a cost of %d (%s); the budget is %d now", cost, error, self.budget.current)
-        return rows
+        self._requeued[:0] = rows  # before those that joined later
 
     def _recover(self, rows: Sequence[ScheduledRow[RowT]], error: Exception) -> None:
         """Prefill and step the rows of a failed batch one by one; those that fail alone get their error."""
@@ -152,6 +189,8 @@ class RunningBatch(Generic[RowT, BatchT]):
                 batch = self.model.prefill([row.model_row])
                 self.model.step(batch)  # the verb that failed must work for this row before it joins the others
                 self.model.sample(batch)
+                if row.model_row.error is not None:
+                    raise row.model_row.error
                 self._batch = batch if self._batch is None else self.model.add_rows(self._batch, batch)
             except Exception as own:
                 self._fail(row, own)

@@ -66,10 +66,8 @@ logger = logging.getLogger("looksee.engine")
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """Bounds, all at least 1.
-
-    `queue`: rows that are admitted but not running. `rows` and `cost`: the running batch, in rows and in the unit of
-    `Row.cost`. `prefill`: the rows of one prefill, during which the running rows wait.
+    """Bounds, all at least 1. `queue`: rows that are admitted but not running. `rows` and `cost`: the running batch, in
+    rows and in the unit of `Row.cost`. `prefill`: the rows of one prefill, during which the running rows wait.
     """
 
     queue: int
@@ -197,20 +195,22 @@ class Engine(Generic[RowT, BatchT]):
                 self._tick()
             except Exception:  # a fault of the engine itself: its rows must get a reply all the same (I3)
                 logger.exception("the engine failed; its running rows are answered with an error")
-                for row in [*self._running.clear(), *self._taken]:
+                for row in dict.fromkeys([*self._running.clear(), *self._taken]):
                     self._fail(row, errors.RunnerFailed("The model failed; try again."))
 
     def _tick(self) -> None:
         now = time.monotonic()
         self._running.retain(lambda row: not self._drop_if_gone(row, now))
+        self._answer(self._running.pop_finished())  # repairing a failure steps rows, which may finish them
         self._taken = self._take(now)
         if self._taken:
-            self._put_back(self._running.admit(self._taken))
-            self._answer(self._running.pop_finished())  # repairing a failed join steps rows, which may finish them
+            self._running.admit(self._taken)
+            self._answer(self._running.pop_finished())
         self._taken = []
         if self._running.rows:
-            self._put_back(self._running.step())
+            self._running.step()
             self._stream_and_answer()
+        self._put_back(self._running.take_requeued())
         self.observer.running_rows(len(self._running.rows))
 
     def _take(self, now: float) -> list[ScheduledRow[RowT]]:
@@ -224,7 +224,7 @@ class Engine(Generic[RowT, BatchT]):
             while self._waiting and len(taken) < free:
                 row = self._waiting[0]
                 if not self._drop_if_gone(row, now):
-                    cost += row.model_row.cost
+                    cost += row.cost
                     if not self._running.fits(cost) or (taken and cost > self._running.budget.current):
                         break
                     taken.append(row)

@@ -43,6 +43,11 @@ class ScheduledRow(Generic[RowT]):
         assert self.prepared is not None  # only prepared rows are queued
         return self.prepared
 
+    @property
+    def cost(self) -> int:
+        """The prepared row's cost, at least 1: rows without pictures take memory too."""
+        return max(1, self.model_row.cost)
+
     def count_step(self, rows: int) -> None:
         """Count a step that the row shared with `rows` rows, itself included."""
         self._steps += 1

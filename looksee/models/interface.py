@@ -29,6 +29,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from looksee.core import errors
 from looksee.core.tasks import GREEDY, Answer, Finish, Job, Sampling
 
 
@@ -39,7 +40,8 @@ class Row:
     `cost`: what the row takes of the batch budget, at least 0, in the model's own unit: picture tokens, for InternVL
     tiles. `max_new_tokens` bounds `tokens`, the ids sampled so far; `prompt_tokens` counts the decoder's input, picture
     tokens included. `seed` is the row's own also where the caller gave none. `stop`: strings, the first of which to
-    appear ends the text. `finish` is None until the row has finished.
+    appear ends the text. `finish` is None until the row has finished, and `error` unless it
+    cannot go on, alone of its batch.
     """
 
     cost: int
@@ -50,6 +52,7 @@ class Row:
     stop: tuple[str, ...] = ()
     tokens: list[int] = field(default_factory=list)
     finish: Finish | None = None
+    error: errors.LookseeError | None = None
 
 
 RowT = TypeVar("RowT", bound=Row)
@@ -102,7 +105,7 @@ class Model(Protocol[RowT, BatchT]):
 
     def sample(self, batch: BatchT) -> None:
         """Append to each row's `tokens` the token chosen from the logits of the `step` just done; set its `finish` if
-        that ends it.
+        that ends it. A row whose logits are not finite gets an `error` instead: no token of theirs means anything.
 
         A row's choice depends on its own logits, `sampling`, `seed` and number of tokens alone, so it is the same
         beside other rows and after another prefill. Once for each step.
@@ -146,6 +149,11 @@ class Model(Protocol[RowT, BatchT]):
     def answer(self, row: RowT) -> Answer:
         """The answer of a finished row. Changes nothing."""
         ...
+
+
+def not_finite() -> errors.LookseeError:
+    """The error of a row whose logits are not finite."""
+    return errors.RunnerFailed("The model computed no answer to this request: its logits are not finite.")
 
 
 def out_of_memory(error: Exception) -> bool:

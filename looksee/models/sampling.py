@@ -25,15 +25,30 @@ def seed_of(sampling: Sampling) -> int:
     return secrets.randbits(63) if sampling.seed is None else sampling.seed
 
 
-def choose(logits: Tensor, rows: Sequence[Row]) -> list[int]:
-    """The next token id of each row; `logits` is (rows, vocabulary) float32, in the order of `rows`."""
-    chosen = logits.argmax(-1)
+def choose(logits: Tensor, rows: Sequence[Row]) -> list[int | None]:
+    """The next token id of each row, None for one whose logits are not finite.
+
+    `logits` is (rows, vocabulary) float32, in the order of `rows`; minus infinity stands for an id that may not be
+    chosen.
+    """
+    best, chosen = logits.max(-1)  # NaN where any of them is
     drawing = [index for index, row in enumerate(rows) if row.sampling.temperature > _GREEDY_BELOW]
     if drawing:
         indices = torch.tensor(drawing, device=logits.device)
         chosen[indices] = _draw(logits[indices], [rows[index] for index in drawing])
-    tokens: list[int] = chosen.tolist()
-    return tokens
+    return _numbers(chosen, best)
+
+
+def likeliest(logits: Tensor) -> list[int | None]:
+    """The index of the largest of each row's `logits` (rows, choices); None for a row whose logits are not finite."""
+    best, chosen = logits.max(-1)
+    return _numbers(chosen, best)
+
+
+def _numbers(chosen: Tensor, best: Tensor) -> list[int | None]:
+    """`chosen` int64 as numbers, None where `best` of the same shape is not finite: one transfer from the device."""
+    found: list[int] = chosen.where(best.isfinite(), -1).tolist()
+    return [None if number < 0 else number for number in found]
 
 
 def _draw(logits: Tensor, rows: Sequence[Row]) -> Tensor:
@@ -52,7 +67,7 @@ def _draw(logits: Tensor, rows: Sequence[Row]) -> Tensor:
     kept = chances * ((ranks < max_ranks) & (before <= column([rule.top_p for rule in rules])))
     mass = kept.cumsum(-1)
     level = column([_uniform(row) for row in rows]) * mass[:, -1:]
-    last = (kept > 0).sum(-1, keepdim=True) - 1
+    last = ((kept > 0).sum(-1, keepdim=True) - 1).clamp(min=0)  # nothing is kept where logits are not finite
     rank = torch.minimum((mass <= level).sum(-1, keepdim=True), last)  # rounding may put the level at the total mass
     return order.gather(-1, rank)[:, 0]
 

@@ -41,6 +41,10 @@ class UnreliableModel(ToyModel):
         self._raise_sometimes(len(running.rows) + len(newcomers.rows))
         return super().add_rows(running, newcomers)
 
+    def keep_rows(self, batch: ToyBatch, keep: Sequence[int]) -> ToyBatch:
+        self._raise_sometimes(len(batch.rows))
+        return super().keep_rows(batch, keep)
+
     def step(self, batch: ToyBatch) -> None:
         self.stepped_finished += sum(row.finish is not None for row in batch.rows)
         self.repairing = self.repairing and len(batch.rows) == 1

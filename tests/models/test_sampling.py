@@ -9,7 +9,7 @@ import torch
 
 from looksee.core.tasks import GREEDY, Sampling
 from looksee.models.interface import Row
-from looksee.models.sampling import choose, seed_of
+from looksee.models.sampling import choose, likeliest, seed_of
 
 CHANCES = torch.tensor([0.05, 0.4, 0.1, 0.3, 0.15])
 LOGITS = CHANCES.log()
@@ -24,7 +24,7 @@ def row(rule: Sampling, seed: int = 0, tokens: int = 0) -> Row:
 def frequencies(rule: Sampling, logits: torch.Tensor = LOGITS, count: int = 4000) -> dict[int, float]:
     rows = [row(rule, seed) for seed in range(count)]
     drawn = Counter(choose(logits.expand(count, -1), rows))
-    return {token: number / count for token, number in drawn.items()}
+    return {token: number / count for token, number in drawn.items() if token is not None}
 
 
 def test_greedy_takes_the_likeliest_whatever_else_is_set() -> None:
@@ -86,3 +86,20 @@ def test_a_token_without_a_chance_is_never_drawn() -> None:
 
 def test_a_top_p_of_nothing_leaves_the_likeliest() -> None:
     assert set(frequencies(Sampling(1.0, top_p=0.0), count=50)) == {1}
+
+
+def test_logits_that_are_not_finite_have_no_token() -> None:
+    """For greedy rows and for drawn ones, whose neighbours get what they get alone; a banned id is no such case."""
+    spoilt = LOGITS.clone()
+    spoilt[2] = torch.nan
+    overflown = LOGITS.clone()
+    overflown[4] = torch.inf
+    banned = LOGITS.clone()
+    banned[1] = -torch.inf
+    nothing = torch.full_like(LOGITS, torch.nan)
+    logits = torch.stack([LOGITS, spoilt, overflown, nothing, banned])
+    assert choose(logits, [row(GREEDY)] * 5) == [1, None, None, None, 3]
+    drawn = [row(Sampling(1.0), seed) for seed in range(5)]
+    (first,), (last,) = (choose(logits[[index]], [drawn[index]]) for index in (0, 4))
+    assert choose(logits, drawn) == [first, None, None, None, last]
+    assert likeliest(logits) == [1, None, None, None, 3]

@@ -18,6 +18,7 @@ from looksee.models import sampling
 from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.model import TEXT_SLOTS, DecoderBatch, DecoderModel
 from looksee.models.detokenize import stable_prefix, truncate_at_stop
+from looksee.models.interface import not_finite
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.crops.encoder import ImageEncoder
 from looksee.models.moondream.network import checkpoint
@@ -91,6 +92,9 @@ class Moondream(DecoderModel[MoondreamRow]):
     @torch.inference_mode()
     def sample(self, batch: MoondreamBatch) -> None:
         for row, output in zip(batch.rows, self._head_outputs(batch), strict=True):
+            if output is None:
+                row.error = not_finite()
+                continue
             row.advance(output)
             if row.stop and row.finish is None and truncate_at_stop(self._raw_text(row), row.stop)[1]:
                 row.finish = "stop"
@@ -126,10 +130,11 @@ class Moondream(DecoderModel[MoondreamRow]):
     def _raw_text(self, row: MoondreamRow) -> str:
         return self.tokenizer.decode(row.answer)
 
-    def _head_outputs(self, batch: MoondreamBatch) -> list[StepOutput]:
-        """The heads' outputs for each row, each head run on the rows that need it."""
+    def _head_outputs(self, batch: MoondreamBatch) -> list[StepOutput | None]:
+        """The heads' outputs for each row, each head run on the rows that need it; None where they are not finite."""
         rows, region = batch.rows, self.net.region
         outputs = [StepOutput() for _ in rows]
+        failed: set[int] = set()
 
         def needing(head: Head) -> list[int]:
             return [index for index, row in enumerate(rows) if head in row.heads]
@@ -141,13 +146,22 @@ class Moondream(DecoderModel[MoondreamRow]):
                 logits[[number for number, _ in banned], [token for _, token in banned]] = -torch.inf
             tokens = sampling.choose(logits, [rows[index] for index in indices])
             for index, token in zip(indices, tokens, strict=True):
-                outputs[index].token = token
+                if token is None:
+                    failed.add(index)
+                else:
+                    outputs[index].token = token
         if indices := needing(Head.COORDINATE):
-            bins = region.coordinate_logits(batch.hidden[indices]).argmax(-1)
-            for index, bin_index in zip(indices, bins.tolist(), strict=True):
-                outputs[index].coordinate = region.coordinate(bin_index)
+            bins = sampling.likeliest(region.coordinate_logits(batch.hidden[indices]))
+            for index, bin_index in zip(indices, bins, strict=True):
+                if bin_index is None:
+                    failed.add(index)
+                else:
+                    outputs[index].coordinate = region.coordinate(bin_index)
         if indices := needing(Head.SIZE):
-            pairs = region.size_logits(batch.hidden[indices]).argmax(-1)
-            for index, (width, height) in zip(indices, pairs.tolist(), strict=True):
-                outputs[index].size = region.size(width), region.size(height)
-        return outputs
+            pairs = sampling.likeliest(region.size_logits(batch.hidden[indices]).flatten(0, 1))
+            for index, width, height in zip(indices, pairs[::2], pairs[1::2], strict=True):
+                if width is None or height is None:
+                    failed.add(index)
+                else:
+                    outputs[index].size = region.size(width), region.size(height)
+        return [None if index in failed else output for index, output in enumerate(outputs)]
