@@ -101,7 +101,7 @@ def caption(
     they come. Given again, the command leaves out the pictures that it has the answers to and goes on.
     """
     given = {"model": model, "prompt": prompt, "length": length, "question": question, "object": thing}
-    wanted = task or ("query" if question else "detect" if thing else "caption")
+    wanted = task or ("query" if question is not None else "detect" if thing is not None else "caption")
     asked = {"task": wanted, **{name: value for name, value in given.items() if value is not None}}
     _check(asked)
     target = output or folder / "captions.jsonl"
@@ -178,7 +178,9 @@ def _check(asked: dict[str, Any]) -> None:
         if asked.get(option) and task not in tasks:
             raise click.UsageError(f"--{option} does not go with --task {task}.")
     for option in ("question", "object"):
-        if task in _TASKS[option] and not asked.get(option):
+        if option in asked and not asked[option].strip():
+            raise click.UsageError(f"--{option} is empty; say what is asked.")
+        if task in _TASKS[option] and option not in asked:
             raise click.UsageError(f"--task {task} needs --{option}.")
 
 

@@ -12,7 +12,8 @@ from prometheus_client import Counter
 
 from looksee.core import errors
 from looksee.core.images import Picture
-from looksee.core.tasks import Answer, Identity, Job, Reply, Task, Timing
+from looksee.core.tasks import Answer, Identity, Job, Reply, Task, Timing, Turn
+from looksee.core.texts import tidied
 from looksee.gateway.answer_cache import AnswerCache
 from looksee.gateway.broadcast import Listener
 from looksee.gateway.moondream_cloud import MoondreamCloud
@@ -32,9 +33,16 @@ class CacheableJob:
 
     @classmethod
     def about(cls, pictures: Sequence[Picture], task: Task, prompt: str = "", **how: Any) -> CacheableJob:
-        """`prompt` is in the words for the model asked (`registry.prompts`), `how` are further fields of a Job."""
+        """`prompt` is in the words for the model asked (`registry.prompts`), `how` are further fields of a Job.
+
+        The white space of all texts is tidied here, so that it makes no other key either.
+        """
         images = tuple(picture.data for picture in pictures)
-        return cls(Job(task, images, prompt, **how), tuple(picture.digest for picture in pictures))
+        if turns := how.get("turns"):
+            how["turns"] = tuple(
+                Turn(turn.role, tuple(part if part is None else tidied(part) for part in turn.parts)) for turn in turns
+            )
+        return cls(Job(task, images, tidied(prompt), **how), tuple(picture.digest for picture in pictures))
 
 
 @dataclass(frozen=True, slots=True)

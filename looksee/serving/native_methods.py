@@ -11,6 +11,7 @@ from starlette.responses import Response
 from looksee.core.tasks import Task
 from looksee.http.context import ContextFactory
 from looksee.http.dialects import bento_methods
+from looksee.http.inputs.bodies import Integer
 from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
 from looksee.http.skills.skill import DEFAULT_MODEL
 
@@ -28,7 +29,7 @@ class NativeMethods:
         length: str = "normal",
         model: str = DEFAULT_MODEL,
         prompt: str = "",
-        max_new_tokens: int | None = None,
+        max_new_tokens: Integer | None = None,
     ) -> Any:
         """Caption one picture: base64, a data URI or an allowed address."""
         skill = CaptionSkill(length=length, prompt=prompt, max_new_tokens=max_new_tokens)
@@ -41,7 +42,7 @@ class NativeMethods:
         question: str,
         ctx: bentoml.Context,
         model: str = DEFAULT_MODEL,
-        max_new_tokens: int | None = None,
+        max_new_tokens: Integer | None = None,
     ) -> Any:
         """Ask a question about one picture: base64, a data URI or an allowed address."""
         return await self._answer(ctx, model, QuerySkill(question=question, max_new_tokens=max_new_tokens), image)
@@ -53,7 +54,7 @@ class NativeMethods:
         object: str,
         ctx: bentoml.Context,
         model: str = DEFAULT_MODEL,
-        max_objects: int | None = None,
+        max_objects: Integer | None = None,
     ) -> Any:
         """Find the boxes of what is asked for in one picture: base64, a data URI or an allowed address."""
         return await self._answer(ctx, model, DetectSkill(object=object, max_objects=max_objects), image)
@@ -65,7 +66,7 @@ class NativeMethods:
         object: str,
         ctx: bentoml.Context,
         model: str = DEFAULT_MODEL,
-        max_objects: int | None = None,
+        max_objects: Integer | None = None,
     ) -> Any:
         """Find a point on each of what is asked for in one picture: base64, a data URI or an allowed address."""
         return await self._answer(ctx, model, PointSkill(object=object, max_objects=max_objects), image)

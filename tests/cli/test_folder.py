@@ -208,3 +208,14 @@ def test_words_that_are_no_unicode_are_told(option: str, service: InProcessServi
     assert done.exit_code == 2
     assert f"{option} is not in the encoding of this terminal" in done.stderr
     assert service.asked == []
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+@pytest.mark.parametrize("option", ["--question", "--object"])
+def test_an_empty_question_is_no_caption(option: str, blank: str, service: InProcessService, tmp_path: Path) -> None:
+    """As of a variable that the shell does not know."""
+    (tmp_path / "a.png").write_bytes(RED)
+    done = caption(tmp_path, option, blank)
+    assert done.exit_code == 2
+    assert f"{option} is empty" in done.stderr
+    assert service.asked == []

@@ -15,7 +15,9 @@ from looksee.models.registry import REGISTRY, prompts
         ("gemma", "", "Describe the picture in one sentence."),
         ("intern_vlm", "", "Describe the picture in one sentence."),
         *((model, "a photo of", "a photo of") for model in REGISTRY),
-        *((model, " As  it is.", " As  it is.") for model in REGISTRY),
+        *((model, " As it\n is. ", "As it is.") for model in ("blip", "blip2", "moondream")),
+        *((model, " As it\n is. ", "As it\n is.") for model in ("gemma", "intern_vlm")),
+        ("gemma", " \n", "Describe the picture in one sentence."),
     ],
 )
 def test_a_caption(model: str, own: str, words: str) -> None:

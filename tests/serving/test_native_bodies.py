@@ -144,3 +144,16 @@ def test_an_error_with_braces_is_told_as_it_is(gateway: Gateway) -> None:
     answer = ask(gateway, "/caption", json.dumps({**JSON["/caption"], "{words} {x}": 1}).encode())
     assert error(answer) == (400, "unsupported_parameter", "{words} {x}")
     assert "'{words} {x}'" in answer.json()["detail"]
+
+
+NUMBERS = {"/caption": "max_new_tokens", "/query": "max_new_tokens", "/detect": "max_objects", "/point": "max_objects"}
+
+
+@pytest.mark.parametrize("path", NUMBERS)
+def test_true_is_no_number(gateway: Gateway, path: str) -> None:
+    name = NUMBERS[path]
+    answer = ask(gateway, path, json.dumps({**JSON[path], name: True}).encode())
+    assert answer.status_code == 422
+    assert f"'{name}' must be a whole number" in answer.json()["detail"]
+    for good in (5, 5.0, "5"):
+        assert ask(gateway, path, json.dumps({**JSON[path], name: good}).encode()).status_code == 200

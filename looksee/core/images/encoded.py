@@ -16,6 +16,7 @@ _DATA_URI = re.compile(r"data:(?P<type>[^,;]*)(?P<parameters>(?:;[^,;]*)*),", re
 _LONGEST_PREFIX = 1000  # characters of a data URI in front of its data
 _LONGEST_PATH = 300  # characters
 _LONGEST_QUOTED = 2**20  # characters of bytes that are written as they are, most of them percent-encoded
+_PATH = re.compile(r"(file:|~?/|\.\.?/|[A-Za-z]:[\\/])|[^\s]{1,255}\.\w{3,4}$")
 _URL_SAFE = str.maketrans("-_", "+/")
 _SPACE = b" \t\r\n\f\v"
 _QUOTED = {"%2B": "+", "%2F": "/", "%3D": "=", "%2D": "-", "%5F": "_", "%0A": "", "%0D": "", "%20": ""}
@@ -65,15 +66,18 @@ def _decoded(text: str, limits: ImageLimits, param: str) -> bytes:
     if len(bare) % 4 == 1:
         raise _refused(param, f"{len(bare)} characters are no whole number of bytes; some are missing", bare)
     try:
-        return base64.b64decode(bare + "=" * (-len(bare) % 4))
+        data = base64.b64decode(bare + "=" * (-len(bare) % 4))
     except (binascii.Error, ValueError) as error:
         raise _refused(param, str(error), bare) from error
+    if len(bare) < _LONGEST_PATH and "/" in bare and sniff(data) is None:  # as in /etc/hosts, whose letters are base64
+        raise _refused(param, "it is no picture's beginning", bare, path=True)
+    return data
 
 
-def _refused(param: str, reason: str, text: str) -> errors.InvalidRequest:
+def _refused(param: str, reason: str, text: str, *, path: bool = False) -> errors.InvalidRequest:
     """What is wrong with it, and what it seems to be instead."""
     hint = ""
-    if len(text) < _LONGEST_PATH and re.match(r"(file:|~?/|\.\.?/|[A-Za-z]:[\\/])|[^\s]{1,255}\.\w{3,4}$", text):
+    if path or (len(text) < _LONGEST_PATH and _PATH.match(text)):
         hint = " It looks like a path: send what is in the file."
     elif text.lower().startswith(("http:", "https:")):
         hint = " It looks like an address that is not whole."

@@ -10,7 +10,7 @@ import json
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
-from pydantic_core import from_json
+from pydantic_core import PydanticKnownError, from_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
@@ -25,10 +25,15 @@ MOST_NAMES = 50_000  # and texts of a body; a thousand messages with pictures ha
 _FORM = "application/x-www-form-urlencoded"  # what curl -d says of anything
 _HOW = "Send JSON, and say so: curl -H 'Content-Type: application/json' -d ..."
 
-# JSON has one kind of number: 5.0 is an integer as well, though neither true nor "5" is.
-Integer = Annotated[
-    int, BeforeValidator(lambda value: int(value) if isinstance(value, float) and value.is_integer() else value)
-]
+
+def _as_integer(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticKnownError("int_type")
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# JSON has one kind of number: 5.0 is an integer as well, though true is none; nor is "5", but where a form may say it.
+Integer = Annotated[int, BeforeValidator(_as_integer)]
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 

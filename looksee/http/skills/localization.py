@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from looksee.core.images import Picture
 from looksee.core.tasks import Task
+from looksee.core.texts import in_one_line
 from looksee.gateway.answering import CacheableJob
 from looksee.http.inputs import parameters, validation
 from looksee.http.inputs.validation import MOST_OBJECTS
@@ -46,7 +47,7 @@ class LocalizationSkill(Skill):
     @property
     def label(self) -> str:
         """The object's name as the model is asked and the answers say it."""
-        return self.object.strip()
+        return in_one_line(self.object)
 
     def check(self, model: str, settings: Settings, *, pictures: int = 1) -> None:
         validation.check_question(self.object, settings, param="object")

@@ -34,5 +34,6 @@ SPEC = ModelSpec(
     kv_shape=(12, 768),
     model_class="looksee.models.transformers.blip:Blip",
     settings=BlipSettings,
+    one_line=True,
     continues_prompt=True,
 )

@@ -34,6 +34,7 @@ SPEC = ModelSpec(
     kv_shape=(32, 2560),
     model_class="looksee.models.transformers.blip2:Blip2",
     settings=Blip2Settings,
+    one_line=True,
     continues_prompt=True,
     question_format="Question: {question} Answer:",
 )

@@ -65,6 +65,7 @@ SPEC = ModelSpec(
     kv_shape=(24, 2048),
     model_class="looksee.models.moondream.model:Moondream",
     settings=MoondreamSettings,
+    one_line=True,
     lengths=LENGTHS,
     reasons=True,
 )

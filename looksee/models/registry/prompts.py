@@ -8,6 +8,7 @@ like a question. A model that another service answers for is sent the caller's w
 
 from __future__ import annotations
 
+from looksee.core.texts import in_one_line
 from looksee.models.registry.table import REGISTRY
 
 # The sample weights are trained on these words: with others they have to be trained again.
@@ -18,23 +19,29 @@ YES_OR_NO = "Answer yes or no."
 
 def caption(model: str, prompt: str = "") -> str:
     """The words that ask `model` for a caption; `prompt` is the caller's own, if any."""
-    return prompt or (REGISTRY[model].caption_prompt if model in REGISTRY else "")
+    words = _in_its_lines(model, prompt)
+    return words or (REGISTRY[model].caption_prompt if model in REGISTRY else "")
 
 
 def collective(model: str, prompt: str = "") -> str:
     """The words that ask `model` for one caption of several pictures."""
-    return prompt or COLLECTIVE
+    return _in_its_lines(model, prompt) or COLLECTIVE
 
 
 def query(model: str, question: str) -> str:
     """The words that ask `model` a question about a picture."""
     form = REGISTRY[model].question_format if model in REGISTRY else "{question}"
-    return form.replace("{question}", question)
+    return form.replace("{question}", _in_its_lines(model, question))
 
 
 def flag(model: str, question: str) -> str:
     """The words that ask `model` a question whose answer is yes or no."""
     return query(model, f"{question} {YES_OR_NO}")
+
+
+def _in_its_lines(model: str, text: str) -> str:
+    """A caller's text, in one line for a model that knows no other."""
+    return in_one_line(text) if model in REGISTRY and REGISTRY[model].one_line else text.strip()
 
 
 def in_json(schema: str = "") -> str:

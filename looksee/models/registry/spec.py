@@ -44,6 +44,7 @@ class ModelSpec(ModelOffer):
     - `refused_dtypes` are those that it is not run in, each with the reason.
     - `caption_prompt` is its instruction where the caller has none; it is empty for a model that continues a prompt and
       for one with templates of its own. `question_format` has a `{question}`.
+    - `one_line`: it has learnt texts of a single line, so line ends in a caller's are spaces to it.
     """
 
     title: str
@@ -62,6 +63,7 @@ class ModelSpec(ModelOffer):
     refused_dtypes: tuple[tuple[str, str], ...] = ()
     caption_prompt: str = ""
     question_format: str = "{question}"
+    one_line: bool = False
 
     @property
     def bf16_bytes(self) -> int:

@@ -122,6 +122,8 @@ def test_the_largest_file_fits_as_base64_in_lines() -> None:
         ("C:\\pictures\\bild.png", "looks like a path"),
         ("~/bild.png", "looks like a path"),
         ("../bild", "looks like a path"),
+        ("/etc/passwd0", "looks like a path"),  # all of whose letters are base64
+        ("photos/cats1", "looks like a path"),
         ("file:///tmp/bild.png", "looks like a path"),
         ("bild.jpeg", "looks like a path"),
         ("http//example.com/a b.png", "character"),

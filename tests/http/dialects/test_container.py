@@ -44,7 +44,22 @@ def test_a_question_is_answered(model: str) -> None:
     assert (job.task, job.images, job.prompt) == (Task.QUERY, (PICTURE,), prompts.query(model, QUESTION))
     again = doors.query(image=f"data:image/png;base64,{IMAGE}", question=QUESTION, model=model)
     assert content(again) == {**expected, "cache": True}
-    assert content(doors.query(image=IMAGE, question=f"{QUESTION} ", model=model))["cache"] is False
+    assert content(doors.query(image=IMAGE, question=f" {QUESTION}\r\n", model=model)) == {**expected, "cache": True}
+    assert content(doors.query(image=IMAGE, question=f"{QUESTION}!", model=model))["cache"] is False
+
+
+def test_white_space_makes_no_other_question() -> None:
+    doors = Doors()
+    for text in ("is\u00a0it red?", "  is it red?\n", "is it\r\nred?", "is  it\tred?"):
+        doors.query(image=IMAGE, question=text, model="moondream")
+        doors.detect(image=IMAGE, object=text, model="moondream")
+    assert [job.prompt for jobs in doors.calls("moondream") for job in jobs] == ["is it red?"] * 2
+    doors.query(image=IMAGE, question="first\r\nsecond", model="gemma")
+    ((job,),) = doors.calls("gemma")
+    assert "first\nsecond" in job.prompt
+    doors.query(image=IMAGE, question="first\r\nsecond", model="blip2")
+    ((job,),) = doors.calls("blip2")
+    assert "first second" in job.prompt
 
 
 def test_a_caption_is_made() -> None:
