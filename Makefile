@@ -64,7 +64,7 @@ samples: setup  ## train the sample weights of MODEL (blip)
 evaluate: setup  ## measure the sample weights of MODEL (all) through a running service, best with MODEL_CAPACITY=0
 	@$(BIN)/python -m samples.evaluate $(MODEL)
 
-bench: setup  ## MODEL (all) beside other servers in one run, 20 minutes; goes on where it was stopped
+bench: setup  ## MODEL (all) beside other servers in one run, 16 minutes; goes on where it was stopped
 	@$(BIN)/python -c 'import litserve' 2>/dev/null || $(BIN)/python -m pip install --disable-pip-version-check --quiet \
 		--constraint .venv/constraints.txt -e '.[bench]' || echo "looksee: LitServe cannot be installed here"
 	@$(BIN)/python -m bench $(MODEL)
