@@ -30,7 +30,7 @@ def decode_mixed(model: Model[Any, Any], rows: Sequence[Row], rng: random.Random
 
 
 def _without_ended(model: Model[Any, Any], rows: list[Row], batch: Any) -> tuple[list[Row], Any]:
-    keep = [index for index, row in enumerate(rows) if row.finish is None]
+    keep = [index for index, row in enumerate(rows) if row.finish is None and row.error is None]
     if len(keep) == len(rows):
         return rows, batch
     return [rows[index] for index in keep], model.keep_rows(batch, keep) if keep else None
