@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from looksee.models.core.decoder import Decoder, DecoderBlock
+from looksee.models.core.decoder import DecoderBlock
 from looksee.models.core.layers import fused
 from looksee.models.core.passes import Pass, Window
 from looksee.models.core.rotary import rotate_, rotation
 from looksee.models.core.storage import CacheShape
 from looksee.models.decoders.support import require, require_layers, require_rope, take_layers
+from looksee.models.decoders.word_decoder import WordDecoder
 
 
 class Gemma3Block(DecoderBlock):
@@ -72,7 +73,7 @@ def rms_norm(source: Any) -> nn.RMSNorm:
     return norm
 
 
-class Gemma3Decoder(Decoder):
+class Gemma3Decoder(WordDecoder):
     """The decoder of a `Gemma3TextModel` with the head `head`; takes the source's layers, which cannot be run then."""
 
     def __init__(self, source: Any, head: nn.Linear) -> None:
@@ -92,16 +93,8 @@ class Gemma3Decoder(Decoder):
         self.blocks = nn.ModuleList(blocks)
         self.shape = CacheShape(len(blocks), blocks[0].key_heads, blocks[0].width)
 
-    def embed(self, ids: Tensor) -> Tensor:
-        embedded: Tensor = self.words(ids)
-        return embedded
-
     def start(self, embeddings: Tensor, run: Pass) -> Tensor:
         run.rotations = tuple(
             rotation(run.positions, frequencies, embeddings.dtype) for frequencies in self.frequencies
         )
         return embeddings
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.norm(hidden))
-        return logits.float()

@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from looksee.models.core.decoder import Decoder, DecoderBlock
+from looksee.models.core.decoder import DecoderBlock
 from looksee.models.core.layers import fused
 from looksee.models.core.passes import Pass
 from looksee.models.core.storage import CacheShape
 from looksee.models.decoders.support import require, take_layers
+from looksee.models.decoders.word_decoder import WordDecoder
 
 _POSITION_OFFSET = 2  # of the table of position embeddings, whose first rows stand for no position
 
@@ -45,7 +46,7 @@ class OptBlock(DecoderBlock):
         return qkv[:, :, : self.heads].transpose(1, 2), qkv[:, :, self.heads :]
 
 
-class OptDecoder(Decoder):
+class OptDecoder(WordDecoder):
     """The decoder of an `OPTForCausalLM`, whose layers it takes: the source cannot be run afterwards."""
 
     def __init__(self, source: Any) -> None:
@@ -61,13 +62,5 @@ class OptDecoder(Decoder):
         self.blocks = nn.ModuleList(blocks)
         self.shape = CacheShape(len(blocks), blocks[0].heads, blocks[0].width)
 
-    def embed(self, ids: Tensor) -> Tensor:
-        embedded: Tensor = self.words(ids)
-        return embedded
-
     def start(self, embeddings: Tensor, run: Pass) -> Tensor:
         return embeddings + nn.functional.embedding(run.positions + _POSITION_OFFSET, self.positions.weight)
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.norm(hidden))
-        return logits.float()

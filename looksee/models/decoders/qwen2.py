@@ -6,12 +6,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from looksee.models.core.decoder import Decoder, DecoderBlock
+from looksee.models.core.decoder import DecoderBlock
 from looksee.models.core.layers import fused
 from looksee.models.core.passes import Pass
 from looksee.models.core.rotary import rotate_, rotation
 from looksee.models.core.storage import CacheShape
 from looksee.models.decoders.support import require, require_layers, require_rope, take_layers
+from looksee.models.decoders.word_decoder import WordDecoder
 
 
 class Qwen2Block(DecoderBlock):
@@ -67,7 +68,7 @@ def rms_norm(source: Any) -> nn.RMSNorm:
     return norm
 
 
-class Qwen2Decoder(Decoder):
+class Qwen2Decoder(WordDecoder):
     """The decoder of a `Qwen2Model` with the head `head`; takes the source's layers, which cannot be run afterwards."""
 
     def __init__(self, source: Any, head: nn.Linear) -> None:
@@ -83,14 +84,6 @@ class Qwen2Decoder(Decoder):
         self.blocks = nn.ModuleList(blocks)
         self.shape = CacheShape(len(blocks), blocks[0].key_heads, blocks[0].width)
 
-    def embed(self, ids: Tensor) -> Tensor:
-        embedded: Tensor = self.words(ids)
-        return embedded
-
     def start(self, embeddings: Tensor, run: Pass) -> Tensor:
         run.rotations = (rotation(run.positions, self.frequencies, embeddings.dtype),)
         return embeddings.clone()  # the blocks add to it, and a step's input must stay what it is
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.norm(hidden))
-        return logits.float()
