@@ -56,8 +56,8 @@ class Moondream(DecoderModel[MoondreamRow]):
         `tokenizer` is the tokenizer's file where it is elsewhere, as the published one is. `max_crops` bounds the local
         crops of an image and with them its cost; by default it is `cpu_crops` on a CPU, where that is given, and else
         the checkpoint's (published: 12). The vision tower encodes at most `crops_at_once` crops in one pass.
-        `prefix_bytes` bounds the cached prefixes of images (of the published model 137 MiB each in bfloat16, and 274 on
-        a CPU, where they are float32).
+        `prefix_bytes` bounds the cached prefixes of images (of the published model 137 MiB each in bfloat16, and 274 in
+        float32, as they are on a CPU without AMX).
         """
         config = Config.load(directory)
         most = max_crops or (cpu_crops if device.type == "cpu" else None)

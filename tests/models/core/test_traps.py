@@ -186,14 +186,19 @@ def test_no_query_is_left_without_a_key(name: str, monkeypatch: pytest.MonkeyPat
     assert all(seen)
 
 
-def beyond_their_limits(case: Mixed) -> int:
-    """How many rows say something else than alone where ended ones are stepped on until the last has ended."""
-    rows = [fresh() for fresh in case.fresh[:6]]
-    batch = case.model.prefill(rows)
+def wrong_at_the_end(case: Mixed, batch: Any, rows: list[Any]) -> int:
+    """How many rows say something else than alone once the last has ended; those that ended are stepped on."""
     while any(row.finish is None for row in rows):
         case.model.step(batch)
         case.model.sample(batch)
     return sum(row.tokens[: len(tokens)] != tokens for row, tokens in zip(rows, case.tokens, strict=False))
+
+
+def beyond_their_limits(case: Mixed) -> int:
+    """How many rows say something else than alone where ended ones are stepped on until the last has ended."""
+    rows = [fresh() for fresh in case.fresh[:6]]
+    batch = case.model.prefill(rows)
+    return wrong_at_the_end(case, batch, rows)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -216,10 +221,7 @@ def beside_newcomers(case: Mixed) -> int:
     case.model.step(batch)
     case.model.sample(batch)
     batch = case.model.add_rows(batch, newcomers)
-    while any(row.finish is None for row in rows):
-        case.model.step(batch)
-        case.model.sample(batch)
-    return sum(row.tokens[: len(tokens)] != tokens for row, tokens in zip(rows, case.tokens, strict=False))
+    return wrong_at_the_end(case, batch, rows)
 
 
 @pytest.mark.parametrize("name", MODELS)
