@@ -1,12 +1,17 @@
-"""Fixtures that several test modules share, and the order in which two workers run the modules."""
+"""Fixtures that several test modules share, and which worker runs which modules, in which order."""
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.serving import CLIENT_KEY, EVERY, Service, serve
 
@@ -35,6 +40,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _rank(item: pytest.Item) -> int:
     return next((rank for rank, folder in enumerate(_LONGEST) if item.nodeid.startswith(folder)), len(_LONGEST))
+
+
+class ByService(LoadScopeScheduling):
+    """The tests of a module run in one worker, since they share what is slow to make; so do those of all modules that
+    share a service with every model.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return _shared_service(Path(__file__).parents[1] / module) or module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByService:
+    return ByService(config, log)
+
+
+@functools.cache
+def _shared_service(module: Path) -> str | None:
+    """Which of the two services with every model a module uses, by its source: the process that hands out the tests
+    collects none.
+    """
+    own = module.parent / "conftest.py"
+    source = module.read_text() + (own.read_text() if own.exists() else "")
+    for name in ("everything", "keyed"):
+        if re.search(rf"^def \w+\([^)]*\b{name}: Service", source, re.MULTILINE):
+            return name
+    return None
 
 
 @pytest.fixture(scope="session")

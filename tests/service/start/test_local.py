@@ -33,13 +33,14 @@ def family(process: psutil.Process) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("ending", "models"), [(signal.SIGTERM, ("blip", "blip2")), (signal.SIGINT, ("blip",))])
 def test_serving_locally_brings_a_redis_and_ends_all_of_it(
-    ending: signal.Signals, tmp_path: Path, temporary: Path
+    ending: signal.Signals, models: tuple[str, ...], tmp_path: Path, temporary: Path
 ) -> None:
     port = free_port()
     command = [sys.executable, "-m", "deploy.local", "--host", "127.0.0.1"]
-    env = {**CLEAN, **without("gemma", "intern_vlm", "moondream"), "PORT": str(port), "TMPDIR": str(temporary)}
+    absent = without(*(name for name in EVERY if name not in models))
+    env = {**CLEAN, **absent, "PORT": str(port), "TMPDIR": str(temporary)}
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log, start_new_session=True)
     try:
