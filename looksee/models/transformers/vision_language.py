@@ -80,6 +80,11 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
         self.image_token_id: int = self.net.config.image_token_id
 
     @property
+    def least_side(self) -> int | None:
+        """The pixels of a side from which on a picture may be decoded smaller; None where its size tells its crops."""
+        return self.pixels.least_side
+
+    @property
     @abstractmethod
     def image_slots(self) -> int:
         """The image tokens of one picture at most."""
@@ -138,7 +143,7 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
         features = self.feature_cache.get(key)
         if features is not None:
             return ImageInput(key, len(features), None, features)
-        pixel_values = self.crops(images.decode(data, param=param))
+        pixel_values = self.crops(images.decode(data, param=param, least_side=self.least_side))
         return ImageInput(key, len(pixel_values), pixel_values, None)
 
     def fill(self, rows: Sequence[ImageRow], cache: BatchCache) -> None:
