@@ -132,10 +132,8 @@ class DecoderModel(ABC, Generic[RowT]):
 
     @torch.inference_mode()
     def add_rows(self, running: DecoderBatch[RowT], newcomers: DecoderBatch[RowT]) -> DecoderBatch[RowT]:
-        if newcomers.pending:  # stepped before they join, after a failure: the two would not be in the same step
-            self._read(newcomers)
-            self._read(running)
         running.cache.add_rows(newcomers.cache)
+        # Newcomers that were stepped, to repair a failure, have pending tokens of another step: they are chosen again.
         return DecoderBatch(running.rows + newcomers.rows, running.cache, pending=running.pending)
 
     @torch.inference_mode()
