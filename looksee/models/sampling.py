@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from looksee.core import errors
 from looksee.core.tasks import Sampling
 from looksee.models.interface import Row
 
@@ -25,12 +27,23 @@ def seed_of(sampling: Sampling) -> int:
     return secrets.randbits(63) if sampling.seed is None else sampling.seed
 
 
+def check_bias(rule: Sampling, vocabulary: int) -> None:
+    """Raises InvalidValue for a `logit_bias` of a token that there are no logits of."""
+    for token, _ in rule.logit_bias:
+        if not 0 <= token < vocabulary:
+            raise errors.InvalidValue(
+                f"'logit_bias' names the token {token}; this model's are 0 to {vocabulary - 1}.", param="logit_bias"
+            )
+
+
 def choose(logits: Tensor, rows: Sequence[Row], pending: Sequence[int]) -> Tensor:
     """The next token id of each row, (rows,) int64 on the device; -1 for one whose logits are not finite.
 
     `logits` is (rows, vocabulary) float32, in the order of `rows`; minus infinity stands for an id that may not be
-    chosen. `pending` is how many tokens were chosen for each row that are not among its `tokens` yet.
+    chosen. It is changed. `pending` is how many tokens were chosen for each row that are not among its `tokens` yet;
+    none for rows that penalize.
     """
+    _adjust(logits, rows)
     best, chosen = logits.max(-1)  # NaN where any of them is
     drawing = [index for index, row in enumerate(rows) if row.sampling.temperature > _GREEDY_BELOW]
     if drawing:
@@ -38,6 +51,32 @@ def choose(logits: Tensor, rows: Sequence[Row], pending: Sequence[int]) -> Tenso
         numbers = [len(rows[index].tokens) + pending[index] for index in drawing]
         chosen[indices] = _draw(logits[indices], [rows[index] for index in drawing], numbers)
     return chosen.where(best.isfinite(), -1)
+
+
+def _adjust(logits: Tensor, rows: Sequence[Row]) -> None:
+    """Change the logits by the rows' penalties and biases."""
+    indices, tokens = list[int](), list[int]()
+    factors, addends = list[float](), list[float]()
+    for index, row in enumerate(rows):
+        rule = row.sampling
+        if not (rule.penalizes or rule.logit_bias):
+            continue
+        biases = dict(rule.logit_bias)
+        counts = Counter(row.tokens) if rule.penalizes else Counter[int]()
+        for token in counts.keys() | biases.keys():
+            chosen = token in counts
+            indices.append(index)
+            tokens.append(token)
+            factors.append(rule.repetition_penalty if chosen else 1.0)
+            addends.append(
+                biases.get(token, 0.0) - rule.frequency_penalty * counts[token] - rule.presence_penalty * chosen
+            )
+    if not indices:
+        return
+    where = tuple(torch.tensor([indices, tokens], device=logits.device))
+    factor, addend = torch.tensor([factors, addends], dtype=torch.float32, device=logits.device)
+    found = logits[where]
+    logits[where] = torch.where(found > 0, found / factor, found * factor) + addend
 
 
 def likeliest(logits: Tensor) -> list[int | None]:
@@ -63,7 +102,11 @@ def _draw(logits: Tensor, rows: Sequence[Row], numbers: Sequence[int]) -> Tensor
     max_ranks = column([rule.top_k or chances.shape[-1] for rule in rules])
     # The mass of likelier tokens: the token that crosses top_p is still kept, and so the first always is.
     before = chances.cumsum(-1) - chances
-    kept = chances * ((ranks < max_ranks) & (before <= column([rule.top_p for rule in rules])))
+    kept = chances * (
+        (ranks < max_ranks)
+        & (chances >= column([rule.min_p for rule in rules]) * chances[:, :1])
+        & (before <= column([rule.top_p for rule in rules]))
+    )
     mass = kept.cumsum(-1)
     level = column([_uniform(row.seed, number) for row, number in zip(rows, numbers, strict=True)]) * mass[:, -1:]
     last = ((kept > 0).sum(-1, keepdim=True) - 1).clamp(min=0)  # nothing is kept where logits are not finite

@@ -7,10 +7,11 @@ from collections import Counter
 import pytest
 import torch
 
+from looksee.core import errors
 from looksee.core.tasks import GREEDY, Sampling
 from looksee.models.core.pending import PendingTokens
 from looksee.models.interface import Row
-from looksee.models.sampling import choose, likeliest, seed_of
+from looksee.models.sampling import check_bias, choose, likeliest, seed_of
 
 CHANCES = torch.tensor([0.05, 0.4, 0.1, 0.3, 0.15])
 LOGITS = CHANCES.log()
@@ -109,3 +110,57 @@ def test_logits_that_are_not_finite_have_no_token() -> None:
     (first,), (last,) = (chosen(logits[[index]], [drawn[index]]) for index in (0, 4))
     assert chosen(logits, drawn) == [first, None, None, None, last]
     assert likeliest(logits) == [1, None, None, None, 3]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_penalties_are_for_what_the_answer_has(temperature: float) -> None:
+    """Of token 1 there are two, of token 3 one; the logits of both are changed by each kind as it says."""
+    logits = torch.tensor([[0.5, 2.0, 0.0, -1.0, 0.1]])
+
+    def adjusted(**rule: float) -> list[float]:
+        changed = logits.clone()
+        made = row(Sampling(temperature, **rule))  # type: ignore[arg-type]
+        made.tokens += [1, 3, 1]
+        choose(changed, [made], [0])
+        return [pytest.approx(value) for value in changed[0].tolist()]
+
+    assert adjusted() == [0.5, 2.0, 0.0, -1.0, 0.1]
+    assert adjusted(repetition_penalty=2.0) == [0.5, 1.0, 0.0, -2.0, 0.1]
+    assert adjusted(presence_penalty=0.25) == [0.5, 1.75, 0.0, -1.25, 0.1]
+    assert adjusted(frequency_penalty=0.25) == [0.5, 1.5, 0.0, -1.25, 0.1]
+    assert adjusted(repetition_penalty=2.0, presence_penalty=1, frequency_penalty=-1) == [0.5, 2.0, 0.0, -2.0, 0.1]
+
+
+def test_a_penalty_ends_a_repetition_and_leaves_the_neighbours_alone() -> None:
+    rows = [row(GREEDY), row(Sampling(repetition_penalty=1.5)), row(GREEDY)]
+    for _ in range(5):
+        for one, token in zip(rows, chosen(LOGITS.neg().reciprocal().expand(3, -1).clone(), rows), strict=True):
+            assert token is not None
+            one.tokens.append(token)
+    assert rows[0].tokens == rows[2].tokens == [1] * 5
+    assert len(set(rows[1].tokens)) > 1
+
+
+def test_a_bias_is_added_and_bans() -> None:
+    rules = [GREEDY, Sampling(logit_bias=((2, 100.0),)), Sampling(logit_bias=((1, -100.0),)), Sampling(logit_bias=())]
+    assert chosen(LOGITS.expand(4, -1).clone(), [row(rule) for rule in rules]) == [1, 2, 3, 1]
+
+
+def test_a_bias_of_no_token_is_refused() -> None:
+    check_bias(Sampling(logit_bias=((0, 1.0), (4, 1.0))), 5)
+    for token in (-1, 5):
+        with pytest.raises(errors.InvalidValue, match="0 to 4"):
+            check_bias(Sampling(logit_bias=((token, 1.0),)), 5)
+
+
+def test_min_p_leaves_what_is_not_much_less_likely() -> None:
+    assert set(frequencies(Sampling(1.0, min_p=0.7))) == {1, 3}
+    assert set(frequencies(Sampling(1.0, min_p=0.3))) == {1, 3, 4}
+    assert set(frequencies(Sampling(1.0, min_p=1.0))) == {1}
+
+
+def test_what_is_not_finite_is_so_with_penalties_too() -> None:
+    spoilt = LOGITS.clone()
+    spoilt[2] = torch.nan
+    made = row(Sampling(repetition_penalty=1.5), tokens=2)
+    assert chosen(spoilt[None], [made]) == [None]

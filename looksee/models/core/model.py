@@ -97,8 +97,8 @@ class DecoderModel(ABC, Generic[RowT]):
         """Append a token to the row's; set its `finish` if that ends it."""
 
     def predictable(self, rows: Sequence[RowT]) -> bool:
-        """Whether what each of the rows is fed next is the token that is chosen for it, whichever that is."""
-        return True
+        """Whether the rows' next step and its tokens need nothing that the host has not read yet."""
+        return not any(row.sampling.penalizes for row in rows)
 
     @property
     @abstractmethod
@@ -157,7 +157,7 @@ class DecoderModel(ABC, Generic[RowT]):
             return
         ids = self.choose(batch.hidden, batch.rows, batch.pending_counts())
         batch.pending.append(PendingTokens(batch.rows, ids))
-        self._read(batch, leave=self.steps_ahead)
+        self._read(batch, leave=self.steps_ahead if self.predictable(batch.rows) else 0)
 
     @torch.inference_mode()
     def keep_rows(self, batch: DecoderBatch[RowT], keep: Sequence[int]) -> DecoderBatch[RowT]:

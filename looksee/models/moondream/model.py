@@ -76,7 +76,8 @@ class Moondream(DecoderModel[MoondreamRow]):
         return self.net.text, self.net
 
     def prepare(self, job: Job) -> MoondreamRow:
-        """Raises what `RowBuilder.row` does."""
+        """Raises what `RowBuilder.row` does, and InvalidValue."""
+        sampling.check_bias(job.sampling, self.config.text.vocab_size)
         return self.row_builder.row(job)
 
     def fill(self, rows: Sequence[MoondreamRow], cache: BatchCache) -> None:
@@ -91,7 +92,7 @@ class Moondream(DecoderModel[MoondreamRow]):
         return min(self.config.text.max_context, self.config.text.prefix_attn + TEXT_SLOTS)
 
     def predictable(self, rows: Sequence[MoondreamRow]) -> bool:
-        return all(isinstance(row, TextRow) and row.answer_start is not None for row in rows)
+        return self._only_text(rows) and super().predictable(rows)
 
     def choose(self, hidden: Tensor, rows: Sequence[MoondreamRow], pending: Sequence[int]) -> Tensor:
         logits = self.net.text.logits(hidden)
@@ -109,7 +110,7 @@ class Moondream(DecoderModel[MoondreamRow]):
 
     @torch.inference_mode()
     def sample(self, batch: MoondreamBatch) -> None:
-        if self.predictable(batch.rows):
+        if self._only_text(batch.rows):
             super().sample(batch)
             return
         # Other heads than that of tokens, by what the rows have: `step` has read all pending tokens.
@@ -148,6 +149,10 @@ class Moondream(DecoderModel[MoondreamRow]):
             points=tuple(map(point_within, row.points)),
             reasoning=self.reasoning(row) if isinstance(row, ReasoningRow) else None,
         )
+
+    def _only_text(self, rows: Sequence[MoondreamRow]) -> bool:
+        """Whether what each row is fed next is a token, whichever is chosen for it."""
+        return all(isinstance(row, TextRow) and row.answer_start is not None for row in rows)
 
     def _advance(self, row: MoondreamRow, output: StepOutput) -> None:
         row.advance(output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from looksee.core.errors import CorruptImage
 from looksee.core.images import decode
 
 
-def photo(width: int, height: int, **options: object) -> bytes:
+def photo(width: int, height: int, **options: Any) -> bytes:
     """Colours that run smoothly over the picture, and an edge."""
     x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     pixels = np.stack([x, y, np.where(x > y, 200, 30)], -1).astype(np.uint8)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from looksee.core.tasks import Sampling
+from looksee.core.tasks import GREEDY, Sampling
 from looksee.engine.batch import RunningBatch
 from looksee.engine.budget import BatchBudget
 from looksee.engine.observer import EngineObserver
@@ -71,17 +71,23 @@ def test_they_say_the_same(name: str, static: bool, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_drawn_tokens_are_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawn_and_penalized_tokens_are_the_same_alone_and_beside_others(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that penalizes needs to know its tokens: the steps of its batch wait."""
     case = mixed(name)
+    rules = [GREEDY, Sampling(1.0, top_p=0.95), Sampling(0.8, min_p=0.05, repetition_penalty=1.3)]
+    rules.append(Sampling(presence_penalty=0.5, frequency_penalty=0.5, logit_bias=((7, 1.5),)))
     found = []
-    for ahead in (0, 1):
+    for ahead, most in ((0, 1), (0, 6), (1, 6)):
         monkeypatch.setattr(case.model, "steps_ahead", ahead)
         rows = [fresh() for fresh in case.fresh]
         for number, row in enumerate(rows):
-            row.sampling, row.seed = Sampling(1.0 if number % 3 else 0.0, top_p=0.95), number
-        decode_mixed(case.model, rows, random.Random(2))
+            row.sampling, row.seed = rules[number % len(rules)], number
+        decode_mixed(case.model, rows, random.Random(2), most=most)
         found.append([told(row) for row in rows])
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
+    assert found[0] != case.tokens
 
 
 @pytest.mark.parametrize("name", NAMES)
