@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
@@ -117,7 +118,7 @@ def test_penalties_are_for_what_the_answer_has(temperature: float) -> None:
     """Of token 1 there are two, of token 3 one; the logits of both are changed by each kind as it says."""
     logits = torch.tensor([[0.5, 2.0, 0.0, -1.0, 0.1]])
 
-    def adjusted(**rule: float) -> list[float]:
+    def adjusted(**rule: float) -> list[Any]:
         changed = logits.clone()
         made = row(Sampling(temperature, **rule))  # type: ignore[arg-type]
         made.tokens += [1, 3, 1]
