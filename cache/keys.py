@@ -41,11 +41,9 @@ def _fields(job: Job) -> Iterator[tuple[str, Any]]:
     that a new one changes no key of a job that does not use it.
     """
     for field in fields(job):
-        value = getattr(job, field.name)
+        value = job.sampling.effective if field.name == "sampling" else getattr(job, field.name)
         if field.name == "images" or value == field.default:
             continue
-        if field.name == "sampling" and job.sampling.temperature == 0:
-            continue  # a greedy answer depends on nothing else of the sampling
         if field.name == "stop":
             value = sorted(set(job.stop))  # the first of them to appear ends the answer, in whatever order they are
         yield field.name, value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,9 @@ import torch
 from bench.gpu.subjects import BenchSubject
 from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.graphs import CudaGraphs, NoGraphs
+from looksee.models.core.pending import PendingTokens
 from looksee.models.core.step_runner import StepRunner
+from looksee.models.interface import Row
 
 
 @dataclass(slots=True)
@@ -21,22 +24,33 @@ class Decoded:
     seconds: list[float]
 
 
-def runners(subject: BenchSubject, device: torch.device) -> dict[str, StepRunner]:
-    """The ways to step by their names: eager, over fixed buffers, and, on a CUDA device, those captured."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How steps are made. `ahead`: each is launched before the host has read the tokens of the one before."""
+
+    runner: StepRunner
+    ahead: bool = False
+
+
+def ways(subject: BenchSubject, device: torch.device) -> dict[str, Way]:
+    """By their names: eager, over fixed buffers, those captured where the device is a CUDA device, and these ahead."""
     graphs: dict[str, NoGraphs | None] = {"eager": None, "static": NoGraphs()}
     if device.type == "cuda":
         graphs["captured"] = CudaGraphs(device)
-    return {
-        way: StepRunner(subject.decoder, device=device, dtype=subject.cache_dtype, graphs=one)
-        for way, one in graphs.items()
+    found = {
+        name: Way(StepRunner(subject.decoder, device=device, dtype=subject.cache_dtype, graphs=one))
+        for name, one in graphs.items()
     }
+    found["ahead"] = Way(list(found.values())[-1].runner, ahead=True)
+    return found
 
 
 @torch.inference_mode()
-def decode(subject: BenchSubject, runner: StepRunner, rows: int, length: int, steps: int) -> Decoded:
+def decode(subject: BenchSubject, way: Way, rows: int, length: int, steps: int) -> Decoded:
     """`steps` steps of `rows` rows whose first `length` positions are noise, each from a first token of its own."""
     torch.manual_seed(rows)
-    decoder, device = subject.decoder, runner.storage.device
+    decoder, runner = subject.decoder, way.runner
+    device = runner.storage.device
     cache = BatchCache(runner.storage, rows, length + steps)
     for layer in range(decoder.shape.layers):
         kept = cache.span().layer(layer)[:, :, :length]
@@ -46,15 +60,25 @@ def decode(subject: BenchSubject, runner: StepRunner, rows: int, length: int, st
             cross = cache.span().cross(layer)
             cross.copy_(torch.randn(cross.shape, device=device))
     found = Decoded([], [])
-    latest = [100 + row for row in range(rows)]
+    pending: deque[PendingTokens[Row]] = deque()
+    ids = torch.tensor([100 + row for row in range(rows)], device=device)
     for number in range(steps):
         started = time.perf_counter()
-        embeddings = decoder.embed(torch.tensor(latest, device=device)[:, None])
-        hidden = runner.step(cache, embeddings, [length + number] * rows)
-        latest = decoder.logits(hidden).argmax(-1).tolist()
+        hidden = runner.step(cache, decoder.embed(ids[:, None]), [length + number] * rows)
+        ids = decoder.logits(hidden).argmax(-1)
+        pending.append(PendingTokens([], ids))
+        if len(pending) > way.ahead:
+            found.tokens.append(_read(pending))
+        if not way.ahead:
+            ids = torch.tensor(found.tokens[-1], device=device)
         found.seconds.append(time.perf_counter() - started)
-        found.tokens.append(latest)
+    if pending:
+        found.tokens.append(_read(pending))
     return found
+
+
+def _read(pending: deque[PendingTokens[Row]]) -> list[int]:
+    return [-1 if token is None else token for token in pending.popleft().read()]
 
 
 def same(one: Decoded, other: Decoded) -> float:

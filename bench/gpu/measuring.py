@@ -57,8 +57,8 @@ class ModelFigures:
 
     @property
     def unequal(self) -> bool:
-        """Whether captured steps said anything else than the same steps without a graph."""
-        return any(one.way == "captured" and one.same != 1 for one in self.steps)
+        """Whether captured steps, or those ahead, said anything else than the same steps without a graph or in turn."""
+        return any(one.way in ("captured", "ahead") and one.same != 1 for one in self.steps)
 
 
 @torch.inference_mode()
@@ -79,21 +79,21 @@ def measure(
         told(f"{subject.name}: {count} pictures and prompts")
         pixels = subject.pictures(count)
         found.encode.append(_pass(count, partial(subject.encode, pixels), able, device, rounds))
-    ways = decoding.runners(subject, device)
+    ways = decoding.ways(subject, device)
     for count in rows:
-        cache = BatchCache(ways["eager"].storage, count, subject.prompt)
+        cache = BatchCache(ways["eager"].runner.storage, count, subject.prompt)
         found.prefill.append(_pass(count, partial(subject.fill, cache), able, device, rounds))
         del cache
     for count in rows:
         before: Decoded | None = None
-        for way, runner in ways.items():
-            told(f"{subject.name}: {count} rows, {way} steps")
-            decoded = decoding.decode(subject, runner, count, subject.prompt, steps)
+        for name, way in ways.items():
+            told(f"{subject.name}: {count} rows, {name} steps")
+            decoded = decoding.decode(subject, way, count, subject.prompt, steps)
             least = limits.step_bytes(subject.decoder, count, subject.prompt + steps // 2, subject.cache_dtype)
             seconds = statistics.median(decoded.seconds)
             equal = decoding.same(before, decoded) if before else None
             share = least / able.bandwidth / seconds
-            found.steps.append(StepFigures(count, way, seconds, max(decoded.seconds), share, equal))
+            found.steps.append(StepFigures(count, name, seconds, max(decoded.seconds), share, equal))
             before = decoded
     if device.type == "cuda":
         found.memory = torch.cuda.max_memory_reserved(device)

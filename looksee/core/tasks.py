@@ -8,7 +8,7 @@ transport carries them raw. No pydantic is needed here.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from looksee.core import errors
@@ -32,21 +32,43 @@ class Task(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a row's next token is chosen. At `temperature` 0 it is the likeliest one, whatever the other fields say.
+    """How a row's next token is chosen; it does not depend on the other rows of the batch.
 
-    `top_p` is in (0, 1], `top_k` counts tokens and 0 means all. With a `seed` the answer is reproducible; it does not
-    depend on the other rows of the batch.
+    The logits of tokens are changed first. By penalties, those that the answer has already: `repetition_penalty`
+    divides positive logits and multiplies negative ones, `presence_penalty` is subtracted once and `frequency_penalty`
+    as often as the token was chosen. By `logit_bias`, pairs of a token id and a number that is added.
+
+    Then at `temperature` 0 the likeliest token is chosen, whatever the following fields say. Else one is drawn from the
+    `top_k` likeliest (0: all) that have at least `min_p` times the chance of the likeliest, and of these from the
+    likeliest with `top_p` of the chances, in (0, 1]. With a `seed` the answer is reproducible.
     """
 
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int = 0
     seed: int | None = None
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
 
     @property
     def repeatable(self) -> bool:
         """Whether the same job gets the same answer again."""
         return self.temperature == 0 or self.seed is not None
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether a token depends on those before it by more than the model."""
+        return (self.repetition_penalty, self.presence_penalty, self.frequency_penalty) != (1, 0, 0)
+
+    @property
+    def effective(self) -> Sampling:
+        """With the defaults in place of what has no effect."""
+        if self.temperature:
+            return self
+        return replace(self, temperature=0.0, top_p=1.0, top_k=0, seed=None, min_p=0.0)
 
 
 GREEDY = Sampling()

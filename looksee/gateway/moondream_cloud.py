@@ -12,6 +12,7 @@ import io
 import json
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from typing import Any
 
 import aiohttp
@@ -21,7 +22,7 @@ from looksee.core import errors
 from looksee.core.geometry import Box, Point, point_within, within
 from looksee.core.image_formats import FORMATS
 from looksee.core.images import decode, sniff
-from looksee.core.tasks import GREEDY, Answer, Finish, Grounding, Identity, Job, Reasoning, Reply, Task
+from looksee.core.tasks import GREEDY, Answer, Finish, Grounding, Identity, Job, Reasoning, Reply, Sampling, Task
 from looksee.gateway.broadcast import Listener
 from looksee.models.registry import REMOTE_MODELS, ModelOffer, moondream
 from looksee.settings import Settings
@@ -168,8 +169,7 @@ class MoondreamCloud:
 def _request(job: Job, *, stream: bool) -> tuple[str, dict[str, Any]]:
     """The path of a job, and its body but for the picture. Raises TaskNotSupported."""
     how = job.sampling
-    if how.seed is not None or how.top_k or job.stop:
-        param = "seed" if how.seed is not None else "stop" if job.stop else "top_k"
+    if param := _not_known(how, job.stop):
         raise errors.TaskNotSupported(f"The model '{NAME}' does not know '{param}'.", param=param)
     if len(job.images) > 1:
         raise errors.TaskNotSupported(f"The model '{NAME}' looks at one picture at a time.", param="model")
@@ -189,6 +189,13 @@ def _request(job: Job, *, stream: bool) -> tuple[str, dict[str, Any]]:
             return "query", {**body, "question": job.prompt, "stream": stream, **thinking}
         case _:
             return str(job.task), {**body, "object": job.prompt}
+
+
+def _not_known(how: Sampling, stop: tuple[str, ...]) -> str | None:
+    """A parameter that is asked for and that the vendor has not."""
+    known = {"temperature", "top_p"}
+    asked = (field.name for field in fields(Sampling) if getattr(how, field.name) != field.default)
+    return next((name for name in asked if name not in known), "stop" if stop else None)
 
 
 def _written(body: dict[str, Any], images: tuple[bytes, ...]) -> bytes:

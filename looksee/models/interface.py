@@ -107,6 +107,9 @@ class Model(Protocol[RowT, BatchT]):
         """Append to each row's `tokens` the token chosen from the logits of the `step` just done; set its `finish` if
         that ends it. A row whose logits are not finite gets an `error` instead: no token of theirs means anything.
 
+        A model may give rows the tokens of a step one call later, so that it can launch the next step before it knows
+        them. What it has not given yet goes with the batch: its rows are prefilled with the tokens they have.
+
         A row's choice depends on its own logits, `sampling`, `seed` and number of tokens alone, so it is the same
         beside other rows and after another prefill. Once for each step.
         """

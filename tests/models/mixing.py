@@ -25,11 +25,12 @@ def decode_mixed(model: Model[Any, Any], rows: Sequence[Row], rng: random.Random
             running += newcomers
         model.step(batch)
         model.sample(batch)
-        running, batch = _without_ended(model, running, batch)
+        running, batch = without_ended(model, running, batch)
     return joins
 
 
-def _without_ended(model: Model[Any, Any], rows: list[Row], batch: Any) -> tuple[list[Row], Any]:
+def without_ended(model: Model[Any, Any], rows: list[Row], batch: Any) -> tuple[list[Row], Any]:
+    """The rows that go on, and their batch; None where there are none."""
     keep = [index for index, row in enumerate(rows) if row.finish is None and row.error is None]
     if len(keep) == len(rows):
         return rows, batch

@@ -6,10 +6,12 @@ they are greedy, so that they can be had again.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -17,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from starlette.responses import JSONResponse, Response
 
 from looksee.core import errors
-from looksee.core.tasks import GREEDY, Answer, Sampling, Task
+from looksee.core.tasks import Answer, Sampling, Task
 from looksee.gateway.answering import CacheableJob, ServedAnswer
 from looksee.http.answers import sse
 from looksee.http.answers.reasoning import reasoning_member
@@ -25,6 +27,7 @@ from looksee.http.answers.server_timing import server_timing
 from looksee.http.context import ContextFactory
 from looksee.http.inputs import bodies, neutral_values, parameters, structured_output, uploads, validation
 from looksee.http.inputs.bodies import Integer
+from looksee.http.inputs.sampling_fields import SamplingFields
 from looksee.http.inputs.structured_output import ResponseFormat
 from looksee.http.skills import conversation
 from looksee.http.skills.conversation import Conversation, Messages
@@ -33,6 +36,7 @@ from looksee.settings import Settings
 
 _MOST_STOPS = 4
 _LONGEST_STOP = 256  # characters
+_MOST_ANSWERS = 8
 _INT64 = 2**63
 
 
@@ -50,7 +54,7 @@ def _listed(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
 
 
-class ChatBody(BaseModel):
+class ChatBody(SamplingFields):
     """A request. Parameters of the OpenAI API that are not here are taken as long as they ask for nothing special."""
 
     model_config = ConfigDict(extra="allow")
@@ -75,15 +79,29 @@ class ChatBody(BaseModel):
         json_schema_extra=parameters.SEED,
     )
     stop: Annotated[_Stops, FailFast(), BeforeValidator(_listed, json_schema_input_type=_Stop | _Stops | None)] = []
+    n: Integer | None = Field(
+        None,
+        description="so many answers; without a temperature all are alike",
+        json_schema_extra=parameters.at_most(_MOST_ANSWERS, usual=2),
+    )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
     reasoning: bool | None = Field(None, description="Moondream2: think first; the thoughts are told too")
 
     def sampling(self) -> Sampling:
-        if not self.temperature:
-            return GREEDY
-        return Sampling(self.temperature, 1.0 if self.top_p is None else self.top_p, seed=self.seed)
+        """Raises InvalidValue."""
+        top_p = 1.0 if self.top_p is None else self.top_p
+        return self.applied(Sampling(self.temperature or 0.0, top_p, seed=self.seed))
+
+    def samplings(self) -> list[Sampling]:
+        """One for each answer that has to be computed. Raises InvalidValue."""
+        first, count = self.sampling(), self.n or 1
+        if not first.temperature:
+            return [first]
+        if first.seed is None:
+            return [first] * count
+        return [replace(first, seed=_within_64_bits(first.seed + number)) for number in range(count)]
 
     def new_tokens(self, settings: Settings) -> int | None:
         """Raises InvalidValue."""
@@ -94,6 +112,10 @@ class ChatBody(BaseModel):
                 "'max_tokens' and 'max_completion_tokens' differ; send one of them.", param="max_tokens"
             )
         return self.max_completion_tokens or self.max_tokens
+
+
+def _within_64_bits(seed: int) -> int:
+    return (seed + _INT64) % (2 * _INT64) - _INT64
 
 
 def router(contexts: ContextFactory) -> APIRouter:
@@ -136,8 +158,11 @@ def router(contexts: ContextFactory) -> APIRouter:
             if structure is None and body.stream:
                 pieces = await context.follow(model, job(body.sampling()), param="messages")
                 return _streamed(about, pieces, body)
-            served = await (structure.asked(ask, body.sampling()) if structure else ask(body.sampling()))
-        return _streamed(about, _whole(served), body) if body.stream else _completion(about, served)
+            samplings = body.samplings()
+            found = await asyncio.gather(*(structure.asked(ask, one) if structure else ask(one) for one in samplings))
+        if body.stream:
+            return _streamed(about, _whole(found[0]), body)
+        return _completion(about, found if len(found) > 1 else found * (body.n or 1))
 
     return routes
 
@@ -145,6 +170,13 @@ def router(contexts: ContextFactory) -> APIRouter:
 def _refuse_unsupported(body: ChatBody) -> None:
     """Raises UnsupportedParameter or InvalidRequest."""
     neutral_values.check(body.model_extra or {}, ChatBody.model_fields)
+    if body.n is not None and not 1 <= body.n <= _MOST_ANSWERS:
+        raise errors.InvalidValue(f"'n' must be a whole number from 1 to {_MOST_ANSWERS}.", param="n")
+    if body.stream and (body.n or 1) > 1:
+        raise errors.UnsupportedParameter(
+            "Several answers are not streamed; send 'n' as 1, or leave out 'stream'.",
+            param="n",
+        )
     if body.stream_options is not None and not body.stream:
         raise errors.InvalidRequest(
             "'stream_options' go with 'stream' alone; leave them out, or send 'stream' as true.", param="stream_options"
@@ -156,22 +188,25 @@ def _check_reasoning(model: str, talk: Conversation) -> None:
         raise errors.TaskNotSupported("Only 'moondream' thinks first, and only about a question.", param="reasoning")
 
 
-def _completion(about: dict[str, Any], served: ServedAnswer) -> Response:
-    message = {"role": "assistant", "content": served.answer.text, "refusal": None}
-    choice = {
-        "index": 0,
-        "message": {**message, **reasoning_member(served.answer.reasoning)},
-        "logprobs": None,
-        "finish_reason": served.answer.finish,
-    }
+def _completion(about: dict[str, Any], served: Sequence[ServedAnswer]) -> Response:
     content = {
         **about,
         "object": "chat.completion",
-        "choices": [choice],
-        "usage": _usage(served.answer),
-        **_source(served),
+        "choices": [_choice(index, one.answer) for index, one in enumerate(served)],
+        "usage": _usage(*(one.answer for one in served)),
+        **_source(served[0]),
     }
-    return JSONResponse(content, headers=server_timing([served]))
+    return JSONResponse(content, headers=server_timing(served))
+
+
+def _choice(index: int, answer: Answer) -> dict[str, Any]:
+    message = {"role": "assistant", "content": answer.text, "refusal": None}
+    return {
+        "index": index,
+        "message": {**message, **reasoning_member(answer.reasoning)},
+        "logprobs": None,
+        "finish_reason": answer.finish,
+    }
 
 
 def _streamed(about: dict[str, Any], pieces: AsyncGenerator[str | ServedAnswer, None], body: ChatBody) -> Response:
@@ -213,12 +248,10 @@ async def _whole(served: ServedAnswer) -> AsyncGenerator[str | ServedAnswer, Non
     yield served
 
 
-def _usage(answer: Answer) -> dict[str, int]:
-    return {
-        "prompt_tokens": answer.prompt_tokens,
-        "completion_tokens": answer.new_tokens,
-        "total_tokens": answer.prompt_tokens + answer.new_tokens,
-    }
+def _usage(*answers: Answer) -> dict[str, int]:
+    """Of several answers to one prompt the prompt is counted once."""
+    prompt, new = answers[0].prompt_tokens, sum(answer.new_tokens for answer in answers)
+    return {"prompt_tokens": prompt, "completion_tokens": new, "total_tokens": prompt + new}
 
 
 def _source(served: ServedAnswer) -> dict[str, Any]:

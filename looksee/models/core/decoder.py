@@ -29,6 +29,7 @@ class Decoder(nn.Module, ABC):
     """A language model without state: keys and values are where a pass keeps them."""
 
     shape: CacheShape
+    vocabulary: int  # how many token ids there are logits of
     blocks: nn.ModuleList
 
     @abstractmethod

@@ -93,8 +93,8 @@ class KVStorage:
             layer[first : first + rows].zero_()
         return first
 
-    def is_free(self, first: int, end: int, *, but: BatchCache) -> bool:
-        """Whether no batch but one has any of these rows."""
+    def is_free(self, first: int, end: int, *, but: BatchCache | None = None) -> bool:
+        """Whether no batch, or none but one, has any of these rows."""
         others = [batch for batch in self._batches if batch is not but and batch.rows]
         return all(batch.end <= first or end <= batch.first for batch in others)
 

@@ -65,6 +65,7 @@ class BertDecoder(Decoder):
         self.words, self.positions = bert.embeddings.word_embeddings, bert.embeddings.position_embeddings
         self.norm = bert.embeddings.LayerNorm
         self.transform, self.head = source.cls.predictions.transform, source.cls.predictions.decoder
+        self.vocabulary = self.head.out_features
         blocks = take_layers(bert.encoder.layer, BertBlock)
         self.blocks = nn.ModuleList(blocks)
         self.shape = CacheShape(len(blocks), blocks[0].heads, blocks[0].width, cross_length)

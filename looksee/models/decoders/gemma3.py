@@ -87,6 +87,7 @@ class Gemma3Decoder(WordDecoder):
         for kind in kinds:
             require_rope(config, config.rope_parameters[kind])
         self.words, self.norm, self.head = source.embed_tokens, rms_norm(source.norm), head
+        self.vocabulary = head.out_features
         frequencies = [getattr(source.rotary_emb, f"{kind}_original_inv_freq").float() for kind in kinds]
         self.frequencies = nn.Buffer(torch.stack(frequencies), persistent=False)
         blocks = take_layers(source.layers, partial(Gemma3Block, kinds=kinds))

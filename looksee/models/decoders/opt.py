@@ -58,6 +58,7 @@ class OptDecoder(WordDecoder):
         model = source.model.decoder
         self.words, self.positions, self.norm = model.embed_tokens, model.embed_positions, model.final_layer_norm
         self.head = source.lm_head
+        self.vocabulary = source.lm_head.out_features
         blocks = take_layers(model.layers, OptBlock)
         self.blocks = nn.ModuleList(blocks)
         self.shape = CacheShape(len(blocks), blocks[0].heads, blocks[0].width)

@@ -79,6 +79,7 @@ class Qwen2Decoder(WordDecoder):
         require_layers(config, "full_attention")
         require_rope(config, config.rope_parameters)
         self.words, self.norm, self.head = source.embed_tokens, rms_norm(source.norm), head
+        self.vocabulary = head.out_features
         self.frequencies = nn.Buffer(source.rotary_emb.original_inv_freq.float(), persistent=False)
         blocks = take_layers(source.layers, Qwen2Block)
         self.blocks = nn.ModuleList(blocks)

@@ -17,6 +17,7 @@ from looksee.core.tasks import Answer, Job, Reasoning
 from looksee.models import sampling
 from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.model import TEXT_SLOTS, DecoderBatch, DecoderModel
+from looksee.models.core.pending import PendingTokens
 from looksee.models.detokenize import stable_prefix, truncate_at_stop
 from looksee.models.interface import not_finite
 from looksee.models.moondream.config import Config
@@ -25,7 +26,7 @@ from looksee.models.moondream.network import checkpoint
 from looksee.models.moondream.prefixes import PrefixCache
 from looksee.models.moondream.reasoning import reasoning_of
 from looksee.models.moondream.row_builder import RowBuilder
-from looksee.models.moondream.rows import Head, MoondreamRow, ReasoningRow, StepOutput
+from looksee.models.moondream.rows import Head, MoondreamRow, ReasoningRow, StepOutput, TextRow
 from looksee.models.moondream.stream_text import whole_words
 from looksee.models.moondream.tokenizer import MoondreamTokenizer
 
@@ -75,7 +76,8 @@ class Moondream(DecoderModel[MoondreamRow]):
         return self.net.text, self.net
 
     def prepare(self, job: Job) -> MoondreamRow:
-        """Raises what `RowBuilder.row` does."""
+        """Raises what `RowBuilder.row` does, and InvalidValue."""
+        sampling.check_bias(job.sampling, self.config.text.vocab_size)
         return self.row_builder.row(job)
 
     def fill(self, rows: Sequence[MoondreamRow], cache: BatchCache) -> None:
@@ -89,15 +91,36 @@ class Moondream(DecoderModel[MoondreamRow]):
     def usual_length(self) -> int:
         return min(self.config.text.max_context, self.config.text.prefix_attn + TEXT_SLOTS)
 
+    def predictable(self, rows: Sequence[MoondreamRow]) -> bool:
+        return self._only_text(rows) and super().predictable(rows)
+
+    def choose(self, hidden: Tensor, rows: Sequence[MoondreamRow], pending: Sequence[int]) -> Tensor:
+        logits = self.net.text.logits(hidden)
+        banned = [
+            (index, token)
+            for index, (row, count) in enumerate(zip(rows, pending, strict=True))
+            for token in row.banned_ids(count)
+        ]
+        if banned:
+            logits[[index for index, _ in banned], [token for _, token in banned]] = -torch.inf
+        return sampling.choose(logits, rows, pending)
+
+    def accept(self, row: MoondreamRow, token: int) -> None:
+        self._advance(row, StepOutput(token))
+
     @torch.inference_mode()
     def sample(self, batch: MoondreamBatch) -> None:
+        if self._only_text(batch.rows):
+            super().sample(batch)
+            return
+        # Other heads than that of tokens, by what the rows have: `step` has read all pending tokens.
         for row, output in zip(batch.rows, self._head_outputs(batch), strict=True):
+            if row.finish is not None or row.error is not None:
+                continue  # it ended by a token that was read just before the step
             if output is None:
                 row.error = not_finite()
-                continue
-            row.advance(output)
-            if row.stop and row.finish is None and truncate_at_stop(self._raw_text(row), row.stop)[1]:
-                row.finish = "stop"
+            else:
+                self._advance(row, output)
 
     def release_memory(self) -> None:
         self.prefixes.clear()
@@ -127,12 +150,21 @@ class Moondream(DecoderModel[MoondreamRow]):
             reasoning=self.reasoning(row) if isinstance(row, ReasoningRow) else None,
         )
 
+    def _only_text(self, rows: Sequence[MoondreamRow]) -> bool:
+        """Whether what each row is fed next is a token, whichever is chosen for it."""
+        return all(isinstance(row, TextRow) and row.answer_start is not None for row in rows)
+
+    def _advance(self, row: MoondreamRow, output: StepOutput) -> None:
+        row.advance(output)
+        if row.stop and row.finish is None and truncate_at_stop(self._raw_text(row), row.stop)[1]:
+            row.finish = "stop"
+
     def _raw_text(self, row: MoondreamRow) -> str:
         return self.tokenizer.decode(row.answer)
 
     def _head_outputs(self, batch: MoondreamBatch) -> list[StepOutput | None]:
         """The heads' outputs for each row, each head run on the rows that need it; None where they are not finite."""
-        rows, region = batch.rows, self.net.region
+        rows, hidden, region = batch.rows, batch.hidden, self.net.region
         outputs = [StepOutput() for _ in rows]
         failed: set[int] = set()
 
@@ -140,25 +172,22 @@ class Moondream(DecoderModel[MoondreamRow]):
             return [index for index, row in enumerate(rows) if head in row.heads]
 
         if indices := needing(Head.TOKEN):
-            logits = self.net.text.logits(batch.hidden[indices])
-            banned = [(number, token) for number, index in enumerate(indices) for token in rows[index].banned_ids]
-            if banned:
-                logits[[number for number, _ in banned], [token for _, token in banned]] = -torch.inf
-            tokens = sampling.choose(logits, [rows[index] for index in indices])
+            ids = self.choose(hidden[indices], [rows[index] for index in indices], [0] * len(indices))
+            tokens = PendingTokens(rows, ids).read()
             for index, token in zip(indices, tokens, strict=True):
                 if token is None:
                     failed.add(index)
                 else:
                     outputs[index].token = token
         if indices := needing(Head.COORDINATE):
-            bins = sampling.likeliest(region.coordinate_logits(batch.hidden[indices]))
+            bins = sampling.likeliest(region.coordinate_logits(hidden[indices]))
             for index, bin_index in zip(indices, bins, strict=True):
                 if bin_index is None:
                     failed.add(index)
                 else:
                     outputs[index].coordinate = region.coordinate(bin_index)
         if indices := needing(Head.SIZE):
-            pairs = sampling.likeliest(region.size_logits(batch.hidden[indices]).flatten(0, 1))
+            pairs = sampling.likeliest(region.size_logits(hidden[indices]).flatten(0, 1))
             for index, width, height in zip(indices, pairs[::2], pairs[1::2], strict=True):
                 if width is None or height is None:
                     failed.add(index)

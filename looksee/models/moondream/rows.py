@@ -64,9 +64,8 @@ class MoondreamRow(DecodedRow):
         """The heads that the row needs after the next step."""
         return Head.TOKEN
 
-    @property
-    def banned_ids(self) -> tuple[int, ...]:
-        """Ids that may not be sampled after the next step."""
+    def banned_ids(self, pending: int = 0) -> tuple[int, ...]:
+        """Ids that may not be sampled after the next step, where `pending` tokens are not among `tokens` yet."""
         return ()
 
     @property
@@ -95,10 +94,13 @@ class TextRow(MoondreamRow):
 
     answer_start: int | None = 0
 
-    @property
-    def banned_ids(self) -> tuple[int, ...]:
+    def banned_ids(self, pending: int = 0) -> tuple[int, ...]:
         """The first id of an answer may be the answer id, but no later one."""
-        return (self.special_ids.answer_id,) if self.answer else ()
+        return (self.special_ids.answer_id,) if self.answer or pending else ()
+
+    @property
+    def remaining(self) -> int:
+        return self.max_new_tokens - len(self.answer)
 
     @property
     def answer(self) -> list[int]:
@@ -128,10 +130,9 @@ class ReasoningRow(TextRow):
     def heads(self) -> Head:
         return Head.TOKEN | Head.COORDINATE if self.answer_start is None else Head.TOKEN
 
-    @property
-    def banned_ids(self) -> tuple[int, ...]:
+    def banned_ids(self, pending: int = 0) -> tuple[int, ...]:
         if self.answer_start is not None:
-            return super(ReasoningRow, self).banned_ids
+            return super(ReasoningRow, self).banned_ids(pending)
         return (self.special_ids.eos_id, self.special_ids.size_id) if self.tokens else ()
 
     @property

@@ -19,7 +19,7 @@ from looksee.core.tasks import Job
 from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.passes import Prefill
 from looksee.models.decoders.bert import BertDecoder
-from looksee.models.sampling import seed_of
+from looksee.models.sampling import check_bias, seed_of
 from looksee.models.transformers.blip_vision import replace_attention
 from looksee.models.transformers.chat import control_tokens, escape_special_tokens
 from looksee.models.transformers.decoder import CROPS_AT_ONCE, PromptRow, TransformersModel, padded
@@ -56,7 +56,10 @@ class Blip(TransformersModel[BlipRow]):
         self.use_decoder(self.decoder, dtype)
 
     def prepare(self, job: Job) -> BlipRow:
-        """Raises CorruptImage, and PromptTooLong when prompt and answer would not fit the decoder's positions."""
+        """Raises CorruptImage, PromptTooLong when prompt and answer would not fit the decoder's positions, and
+        InvalidValue.
+        """
+        check_bias(job.sampling, self.decoder.vocabulary)
         prompt_ids = self.tokenizer(escape_special_tokens(job.prompt, self._control_tokens)).input_ids[:-1]
         prompt_ids[0] = self._decoder_start_id
         return BlipRow(
@@ -66,7 +69,7 @@ class Blip(TransformersModel[BlipRow]):
             sampling=job.sampling,
             seed=seed_of(job.sampling),
             stop=job.stop,
-            pixel_values=self.pixels(images.decode(job.images[0])),
+            pixel_values=self.pixels(images.decode(job.images[0], least_side=self.pixels.least_side)),
             prompt_ids=prompt_ids,
         )
 

@@ -13,9 +13,8 @@ from looksee.core import errors
 from looksee.core.tasks import Answer
 from looksee.models import sampling
 from looksee.models.core.decoder import Decoder
-from looksee.models.core.model import DecodedRow, DecoderBatch, DecoderModel
+from looksee.models.core.model import DecodedRow, DecoderModel
 from looksee.models.detokenize import stable_prefix, truncate_at_stop
-from looksee.models.interface import not_finite
 
 CROPS_AT_ONCE = 16  # in one pass of a vision tower: for more, a published one needs gigabytes beside the weights
 _MIN_ANSWER_TOKENS = 16  # a prompt that leaves fewer positions is refused, unless fewer were asked for
@@ -63,18 +62,15 @@ class TransformersModel(DecoderModel[RowT]):
         ids = torch.tensor([row.latest for row in rows])
         return self.decoder.embed(ids.to(self.device)[:, None])
 
-    @torch.inference_mode()
-    def sample(self, batch: DecoderBatch[RowT]) -> None:
-        logits = self.decoder.logits(batch.hidden)
-        for row, token in zip(batch.rows, sampling.choose(logits, batch.rows), strict=True):
-            if token is None:
-                row.error = not_finite()
-                continue
-            row.tokens.append(token)
-            if token in self.eos_ids or (row.stop and truncate_at_stop(self.raw_text(row), row.stop)[1]):
-                row.finish = "stop"
-            elif len(row.tokens) >= row.max_new_tokens:
-                row.finish = "length"
+    def choose(self, hidden: Tensor, rows: Sequence[RowT], pending: Sequence[int]) -> Tensor:
+        return sampling.choose(self.decoder.logits(hidden), rows, pending)
+
+    def accept(self, row: RowT, token: int) -> None:
+        row.tokens.append(token)
+        if token in self.eos_ids or (row.stop and truncate_at_stop(self.raw_text(row), row.stop)[1]):
+            row.finish = "stop"
+        elif len(row.tokens) >= row.max_new_tokens:
+            row.finish = "length"
 
     def reuse(self) -> dict[str, tuple[int, int]]:
         return {}  # without a cache of encoded images

@@ -58,6 +58,10 @@ class InternVlm(VisionLanguageModel):
     def image_slots(self) -> int:
         return self.tile_tokens * (self.max_tiles + (self.max_tiles > 1))
 
+    @property
+    def least_side(self) -> None:
+        return None
+
     def crops(self, image: Image.Image) -> Tensor:
         return self.pixels.tiles(image, *grid(image.size, (self.pixels.width, self.pixels.height), self.max_tiles))
 

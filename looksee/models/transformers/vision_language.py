@@ -25,7 +25,7 @@ from looksee.models.core.batch_cache import BatchCache, RowSpan
 from looksee.models.core.model import TEXT_SLOTS
 from looksee.models.core.passes import Extension, Prefill, Window
 from looksee.models.encoding_cache import EncodingCache
-from looksee.models.sampling import seed_of
+from looksee.models.sampling import check_bias, seed_of
 from looksee.models.transformers.decoder import CROPS_AT_ONCE, PromptRow, TransformersModel, padded
 from looksee.models.transformers.images.pixels import Pixels
 from looksee.models.transformers.prefixes import Beginning, BeginningCache, beginning
@@ -80,6 +80,11 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
         self.image_token_id: int = self.net.config.image_token_id
 
     @property
+    def least_side(self) -> int | None:
+        """The pixels of a side from which on a picture may be decoded smaller; None where its size tells its crops."""
+        return self.pixels.least_side
+
+    @property
     @abstractmethod
     def image_slots(self) -> int:
         """The image tokens of one picture at most."""
@@ -113,7 +118,10 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
         return min(self.max_positions, self.image_slots + TEXT_SLOTS)
 
     def prepare(self, job: Job) -> ImageRow:
-        """Raises CorruptImage, and PromptTooLong when prompt and answer would not fit the decoder's positions."""
+        """Raises CorruptImage, PromptTooLong when prompt and answer would not fit the decoder's positions, and
+        InvalidValue.
+        """
+        check_bias(job.sampling, self.decoder.vocabulary)
         several = len(job.images) > 1
         inputs = [
             self._image_input(data, param=f"images.{index}" if several else None)
@@ -138,7 +146,7 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
         features = self.feature_cache.get(key)
         if features is not None:
             return ImageInput(key, len(features), None, features)
-        pixel_values = self.crops(images.decode(data, param=param))
+        pixel_values = self.crops(images.decode(data, param=param, least_side=self.least_side))
         return ImageInput(key, len(pixel_values), pixel_values, None)
 
     def fill(self, rows: Sequence[ImageRow], cache: BatchCache) -> None:

@@ -38,14 +38,14 @@ def test_the_command_measures_a_model(name: str, tmp_path: Path, capsys: pytest.
     assert (model["name"], model["prompt"]) == (name, {"blip": 1, "moondream": 730}[name])
     assert [one["rows"] for one in model["encode"]] == [one["rows"] for one in model["prefill"]] == [1, 2]
     assert [(one["rows"], one["way"]) for one in model["steps"]] == [
-        (rows, way) for rows in (1, 2) for way in ("eager", "static")
+        (rows, way) for rows in (1, 2) for way in ("eager", "static", "ahead")
     ]
     assert all(one["of_limit"] > 0 for part in ("encode", "prefill", "steps") for one in model[part])
     assert "1 layers only" in record["machine"]
     shown = tables.tables(record["models"])
     assert shown in (tmp_path / "gpu.md").read_text()
     assert shown in capsys.readouterr().out
-    assert shown.count(f"| `{name}` |") == 2 + 4
+    assert shown.count(f"| `{name}` |") == 2 + 6
 
 
 def test_each_model_is_built_with_its_published_widths() -> None:
@@ -57,10 +57,11 @@ def test_each_model_is_built_with_its_published_widths() -> None:
 
 
 def test_steps_say_the_same_in_every_way_and_rows_differ(subject: subjects.BenchSubject) -> None:
-    ways = decoding.runners(subject, CPU)
-    assert list(ways) == ["eager", "static"]
-    one, other = (decoding.decode(subject, runner, 3, 20, 6) for runner in ways.values())
-    assert decoding.same(one, other) == 1
+    ways = decoding.ways(subject, CPU)
+    assert list(ways) == ["eager", "static", "ahead"]
+    one, other, ahead = (decoding.decode(subject, way, 3, 20, 6) for way in ways.values())
+    assert decoding.same(one, other) == decoding.same(one, ahead) == 1
+    assert len(ahead.tokens) == 6
     assert len({tuple(row) for row in zip(*one.tokens, strict=True)}) == 3
     other.tokens[-1] = [token + (row == 0) for row, token in enumerate(other.tokens[-1])]
     assert decoding.same(one, other) == pytest.approx(2 / 3)
@@ -95,13 +96,13 @@ class ForgetfulGraphs(NoGraphs):
 def test_a_graph_that_says_something_else_ends_the_command(
     subject: subjects.BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = decoding.runners
+    made = decoding.ways
 
     def captured(one: subjects.BenchSubject, device: torch.device) -> Any:
         wrong = StepRunner(one.decoder, device=device, dtype=one.cache_dtype, graphs=ForgetfulGraphs())
-        return {**made(one, device), "captured": wrong}
+        return {**made(one, device), "captured": decoding.Way(wrong)}
 
-    monkeypatch.setattr(decoding, "runners", captured)
+    monkeypatch.setattr(decoding, "ways", captured)
     monkeypatch.setattr(subjects, "build", lambda *arguments, **options: subject)
     monkeypatch.setattr(limits, "measure", lambda device, dtype: DeviceLimits(1e10, 1e11))
     arguments = ["--models", "intern_vlm", "--device", "cpu", "--rows", "2", "--steps", "3", "--rounds", "1"]

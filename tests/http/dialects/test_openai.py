@@ -254,25 +254,88 @@ def test_what_changes_nothing_may_be_sent() -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"top_k": 5, "temperature": 0.5, "seed": 1}, Sampling(0.5, seed=1, top_k=5)),
+        ({"top_k": -1, "min_p": 0.1, "temperature": 1}, Sampling(1.0, min_p=0.1)),
+        ({"top_k": 5, "min_p": 0.5, "seed": 3}, GREEDY),  # greedy all the same
+        ({"repetition_penalty": 1.1}, Sampling(repetition_penalty=1.1)),
+        ({"presence_penalty": 0.5, "frequency_penalty": -1}, Sampling(presence_penalty=0.5, frequency_penalty=-1)),
+        ({"logit_bias": {"70": 5, "5": -100, "6": 0}}, Sampling(logit_bias=((5, -100.0), (70, 5.0)))),
+        ({"repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": None, "logit_bias": {}}, GREEDY),
+    ],
+    ids=str,
+)
+def test_how_tokens_are_chosen(options: dict[str, Any], expected: Sampling) -> None:
+    assert asked("gemma", user("Who?"), **options).sampling == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "param"),
+    [
+        ({"logit_bias": {"a": 1}}, "logit_bias"),
+        ({"logit_bias": {"-1": 1}}, "logit_bias"),
+        ({"logit_bias": {"1": 101}}, "logit_bias.1"),
+        ({"logit_bias": {str(number): 1 for number in range(301)}}, "logit_bias"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"presence_penalty": 2.1}, "presence_penalty"),
+        ({"top_k": -2}, "top_k"),
+        ({"min_p": 1.1}, "min_p"),
+        ({"n": 0}, "n"),
+        ({"n": 9}, "n"),
+    ],
+    ids=str,
+)
+def test_numbers_that_are_none_of_these_are_refused(options: dict[str, Any], param: str) -> None:
+    doors = Doors()
+    assert error(chat(doors, "gemma", user("Who?"), **options)) == (422, "invalid_value", param)
+    assert doors.calls("gemma") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "seeds"),
+    [({"seed": 5}, [5, 6, 7]), ({"seed": 2**63 - 2}, [2**63 - 2, 2**63 - 1, -(2**63)]), ({}, [None] * 3)],
+    ids=str,
+)
+def test_several_answers_are_drawn_each_by_itself(options: dict[str, Any], seeds: list[int | None]) -> None:
+    doors = Doors()
+    answer = chat(doors, "gemma", user("Who?"), n=3, temperature=0.8, **options).json()
+    assert [job.sampling.seed for jobs in doors.calls("gemma") for job in jobs] == seeds
+    assert [choice["index"] for choice in answer["choices"]] == [0, 1, 2]
+    usage = answer["usage"]
+    one = chat(Doors(), "gemma", user("Who?")).json()["usage"]
+    assert usage["prompt_tokens"] == one["prompt_tokens"]
+    assert usage["completion_tokens"] == 3 * one["completion_tokens"]
+
+
+def test_several_greedy_answers_are_one() -> None:
+    doors = Doors()
+    answer = chat(doors, "gemma", user("Who?"), n=8).json()
+    assert len(doors.calls("gemma")) == 1
+    assert len({choice["message"]["content"] for choice in answer["choices"]}) == 1
+    assert len(answer["choices"]) == 8
+
+
+def test_several_answers_are_not_streamed() -> None:
+    doors = Doors()
+    assert error(chat(doors, "gemma", user("Who?"), n=2, stream=True)) == (400, "unsupported_parameter", "n")
+    assert chat(doors, "gemma", user("Who?"), n=1, stream=True).status_code == 200
+
+
+@pytest.mark.parametrize(
     "options",
     [
-        {"n": 2},
         {"tools": [{"type": "function", "function": {"name": "f"}}]},
         {"tool_choice": "required"},
         {"functions": [{"name": "f"}]},
         {"function_call": {"name": "f"}},
         {"logprobs": True},
         {"top_logprobs": 3},
-        {"logit_bias": {"5": 10}},
-        {"presence_penalty": 0.5},
-        {"frequency_penalty": -1},
         {"audio": {"voice": "alloy"}},
         {"modalities": ["text", "audio"]},
         {"reasoning_effort": "high"},
         {"verbosity": "low"},
         {"web_search_options": {}},
-        {"repetition_penalty": 1.1},
-        {"top_k": 5},
         {"chat_template_kwargs": {"enable_thinking": True}},
     ],
     ids=lambda options: next(iter(options)),

@@ -13,16 +13,16 @@ from looksee.http.inputs import neutral_values
 @pytest.mark.parametrize(
     "sent",
     [
-        {"top_k": -1, "repetition_penalty": 1.0, "min_p": 0, "chat_template_kwargs": {}},  # vLLM's defaults
-        {"min_p": 0.0, "top_k": 0, "repetition_penalty": 1, "length_penalty": 1.0, "min_tokens": 0},
+        {"chat_template_kwargs": {}, "best_of": 1},
+        {"length_penalty": 1.0, "min_tokens": 0},
         {"use_beam_search": False, "ignore_eos": False, "skip_special_tokens": True, "stop_token_ids": []},
         {"add_generation_prompt": True, "continue_final_message": False, "echo": False, "documents": []},
         {"repeat_penalty": 1.0, "mirostat": 0, "typical_p": 1, "tfs_z": 1.0, "grammar": "", "cache_prompt": True},
         {"dry_multiplier": 0.0, "xtc_probability": 0.0, "top_n_sigma": -1.0, "dynatemp_range": 0, "n_probs": 0},
         {"mirostat_tau": 5.0, "mirostat_eta": 0.1, "xtc_threshold": 0.1, "dry_base": 1.75, "repeat_last_n": 64},
         {"transforms": [], "provider": {}, "plugins": [], "include_reasoning": False, "top_a": 0},
-        {"guided_json": None, "made_up": None, "logits_processors": None, "top_k": None},
-        {"n": 1, "presence_penalty": 0.0, "tools": [], "tool_choice": "auto", "user": "me", "priority": 3},
+        {"guided_json": None, "made_up": None, "logits_processors": None, "tfs_z": None},
+        {"tools": [], "tool_choice": "auto", "user": "me", "priority": 3},
     ],
     ids=lambda sent: next(iter(sent)),
 )
@@ -39,16 +39,15 @@ def test_of_a_long_name_an_error_has_the_beginning() -> None:
 @pytest.mark.parametrize(
     ("sent", "message"),
     [
-        ({"top_k": 40}, "'top_k' is not supported; leave it out or send -1 or send 0."),
-        ({"repetition_penalty": 1.1}, "'repetition_penalty' is not supported; leave it out or send 1."),
-        ({"min_p": 0.05}, "'min_p' is not supported; leave it out or send 0."),
+        ({"repeat_penalty": 1.1}, "'repeat_penalty' is not supported; leave it out or send 1."),
+        ({"function_call": "x"}, '\'function_call\' is not supported; leave it out or send "auto" or send "none".'),
         (
             {"chat_template_kwargs": {"enable_thinking": True}},
             "'chat_template_kwargs' is not supported; leave it out or send {}.",
         ),
         ({"logprobs": True}, "'logprobs' is not supported; leave it out or send false."),
         ({"modalities": ["audio"]}, "'modalities' is not supported; leave it out or send [\"text\"]."),
-        ({"n": True}, "'n' is not supported; leave it out or send 1."),
+        ({"best_of": True}, "'best_of' is not supported; leave it out or send 1."),
         ({"ignore_eos": 0}, "'ignore_eos' is not supported; leave it out or send false."),
         ({"skip_special_tokens": False}, "'skip_special_tokens' is not supported; leave it out or send true."),
         ({"guided_json": {}}, "'guided_json' is not supported; leave it out."),

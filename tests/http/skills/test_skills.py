@@ -11,6 +11,7 @@ import tests.http.app
 from looksee.core import errors
 from looksee.core.tasks import Answer, Job, Task
 from looksee.http.dialects.batch.items import BatchDefaults, BatchItem
+from looksee.http.inputs.sampling_fields import SamplingFields
 from looksee.http.skills import SKILLS, CaptionSkill, DetectSkill, PointSkill, QuerySkill
 from looksee.http.skills.detect import Detections
 from looksee.http.skills.localization import FindForm, LocalizationSkill
@@ -41,7 +42,8 @@ def test_the_form_of_a_skill_has_only_its_parameters(task: Task) -> None:
 @pytest.mark.parametrize("task", Task)
 def test_an_item_of_a_batch_may_have_what_its_skill_has(task: Task) -> None:
     skill = SKILLS[task]
-    text = {"max_tokens", "temperature", "top_p", "seed"} if issubclass(skill, TextSkill) else set()
+    sampling = {"temperature", "top_p", "seed", *SamplingFields.model_fields}
+    text = {"max_tokens", *sampling} if issubclass(skill, TextSkill) else set()
     for name in BatchDefaults.model_fields.keys() - {"task", "model"}:
         item = BatchItem.model_construct(_fields_set={name}, task=task)
         if name in skill.parameters() | text:

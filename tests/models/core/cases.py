@@ -59,6 +59,14 @@ class Mixed:
         self.tokens.append(tokens)
         self.lengths.append(fresh().position + len(tokens))
 
+    def chosen(self, wanted: Callable[[list[Any]], bool]) -> Mixed:
+        """The rows that are `wanted`, each alone."""
+        numbers = [number for number, fresh in enumerate(self.fresh) if wanted([fresh()])]
+        made = Mixed(self.model)
+        for number in numbers:
+            made.add(self.fresh[number], self.tokens[number])
+        return made
+
     def wrong(self, *seeds: int, most: int = 8) -> int:
         """How many rows say something else in a mix than they say alone, in one mix for each seed.
 

@@ -17,10 +17,10 @@ def text(most: int = 9) -> TextRow:
 
 def test_an_answer_may_begin_with_the_answer_id_but_not_hold_it() -> None:
     row = text()
-    banned = [row.banned_ids]
+    banned = [row.banned_ids()]
     row.advance(StepOutput(token=3))
     assert row.finish is None
-    assert [*banned, row.banned_ids] == [(), (3,)]
+    assert [*banned, row.banned_ids()] == [(), (3,)]
 
 
 def test_an_answer_ends_with_the_end_or_its_length() -> None:
@@ -50,10 +50,10 @@ def test_thoughts_may_not_end_the_text() -> None:
         StepOutput(token=3),
         StepOutput(token=60),
     ):
-        banned.append(row.banned_ids)
+        banned.append(row.banned_ids())
         row.advance(output)
         assert row.finish is None
-    assert [*banned, row.banned_ids] == [(), (0, 6), (0, 6), (), (3,)]
+    assert [*banned, row.banned_ids()] == [(), (0, 6), (0, 6), (), (3,)]
     assert row.items == [0, CoordinateItem(0.25), 3, 60]
     assert (row.answer_start, row.heads) == (3, Head.TOKEN)
     assert (row.answer, row.thoughts) == ([60], [0, CoordinateItem(0.25)])

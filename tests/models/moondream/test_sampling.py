@@ -26,8 +26,8 @@ def logits_of(case: Case) -> torch.Tensor:
 def test_frequencies(case: Case) -> None:
     sampling = Sampling(temperature=case.get("temperature", 1.0), top_p=case["top_p"], seed=1)
     rows = [Row(cost=0, max_new_tokens=1, prompt_tokens=0, sampling=sampling, seed=seed) for seed in range(DRAWS)]
-    tokens = choose(logits_of(case).expand(DRAWS, -1), rows)
-    drawn = torch.bincount(torch.tensor(tokens), minlength=len(case["probs_after_top_p"])) / DRAWS
+    tokens = choose(logits_of(case).expand(DRAWS, -1), rows, [0] * DRAWS)
+    drawn = torch.bincount(tokens, minlength=len(case["probs_after_top_p"])) / DRAWS
     wanted = torch.tensor(case["probs_after_top_p"])
     assert torch.all(drawn[wanted == 0] == 0)
     assert torch.all((drawn - wanted).abs() < 0.035)

@@ -6,31 +6,33 @@ import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from looksee.core import errors
 from looksee.core.images import Picture, mib
-from looksee.core.tasks import GREEDY, Length, Sampling, Task
+from looksee.core.tasks import Length, Sampling, Task
 from looksee.http import error_params
 from looksee.http.answers.metadata import ending
 from looksee.http.context import RequestContext
 from looksee.http.error_sentences import Accepted, raised
 from looksee.http.inputs import parameters, uploads, validation
 from looksee.http.inputs.bodies import Integer
+from looksee.http.inputs.sampling_fields import SamplingFields
 from looksee.http.skills import SKILLS, Skill
 from looksee.http.skills.localization import MAX_OBJECTS
 from looksee.http.skills.skill import TextSkill
 from looksee.models.registry import REGISTRY, offer_for, offers
 from looksee.settings import Settings
 
-_TEXT = frozenset({"max_tokens", "temperature", "top_p", "seed"})  # members that make up the parameters of a TextSkill
+# Members that make up the parameters of a TextSkill.
+_TEXT = frozenset({"max_tokens", "temperature", "top_p", "seed", *SamplingFields.model_fields})
 
 
 _Model = Annotated[str, Field(json_schema_extra={"enum": list(REGISTRY)})]
 _Picture = Annotated[str, Field(json_schema_extra=parameters.NAMED_PICTURE)]
 
 
-class BatchDefaults(BaseModel):
+class BatchDefaults(SamplingFields):
     """What is asked. At the top of a batch it holds for all items that do not say otherwise."""
 
     model_config = ConfigDict(extra="forbid")  # a misspelt member would spoil a whole batch unnoticed
@@ -111,7 +113,8 @@ class BatchItem(BatchDefaults):
         kind = SKILLS[task]
         known = {"task", "model"} | kind.parameters() | (_TEXT if issubclass(kind, TextSkill) else set())
         for name in sorted((self.model_fields_set & BatchDefaults.model_fields.keys()) - known):
-            takes = ", ".join(own for own in BatchDefaults.model_fields if own in known)
+            members = sorted(BatchDefaults.model_fields, key=SamplingFields.model_fields.__contains__)  # these last
+            takes = ", ".join(own for own in members if own in known)
             raise errors.InvalidValue(f"'{name}' does not go with the task '{task}', which takes: {takes}.", param=name)
 
     def _check_pictures(self, settings: Settings) -> None:
@@ -127,7 +130,7 @@ class BatchItem(BatchDefaults):
             raise errors.TooManyFiles(message, param="images")
 
     def sampling(self) -> Sampling:
-        return Sampling(self.temperature, self.top_p, seed=self.seed) if self.temperature else GREEDY
+        return self.applied(Sampling(self.temperature, self.top_p, seed=self.seed))
 
 
 class BatchPictures:

@@ -76,6 +76,7 @@ class TextModel(Decoder):
         self.blocks = nn.ModuleList(TextBlock(config, index) for index in range(config.n_layers))
         self.post_ln = nn.LayerNorm(config.dim, eps=EPS)
         self.lm_head = nn.Linear(config.dim, config.vocab_size)
+        self.vocabulary = config.vocab_size
 
     def embed(self, ids: Tensor) -> Tensor:
         return self.wte[ids]

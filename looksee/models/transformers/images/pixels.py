@@ -35,6 +35,11 @@ class Pixels:
         )
         self._normalised = (values - mean) / std  # (3, 256)
 
+    @property
+    def least_side(self) -> int:
+        """The pixels of a picture's side from which on making it smaller loses nothing that the model would see."""
+        return 2 * max(self.width, self.height)
+
     def __call__(self, image: Image.Image) -> Tensor:
         """`image` (RGB) as (3, height, width) float32."""
         return self._normalise(self._resize(image, self.width, self.height))
