@@ -42,7 +42,7 @@ def _rank(item: pytest.Item) -> int:
     return next((rank for rank, folder in enumerate(_LONGEST) if item.nodeid.startswith(folder)), len(_LONGEST))
 
 
-class ByService(LoadScopeScheduling):
+class ByService(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """The tests of a module run in one worker, since they share what is slow to make; so do those of all modules that
     share a service with every model.
     """
@@ -52,6 +52,7 @@ class ByService(LoadScopeScheduling):
         return _shared_service(Path(__file__).parents[1] / module) or module
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByService:
     return ByService(config, log)
 
