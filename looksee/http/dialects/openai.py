@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from starlette.responses import JSONResponse, Response
 
 from looksee.core import errors
-from looksee.core.tasks import GREEDY, Answer, Sampling, Task
+from looksee.core.tasks import GREEDY, Answer, Finish, Sampling, Task
 from looksee.gateway.answering import CacheableJob, ServedAnswer
 from looksee.http.answers import sse
 from looksee.http.answers.reasoning import reasoning_member
@@ -34,6 +34,8 @@ from looksee.settings import Settings
 _MOST_STOPS = 4
 _LONGEST_STOP = 256  # characters
 _INT64 = 2**63
+# The packages know these two alone. An empty answer came to its end; one that repeated itself was cut.
+_FINISH: dict[Finish, Finish] = {"stop": "stop", "empty": "stop", "length": "length", "loop": "length"}
 
 
 class StreamOptions(BaseModel):
@@ -162,7 +164,7 @@ def _completion(about: dict[str, Any], served: ServedAnswer) -> Response:
         "index": 0,
         "message": {**message, **reasoning_member(served.answer.reasoning)},
         "logprobs": None,
-        "finish_reason": served.answer.finish,
+        "finish_reason": _FINISH[served.answer.finish],
     }
     content = {
         **about,
@@ -198,7 +200,7 @@ async def _chunks(
                     yield chunk({"content": piece})
                     continue
                 source = _source(piece)
-                yield chunk(reasoning_member(piece.answer.reasoning), finish=piece.answer.finish, **source)
+                yield chunk(reasoning_member(piece.answer.reasoning), finish=_FINISH[piece.answer.finish], **source)
                 if usage:
                     yield sse.data({**head, "choices": [], "usage": _usage(piece.answer), **source})
     except errors.LookseeError as error:
