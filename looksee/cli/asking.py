@@ -61,7 +61,7 @@ def ask(source: str, question: str, url: str, key: str, model: str | None) -> No
 
     found = _run(answer, "interrupted.")
     click.echo(str(found["answer"]))
-    if note := NOTES.get(found.get("finish_reason")):
+    if note := NOTES.get(str(found.get("finish_reason"))):
         click.echo(note, err=True)
 
 

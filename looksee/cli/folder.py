@@ -74,7 +74,7 @@ class FolderRun:
             name, _, stamp = sent[line.pop("index")]
             if line.pop("status") == 200:
                 del line["id"]
-                if note := NOTES.get(line.get("finish_reason")):
+                if note := NOTES.get(str(line.get("finish_reason"))):
                     self._say(f"{shown(name)}: {note}")
                 self._record.write(name, line, stamp)
                 self._bar.update()

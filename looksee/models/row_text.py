@@ -21,7 +21,7 @@ class RowText:
         self._searched = 0  # characters in which no stop string begins
 
     def end(self, ids: Sequence[int]) -> Finish | None:
-        """Whether a row with these ids has ended by what they say: at a stop string, or since it only repeats itself."""
+        """How a row with these ids has ended, if by what they say: at a stop string, or since it repeats itself."""
         self._repetition.take(ids)
         if self._stop and self._has_stop(ids):
             return "stop"

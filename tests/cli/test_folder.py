@@ -45,7 +45,8 @@ class InProcessService:
                     "error": {"code": "corrupt_image", "message": "damaged", "param": "image"},
                 }
             else:
-                yield {**line, "status": 200, "caption": f"{head} {len(data)}", "finish_reason": self.finish, "model": "moondream"}
+                told = {"caption": f"{head} {len(data)}", "finish_reason": self.finish, "model": "moondream"}
+                yield {**line, "status": 200, **told}
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from looksee.models.transformers.decoder import for_tokenizer
 from looksee.models.weights.source import SAMPLES
 
 LENGTH = 300
-TEXT = "Caf\u00e9 \u2014 na\u00efve \U0001f600\U0001f469\u200d\U0001f52c \u4e2d\u6587, don't!  Two  spaces\n\n\ttab ### 1000000"
+TEXT = "Caf\u00e9 \u2014 na\u00efve \U0001f600\U0001f469\u200d\U0001f52c \u4e2d\u6587, don't!  Two  spaces\n\n\ttab ###"
 
 
 class Counted:

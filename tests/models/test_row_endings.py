@@ -131,7 +131,8 @@ def test_a_text_that_its_limit_cuts_in_a_loop_is_one(model: Any, script: Callabl
 
 def test_an_answer_without_text_is_told_as_empty(model: Any, script: Callable[..., Any]) -> None:
     end = next(iter(model.eos_ids)) if model.name != "moondream" else model.config.tokenizer.eos_id
-    at_once, stopped = script([end], [end]), script(words(model, 1), [end], stop=(said(model, words(model, 1)).strip(),))
+    word = words(model, 1)
+    at_once, stopped = script([end], [end]), script(word, [end], stop=(said(model, word).strip(),))
     run(model, at_once, stopped)
     for row in (at_once, stopped):
         assert (model.answer(row).text, model.answer(row).finish) == ("", "empty")
