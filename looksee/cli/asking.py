@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from looksee.cli.endings import NOTES
 from looksee.cli.names import is_unicode, listed, shown
 from looksee.cli.picture import picture, reason, trouble
 
@@ -52,13 +53,16 @@ def ask(source: str, question: str, url: str, key: str, model: str | None) -> No
         raise click.ClickException(trouble(error)) from None
     body = {"image_url": image, "question": question, **({"model": model} if model else {})}
 
-    async def answer() -> str:
+    async def answer() -> dict[str, Any]:
         from looksee.cli.service_client import connected
 
         async with connected(url, key) as service:
-            return str((await service.post("/v1/query", body))["answer"])
+            return await service.post("/v1/query", body)
 
-    click.echo(_run(answer, "interrupted."))
+    found = _run(answer, "interrupted.")
+    click.echo(str(found["answer"]))
+    if note := NOTES.get(str(found.get("finish_reason"))):
+        click.echo(note, err=True)
 
 
 @click.command()

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from looksee.cli.endings import NOTES
 from looksee.cli.names import shown
 from looksee.cli.picture import picture, reason
 from looksee.cli.record import FileStamp, Record
@@ -73,6 +74,8 @@ class FolderRun:
             name, _, stamp = sent[line.pop("index")]
             if line.pop("status") == 200:
                 del line["id"]
+                if note := NOTES.get(str(line.get("finish_reason"))):
+                    self._say(f"{shown(name)}: {note}")
                 self._record.write(name, line, stamp)
                 self._bar.update()
                 continue
@@ -87,8 +90,11 @@ class FolderRun:
     def _fail(self, name: str, why: str) -> None:
         self.failed.add(name)
         self._bar.update()
+        self._say(f"{shown(name)}: {why}")
+
+    def _say(self, text: str) -> None:
         with self._bar.external_write_mode():
-            click.echo(f"{shown(name)}: {why}", err=True)
+            click.echo(text, err=True)
 
 
 def _grouped(sizes: Mapping[str, int]) -> Iterator[list[str]]:

@@ -16,7 +16,7 @@ from looksee.core.geometry import Box, Point
 
 _BYTES_AS_BASE64: Any = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}
 
-Finish = Literal["stop", "length"]
+Finish = Literal["stop", "length", "empty", "loop"]
 Length = Literal["short", "normal", "long"]
 Role = Literal["system", "user", "assistant"]
 State = Literal["unloaded", "waiting", "loading", "ready", "failed"]
@@ -141,8 +141,10 @@ class Reasoning:
 class Answer:
     """A model's whole answer: a text, or the boxes or points of an object.
 
-    `finish` is `length` when `max_new_tokens` or `max_objects` cut it. `prompt_tokens` counts everything that the
-    decoder was given: text, turn markers, and picture tokens, also where these are in a cross-attention (BLIP).
+    `finish` is `length` when `max_new_tokens` or `max_objects` cut it, `empty` for a text without a character, and
+    `loop` for one that was repeating itself and was cut for it. `prompt_tokens` counts everything that the decoder was
+    given: text, turn markers, and picture tokens, also where these are in a cross-attention (BLIP). `new_tokens` counts
+    what was generated, also what is not in the text.
     """
 
     text: str
@@ -152,6 +154,11 @@ class Answer:
     boxes: tuple[Box, ...] = ()
     points: tuple[Point, ...] = ()
     reasoning: Reasoning | None = None
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether it may be stored: who asks again for an answer that went wrong is to get another one."""
+        return self.finish in ("stop", "length")
 
 
 @dataclass(frozen=True, slots=True)

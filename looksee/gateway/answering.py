@@ -141,7 +141,8 @@ class AnsweringService:
                 return _served(*await runner.ask(job, timeout=rest, request_id=request_id, listener=tell))
 
             async def keep(served: ServedAnswer) -> None:
-                if key is not None and served.identity == identity:  # the weights may have changed meanwhile
+                # The weights may have changed meanwhile.
+                if key is not None and served.identity == identity and served.answer.is_worth_keeping:
                     await self._store(key, served.answer)
 
             # A question without a key (its answer is random, or the model's identity is unknown) shares nothing.

@@ -262,7 +262,7 @@ async def _followed(response: aiohttp.ClientResponse, listener: Listener) -> Ans
                 text += event.chunk
                 listener(event.chunk)
             if event.completed:
-                return Answer(text, event.finish, 0, 0, reasoning=event.thoughts())
+                return Answer(text, event.finish if text.strip() else "empty", 0, 0, reasoning=event.thoughts())
     raise _failed("a stream without an end")
 
 
@@ -281,7 +281,7 @@ def _outcome(task: Task, path: str, said: _Said) -> Answer:
     text = {"caption": said.caption, "query": said.answer}.get(path)
     if text is None:
         raise _failed("an answer that is not understood")
-    return Answer(text, said.finish, 0, 0, reasoning=said.thoughts())
+    return Answer(text, said.finish if text.strip() else "empty", 0, 0, reasoning=said.thoughts())
 
 
 def _failed(why: str) -> errors.LookseeError:

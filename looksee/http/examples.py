@@ -27,7 +27,7 @@ def _refusal(data: bytes) -> str:
     raise AssertionError("it is one")
 
 
-_WHOSE = {"cache": False, "model": "gemma", "revision": "093f9f388b31", "weights": "sample"}
+_WHOSE = {"finish_reason": "stop", "cache": False, "model": "gemma", "revision": "093f9f388b31", "weights": "sample"}
 _FLAG = {"flagged": True, "flag_evaluated": True}
 _CAPTIONED = {
     "filename": "sample.png",
@@ -86,13 +86,12 @@ _COMPLETION = {
     "weights": "sample",
 }
 _ID = "5f0c8e2d7b1a4c3d9e6f7a8b"
-_V1 = {"finish_reason": "stop", **_MOONDREAM}
 # The lines that answer the request below.
 BATCH = "".join(
     json.dumps(line) + "\n"
     for line in (
-        {"index": 1, "id": None, "status": 200, "answer": "red", **_V1},
-        {"index": 0, "id": "a.png", "status": 200, "caption": "a red square", **_V1},
+        {"index": 1, "id": None, "status": 200, "answer": "red", **_MOONDREAM},
+        {"index": 0, "id": "a.png", "status": 200, "caption": "a red square", **_MOONDREAM},
         {
             "index": 2,
             "id": "b.png",
@@ -141,10 +140,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
     },
 }
 ANSWERS: dict[str, dict[str, Any]] = {
-    "/v1/caption": {"request_id": _ID, "caption": "a red square", **_V1},
-    "/v1/query": {"request_id": _ID, "answer": "red", **_V1},
-    "/v1/detect": {"request_id": _ID, "objects": [_BOX], **_V1},
-    "/v1/point": {"request_id": _ID, "points": [_POINT], **_V1},
+    "/v1/caption": {"request_id": _ID, "caption": "a red square", **_MOONDREAM},
+    "/v1/query": {"request_id": _ID, "answer": "red", **_MOONDREAM},
+    "/v1/detect": {"request_id": _ID, "objects": [_BOX], **_MOONDREAM},
+    "/v1/point": {"request_id": _ID, "points": [_POINT], **_MOONDREAM},
     "/caption": _CAPTION,
     "/query": _ANSWER,
     "/detect": _DETECTIONS,

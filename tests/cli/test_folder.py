@@ -28,6 +28,7 @@ class InProcessService:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.most_items = 1000
+        self.finish = "stop"
 
     async def batch(self, body: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         sent = json.loads(json.dumps(body, ensure_ascii=False).encode())  # no half of a surrogate pair is in it
@@ -44,7 +45,8 @@ class InProcessService:
                     "error": {"code": "corrupt_image", "message": "damaged", "param": "image"},
                 }
             else:
-                yield {**line, "status": 200, "caption": f"{head} {len(data)}", "model": "moondream"}
+                told = {"caption": f"{head} {len(data)}", "finish_reason": self.finish, "model": "moondream"}
+                yield {**line, "status": 200, **told}
 
 
 @pytest.fixture
@@ -219,3 +221,16 @@ def test_an_empty_question_is_no_caption(option: str, blank: str, service: InPro
     assert done.exit_code == 2
     assert f"{option} is empty" in done.stderr
     assert service.asked == []
+
+
+@pytest.mark.parametrize(("finish", "told"), [("empty", "wrote nothing"), ("loop", "repeated itself"), ("stop", None)])
+def test_an_answer_that_went_wrong_is_told_and_marked(
+    finish: str, told: str | None, service: InProcessService, tmp_path: Path
+) -> None:
+    service.finish = finish
+    (tmp_path / "a.png").write_bytes(RED)
+    done = caption(tmp_path)
+    assert done.exit_code == 0
+    assert [line["finish_reason"] for line in lines(tmp_path)] == [finish]
+    assert (f"a.png: the model {told}" in done.stderr) == (told is not None)
+    assert ("a.png" in done.stderr) == (told is not None)

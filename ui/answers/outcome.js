@@ -42,7 +42,7 @@ export class Outcome {
     this.tick();
     const text = answer ? said(answer, question) : "";
     this.#part(".lead").textContent = answer && this.acts.continues(answer.model) ? question.prompt : "";
-    this.#part(".said").textContent = text || "(no words)";
+    this.#part(".said").textContent = text || "(the model wrote nothing)";
     this.#part(".text").classList.toggle("long", text.length > LONG);
     this.#part(".copy").hidden = Boolean(answer?.things);
     this.#part(".json").hidden = !answer?.things;
@@ -51,6 +51,7 @@ export class Outcome {
     this.#part(".message").textContent = problem?.message ?? "";
     this.#part(".code").textContent = problem?.code ?? "";
     this.#part(".cached").hidden = !answer?.cache;
+    this.#part(".cut").hidden = answer?.finish_reason !== "loop";
     this.#part(".seconds").textContent = seconds === null ? "" : duration(seconds);
     this.#label(".retry", `Try ${name} again`);
     this.#label(".copy", `Copy the answer about ${name}`);

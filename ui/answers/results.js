@@ -4,7 +4,7 @@ import { coco } from "../detections/coco.js";
 import { FINDS } from "../requests/request.js";
 import { save } from "./save.js";
 
-const OUTCOME = ["cache", "seconds", "model", "revision", "weights", "error_code", "error_message"];
+const OUTCOME = ["finish_reason", "cache", "seconds", "model", "revision", "weights", "error_code", "error_message"];
 const CAPTION = ["tags", "caption_prompt", "flag_caption_prompt", "flagged", "flag_evaluated"];
 const PLACE = ["image_width", "image_height", "count", "number"];
 const COLUMNS = {
@@ -58,9 +58,9 @@ function asked({ kind, prompt, flag, length, words }, names) {
 }
 
 /** The answer under the names that the service's own API gives its parts. */
-function outcome({ cache, model, revision, weights, ...answer }, { kind }) {
+function outcome({ finish_reason, cache, model, revision, weights, ...answer }, { kind }) {
   const { tags, flagged, flag_evaluated, count } = answer;
-  const rest = { cache, model, revision, weights };
+  const rest = { finish_reason, cache, model, revision, weights };
   if (kind === "ask") return { answer: answer.text, ...rest };
   if (kind === "detect") return { detections: answer.detections, count, image: answer.image, ...rest };
   if (kind === "point") return { coordinates: answer.coordinates, image: answer.image, ...rest };

@@ -6,11 +6,19 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from looksee.core.tasks import Finish
+
+FINISHED = (
+    "stop, or length where the answer was cut at what it may have at most; empty where the model wrote nothing, loop "
+    "where it repeated itself and was cut for it: these two are never cached"
+)
+
 
 class AnswerMetadata(BaseModel):
     """What every answer says of itself."""
 
     status: Literal["success"]
+    finish_reason: Finish = Field(description=FINISHED)
     cache: bool = Field(description="whether the cache had the answer")
     model: str
     revision: str

@@ -8,15 +8,11 @@ from looksee.gateway.answering import ServedAnswer
 
 
 def source(served: ServedAnswer) -> dict[str, Any]:
-    """The members `cache`, `model`, `revision` and `weights`."""
+    """The members `finish_reason`, `cache`, `model`, `revision` and `weights`."""
     return {
+        "finish_reason": served.answer.finish,
         "cache": served.cached,
         "model": served.identity.model,
         "revision": served.identity.revision,
         "weights": served.identity.weights,
     }
-
-
-def ending(served: ServedAnswer) -> dict[str, Any]:
-    """The members of `source` behind `finish_reason`, as `/v1` and a batch have them."""
-    return {"finish_reason": served.answer.finish, **source(served)}

@@ -13,8 +13,10 @@ from looksee.core import errors
 from looksee.core.flags import verdict
 from looksee.core.images import Picture
 from looksee.core.tags import tags
+from looksee.core.tasks import Finish
 from looksee.gateway.answering import Result, ServedAnswer
 from looksee.http import error_params, error_responses
+from looksee.http.answers.container_schemas import FINISHED
 from looksee.http.answers.metadata import source
 from looksee.http.answers.server_timing import server_timing
 from looksee.http.apis.caption_params import CaptionParams
@@ -38,6 +40,7 @@ class Captioned(BaseModel):
     tags: list[str] = Field(description="content words of the caption, then adjacent pairs joined by _")
     flagged: bool | None = Field(description=FLAGGED)
     flag_evaluated: bool = Field(description=EVALUATED)
+    finish_reason: Finish = Field(description=FINISHED)
     cache: bool = Field(description="whether the cache had the caption")
     model: str
     revision: str

@@ -15,9 +15,10 @@ from starlette.responses import JSONResponse, Response
 from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tags import tags
-from looksee.core.tasks import Failure
+from looksee.core.tasks import Failure, Finish
 from looksee.gateway.answering import ServedAnswer
 from looksee.http import error_params
+from looksee.http.answers.container_schemas import FINISHED
 from looksee.http.answers.metadata import source
 from looksee.http.answers.server_timing import server_timing
 from looksee.http.apis.caption_params import CaptionParams
@@ -38,6 +39,7 @@ class Collective(BaseModel):
     tags: list[str] = Field(description="content words of the caption, then adjacent pairs joined by _")
     flagged: bool | None = Field(description=FLAGGED)
     flag_evaluated: bool = Field(description=EVALUATED)
+    finish_reason: Finish = Field(description=FINISHED)
     cache: bool = Field(description="whether the cache had the caption")
     model: str
     revision: str

@@ -18,7 +18,7 @@ from looksee.core import errors
 from looksee.core.tasks import GREEDY, Length, Sampling, Task
 from looksee.gateway.answering import ServedAnswer
 from looksee.http.answers import sse
-from looksee.http.answers.metadata import ending
+from looksee.http.answers.metadata import source
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
 from looksee.http.context import ContextFactory, RequestContext
@@ -184,7 +184,7 @@ async def _answer(context: RequestContext, body: CaptionBody | QueryBody | Detec
     if isinstance(body, TextBody) and body.stream:
         return sse.response(_chunks(context.request_id, await context.follow(model, job, param=body.prompt_param)))
     served = await context.ask(model, job, param=body.prompt_param)
-    content = {"request_id": context.request_id, **skill.members(served.answer, pictures), **ending(served)}
+    content = {"request_id": context.request_id, **skill.members(served.answer, pictures), **source(served)}
     return JSONResponse(content, headers=server_timing([served]))
 
 
@@ -197,6 +197,6 @@ async def _chunks(request_id: str, pieces: AsyncGenerator[str | ServedAnswer, No
                     yield sse.data({"chunk": piece, "completed": False, "request_id": request_id})
                 else:
                     last = {"chunk": "", "completed": True, "request_id": request_id}
-                    yield sse.data({**last, **ending(piece), **reasoning_member(piece.answer.reasoning)})
+                    yield sse.data({**last, **source(piece), **reasoning_member(piece.answer.reasoning)})
     except errors.LookseeError as error:
         yield sse.broken_off(error)

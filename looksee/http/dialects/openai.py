@@ -19,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from starlette.responses import JSONResponse, Response
 
 from looksee.core import errors
-from looksee.core.tasks import Answer, Sampling, Task
+from looksee.core.tasks import Answer, Finish, Sampling, Task
 from looksee.gateway.answering import CacheableJob, ServedAnswer
 from looksee.http.answers import sse
 from looksee.http.answers.reasoning import reasoning_member
@@ -38,6 +38,8 @@ _MOST_STOPS = 4
 _LONGEST_STOP = 256  # characters
 _MOST_ANSWERS = 8
 _INT64 = 2**63
+# The packages know these two alone. An empty answer came to its end; one that repeated itself was cut.
+_FINISH: dict[Finish, Finish] = {"stop": "stop", "empty": "stop", "length": "length", "loop": "length"}
 
 
 class StreamOptions(BaseModel):
@@ -205,7 +207,7 @@ def _choice(index: int, answer: Answer) -> dict[str, Any]:
         "index": index,
         "message": {**message, **reasoning_member(answer.reasoning)},
         "logprobs": None,
-        "finish_reason": answer.finish,
+        "finish_reason": _FINISH[answer.finish],
     }
 
 
@@ -233,7 +235,7 @@ async def _chunks(
                     yield chunk({"content": piece})
                     continue
                 source = _source(piece)
-                yield chunk(reasoning_member(piece.answer.reasoning), finish=piece.answer.finish, **source)
+                yield chunk(reasoning_member(piece.answer.reasoning), finish=_FINISH[piece.answer.finish], **source)
                 if usage:
                     yield sse.data({**head, "choices": [], "usage": _usage(piece.answer), **source})
     except errors.LookseeError as error:

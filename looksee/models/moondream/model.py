@@ -18,7 +18,6 @@ from looksee.models import sampling
 from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.model import TEXT_SLOTS, DecoderBatch, DecoderModel
 from looksee.models.core.pending import PendingTokens
-from looksee.models.detokenize import stable_prefix, truncate_at_stop
 from looksee.models.interface import not_finite
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.crops.encoder import ImageEncoder
@@ -29,6 +28,7 @@ from looksee.models.moondream.row_builder import RowBuilder
 from looksee.models.moondream.rows import Head, MoondreamRow, ReasoningRow, StepOutput, TextRow
 from looksee.models.moondream.stream_text import whole_words
 from looksee.models.moondream.tokenizer import MoondreamTokenizer
+from looksee.models.row_text import RowText
 
 PREFIX_BYTES = 2**30
 CROPS_AT_ONCE = 16
@@ -130,19 +130,22 @@ class Moondream(DecoderModel[MoondreamRow]):
         return {"pictures": (self.prefixes.hits, self.prefixes.misses)}
 
     def text(self, row: MoondreamRow) -> str:
-        return truncate_at_stop(self._raw_text(row), row.stop)[0].lstrip()
+        return self._row_text(row).so_far(row.answer) if isinstance(row, TextRow) else ""
 
     def partial(self, row: MoondreamRow) -> str:
-        return whole_words(stable_prefix(self.text(row), row.stop))
+        return whole_words(self._row_text(row).partial(row.answer)) if isinstance(row, TextRow) else ""
 
     def reasoning(self, row: ReasoningRow) -> Reasoning:
         """The row's thoughts so far, as text with the points in it."""
         return reasoning_of(row.thoughts, self.config.tokenizer, self.tokenizer.decode)
 
     def answer(self, row: MoondreamRow) -> Answer:
+        text, finish = "", row.finish or "length"
+        if isinstance(row, TextRow):
+            text, finish = self._row_text(row).whole(row.answer, row.finish)
         return Answer(
-            text=self.text(row).strip(),
-            finish=row.finish or "length",
+            text=text,
+            finish=finish,
             prompt_tokens=row.prompt_tokens,
             new_tokens=len(row.tokens),
             boxes=tuple(map(within, row.boxes)),
@@ -156,11 +159,13 @@ class Moondream(DecoderModel[MoondreamRow]):
 
     def _advance(self, row: MoondreamRow, output: StepOutput) -> None:
         row.advance(output)
-        if row.stop and row.finish is None and truncate_at_stop(self._raw_text(row), row.stop)[1]:
-            row.finish = "stop"
+        if isinstance(row, TextRow) and row.finish != "stop" and row.answer:
+            row.finish = self._row_text(row).end(row.answer) or row.finish
 
-    def _raw_text(self, row: MoondreamRow) -> str:
-        return self.tokenizer.decode(row.answer)
+    def _row_text(self, row: TextRow) -> RowText:
+        if row.told is None:
+            row.told = RowText(self.tokenizer.detokenizer, row.stop)
+        return row.told
 
     def _head_outputs(self, batch: MoondreamBatch) -> list[StepOutput | None]:
         """The heads' outputs for each row, each head run on the rows that need it; None where they are not finite."""

@@ -15,6 +15,7 @@ from looksee.models.core.model import DecodedRow
 from looksee.models.moondream.config import TokenizerConfig
 from looksee.models.moondream.crops.image import CroppedImage
 from looksee.models.moondream.sequence_items import CoordinateItem, SequenceItem, SizeItem
+from looksee.models.row_text import RowText
 
 
 class Head(enum.Flag):
@@ -90,9 +91,12 @@ class MoondreamRow(DecodedRow):
 
 @dataclass(slots=True, kw_only=True)
 class TextRow(MoondreamRow):
-    """A caption or an answer. `answer_start` is the index of its first token, None until there is one."""
+    """A caption or an answer. `answer_start` is the index of its first token, None until there is one; `told` is what
+    its tokens say, None until it is first needed.
+    """
 
     answer_start: int | None = 0
+    told: RowText | None = None
 
     def banned_ids(self, pending: int = 0) -> tuple[int, ...]:
         """The first id of an answer may be the answer id, but no later one."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_WORD_END = re.compile("[ \n\u3400-\u4dbf\u4e00-\u9fff\U0002f800-\U0002fa1f]")  # an ideograph is a word
+# As much as there is, and at its end a space or an ideograph, which is a word: searched from the end.
+_WHOLE = re.compile(".*[ \n\u3400-\u4dbf\u4e00-\u9fff\U0002f800-\U0002fa1f]", re.DOTALL)
 
 
 def whole_words(text: str) -> str:
@@ -12,4 +13,5 @@ def whole_words(text: str) -> str:
 
     It only grows as the text grows, so what it gains is the next chunk.
     """
-    return text[: max((found.end() for found in _WORD_END.finditer(text)), default=0)]
+    found = _WHOLE.match(text)
+    return found[0] if found else ""

@@ -13,6 +13,7 @@ from pathlib import Path
 from tokenizers import Tokenizer as Library
 
 from looksee.core import errors
+from looksee.models.detokenize import Detokenizer
 from looksee.models.moondream.config import TokenizerConfig
 
 _END = "<|endoftext|>"
@@ -30,6 +31,7 @@ class MoondreamTokenizer:
             self._plain = Library.from_str(json.dumps({**json.loads(text), "added_tokens": []}))
         except Exception as error:  # the library raises bare Exceptions
             raise errors.WeightsUnavailable("The tokenizer of 'moondream' is missing or damaged.") from error
+        self.detokenizer = Detokenizer(self._whole)
         if self._whole.token_to_id(_END) != special_ids.eos_id:
             raise errors.WeightsUnavailable(
                 f"The tokenizer of 'moondream' is not that of its weights: {_END} must be {special_ids.eos_id}."

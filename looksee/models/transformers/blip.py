@@ -87,8 +87,5 @@ class Blip(TransformersModel[BlipRow]):
     def usual_length(self) -> int:
         return self.max_positions
 
-    def raw_text(self, row: BlipRow) -> str:
-        # Decoded with its prompt, so that a word piece that continues the prompt's last word does not show as "##s".
-        prompt = self.tokenizer.decode(row.prompt_ids, skip_special_tokens=True)
-        text: str = self.tokenizer.decode(row.prompt_ids + row.tokens, skip_special_tokens=True)
-        return text[len(prompt) :]
+    def continued(self, row: BlipRow) -> Sequence[int]:
+        return row.prompt_ids  # else a word piece that continues the prompt's last word would show as "##s"

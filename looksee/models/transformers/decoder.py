@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,7 +15,8 @@ from looksee.core.tasks import Answer
 from looksee.models import sampling
 from looksee.models.core.decoder import Decoder
 from looksee.models.core.model import DecodedRow, DecoderModel
-from looksee.models.detokenize import stable_prefix, truncate_at_stop
+from looksee.models.detokenize import Detokenizer
+from looksee.models.row_text import RowText
 
 CROPS_AT_ONCE = 16  # in one pass of a vision tower: for more, a published one needs gigabytes beside the weights
 _MIN_ANSWER_TOKENS = 16  # a prompt that leaves fewer positions is refused, unless fewer were asked for
@@ -22,9 +24,10 @@ _MIN_ANSWER_TOKENS = 16  # a prompt that leaves fewer positions is refused, unle
 
 @dataclass(slots=True, kw_only=True)
 class PromptRow(DecodedRow):
-    """A row with its prompt's token ids."""
+    """A row with its prompt's token ids. `told` is None until it is first needed."""
 
     prompt_ids: list[int]
+    told: RowText | None = None
 
     @property
     def history(self) -> list[int]:
@@ -67,9 +70,8 @@ class TransformersModel(DecoderModel[RowT]):
 
     def accept(self, row: RowT, token: int) -> None:
         row.tokens.append(token)
-        if token in self.eos_ids or (row.stop and truncate_at_stop(self.raw_text(row), row.stop)[1]):
-            row.finish = "stop"
-        elif len(row.tokens) >= row.max_new_tokens:
+        row.finish = "stop" if token in self.eos_ids else self.row_text(row).end(row.tokens)
+        if row.finish is None and len(row.tokens) >= row.max_new_tokens:
             row.finish = "length"
 
     def reuse(self) -> dict[str, tuple[int, int]]:
@@ -79,24 +81,30 @@ class TransformersModel(DecoderModel[RowT]):
         """The decoder, and the library's network, which has the rest."""
         return self.decoder, self.net
 
-    def raw_text(self, row: RowT) -> str:
-        """The text of all the row's new tokens, stop strings included."""
-        text: str = self.tokenizer.decode(row.tokens, skip_special_tokens=True)
-        return text
+    @functools.cached_property
+    def detokenizer(self) -> Detokenizer:
+        """The tokenizer's way back to text."""
+        return for_tokenizer(self.tokenizer)
+
+    def row_text(self, row: RowT) -> RowText:
+        """What the row's tokens say."""
+        if row.told is None:
+            row.told = RowText(self.detokenizer, row.stop, self.continued(row))
+        return row.told
+
+    def continued(self, row: RowT) -> Sequence[int]:
+        """The ids of a prompt that are decoded with the new ones, which continue it."""
+        return ()
 
     def text(self, row: RowT) -> str:
-        return truncate_at_stop(self.raw_text(row), row.stop)[0].lstrip()
+        return self.row_text(row).so_far(row.tokens)
 
     def partial(self, row: RowT) -> str:
-        return stable_prefix(self.text(row), row.stop)
+        return self.row_text(row).partial(row.tokens)
 
     def answer(self, row: RowT) -> Answer:
-        return Answer(
-            text=self.text(row).strip(),
-            finish=row.finish or "length",
-            prompt_tokens=row.prompt_tokens,
-            new_tokens=len(row.tokens),
-        )
+        text, finish = self.row_text(row).whole(row.tokens, row.finish)
+        return Answer(text=text, finish=finish, prompt_tokens=row.prompt_tokens, new_tokens=len(row.tokens))
 
     def fit_new_tokens(self, prompt_tokens: int, wanted: int) -> int:
         """`wanted`, or as many new tokens as fit behind the prompt.
@@ -111,6 +119,12 @@ class TransformersModel(DecoderModel[RowT]):
                 param="prompt",
             )
         return min(wanted, free)
+
+
+def for_tokenizer(tokenizer: Any) -> Detokenizer:
+    """The detokenizer of one of transformers' tokenizers: without special tokens, and with the cleaning it asks for."""
+    decode = functools.partial(tokenizer.decode, skip_special_tokens=True)
+    return Detokenizer(tokenizer.backend_tokenizer, decode if tokenizer.clean_up_tokenization_spaces else None)
 
 
 def padded(rows: Sequence[Sequence[int]]) -> Tensor:

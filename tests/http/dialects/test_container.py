@@ -32,6 +32,7 @@ def test_a_question_is_answered(model: str) -> None:
     expected = {
         "status": "success",
         "answer": "yes",
+        "finish_reason": "stop",
         "cache": False,
         "model": model,
         "revision": "0123456789ab",
@@ -106,7 +107,7 @@ def test_a_prompt_says_by_itself_how_long_a_caption_is() -> None:
     assert job.prompt == "Name it."
 
 
-WHOSE = {"cache": False, "model": "moondream", "revision": "0123456789ab", "weights": "local"}
+WHOSE = {"finish_reason": "stop", "cache": False, "model": "moondream", "revision": "0123456789ab", "weights": "local"}
 PIXELS = [  # of a picture of 20 x 10
     {"label": "red circle", "x_min": 5.0, "y_min": 5.0, "x_max": 15.0, "y_max": 10.0},
     {"label": "red circle", "x_min": 0.0, "y_min": 0.0, "x_max": 6.67, "y_max": 1.0},

@@ -30,6 +30,7 @@ def test_the_native_caption_takes_base64_and_data_uris(service: Service) -> None
     assert bare.json() == {
         "status": "success",
         "caption": text,
+        "finish_reason": "stop",
         "cache": False,
         "model": "blip",
         "revision": bare.json()["revision"],

@@ -12,7 +12,7 @@ from looksee.core import errors
 from looksee.core.images import Picture, mib
 from looksee.core.tasks import Length, Sampling, Task
 from looksee.http import error_params
-from looksee.http.answers.metadata import ending
+from looksee.http.answers.metadata import source
 from looksee.http.context import RequestContext
 from looksee.http.error_sentences import Accepted, raised
 from looksee.http.inputs import parameters, uploads, validation
@@ -189,4 +189,4 @@ async def answer(context: RequestContext, item: BatchItem, pictures: BatchPictur
     examined = [await pictures.read(text, param) for param, text in texts.items()]
     job = skill.job(item.asked, examined, context.settings)
     served = await context.ask(item.asked, job, param=skill.prompt_param)
-    return {**skill.members(served.answer, examined), **ending(served)}
+    return {**skill.members(served.answer, examined), **source(served)}

@@ -1,0 +1,169 @@
+"""How rows end by what they say, in all models: alone, in a batch, and as it is told to who listens."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from looksee.core.tasks import Job, Task
+from looksee.models import sampling
+from looksee.models.loading import load
+from looksee.models.registry import REGISTRY, prompts
+from looksee.models.repetition import LOOP_TOKENS
+from looksee.models.weights.source import SAMPLES
+from tests.models.mixing import decode_mixed
+from tests.support import pictures
+
+MOST = 300
+
+
+@pytest.fixture(scope="module", params=REGISTRY)
+def model(request: pytest.FixtureRequest) -> Any:
+    made: Any = load(request.param, SAMPLES / request.param, device="cpu", dtype="float32")
+    made.name = request.param
+    return made
+
+
+@pytest.fixture
+def script(model: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """A row that says given ids again and again; `before` are said first."""
+    lines: dict[int, tuple[list[int], list[int]]] = {}
+    data = pictures.scene("endings")[0]
+    prompt = "" if model.name == "moondream" else prompts.caption(model.name)
+
+    def choose(logits: Tensor, rows: list[Any]) -> list[int | None]:
+        return [next_of(*lines[row.seed], len(row.tokens)) for row in rows]
+
+    def next_of(before: list[int], again: list[int], count: int) -> int:
+        return before[count] if count < len(before) else again[(count - len(before)) % len(again)]
+
+    def row(before: list[int], again: list[int], stop: tuple[str, ...] = (), most: int = MOST) -> Any:
+        made = model.prepare(Job(Task.CAPTION, (data,), prompt, most, stop=stop))
+        # BLIP's sample has fewer positions than a loop is long: what is stored there is not looked at.
+        made.max_new_tokens, made.seed = most, len(lines)
+        lines[made.seed] = before, again
+        return made
+
+    monkeypatch.setattr(sampling, "choose", choose)
+    monkeypatch.setattr(model, "step", lambda batch: setattr(batch, "hidden", torch.zeros(len(batch.rows), 1)))
+    decoder = model.net.text if model.name == "moondream" else model.decoder
+    monkeypatch.setattr(decoder, "logits", lambda hidden: torch.zeros(len(hidden), 700))
+    return row
+
+
+def words(model: Any, count: int, first: int = 0) -> list[int]:
+    """Ids of different words, which nothing ends at."""
+    texts = {number: said(model, [number]).strip() for number in range(20, 600)}
+    found = [number for number, text in texts.items() if text.isascii() and text.isalpha() and len(text) > 1]
+    assert len(found) >= first + count
+    return found[first : first + count]
+
+
+def rambling(model: Any, count: int) -> list[int]:
+    """Ids of words without an order."""
+    return random.Random(count).choices(words(model, 25), k=count)
+
+
+def said(model: Any, ids: list[int]) -> str:
+    whole = model.detokenizer if model.name != "moondream" else model.tokenizer.detokenizer
+    text: str = whole.decode(ids)
+    return text
+
+
+def run(model: Any, *rows: Any, seed: int = 0) -> None:
+    decode_mixed(model, rows, random.Random(seed))
+
+
+def test_a_row_that_only_repeats_itself_ends_and_is_told_as_a_loop(model: Any, script: Callable[..., Any]) -> None:
+    before, again = words(model, 5), words(model, 3, 5)
+    row = script(before, again)
+    run(model, row)
+    answer = model.answer(row)
+    assert (answer.finish, answer.new_tokens) == ("loop", len(before) + LOOP_TOKENS)
+    assert answer.text == said(model, before + again * 2).strip()
+
+
+def test_loops_end_in_a_batch_as_they_do_alone(model: Any, script: Callable[..., Any]) -> None:
+    made = [(rambling(model, 6 * number), words(model, 1 + number % 4, number)) for number in range(10)]
+    made += [(words(model, 15) * 8, words(model, 3, 20))]
+    alone = [script(*one) for one in made]
+    for row in alone:
+        run(model, row)
+    together = [script(*one) for one in made]
+    run(model, *together, seed=3)
+    assert [model.answer(row) for row in together] == [model.answer(row) for row in alone]
+
+
+def test_the_pieces_of_a_loop_are_its_text(model: Any, script: Callable[..., Any]) -> None:
+    """Also of what repeats itself for a while and goes on."""
+    for before, again in (
+        (words(model, 7), words(model, 4, 9)),
+        ([*words(model, 2) * 5, *words(model, 9, 15)], words(model, 1)),
+    ):
+        row, told = script(before, again), ""
+        batch = model.prefill([row])
+        while row.finish is None:
+            model.step(batch)
+            model.sample(batch)
+            now = model.partial(row)
+            assert now.startswith(told)
+            told = now
+        answer = model.answer(row)
+        assert answer.finish == "loop"
+        assert answer.text.startswith(told)
+        assert len(told) > len(said(model, before)) / 2
+
+
+def test_a_text_that_its_limit_cuts_in_a_loop_is_one(model: Any, script: Callable[..., Any]) -> None:
+    before, again = words(model, 5), words(model, 2, 5)
+    loop, cut = script(before, again, most=60), script(rambling(model, 60), again, most=60)
+    run(model, loop, cut)
+    assert model.answer(loop).finish == "loop"
+    assert model.answer(loop).text == said(model, before + again * 2).strip()
+    assert model.answer(cut).finish == "length"
+    assert model.answer(cut).text == said(model, rambling(model, 60)).strip()
+
+
+def test_an_answer_without_text_is_told_as_empty(model: Any, script: Callable[..., Any]) -> None:
+    end = next(iter(model.eos_ids)) if model.name != "moondream" else model.config.tokenizer.eos_id
+    word = words(model, 1)
+    at_once, stopped = script([end], [end]), script(word, [end], stop=(said(model, word).strip(),))
+    run(model, at_once, stopped)
+    for row in (at_once, stopped):
+        assert (model.answer(row).text, model.answer(row).finish) == ("", "empty")
+
+
+def test_a_stop_string_ends_a_loop_first(model: Any, script: Callable[..., Any]) -> None:
+    before, again = words(model, 5), words(model, 1, 5)
+    stop = said(model, again * 5).strip()  # longer than what is shown of the repetition
+    row = script(before, again, stop=(stop,))
+    run(model, row)
+    assert model.answer(row).finish == "stop"
+    assert len(row.tokens) <= 10
+
+
+def test_places_that_repeat_themselves_are_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Any = load("moondream", SAMPLES / "moondream", device="cpu", dtype="float32")
+    monkeypatch.setattr(sampling, "choose", lambda logits, rows: [10] * len(rows))  # never the end
+    monkeypatch.setattr(sampling, "likeliest", lambda logits: [7] * len(logits))
+    data = pictures.scene("no text")[0]
+    rows = [model.prepare(Job(task, (data,), "shape", max_objects=100)) for task in (Task.DETECT, Task.POINT)]
+    run(model, *rows)
+    answers = [model.answer(row) for row in rows]
+    assert [(answer.finish, len(answer.boxes), len(answer.points)) for answer in answers] == [
+        ("length", 100, 0),
+        ("length", 0, 100),
+    ]
+
+
+def test_nothing_found_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Any = load("moondream", SAMPLES / "moondream", device="cpu", dtype="float32")
+    monkeypatch.setattr(sampling, "choose", lambda logits, rows: [model.config.tokenizer.eos_id] * len(rows))
+    row = model.prepare(Job(Task.DETECT, (pictures.scene("no text")[0],), "shape"))
+    run(model, row)
+    assert (model.answer(row).finish, model.answer(row).boxes) == ("stop", ())
