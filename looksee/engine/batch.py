@@ -50,9 +50,9 @@ class RunningBatch(Generic[RowT, BatchT]):
         """The cost of all rows, in the unit of `Row.cost`."""
         return sum(row.cost for row in self.rows)
 
-    def fits(self, cost: int) -> bool:
-        """Whether rows of this cost may be added. An empty batch takes any: such a row could wait for ever else."""
-        return not self.rows or self.cost + cost <= self.budget.current
+    def fits(self, new: Sequence[ScheduledRow[RowT]]) -> bool:
+        """Whether these rows may be added. An empty batch takes any one: such a row could wait for ever else."""
+        return len(self.rows) + len(new) == 1 or self.cost + sum(row.cost for row in new) <= self.budget.current
 
     def admit(self, new: list[ScheduledRow[RowT]]) -> None:
         """Prefill rows and add them to the batch."""

@@ -622,7 +622,7 @@ def test_a_job_that_is_submitted_while_the_engine_closes_gets_a_reply() -> None:
             return super().submit(*args, **kwargs)
 
     closing = threading.Thread(target=engine.close)
-    engine._preparing = ClosingPool(1)
+    engine._queue._preparing = ClosingPool(1)
     assert code(asyncio.run(engine.submit(job("ab"), timeout=10))) == "model_not_ready"
     closing.join()
     assert not engine.busy  # I6

@@ -131,7 +131,7 @@ def test_the_invariants_hold_whatever_fails(seed: int) -> None:
         engine.close()
     assert observer.shortages, "memory did run out"
     assert observer.violations == []
-    assert observer.admitted[-1] == engine._admitted == 0  # I6
+    assert observer.admitted[-1] == engine._queue.admitted == 0  # I6
     assert min(observer.admitted) >= 0
     assert model.threads == {"device"}  # I2
     assert model.stepped_finished == 0  # I11
@@ -154,13 +154,13 @@ def test_rows_that_are_prepared_or_wait_are_counted() -> None:
     async def main() -> None:
         calls = [asyncio.create_task(engine.submit(job("ab"), timeout=10)) for _ in range(5)]
         await asyncio.sleep(0.05)
-        assert (engine._admitted, len(engine._waiting)) == (5, 0)  # all are being prepared
+        assert (engine._queue.admitted, len(engine._queue.waiting)) == (5, 0)  # all are being prepared
         preparing.set()
         await asyncio.sleep(0.1)
-        assert engine._admitted == len(engine._waiting) == 4  # one runs
+        assert engine._queue.admitted == len(engine._queue.waiting) == 4  # one runs
         stepping.set()
         assert all(reply.answer for reply in await asyncio.gather(*calls))
-        assert engine._admitted == 0
+        assert engine._queue.admitted == 0
 
     try:
         asyncio.run(main())
