@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 
 from looksee.core import errors
 from looksee.core.tasks import Identity
-from looksee.engine.engine import Engine, EngineLimits
+from looksee.engine.engine import Engine
+from looksee.engine.limits import EngineLimits
 from looksee.engine.metrics import MetricsObserver
 from looksee.models.arithmetic import machine
 from looksee.models.arithmetic.rules import resolve

@@ -5,8 +5,8 @@ beside it in threads of its own:
 
     event loops       submit(job)                                                       pieces, Reply
                           |  admitted, or refused at once                                    ^
-    prepare threads       +-> Model.prepare -> queue                                         |
-                                                 |                                           |
+    prepare threads       +-> waits -> Model.prepare -> queue                                |
+                                                          |                                  |
     device thread     | retain | take | prefill | add_rows | pop | step | sample | pop | stream, answer |  next tick
                       `- drop   `- oldest        `- the new rows   `- all rows      `- finished rows
                          cancelled  first, within   only, the         one token each
@@ -26,12 +26,13 @@ I4  An exception of prefill, add_rows, step or sample fails only rows for which 
     computed alone, or join the batch after that. Rows beside them run on.
 I5  A row whose caller has left or whose deadline has passed is dropped before the next prefill or step: at most the
     tick under way is computed for it, and a row that is still in the queue is never prefilled.
-I6  `AdmissionQueue.admitted` is the number of rows that are being prepared or wait in the queue. A job is admitted only
-    while it is below `EngineLimits.queue`.
+I6  `AdmissionQueue.admitted` is the number of rows that are not running yet. A job is admitted only while fewer calls
+    of `submit` are under way than a queue and a batch have together, whether their rows run by then or not.
 I7  The pieces that a listener gets are the text of the answer, in order and without gaps, all of them before the reply.
     (Where `Model.partial` raises for a row, its pieces end there.)
-I8  Rows are taken only while the batch has at most `EngineLimits.rows` rows and their cost is within the budget in
-    force. A batch without rows takes one row of any cost up to `EngineLimits.cost`.
+I8  Rows are taken only while the batch has at most `EngineLimits.rows` rows, their cost is within `EngineLimits.cost`,
+    and what they hold when the longest has grown to its end is within the budget in force. A batch without rows takes
+    any one row that is not larger than a whole batch may be.
 I9  Rows are taken in the order in which they were prepared; rows that are put back after memory ran out come first.
 I10 A row that is prefilled again, after a failure or from the queue, goes on after the tokens it has.
 I11 A row that has finished is not stepped again.
@@ -51,9 +52,10 @@ from typing import Generic
 
 from looksee.core import errors
 from looksee.core.tasks import Failure, Job, Reply
-from looksee.engine.admission import AdmissionQueue, EngineLimits
+from looksee.engine.admission import AdmissionQueue
 from looksee.engine.batch import RunningBatch
 from looksee.engine.budget import BatchBudget
+from looksee.engine.limits import EngineLimits
 from looksee.engine.observer import EngineObserver
 from looksee.engine.prefill_policy import PrefillPolicy
 from looksee.engine.replies import Replies
@@ -61,8 +63,6 @@ from looksee.engine.row import ScheduledRow, scheduled
 from looksee.models.interface import BatchT, Model, RowT
 
 logger = logging.getLogger("looksee.engine")
-
-__all__ = ["Engine", "EngineLimits"]
 
 
 class Engine(Generic[RowT, BatchT]):
@@ -81,7 +81,7 @@ class Engine(Generic[RowT, BatchT]):
         self._replies: Replies[RowT] = Replies(model, self.observer)
         self._queue = AdmissionQueue(model, limits, self._replies, self.observer, threads=prepare_threads)
         self._running: RunningBatch[RowT, BatchT] = RunningBatch(
-            model, BatchBudget(limits.cost), self.observer, self._replies.fail
+            model, BatchBudget(limits.memory), limits.cost, self.observer, self._replies.fail
         )
         self._taken: list[ScheduledRow[RowT]] = []  # out of the queue, not yet in the batch
         self._prefill_policy = PrefillPolicy()
@@ -97,13 +97,13 @@ class Engine(Generic[RowT, BatchT]):
         """
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         row: ScheduledRow[RowT] = scheduled(future, listener, timeout)
-        refusal = self._queue.submit(row, job, len(self._running.rows))
+        refusal = self._queue.submit(row, job)
         if refusal is not None:
             return Reply(failure=Failure.of(refusal))
         try:
             return await future
         finally:
-            row.cancelled = True  # without effect on a row that is answered
+            self._queue.leave(row)
 
     def close(self) -> None:
         """End the threads; rows that are not answered yet get ModelNotReady. Blocks for the tick under way."""

@@ -10,7 +10,8 @@ import weakref
 import pytest
 
 from looksee.core.tasks import Job, Task
-from looksee.engine.engine import Engine, EngineLimits
+from looksee.engine.engine import Engine
+from looksee.engine.limits import EngineLimits
 from looksee.models.loading import load
 from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES

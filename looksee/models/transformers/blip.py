@@ -32,6 +32,15 @@ class BlipRow(PromptRow):
 
     pixel_values: Tensor
 
+    @property
+    def slots(self) -> int:
+        """Those of its text: the picture's positions are the cross-attention's, and as many in every row."""
+        return len(self.prompt_ids) + self.max_new_tokens
+
+    @property
+    def nbytes(self) -> int:
+        return self.pixel_values.nbytes
+
 
 class Blip(TransformersModel[BlipRow]):
     """A loaded BLIP. A row costs its image tokens, which are the same for every image."""

@@ -50,6 +50,12 @@ class ImageRow(PromptRow):
     images: list[ImageInput]
     beginning: Beginning | None
 
+    @property
+    def nbytes(self) -> int:
+        return sum(
+            part.nbytes for image in self.images for part in (image.pixel_values, image.features) if part is not None
+        )
+
 
 class VisionLanguageModel(TransformersModel[ImageRow]):
     """A loaded checkpoint.
