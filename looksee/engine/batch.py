@@ -52,7 +52,7 @@ class RunningBatch(Generic[RowT, BatchT]):
         self._batch: BatchT | None = None
         self._already_finished: list[ScheduledRow[RowT]] = []  # not in the batch any more, and not answered yet
         self._requeued: list[ScheduledRow[RowT]] = []
-        model.set_memory_budget(budget.current)
+        self._use_budget()
 
     def held(self, rows: Sequence[ScheduledRow[RowT]]) -> int:
         """The bytes that a batch of these rows holds at most, until the last of them has ended."""
@@ -98,7 +98,7 @@ class RunningBatch(Generic[RowT, BatchT]):
             failure = _without_frames(error)
         else:
             if self.budget.recover():
-                self.model.set_memory_budget(self.budget.current)
+                self._use_budget()
             self.observer.step_finished(len(self.rows))
             for row in self.rows:
                 row.count_step(len(self.rows))
@@ -206,9 +206,13 @@ class RunningBatch(Generic[RowT, BatchT]):
                 return
         else:
             self.budget.lower(min(max(running, wanted // 2), wanted - 1))
-            self.model.set_memory_budget(self.budget.current)
+            self._use_budget()
         logger.warning("memory ran out at %d bytes (%s); the budget is %d now", wanted, error, self.budget.current)
         self._put_back(rows)
+
+    def _use_budget(self) -> None:
+        self.model.set_memory_budget(self.budget.current)
+        self.observer.budget_changed(self.budget.current)
 
     def _put_back(self, rows: Sequence[ScheduledRow[RowT]]) -> None:
         """Have rows put back into the queue, before those that joined later; those that have ended are kept for

@@ -27,6 +27,7 @@ class Replies(Generic[RowT]):
         except Exception as error:
             self.fail(row, error)
         else:
+            self.observer.row_answered(answer.prompt_tokens, answer.new_tokens)
             row.stream(answer.text)
             row.reply(Reply(answer=answer, timing=row.timing()))
 

@@ -17,7 +17,9 @@ class LimitSettings(BaseModel):
     batch_timeout_seconds: PositiveFloat = Field(
         3600, description="seconds until what is left of a batch is answered 504, each item by itself"
     )
-    max_queue: PositiveInt = Field(256, description="jobs that wait for a model at most; then 429")
+    max_queue: PositiveInt = Field(
+        256, description="jobs that wait for a model at most, beside those of a full batch; then 429"
+    )
     max_file_bytes: PositiveInt = Field(
         10 * 2**20, validation_alias="MAX_CONTENT_LENGTH", description="bytes of one picture file"
     )

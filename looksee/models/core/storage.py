@@ -66,6 +66,7 @@ class KVStorage:
         """`growth` is the number of slots that its length is a multiple of."""
         self.shape, self.device, self.dtype, self.growth, self.static = shape, device, dtype, growth, static
         self.rows = self.length = self.reallocations = 0
+        self._is_whole = True  # all layers have that size
         self.budget: int | None = None  # bytes beyond which it holds what the batches need, and nothing to spare
         self.layers = [self._zeros(0, 0) for _ in range(shape.layers)]
         self.cross = [self._zeros(0, shape.cross_length) for _ in range(shape.layers if shape.cross_length else 0)]
@@ -149,19 +150,22 @@ class KVStorage:
             self._resize(min(self.rows, rows), min(self.length, length))
 
     def _resize(self, rows: int, length: int) -> None:
-        if (rows, length) == (self.rows, self.length):
+        if (rows, length) == (self.rows, self.length) and self._is_whole:
             return
         self.before_resize()
         self.reallocations += 1
         kept, slots = min(rows, self.rows), min(length, self.length)
+        crossed = rows != self.rows or not self._is_whole
+        # If memory runs out on the way, this much is in every layer, whether it was reallocated or not.
+        self.rows, self.length, self._is_whole = kept, slots, False
         for index, old in enumerate(self.layers):  # one by one, so that at most one layer exists twice
             self.layers[index] = self._zeros(rows, length)
             self.layers[index][:kept, :, :slots] = old[:kept, :, :slots]
-        if rows != self.rows:
+        if crossed:
             for index, old in enumerate(self.cross):
                 self.cross[index] = self._zeros(rows, self.shape.cross_length)
                 self.cross[index][:kept] = old[:kept]
-        self.rows, self.length = rows, length
+        self.rows, self.length, self._is_whole = rows, length, True
 
     def _zeros(self, rows: int, length: int) -> Tensor:
         """In the order that the device's attention reads fastest: heads before slots on a CPU, after them elsewhere."""

@@ -17,7 +17,9 @@ from looksee.models.core.model import DecodedRow, DecoderBatch, DecoderModel
 from looksee.models.detokenize import stable_prefix, truncate_at_stop
 from looksee.models.interface import not_finite
 
-CROPS_AT_ONCE = 16  # in one pass of a vision tower: for more, a published one needs gigabytes beside the weights
+# In one pass of a vision tower: for more, a published one needs gigabytes beside the weights. 16 tiles of InternVL, and
+# 4 of Gemma's larger pictures.
+CROPS_AT_ONCE, PIXELS_AT_ONCE = 16, 16 * 448 * 448
 _MIN_ANSWER_TOKENS = 16  # a prompt that leaves fewer positions is refused, unless fewer were asked for
 
 
@@ -115,6 +117,12 @@ class TransformersModel(DecoderModel[RowT]):
                 param="prompt",
             )
         return min(wanted, free)
+
+
+def in_passes(crops: int, height: int, width: int) -> list[slice]:
+    """The crops of this size that go through a vision tower together."""
+    at_once = max(1, min(CROPS_AT_ONCE, PIXELS_AT_ONCE // (height * width)))
+    return [slice(start, start + at_once) for start in range(0, crops, at_once)]
 
 
 def padded(rows: Sequence[Sequence[int]]) -> Tensor:

@@ -67,7 +67,9 @@ def test_a_row_that_is_prefilled_again_needs_no_second_look(model: Any, monkeypa
 
 
 @pytest.mark.parametrize("name", ["blip", *MODELS])
-def test_a_vision_tower_takes_a_bounded_number_of_pictures_at_once(name: str, tmp_path: Path) -> None:
+def test_a_vision_tower_takes_a_bounded_number_of_pictures_at_once(
+    name: str, bound: Callable[[int], tuple[str, int]], tmp_path: Path
+) -> None:
     model: Any = load(name, write_random(name, tmp_path), device="cpu", dtype="float32")
     rng = random.Random(6)
     pictures = [picture(rng) for _ in range(5)]
@@ -86,7 +88,7 @@ def test_a_vision_tower_takes_a_bounded_number_of_pictures_at_once(name: str, tm
 
     rows = [model.prepare(job) for job in jobs]
     with (
-        mock.patch.object(vision_language if name != "blip" else blip, "CROPS_AT_ONCE", 2),
+        mock.patch.object(decoder, *bound(int(model.pixels.height) * model.pixels.width)),
         mock.patch.object(tower, call, counted),
     ):
         batch = model.prefill(rows)
