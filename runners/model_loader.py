@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import traceback
 from dataclasses import replace
 from importlib import import_module
@@ -127,10 +126,6 @@ class ModelLoader:
 
 @functools.cache
 def _import_libraries(name: str) -> None:
-    # Storage of keys and values grows and shrinks: in segments that cannot grow the device's memory would fragment.
-    # torch reads it when it is imported. It is for CUDA alone, and what the operator has set counts.
-    if not any(variable in os.environ for variable in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")):
-        os.environ["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
     with memory.importing():
         # Imported here alone: only a process that runs a model pays for torch.
         import torch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,7 +14,7 @@ from torch import Tensor
 from looksee.core.tasks import Job, Task
 from looksee.models.loading import load
 from looksee.models.registry import prompts
-from looksee.models.transformers import blip, vision_language
+from looksee.models.transformers import decoder
 from tests.models.checkpoints import write_random
 from tests.models.mixing import decode_mixed
 from tests.models.transformers.test_identity import picture
@@ -67,6 +68,11 @@ def test_a_row_that_is_prefilled_again_needs_no_second_look(model: Any, monkeypa
 
 
 @pytest.mark.parametrize("name", ["blip", *MODELS])
+@pytest.mark.parametrize(
+    "bound",
+    [lambda pixels: ("CROPS_AT_ONCE", 2), lambda pixels: ("PIXELS_AT_ONCE", 3 * pixels - 1)],
+    ids=["crops", "pixels"],
+)
 def test_a_vision_tower_takes_a_bounded_number_of_pictures_at_once(
     name: str, bound: Callable[[int], tuple[str, int]], tmp_path: Path
 ) -> None:
@@ -99,3 +105,9 @@ def test_a_vision_tower_takes_a_bounded_number_of_pictures_at_once(
     assert [row.tokens[: len(one.tokens)] for row, one in zip(rows, alone, strict=True)] == [
         one.tokens for one in alone
     ]
+
+
+@pytest.mark.parametrize(("side", "at_once"), [(224, 16), (384, 16), (448, 16), (896, 4), (5000, 1)])
+def test_the_larger_the_pictures_the_fewer_pass_a_vision_tower_together(side: int, at_once: int) -> None:
+    """Published: BLIP-2, BLIP, InternVL, Gemma."""
+    assert decoder.in_passes(at_once + 1, side, side) == [slice(0, at_once), slice(at_once, 2 * at_once)]
