@@ -282,5 +282,5 @@ def _limit(limit: str, defaults: dict[str, str]) -> str:
     if not limit.isupper():  # a fixed number, or none
         return limit
     default = defaults[limit]
-    shown = mib(int(default)) if limit.endswith(_OF_BYTES) else default
+    shown = mib(int(default)) if limit.endswith(_OF_BYTES) and int(default) else default
     return f"`{limit}`" + (f" ({shown})" if shown else "")

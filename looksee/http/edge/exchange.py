@@ -13,7 +13,7 @@ from looksee.core.images import mib
 from looksee.http import error_responses
 from looksee.http.edge import access_log
 from looksee.http.edge.content_encoding import Unpacked
-from looksee.http.edge.upload_budget import Upload
+from looksee.http.edge.upload_budget import ArrivingBody
 from looksee.http.error_sentences import raised
 
 _BODY_HEADERS = (b"content-length", b"content-type", b"content-encoding", b"retry-after")
@@ -46,7 +46,7 @@ class Exchange:
         self._payload = bytearray()
         self.traffic = access_log.Traffic()
         self.headers: dict[str, str] = {}  # added to the answer
-        self.upload: Upload | None = None  # where bodies are counted together
+        self.upload: ArrivingBody | None = None  # where bodies are counted together
         self.arrived: Callable[[], None] | None = None  # called at the end of the body
         self.refusal: errors.LookseeError | None = None  # set when the body is too large, or broken
 

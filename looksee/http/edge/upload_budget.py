@@ -16,7 +16,7 @@ _PATIENCE = 5.0  # seconds that a body may take to arrive before it gives way to
 _RETRY_AFTER = 2  # seconds
 
 
-class Upload:
+class ArrivingBody:
     """A body that arrives or has arrived, in the budget until `end`."""
 
     def __init__(self, budget: UploadBudget) -> None:
@@ -51,21 +51,21 @@ class UploadBudget:
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit, self.clock = limit, clock
-        self.uploads: set[Upload] = set()
+        self.uploads: set[ArrivingBody] = set()
 
-    def begin(self) -> Upload:
+    def begin(self) -> ArrivingBody:
         """A new body, of no bytes yet."""
-        upload = Upload(self)
+        upload = ArrivingBody(self)
         self.uploads.add(upload)
         return upload
 
-    def has_room(self, upload: Upload, declared: int) -> bool:
+    def has_room(self, upload: ArrivingBody, declared: int) -> bool:
         """Whether there is room for a body of so many bytes, at least when slow ones give way."""
         others = self.uploads - {upload}
         slow = set(self._slow(upload))
         return sum(one.counted for one in others - slow) + max(0, declared - _FREE) <= self.limit
 
-    def make_room(self, upload: Upload) -> bool:
+    def make_room(self, upload: ArrivingBody) -> bool:
         """Have as many slow bodies give way to `upload` as need be, the slowest first; False if that is not enough."""
         over = sum(one.counted for one in self.uploads) - self.limit
         if over <= 0:
@@ -81,7 +81,7 @@ class UploadBudget:
             one.give_way(errors.Overloaded("The upload was too slow while others waited.", retry_after=_RETRY_AFTER))
         return True
 
-    def _slow(self, upload: Upload) -> list[Upload]:
+    def _slow(self, upload: ArrivingBody) -> list[ArrivingBody]:
         """The bodies beside `upload` that have had their time and still arrive, the slowest first."""
         now = self.clock()
         late = [one for one in self.uploads if one.arrives and one.counted and now - one.started > _PATIENCE]

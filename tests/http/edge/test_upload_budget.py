@@ -19,20 +19,20 @@ from looksee.http.edge import upload_budget
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
-from looksee.http.edge.upload_budget import Upload, UploadBudget
+from looksee.http.edge.upload_budget import ArrivingBody, UploadBudget
 from tests.support.loops import run, settle
 
 PATH, FREE = "/v1/chat/completions", 64 * 2**10
 
 
-class Clock:
+class FakeTime:
     now = 0.0
 
     def __call__(self) -> float:
         return self.now
 
 
-def begun(budget: UploadBudget, given_way: list[Upload], *received: int) -> list[Upload]:
+def begun(budget: UploadBudget, given_way: list[ArrivingBody], *received: int) -> list[ArrivingBody]:
     """A body for each number of bytes that count."""
     uploads = []
     for nbytes in received:
@@ -43,7 +43,7 @@ def begun(budget: UploadBudget, given_way: list[Upload], *received: int) -> list
 
 
 def test_a_body_counts_until_its_request_ends() -> None:
-    budget = UploadBudget(100, Clock())
+    budget = UploadBudget(100, FakeTime())
     one, two = begun(budget, [], 60, 40)
     third = budget.begin()
     assert third.add(FREE) is None  # these bytes are anybody's
@@ -62,7 +62,7 @@ def test_a_body_counts_until_its_request_ends() -> None:
 
 
 def test_slow_bodies_give_way_the_slowest_first_and_no_more_than_needed() -> None:
-    clock, given_way = Clock(), list[Upload]()
+    clock, given_way = FakeTime(), list[ArrivingBody]()
     budget = UploadBudget(100, clock)
     slow, arrived, slower = begun(budget, given_way, 40, 30, 20)
     arrived.arrives = False

@@ -13,7 +13,7 @@ from tests.models.core.cases import NAMES, mixed
 from tests.models.mixing import decode_mixed
 
 
-class Measured:
+class KeptPromises:
     """A model that checks after each verb what its storage holds, against all that was promised so far."""
 
     def __init__(self, model: Any) -> None:
@@ -56,7 +56,7 @@ class Measured:
 def test_a_batch_holds_no_more_than_its_rows_said(name: str, static: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     case = mixed(name)
     case.use(monkeypatch, NoGraphs() if static else None, growth=4)
-    measured: Any = Measured(case.model)
+    measured: Any = KeptPromises(case.model)
     rows = [fresh() for fresh in case.fresh]
     rows.sort(key=lambda row: row.slots)  # short ones first: the rectangle around them and a long one is too large
     decode_mixed(measured, rows, random.Random(7))
