@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from looksee.models.core.graphs import NoGraphs
-from tests.models.core.cases import NAMES, mixed
+from tests.models.core.cases import NAMES, mixed, told
 from tests.models.mixing import decode_mixed
 
 
@@ -58,8 +58,9 @@ def test_a_batch_holds_no_more_than_its_rows_said(name: str, static: bool, monke
     case.use(monkeypatch, NoGraphs() if static else None, growth=4)
     measured: Any = KeptPromises(case.model)
     rows = [fresh() for fresh in case.fresh]
-    rows.sort(key=lambda row: row.slots)  # short ones first: the rectangle around them and a long one is too large
-    decode_mixed(measured, rows, random.Random(7))
+    short_first = sorted(rows, key=lambda row: row.slots)  # the rectangle around them and a long one is too large
+    decode_mixed(measured, short_first, random.Random(7))
+    assert [told(row) for row in rows] == case.tokens
     assert measured.promised > 0
     # Some row uses up all that it said: more would be room that stays empty.
     assert any(row.position + 1 >= row.slots - 1 for row in rows)
