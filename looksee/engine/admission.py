@@ -139,7 +139,7 @@ class AdmissionQueue(Generic[RowT]):
         there may be as many rows too much as there are threads.
         """
         while self._unprepared and not self.closed and self._in_preparation < self._threads:
-            if self.waiting and self._prepared_bytes >= self.limits.prepared:
+            if self._prepared_bytes >= self.limits.prepared:
                 return
             self._in_preparation += 1
             self._preparing.submit(self._prepare, *self._unprepared.popleft())
