@@ -20,7 +20,8 @@ import torch
 
 from bench.pictures import drawn
 from looksee.core.tasks import Job, Task
-from looksee.engine.engine import Engine, EngineLimits
+from looksee.engine.engine import Engine
+from looksee.engine.limits import EngineLimits
 from looksee.engine.observer import EngineObserver
 from looksee.models.loading import load
 from looksee.models.registry import prompts

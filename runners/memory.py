@@ -16,9 +16,14 @@ from typing import Any
 def importing() -> Iterator[None]:
     """Import large libraries in this context: their objects are then exempt from garbage collection.
 
+    Storage of keys and values grows and shrinks. In segments of a fixed size a GPU's memory would fragment, so torch is
+    told to let them grow, unless the operator has told it something. It reads that once, for CUDA alone.
+
     They stay anyway, and walking all of torch at each collection takes time. The collector is off meanwhile, which
     saves a quarter of the import. No model may be loaded in it: a model has reference cycles, which would stay too.
     """
+    if not any(variable in os.environ for variable in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")):
+        os.environ["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
     gc.disable()
     try:
         yield

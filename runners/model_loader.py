@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 
 from looksee.core import errors
 from looksee.core.tasks import Identity
-from looksee.engine.engine import Engine, EngineLimits
+from looksee.engine.engine import Engine
+from looksee.engine.limits import EngineLimits
 from looksee.engine.metrics import MetricsObserver
 from looksee.models.arithmetic import machine
 from looksee.models.arithmetic.rules import resolve
@@ -23,7 +24,7 @@ from looksee.models.interface import Model
 from looksee.models.registry import REGISTRY
 from looksee.models.weights import source
 from looksee.settings import settings
-from runners import memory
+from runners import free_memory, memory
 
 logger = logging.getLogger("looksee.runner")
 
@@ -44,8 +45,14 @@ class ModelLoader:
         self._loaded = False  # once at least
         self._without_effect = own.without_effect()
         self.limits = EngineLimits(
-            queue=config.max_queue, rows=own.max_batch_rows, cost=own.batch_cost, prefill=own.max_prefill_rows
+            queue=config.max_queue,
+            rows=own.max_batch_rows,
+            cost=own.batch_cost,
+            prefill=own.max_prefill_rows,
+            prepared=config.max_prepared_bytes,
         )
+        self._memory = own.max_batch_bytes
+        self._models = config.model_capacity or len(REGISTRY)  # that share what is free
 
     def fetch(self) -> Path:
         """The directory of the weights, downloaded if need be. Imports the libraries too.
@@ -99,15 +106,21 @@ class ModelLoader:
             raise
 
     def start(self, model: Model[Any, Any]) -> AnyEngine:
-        """An engine that runs the model."""
-        observer = MetricsObserver(self.name, model.reuse)
-        return Engine(model, self.limits, prepare_threads=settings().prepare_thread_count(), observer=observer)
+        """An engine that runs the model, whose weights were loaded just now."""
+        observer = MetricsObserver(self.name, model.reuse, memory.device_bytes)
+        limits = replace(self.limits, memory=self._memory or self._default_memory(model))
+        logger.info("batches of %s may hold %d MiB", self.name, limits.memory // 2**20)
+        return Engine(model, limits, prepare_threads=settings().prepare_thread_count(), observer=observer)
+
+    def _default_memory(self, model: Model[Any, Any]) -> int:
+        kept = sum(self.options.get(name, 0) for name in ("feature_bytes", "prefix_bytes"))
+        device = str(getattr(model, "device", "cpu"))
+        return free_memory.batch_memory(device, kept=kept, models=self._models)
 
     def stop(self, engine: AnyEngine) -> None:
         """End an engine; its rows are answered with ModelNotReady. The caller drops its own references to it."""
         engine.close()
-        engine.observer.waiting_rows(0)
-        engine.observer.running_rows(0)
+        engine.observer.released()
         logger.info("released %s", self.name)
 
 

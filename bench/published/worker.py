@@ -19,7 +19,8 @@ import torch
 from PIL import Image
 
 from looksee.core.tasks import Job, Task
-from looksee.engine.engine import Engine, EngineLimits
+from looksee.engine.engine import Engine
+from looksee.engine.limits import EngineLimits
 from looksee.models.loading import load
 from looksee.models.registry import REGISTRY, prompts
 

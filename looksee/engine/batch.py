@@ -6,7 +6,8 @@ A failure of one row does not fail the rows beside it (I4):
 - a row whose logits are not finite gets an error, the others run on;
 - rows of a failed step, sample or join, and those that stay where removing the others fails, are prefilled again one by
   one, with the tokens they already have, and stepped once; a row that fails again gets the error, the others run on;
-- when memory runs out the budget is lowered and the rows go back to the queue, which refills a smaller batch.
+- when memory runs out, in any verb and in a repair too, the budget is lowered and the rows go back to the queue, which
+  refills a smaller batch. A row that runs alone goes back once: what was kept beside it is released by then.
 
 The numbers I1, I2, ... are those of `looksee.engine.engine`. For the device thread alone.
 """
@@ -14,6 +15,7 @@ The numbers I1, I2, ... are those of `looksee.engine.engine`. For the device thr
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic
 
@@ -25,44 +27,51 @@ from looksee.models.interface import BatchT, Model, RowT, out_of_memory
 
 logger = logging.getLogger("looksee.engine")
 
+_MOST_ALONE = 2  # times that memory may run out for a row that has the device to itself
+_MOST_JOINS = 2  # joins that may fail for one row while failed batches are repaired
+
 
 class RunningBatch(Generic[RowT, BatchT]):
     """The rows that are decoded now, in `rows`; `rows[i]` is row i of the model's batch (I1).
 
-    `fail` is called with each row that ends with an error, and that error.
+    `budget` bounds the bytes that they hold together, `most_cost` the sum of their costs. `fail` is called with each
+    row that ends with an error, and that error.
     """
 
     def __init__(
         self,
         model: Model[RowT, BatchT],
         budget: BatchBudget,
+        most_cost: int,
         observer: EngineObserver,
         fail: Callable[[ScheduledRow[RowT], Exception], None],
     ) -> None:
-        self.model, self.budget, self.observer, self._fail = model, budget, observer, fail
+        self.model, self.budget, self.most_cost = model, budget, most_cost
+        self.observer, self._fail = observer, fail
         self.rows: list[ScheduledRow[RowT]] = []
         self._batch: BatchT | None = None
-        self._already_finished: list[ScheduledRow[RowT]] = []  # by a sample that raised after their last token
+        self._already_finished: list[ScheduledRow[RowT]] = []  # not in the batch any more, and not answered yet
         self._requeued: list[ScheduledRow[RowT]] = []
+        self._use_budget()
 
-    @property
-    def cost(self) -> int:
-        """The cost of all rows, in the unit of `Row.cost`."""
-        return sum(row.cost for row in self.rows)
+    def held(self, rows: Sequence[ScheduledRow[RowT]]) -> int:
+        """The bytes that a batch of these rows holds at most, until the last of them has ended."""
+        if not rows:
+            return 0
+        # A row is never free: what costs nothing would be taken again and again after memory ran out.
+        return max(len(rows), self.model.held_bytes(len(rows), max(row.model_row.slots for row in rows)))
 
-    def fits(self, cost: int) -> bool:
-        """Whether rows of this cost may be added. An empty batch takes any: such a row could wait for ever else."""
-        return not self.rows or self.cost + cost <= self.budget.current
+    def fits(self, new: Sequence[ScheduledRow[RowT]]) -> bool:
+        """Whether these rows may be added. An empty batch takes any one: such a row could wait for ever else."""
+        rows = [*self.rows, *new]
+        if len(rows) == 1:
+            return True
+        return sum(row.cost for row in rows) <= self.most_cost and self.held(rows) <= self.budget.current
 
-    def admit(self, new: list[ScheduledRow[RowT]]) -> None:
+    def admit(self, new: Sequence[ScheduledRow[RowT]]) -> None:
         """Prefill rows and add them to the batch."""
-        try:
-            batch = self.model.prefill([row.model_row for row in new])
-        except Exception as error:
-            failure = error.with_traceback(None)  # its frames may refer to much memory of the failed prefill
-        else:
-            self.observer.rows_prefilled(len(new))
-            self._add(new, batch)
+        failure = self._prefill(new)
+        if failure is None:
             return
         if out_of_memory(failure):
             self._requeue_after_oom(new, failure)
@@ -70,8 +79,14 @@ class RunningBatch(Generic[RowT, BatchT]):
             self._fail(new[0], failure)
         else:
             logger.warning("a prefill of %d rows failed (%s); retrying them one by one", len(new), failure)
-            for row in new:
-                self.admit([row])
+            for index, row in enumerate(new):
+                failure = self._prefill([row])
+                if failure is None:
+                    continue
+                if out_of_memory(failure):
+                    self._requeue_after_oom(new[index:], failure)
+                    return
+                self._fail(row, failure)
 
     def step(self) -> None:
         """Step and sample all rows, which may have finished then."""
@@ -80,21 +95,22 @@ class RunningBatch(Generic[RowT, BatchT]):
             self.model.step(self._batch)
             self.model.sample(self._batch)
         except Exception as error:
-            failure = error.with_traceback(None)
+            failure = _without_frames(error)
         else:
-            self.budget.recover()
+            if self.budget.recover():
+                self._use_budget()
             self.observer.step_finished(len(self.rows))
             for row in self.rows:
                 row.count_step(len(self.rows))
+                row.shortages_alone = 0
             return
-        rows, self.rows, self._batch = self.rows, [], None
-        self._repair(rows, failure)
+        self._repair(self._dropped(), failure)
 
     def pop_finished(self) -> list[ScheduledRow[RowT]]:
         """Remove the rows that have finished; returns them. Those that cannot go on get their error."""
         removed: list[ScheduledRow[RowT]] = []
         # Again, since a failing `keep_rows` is repaired by steps, in which further rows may finish.
-        while leaving := self.retain(lambda row: row.model_row.finish is None and row.model_row.error is None):
+        while leaving := self.retain(lambda row: not row.has_ended):
             removed += leaving
         before, self._already_finished = self._already_finished, []
         finished = []
@@ -124,15 +140,12 @@ class RunningBatch(Generic[RowT, BatchT]):
         try:
             self._batch = self.model.keep_rows(batch, keep)
         except Exception as error:
-            failure = error.with_traceback(None)
+            failure = _without_frames(error)
         else:
             self.rows = kept
             return removed
         del batch
-        if out_of_memory(failure):
-            self._requeue_after_oom(kept, failure, leaving=True)
-        else:
-            self._recover(kept, failure)
+        self._repair(kept, failure, leaving=True)
         return removed
 
     def clear(self) -> list[ScheduledRow[RowT]]:
@@ -141,58 +154,121 @@ class RunningBatch(Generic[RowT, BatchT]):
         self.rows, self._batch, self._already_finished, self._requeued = [], None, [], []
         return rows
 
-    def _add(self, new: Sequence[ScheduledRow[RowT]], batch: BatchT) -> None:
-        """Add prefilled rows, whose batch is `batch`."""
+    def _prefill(self, new: Sequence[ScheduledRow[RowT]]) -> Exception | None:
+        """Prefill rows and add them; what the prefill raised. A failed join is repaired."""
+        try:
+            batch = self.model.prefill([row.model_row for row in new])
+        except Exception as error:
+            return _without_frames(error)
+        self.observer.rows_prefilled(len(new))
         try:
             self._batch = batch if self._batch is None else self.model.add_rows(self._batch, batch)
         except Exception as error:
-            failure = error.with_traceback(None)
+            failure = _without_frames(error)
         else:
             self.rows = [*self.rows, *new]
-            return
+            return None
         del batch
-        rows = [*self.rows, *new]
-        self.rows, self._batch = [], None
-        self._repair(rows, failure)
+        self._repair([*self._dropped(), *new], failure)
+        return None
 
-    def _repair(self, rows: list[ScheduledRow[RowT]], error: Exception) -> None:
-        """Go on with the rows of a batch that is unusable after `error`."""
+    def _dropped(self) -> list[ScheduledRow[RowT]]:
+        """Drop the batch, which is unusable; returns its rows."""
+        rows, self.rows, self._batch = self.rows, [], None
+        return rows
+
+    def _repair(self, rows: Sequence[ScheduledRow[RowT]], error: Exception, *, leaving: bool = False) -> None:
+        """Go on with the rows of a batch that is unusable after `error`, raised while others were `leaving` it."""
         if out_of_memory(error):
-            self._requeue_after_oom(rows, error)
+            self._requeue_after_oom(rows, error, leaving=leaving)
         else:
             self._recover(rows, error)
 
-    def _requeue_after_oom(self, rows: list[ScheduledRow[RowT]], error: Exception, *, leaving: bool = False) -> None:
+    def _requeue_after_oom(
+        self, rows: Sequence[ScheduledRow[RowT]], error: Exception, *, leaving: bool = False
+    ) -> None:
         """After memory ran out for `rows` beside the running ones: lower the budget, and have them put back.
 
-        A single row fails, unless memory ran out while others were `leaving` its batch.
+        A single row goes back once, and fails the second time, unless others were `leaving` its batch.
         """
         self.observer.out_of_memory()
-        self.model.release_memory()
+        try:
+            self.model.release_memory()
+        except Exception:  # the rows are put back all the same
+            logger.exception("memory could not be released")
+        running, wanted = self.held(self.rows), self.held([*self.rows, *rows])
         if len(rows) == 1 and not self.rows and not leaving:
-            logger.warning("memory ran out with a single row")
-            self._fail(rows[0], errors.OutOfMemory("The model has not enough memory for this request."))
-            return
-        cost = self.cost + sum(row.cost for row in rows)
-        self.budget.lower(max(self.cost, cost // 2))
-        logger.warning("memory ran out at a cost of %d (%s); the budget is %d now", cost, error, self.budget.current)
-        self._requeued[:0] = rows  # before those that joined later
+            (row,) = rows
+            row.shortages_alone += 1
+            if row.shortages_alone >= _MOST_ALONE and not row.has_ended:
+                logger.warning("memory ran out with a single row")
+                self._fail(row, errors.OutOfMemory("The model has not enough memory for this request."))
+                return
+        else:
+            self.budget.lower(min(max(running, wanted // 2), wanted - 1))
+            self._use_budget()
+        logger.warning("memory ran out at %d bytes (%s); the budget is %d now", wanted, error, self.budget.current)
+        self._put_back(rows)
+
+    def _use_budget(self) -> None:
+        self.model.set_memory_budget(self.budget.current)
+        self.observer.budget_changed(self.budget.current)
+
+    def _put_back(self, rows: Sequence[ScheduledRow[RowT]]) -> None:
+        """Have rows put back into the queue, before those that joined later; those that have ended are kept for
+        `pop_finished`.
+        """
+        self._already_finished += [row for row in rows if row.has_ended]
+        self._requeued[:0] = [row for row in rows if not row.has_ended]
 
     def _recover(self, rows: Sequence[ScheduledRow[RowT]], error: Exception) -> None:
         """Prefill and step the rows of a failed batch one by one; those that fail alone get their error."""
         logger.warning("a step of %d rows failed (%s); retrying them one by one", len(rows), error)
-        for row in rows:
-            if row.model_row.finish is not None:  # sample had finished this row before it raised
+        rest = deque(rows)
+        while rest:
+            row = rest.popleft()
+            if row.has_ended:  # by the sample that raised
                 self._already_finished.append(row)
                 continue
             try:
                 batch = self.model.prefill([row.model_row])
                 self.model.step(batch)  # the verb that failed must work for this row before it joins the others
                 self.model.sample(batch)
-                if row.model_row.error is not None:
-                    raise row.model_row.error
+            except Exception as own:
+                failure = _without_frames(own)
+                if out_of_memory(failure):
+                    self._requeue_after_oom([row, *rest], failure)
+                    return
+                self._fail(row, failure)
+                continue
+            row.count_step(1)
+            try:
                 self._batch = batch if self._batch is None else self.model.add_rows(self._batch, batch)
             except Exception as own:
-                self._fail(row, own)
+                failure = _without_frames(own)
             else:
                 self.rows.append(row)
+                continue
+            finally:
+                del batch
+            joined = self._dropped()  # the batch of those that were repaired before is used up
+            if out_of_memory(failure):
+                self._requeue_after_oom([*joined, row, *rest], failure)
+                return
+            row.failed_joins += 1
+            if row.failed_joins >= _MOST_JOINS and not row.has_ended:
+                self._fail(row, failure)
+                self._put_back(joined)
+            else:
+                self._put_back([*joined, row])
+
+
+def _without_frames(error: Exception) -> Exception:
+    """The error without the frames of it and of the errors behind it: they may refer to much memory of the verb."""
+    seen: set[int] = set()
+    behind: BaseException | None = error
+    while behind is not None and id(behind) not in seen:
+        seen.add(id(behind))
+        behind.__traceback__ = None
+        behind = behind.__cause__ or behind.__context__
+    return error

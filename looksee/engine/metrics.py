@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from looksee.engine.observer import EngineObserver
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+_SECONDS_BETWEEN = 1.0  # two measurements of a device's memory
 _ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128)
 
 _WAITING = Gauge("looksee_rows_waiting", "Rows admitted but not running", ["model"], multiprocess_mode="livesum")
@@ -37,6 +39,22 @@ _PREFIXES = Counter(
     "Rows with pictures whose prompt began with kept keys and values, or whose beginning was computed",
     ["model", "result"],
 )
+_PROMPT_TOKENS = Counter(
+    "looksee_prompt_tokens_total", "Tokens of the prompts that were answered, those of pictures included", ["model"]
+)
+_NEW_TOKENS = Counter("looksee_new_tokens_total", "Tokens of the answers", ["model"])
+_BUDGET = Gauge(
+    "looksee_batch_budget_bytes",
+    "Bytes that a running batch may hold; less than its limit for some minutes after memory ran out",
+    ["model"],
+    multiprocess_mode="livesum",
+)
+_DEVICE_MEMORY = Gauge(
+    "looksee_device_memory_bytes",
+    "Bytes that torch has allocated on accelerators for a model, at most a second old while it is at work",
+    ["model"],
+    multiprocess_mode="livesum",
+)
 LOAD_SECONDS = Histogram(
     "looksee_model_load_seconds", "Seconds that loading the weights took", ["model"], buckets=_SECONDS
 )
@@ -45,8 +63,15 @@ LOAD_SECONDS = Histogram(
 class MetricsObserver(EngineObserver):
     """Writes one model's figures. Its methods are called on the engine's threads."""
 
-    def __init__(self, model: str, reuse: Callable[[], Mapping[str, tuple[int, int]]]) -> None:
-        """`reuse` is `Model.reuse`: how many encodings were reused and computed so far."""
+    def __init__(
+        self,
+        model: str,
+        reuse: Callable[[], Mapping[str, tuple[int, int]]],
+        device_bytes: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """`reuse` is `Model.reuse`: how many encodings were reused and computed so far. `device_bytes`: what is
+        allocated on accelerators, None without one.
+        """
         self._waiting, self._running = _WAITING.labels(model), _RUNNING.labels(model)
         self._queue_seconds, self._first_token = _QUEUE_SECONDS.labels(model), _FIRST_TOKEN.labels(model)
         self._prefill_rows, self._batch_rows = _PREFILL_ROWS.labels(model), _BATCH_ROWS.labels(model)
@@ -57,12 +82,18 @@ class MetricsObserver(EngineObserver):
         self._reuse = reuse
         self._counted: dict[str, tuple[int, int]] = {}
         self._model = model
+        self._prompt_tokens, self._new_tokens = _PROMPT_TOKENS.labels(model), _NEW_TOKENS.labels(model)
+        self._device_bytes, self._measured = device_bytes, 0.0
 
     def waiting_rows(self, count: int) -> None:
         self._waiting.set(count)
 
     def running_rows(self, count: int) -> None:
         self._running.set(count)
+        if (now := time.monotonic()) > self._measured + _SECONDS_BETWEEN:
+            self._measured = now
+            if (held := self._device_bytes()) is not None:
+                _DEVICE_MEMORY.labels(self._model).set(held)
         for name, counts in self._reuse().items():
             before = self._counted.get(name, (0, 0))
             if counts != before:
@@ -81,6 +112,20 @@ class MetricsObserver(EngineObserver):
 
     def first_token(self, seconds: float) -> None:
         self._first_token.observe(seconds)
+
+    def row_answered(self, prompt_tokens: int, new_tokens: int) -> None:
+        self._prompt_tokens.inc(prompt_tokens)
+        self._new_tokens.inc(new_tokens)
+
+    def budget_changed(self, nbytes: int) -> None:
+        _BUDGET.labels(self._model).set(nbytes)
+
+    def released(self) -> None:
+        """The model's weights are released: nothing waits, runs or is held."""
+        self.waiting_rows(0)
+        self.running_rows(0)
+        self.budget_changed(0)
+        _DEVICE_MEMORY.labels(self._model).set(0)
 
     def row_dropped(self, reason: str) -> None:
         _DROPPED.labels(self._model, reason).inc()

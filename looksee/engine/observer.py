@@ -28,8 +28,17 @@ class EngineObserver:
     def first_token(self, seconds: float) -> None:
         """A row got its first token, `seconds` after its job was submitted."""
 
+    def row_answered(self, prompt_tokens: int, new_tokens: int) -> None:
+        """A row ended with an answer; its prompt's tokens include those of its pictures."""
+
+    def budget_changed(self, nbytes: int) -> None:
+        """A running batch may hold so many bytes from now on."""
+
     def row_dropped(self, reason: str) -> None:
         """A row or a job ended without an answer; `reason` is an error code, `cancelled` or `queue_full`."""
+
+    def released(self) -> None:
+        """The engine has ended; its model's weights are released."""
 
     def out_of_memory(self) -> None:
         """A verb of the model failed because memory ran out."""

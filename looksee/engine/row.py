@@ -33,6 +33,9 @@ class ScheduledRow(Generic[RowT]):
     started: float = 0.0  # when it was first taken for a prefill
     cancelled: bool = False
     context: Context = field(default_factory=copy_context)  # the caller's, so that log lines carry its request id
+    shortages_alone: int = 0  # times that memory ran out while it ran alone, since its last step
+    failed_joins: int = 0  # in repairs of failed batches
+    prepared_bytes: int = 0  # counted of it while it waits
     streamed: int = 0  # characters of the text that the listener has received
     _steps: int = 0
     _shared: int = 0  # the sizes of its batches, summed over its steps
@@ -45,8 +48,13 @@ class ScheduledRow(Generic[RowT]):
 
     @property
     def cost(self) -> int:
-        """The prepared row's cost, at least 1: rows without pictures take memory too."""
+        """The cost of the prepared row's pictures, at least 1: no row is free."""
         return max(1, self.model_row.cost)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has finished or cannot go on: it is not computed any more (I11)."""
+        return self.model_row.finish is not None or self.model_row.error is not None
 
     def count_step(self, rows: int) -> None:
         """Count a step that the row shared with `rows` rows, itself included."""

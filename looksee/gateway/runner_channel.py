@@ -110,9 +110,10 @@ class RunnerChannel:
             self._last_reply = now
             return found
         finally:
-            self._pending -= 1
             if not reply.done() or reply.cancelled():
                 self._cancel(pending)
+            else:
+                self._pending -= 1
 
     def check_room(self) -> None:
         """Raises Overloaded where no more jobs are taken.
@@ -188,12 +189,17 @@ class RunnerChannel:
                 self._opening -= 1
 
     def _cancel(self, pending: _PendingJob) -> None:
-        if pending in self._queue:
-            self._queue.remove(pending)
-        elif pending.ask_id is not None:
+        """A job that was sent counts until the runner knows that it is cancelled: it is counted there until then, and
+        a job that was sent in its place might find no room.
+        """
+        if pending not in self._queue and pending.ask_id is not None:
             self._cancelled.append(pending.ask_id)
             if len(self._cancelled) == 1:
                 self._start(self._send_cancelled())
+            return
+        self._pending -= 1
+        if pending in self._queue:
+            self._queue.remove(pending)
 
     async def _send_cancelled(self) -> None:
         await asyncio.sleep(0)  # callers often leave together
@@ -203,6 +209,8 @@ class RunnerChannel:
                 await self._proxy.to_async.cancel(ask_ids=cancelled)
         except (aiohttp.ClientError, BentoMLException, OSError) as error:  # a TimeoutError is an OSError
             logger.info("%d jobs of %s could not be cancelled: %s", len(cancelled), self.model, type(error).__name__)
+        finally:
+            self._pending -= len(cancelled)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -37,7 +37,7 @@ from looksee.core.tasks import GREEDY, Answer, Finish, Job, Sampling
 class Row:
     """One job as a row of a batch. Models subclass it with their inputs.
 
-    `cost`: what the row takes of the batch budget, at least 0, in the model's own unit: picture tokens, for InternVL
+    `cost`: what the row's pictures take of a batch, at least 0, in the model's own unit: picture tokens, for InternVL
     tiles. `max_new_tokens` bounds `tokens`, the ids sampled so far; `prompt_tokens` counts the decoder's input, picture
     tokens included. `seed` is the row's own also where the caller gave none. `stop`: strings, the first of which to
     appear ends the text. `finish` is None until the row has finished, and `error` unless it
@@ -53,6 +53,16 @@ class Row:
     tokens: list[int] = field(default_factory=list)
     finish: Finish | None = None
     error: errors.LookseeError | None = None
+
+    @property
+    def slots(self) -> int:
+        """The positions of keys and values that the row needs at most, known before its prefill."""
+        return self.prompt_tokens + self.max_new_tokens
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its inputs: pixels, or what was made of them."""
+        return 0
 
 
 RowT = TypeVar("RowT", bound=Row)
@@ -121,6 +131,17 @@ class Model(Protocol[RowT, BatchT]):
         Changes no row. Memory that only the removed rows needed is freed, or is free for further rows. There are
         no logits until the next `step`.
         """
+        ...
+
+    def held_bytes(self, rows: int, slots: int) -> int:
+        """The bytes that a batch holds on the device while it has so many rows, the longest of `slots` positions.
+
+        Any thread. Without what a verb needs while it runs.
+        """
+        ...
+
+    def set_memory_budget(self, nbytes: int) -> None:
+        """Hold no more than `nbytes` for batches that need less. On the device thread, or before there is one."""
         ...
 
     def release_memory(self) -> None:

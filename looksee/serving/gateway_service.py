@@ -116,6 +116,7 @@ def _edge(
         timeouts={"/v1/batch": settings.batch_timeout_seconds},
         no_forms=methods,
         check_room=answering.check_room,
+        max_uploads=max(settings.max_upload_bytes, settings.max_request_bytes),
     )
 
 

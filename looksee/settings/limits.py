@@ -17,11 +17,18 @@ class LimitSettings(BaseModel):
     batch_timeout_seconds: PositiveFloat = Field(
         3600, description="seconds until what is left of a batch is answered 504, each item by itself"
     )
-    max_queue: PositiveInt = Field(256, description="jobs that wait for a model at most; then 429")
+    max_queue: PositiveInt = Field(
+        256, description="jobs that wait for a model at most, beside those of a full batch; then 429"
+    )
     max_file_bytes: PositiveInt = Field(
         10 * 2**20, validation_alias="MAX_CONTENT_LENGTH", description="bytes of one picture file"
     )
     max_request_bytes: PositiveInt = Field(64 * 2**20, description="bytes of one request")
+    max_upload_bytes: PositiveInt = Field(
+        2**30,
+        description="bytes of the requests under way together, from their first byte to their answer; then 429; at "
+        "least those of one request",
+    )
     max_files: PositiveInt = Field(32, description="pictures in one request")
     max_batch_items: PositiveInt = Field(4096, description="items of one batch")
     image_formats: str = Field(", ".join(FORMATS), description="formats of pictures that are accepted, comma separated")

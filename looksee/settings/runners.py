@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from looksee.models.registry.options import Device, Dtype
 from looksee.settings.cpu import half_of_the_cores
@@ -30,6 +30,9 @@ class RunnerSettings(BaseModel):
     torch_threads: NonNegativeInt = Field(0, description="CPU threads of each runner; 0: half of the cores")
     prepare_threads: NonNegativeInt = Field(
         0, description="threads of each runner that decode pictures; 0: half of the cores"
+    )
+    max_prepared_bytes: PositiveInt = Field(
+        256 * 2**20, description="bytes of decoded pictures that wait in a runner, beyond which no more are decoded"
     )
     load_wait_seconds: PositiveFloat = Field(60, description="seconds a request waits for weights that are loading")
     model_capacity: NonNegativeInt = Field(

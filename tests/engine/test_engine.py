@@ -17,7 +17,8 @@ import pytest
 from looksee.core.tasks import Job, Reply
 from looksee.engine.batch import RunningBatch
 from looksee.engine.budget import BatchBudget
-from looksee.engine.engine import Engine, EngineLimits
+from looksee.engine.engine import Engine
+from looksee.engine.limits import EngineLimits
 from looksee.engine.observer import EngineObserver
 from looksee.engine.row import ScheduledRow
 from looksee.models.interface import not_finite
@@ -176,7 +177,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_retry() -> None:
         gate.set()
         assert [text(answer) for answer in await asyncio.gather(first, *waiting)] == ["ab"] * 4
 
-    drive(model, scenario, EngineLimits(queue=3, rows=8, cost=1000), observer)
+    drive(model, scenario, EngineLimits(queue=2, rows=2, cost=1000), observer)
     assert observer.events["queue_full"] == 1
 
 
@@ -574,22 +575,6 @@ def test_a_row_too_large_for_the_memory_fails_alone() -> None:
     drive(model, scenario)
 
 
-def test_a_lowered_budget_rises_again_after_many_quiet_steps() -> None:
-    budget = BatchBudget(100)
-    budget.lower(40)
-    assert budget.current == 40
-    budget.lower(90)  # a lower value never raises it
-    assert budget.current == 39
-    for _ in range(499):
-        budget.recover()
-    assert budget.current == 39
-    budget.recover()
-    assert budget.current == 43
-    for _ in range(50_000):
-        budget.recover()
-    assert budget.current == 100
-
-
 def test_a_row_that_finishes_in_the_repair_of_a_join_is_not_stepped_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -622,7 +607,7 @@ def test_a_job_that_is_submitted_while_the_engine_closes_gets_a_reply() -> None:
             return super().submit(*args, **kwargs)
 
     closing = threading.Thread(target=engine.close)
-    engine._preparing = ClosingPool(1)
+    engine._queue._preparing = ClosingPool(1)
     assert code(asyncio.run(engine.submit(job("ab"), timeout=10))) == "model_not_ready"
     closing.join()
     assert not engine.busy  # I6
@@ -645,9 +630,92 @@ def test_a_row_that_finished_in_a_failed_sample_is_not_forgotten_when_the_batch_
         ScheduledRow(reply=Mock(), listener=None, deadline=1e9, submitted=0, prepared=model.prepare(job(word)))
         for word in ("a", "bc", "defgh")
     ]
-    batch: RunningBatch[ToyRow, ToyBatch] = RunningBatch(model, BatchBudget(99), EngineObserver(), Mock())
+    batch: RunningBatch[ToyRow, ToyBatch] = RunningBatch(model, BatchBudget(99), 99, EngineObserver(), Mock())
     batch.admit(rows)
     batch.step()
     assert [row.model_row.finish for row in rows] == ["stop", "stop", None]  # in the step, in its repair, not yet
     assert batch.clear() == rows
     assert batch.clear() == batch.pop_finished() == []
+
+
+# -- how far ahead jobs are prepared, and what is counted
+
+
+def test_jobs_are_prepared_only_as_far_as_the_prepared_rows_stay_within_their_bytes() -> None:
+    """The toy's rows take a byte a letter. Rows that the batch takes make room for the preparation of others."""
+    gate, entered = threading.Event(), threading.Event()
+    prepared: list[str] = []
+
+    class Watched(ToyModel):
+        def prepare(self, job: Job) -> ToyRow:
+            prepared.append(job.prompt)
+            return super().prepare(job)
+
+    model = Watched(on_prefill=lambda words: _wait(gate, entered))
+    words = [f"{number:04}" for number in range(40)]
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        first = asyncio.create_task(engine.submit(job("aa"), timeout=10))
+        await until(entered.is_set)
+        others = [asyncio.create_task(engine.submit(job(word), timeout=10)) for word in words]
+        await until(lambda: len(engine._queue.waiting) >= 5)
+        await asyncio.sleep(0.05)
+        # 20 bytes are 5 rows, and one for each other thread that was at work when the fifth was ready.
+        assert 5 <= len(prepared) - 1 == len(engine._queue.waiting) <= 6
+        assert engine._queue.admitted == 40
+        gate.set()
+        assert [text(answer) for answer in await asyncio.gather(first, *others)] == ["aa", *words]
+        assert (engine._queue._prepared_bytes, engine._queue.admitted, engine._queue.calls) == (0, 0, 0)
+
+    drive(model, scenario, EngineLimits(queue=100, rows=8, cost=1000, prepared=20))
+    assert len(prepared) == 41
+
+
+def test_a_row_larger_than_what_may_be_prepared_ahead_is_prepared_all_the_same() -> None:
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        assert [text(answer) for answer in await _all(engine, WORDS[:20])] == WORDS[:20]
+
+    drive(ToyModel(), scenario, EngineLimits(queue=100, rows=8, cost=1000, prepared=1))
+
+
+def test_as_many_calls_are_taken_as_a_queue_and_a_batch_have_whether_they_run_or_not() -> None:
+    """I6: a gateway gives a model that many at a time, when it has just been loaded too; none of them is refused."""
+    gate = threading.Event()
+    model = ToyModel(on_prefill=lambda words: _wait(gate))
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        calls = [asyncio.create_task(engine.submit(job("ab"), timeout=10)) for _ in range(24)]
+        await asyncio.sleep(0.05)
+        assert code(await engine.submit(job("ab"), timeout=10)) == "overloaded"
+        gate.set()
+        assert [text(answer) for answer in await asyncio.gather(*calls)] == ["ab"] * 24
+        assert text(await engine.submit(job("ab"), timeout=10)) == "ab"
+
+    drive(model, scenario, EngineLimits(queue=20, rows=4, cost=1000))
+
+
+def test_a_caller_that_leaves_the_queue_takes_its_row_along() -> None:
+    """Whoever asks and leaves again and again fills neither the queue nor the memory."""
+    gate, entered = threading.Event(), threading.Event()
+    model = ToyModel(on_prefill=lambda words: _wait(gate, entered))
+    observer = CountingObserver()
+
+    async def scenario(engine: Engine[ToyRow, ToyBatch]) -> None:
+        first = asyncio.create_task(engine.submit(job("aa"), timeout=10))
+        await until(entered.is_set)
+        for _ in range(5):
+            calls = [asyncio.create_task(engine.submit(job("word"), timeout=10)) for _ in range(10)]
+            await asyncio.sleep(0.01)
+            for call in calls:
+                call.cancel()
+            await asyncio.wait(calls)
+        await until(lambda: engine._queue._in_preparation == 0)
+        assert (engine._queue.admitted, engine._queue.calls, len(engine._queue.waiting)) == (0, 1, 0)
+        assert engine._queue._prepared_bytes == 0
+        gate.set()
+        assert text(await first) == "aa"
+
+    drive(model, scenario, EngineLimits(queue=11, rows=1, cost=1000, prepared=12), observer)
+    assert observer.events["cancelled"] == 50
+    assert observer.events["queue_full"] == 0
+    assert model.prefills == [1]

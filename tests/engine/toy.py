@@ -19,7 +19,17 @@ class OutOfMemoryError(RuntimeError):
 
 @dataclass(slots=True, kw_only=True)
 class ToyRow(Row):
+    """Takes a slot for each letter, and a byte of inputs for each."""
+
     word: str
+
+    @property
+    def slots(self) -> int:
+        return len(self.word)
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.word)
 
 
 @dataclass
@@ -49,6 +59,7 @@ class ToyModel:
     steps: list[int] = field(default_factory=list)
     prefills: list[int] = field(default_factory=list)
     threads: set[str] = field(default_factory=set)
+    budgets: list[int] = field(default_factory=list)
     releases: int = 0
 
     def prepare(self, job: Job) -> ToyRow:
@@ -99,6 +110,12 @@ class ToyModel:
 
     def reuse(self) -> dict[str, tuple[int, int]]:
         return {}
+
+    def held_bytes(self, rows: int, slots: int) -> int:
+        return rows * slots
+
+    def set_memory_budget(self, nbytes: int) -> None:
+        self.budgets.append(nbytes)
 
     def release_memory(self) -> None:
         self._note_thread()

@@ -500,12 +500,29 @@ def test_no_more_jobs_are_taken_than_there_is_room_for() -> None:
     run(main())
 
 
-def test_who_leaves_makes_room() -> None:
+@pytest.mark.parametrize("told", [True, False])
+def test_who_leaves_makes_room_once_the_runner_knows(told: bool) -> None:
+    """It counts too, and would refuse a job that came before it knew. One that cannot be told is not waited for."""
+
     async def main() -> None:
-        held = Held()
-        to, tasks = asked(FakeProxy(after=held.after), "one", "two", room=2)
+        held, knows = Held(), asyncio.Event()
+
+        async def on_cancel() -> None:
+            await knows.wait()
+            if not told:
+                raise aiohttp.ClientConnectionError("closed")
+
+        proxy = FakeProxy(after=held.after)
+        proxy.on_cancel = on_cancel
+        to, tasks = asked(proxy, "one", "two", room=2)
         await settle(20)
         await leave(*tasks)
+        await settle()
+        with pytest.raises(errors.Overloaded):
+            to.check_room()
+        knows.set()
+        await settle()
+        assert to._pending == 0
         to.check_room()
         held.go.set()
         await settle()

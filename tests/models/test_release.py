@@ -10,7 +10,8 @@ import weakref
 import pytest
 
 from looksee.core.tasks import Job, Task
-from looksee.engine.engine import Engine, EngineLimits
+from looksee.engine.engine import Engine
+from looksee.engine.limits import EngineLimits
 from looksee.models.loading import load
 from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES
@@ -72,3 +73,23 @@ def test_memory_is_told_in_bytes() -> None:
     assert 2**25 < (memory.resident_bytes() or 0) - resident < 2**27
     del block
     assert memory.device_bytes() is None or (memory.device_bytes() or 0) >= 0
+
+
+@pytest.mark.parametrize("variable", ["PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF", None])
+def test_segments_of_a_gpus_memory_can_grow_unless_the_operator_has_said_something(
+    variable: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is set where torch is not imported yet."""
+    for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):
+        monkeypatch.setenv(name, "")  # so that what is set below ends with the test
+        monkeypatch.delenv(name)
+    if variable is not None:
+        monkeypatch.setenv(variable, "max_split_size_mb:64")
+    expected = {
+        variable or "PYTORCH_CUDA_ALLOC_CONF": "max_split_size_mb:64" if variable else "expandable_segments:True"
+    }
+    try:
+        with memory.importing():
+            assert {name: text for name, text in os.environ.items() if name.endswith("ALLOC_CONF")} == expected
+    finally:
+        gc.unfreeze()

@@ -12,8 +12,9 @@ from looksee.models.arithmetic.machine import Machine
 from looksee.models.arithmetic.rules import Arithmetic
 from looksee.models.weights.source import SAMPLES, resolve
 from looksee.settings import Settings
-from runners import model_loader
+from runners import free_memory, model_loader
 from runners.model_loader import ModelLoader
+from tests.engine.toy import ToyModel
 
 MACHINES = {
     "cpu float32": Machine(),
@@ -86,3 +87,25 @@ def test_weights_that_are_not_there_have_no_key(monkeypatch: pytest.MonkeyPatch,
     own = loader(monkeypatch, Machine())
     own.source = resolve("moondream", "sample", str(tmp_path / "nowhere"))
     assert own.identify().fingerprint is None
+
+
+@pytest.mark.parametrize(("setting", "capacity", "memory"), [(0, 1, 600), (0, 3, 200), (0, 0, 120), (77, 1, 77)])
+def test_a_batch_may_hold_what_is_set_or_a_share_of_what_is_free(
+    setting: int, capacity: int, memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The features and prefixes that the model is going to keep are no longer free."""
+    own = loader(monkeypatch, Machine(), "gemma", model_capacity=capacity)
+    monkeypatch.setattr(own, "_memory", setting)
+    asked: list[tuple[str, int]] = []
+
+    def batch_memory(device: str, *, kept: int, models: int) -> int:
+        asked.append((device, kept))
+        return 600 // models
+
+    monkeypatch.setattr(free_memory, "batch_memory", batch_memory)
+    engine = own.start(ToyModel())
+    try:
+        assert engine.limits.memory == memory
+        assert asked == ([] if setting else [("cpu", (64 + 256) * 2**20)])
+    finally:
+        own.stop(engine)

@@ -43,6 +43,8 @@ PREFIXED = [
     ("LOOKSEE_LOAD_WAIT_SECONDS", "1.5", "load_wait_seconds", 1.5),
     ("LOOKSEE_REQUEST_TIMEOUT_SECONDS", "110", "request_timeout_seconds", 110.0),
     ("LOOKSEE_MAX_QUEUE", "5", "max_queue", 5),
+    ("LOOKSEE_MAX_UPLOAD_BYTES", "6", "max_upload_bytes", 6),
+    ("LOOKSEE_MAX_PREPARED_BYTES", "7", "max_prepared_bytes", 7),
     ("LOOKSEE_MAX_REQUEST_BYTES", "4096", "max_request_bytes", 4096),
     ("LOOKSEE_MAX_FILES", "2", "max_files", 2),
     ("LOOKSEE_MAX_BATCH_ITEMS", "50", "max_batch_items", 50),
@@ -69,6 +71,7 @@ SHARED: list[tuple[str, str, object]] = [  # by all models
     ("DTYPE", "float16", "float16"),
     ("CUDA_GRAPHS", "true", True),
     ("MAX_BATCH_ROWS", "7", 7),
+    ("MAX_BATCH_BYTES", "9", 9),
     ("MAX_PREFILL_ROWS", "3", 3),
 ]
 OWN: list[tuple[str, str, str, object]] = [

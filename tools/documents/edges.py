@@ -38,6 +38,13 @@ EDGES: dict[str, list[Edge]] = {
     "Requests": [
         Edge("bytes of a body", "LOOKSEE_MAX_REQUEST_BYTES", errors.RequestTooLarge, "counted as it arrives"),
         Edge(
+            "bytes of all bodies under way",
+            "LOOKSEE_MAX_UPLOAD_BYTES",
+            errors.Overloaded,
+            "before a body is read if its length is told; one that arrives slowly gives way to others",
+            _RETRY_AFTER,
+        ),
+        Edge(
             "bytes of a compressed body, unpacked",
             "LOOKSEE_MAX_REQUEST_BYTES",
             errors.RequestTooLarge,
@@ -184,6 +191,18 @@ EDGES: dict[str, list[Edge]] = {
             _RETRY_AFTER,
         ),
         Edge("rows that decode together", "LOOKSEE_<MODEL>_MAX_BATCH_ROWS", None, "further rows wait"),
+        Edge(
+            "bytes of keys and values of the rows that decode together",
+            "LOOKSEE_<MODEL>_MAX_BATCH_BYTES",
+            errors.PromptTooLong,
+            "for a row that exceeds it alone, with the longest answer that it asks for; otherwise it waits",
+        ),
+        Edge(
+            "bytes of decoded pictures that wait in a runner",
+            "LOOKSEE_MAX_PREPARED_BYTES",
+            None,
+            "no further ones are decoded meanwhile",
+        ),
         Edge("rows that are prefilled together", "LOOKSEE_<MODEL>_MAX_PREFILL_ROWS", None, "further rows wait"),
         *(
             Edge(
@@ -263,5 +282,5 @@ def _limit(limit: str, defaults: dict[str, str]) -> str:
     if not limit.isupper():  # a fixed number, or none
         return limit
     default = defaults[limit]
-    shown = mib(int(default)) if limit.endswith(_OF_BYTES) else default
+    shown = mib(int(default)) if limit.endswith(_OF_BYTES) and int(default) else default
     return f"`{limit}`" + (f" ({shown})" if shown else "")

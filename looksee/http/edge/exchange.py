@@ -13,6 +13,7 @@ from looksee.core.images import mib
 from looksee.http import error_responses
 from looksee.http.edge import access_log
 from looksee.http.edge.content_encoding import Unpacked
+from looksee.http.edge.upload_budget import ArrivingBody
 from looksee.http.error_sentences import raised
 
 _BODY_HEADERS = (b"content-length", b"content-type", b"content-encoding", b"retry-after")
@@ -45,6 +46,7 @@ class Exchange:
         self._payload = bytearray()
         self.traffic = access_log.Traffic()
         self.headers: dict[str, str] = {}  # added to the answer
+        self.upload: ArrivingBody | None = None  # where bodies are counted together
         self.arrived: Callable[[], None] | None = None  # called at the end of the body
         self.refusal: errors.LookseeError | None = None  # set when the body is too large, or broken
 
@@ -77,14 +79,19 @@ class Exchange:
             self._count(message.get("body", b""))
             if self.refusal is not None:
                 return {"type": "http.disconnect"}  # what the app then answers is dropped
-            if not message.get("more_body") and self.arrived is not None:
-                self.arrived()
+            if not message.get("more_body"):
+                if self.upload is not None:
+                    self.upload.arrives = False
+                if self.arrived is not None:
+                    self.arrived()
         return message
 
     def _count(self, part: bytes) -> None:
         self._size += len(part)
         if self._size > self._max_body:
             self.refusal = request_too_large(self._max_body)
+        elif self.upload is not None and (refusal := self.upload.add(len(part))) is not None:
+            self.refusal = refusal
         elif self._max_values is not None:
             self._values += sum(map(part.count, _BEFORE_VALUES))
             if self._values > self._max_values:

@@ -24,6 +24,7 @@ from looksee.http.edge import access_log, content_encoding
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.exchange import Exchange, request_too_large
 from looksee.http.edge.route_table import RouteTable, normalized
+from looksee.http.edge.upload_budget import UploadBudget
 from looksee.http.request_info import DEADLINE, Deadline, deadline_from, request_id_from, request_scope
 
 logger = logging.getLogger("looksee.edge")
@@ -51,17 +52,20 @@ class EdgeMiddleware:
         timeouts: Mapping[str, float] = {},
         no_forms: Container[str] = (),
         check_room: Callable[[str], None] = lambda model: None,
+        max_uploads: int | None = None,
     ) -> None:
         """`max_body`: bytes of a body. `max_values`: values in a JSON body, counted while it arrives; a body for any
         path but the form paths counts as JSON, since its route parses it whatever the Content-Type is. `timeout`:
         seconds from the end of the body to the answer; `timeouts`: the same for single paths. `longest`: seconds of a
         request with its upload. `no_forms`: paths of BentoML's methods, which fail on forms that are not theirs.
         `check_room` raises Overloaded for a model whose queue is full, before a large body is read in vain.
+        `max_uploads`: bytes of the bodies of all requests under way together.
         """
         self.app, self._access, self._routes = app, access, routes
         self._max_body, self._max_values = max_body, max_values
         self._timeout, self._upload = timeout, longest - timeout
         self._timeouts, self._no_forms, self._check_room = timeouts, no_forms, check_room
+        self._uploads = UploadBudget(max_uploads) if max_uploads is not None else None
         self._has_route = functools.lru_cache(_PATHS)(self._matches)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,6 +91,9 @@ class EdgeMiddleware:
                     query = QueryParams(scope["query_string"])
                     self._check_room(query.get("model", routes.default_models[path]))
                 deadline = self._checked(path, headers)
+                if self._uploads is not None:
+                    exchange.upload = self._uploads.begin()
+                    exchange.upload.check(_declared(headers))
                 packed = content_encoding.encoding(headers, exchange.headers)
                 if packed is not None:
                     exchange.unpack(packed)
@@ -95,6 +102,8 @@ class EdgeMiddleware:
             except errors.LookseeError as refusal:
                 await exchange.answer(scope, refusal)
             finally:
+                if exchange.upload is not None:
+                    exchange.upload.end()
                 seconds, is_open = time.perf_counter() - started, path in routes.open_paths
                 shown = path if known else None
                 access_log.write(method, shown, exchange.traffic, info, seconds, is_open=is_open)
@@ -111,8 +120,7 @@ class EdgeMiddleware:
             raise errors.InvalidRequest("The Content-Type header is malformed.")  # parsers differ in how they decode it
         if path in self._no_forms and headers.get("content-type", "").lower().startswith("multipart/"):
             raise errors.UnsupportedMediaType("Send JSON here; pictures in a form go to /upload/... and /api/....")
-        length = headers.get("content-length", "0")
-        if length.isascii() and length.isdigit() and (len(length) > _LONGEST_LENGTH or int(length) > self._max_body):
+        if _declared(headers) > self._max_body:
             raise request_too_large(self._max_body)
         return deadline
 
@@ -133,7 +141,14 @@ class EdgeMiddleware:
                     if not clock.expired():
                         clock.reschedule(min(end, loop.time() + deadline.seconds + _GRACE))
 
+                def give_way(refusal: errors.LookseeError) -> None:
+                    exchange.refusal = refusal
+                    if not clock.expired():
+                        clock.reschedule(loop.time())
+
                 exchange.arrived = arrived
+                if exchange.upload is not None:
+                    exchange.upload.give_way = give_way
                 await self.app(scope, exchange.receive, exchange.send)
         except Exception:
             if clock.expired():
@@ -143,6 +158,14 @@ class EdgeMiddleware:
                 error = error_responses.of_status(500)
         finally:
             exchange.arrived = None
+            if exchange.upload is not None:
+                exchange.upload.end()
         error = exchange.refusal or error
         if error is not None and not exchange.started:
             await exchange.answer(scope, error)
+
+
+def _declared(headers: Headers) -> int:
+    """The bytes that the body should have; 0 where nothing says it. Of absurdly many digits only some count."""
+    length = headers.get("content-length", "0")
+    return int(length[: _LONGEST_LENGTH + 1]) if length.isascii() and length.isdigit() else 0

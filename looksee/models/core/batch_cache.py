@@ -41,6 +41,7 @@ class BatchCache:
     def __init__(self, storage: KVStorage, rows: int, length: int) -> None:
         """New rows of zeros, with `length` slots at least. Raises what the device raises when memory runs out."""
         self.storage, self.first, self.order = storage, 0, list[int]()
+        self.length = length  # slots that its longest row needs by now
         self.first = storage.take(self, rows, length)
         self.order = list(range(rows))
 
@@ -78,6 +79,7 @@ class BatchCache:
 
     def grow(self, length: int) -> None:
         """Make room for at least `length` slots in each row."""
+        self.length = max(self.length, length)
         if length > self.storage.length:
             self.storage.reserve(self.end, length)
 
@@ -89,6 +91,7 @@ class BatchCache:
             newcomers._move_to(self.end)
         start = self.rows
         self.order += [start + row for row in newcomers.order]
+        self.length = max(self.length, newcomers.length)
         newcomers.order = []
 
     def keep_rows(self, keep: Sequence[int], length: int) -> None:
@@ -102,7 +105,7 @@ class BatchCache:
         self._copy([self.first + kept[row] for row in moving], [self.first + index for index in free])
         for row, index in zip(moving, free, strict=True):
             kept[row] = index
-        self.order = kept
+        self.order, self.length = kept, length
         self.storage.shrink(self, length)
 
     def in_storage_order(self, values: Sequence[T]) -> list[T]:
@@ -115,7 +118,7 @@ class BatchCache:
     def _move_to(self, first: int) -> None:
         """Move the rows to those from `first` on, which are free but for its own."""
         old, new = range(self.first, self.end), range(first, first + self.rows)
-        self.storage.reserve(new.stop, self.storage.length)
+        self.storage.reserve(new.stop, self.length)
         sources, targets = [row for row in old if row not in new], [row for row in new if row not in old]
         self._copy(sources, targets)
         moved = dict(zip(sources, targets, strict=True))
@@ -124,7 +127,7 @@ class BatchCache:
 
     def _move_all(self, room: int) -> None:
         """Move the rows to where `room` rows are free."""
-        placeholder = BatchCache(self.storage, room, self.storage.length)
+        placeholder = BatchCache(self.storage, room, self.length)
         first, placeholder.order = placeholder.first, []
         self._move_to(first)
 

@@ -166,6 +166,12 @@ class DecoderModel(ABC, Generic[RowT]):
         kept.cache.keep_rows(keep, max(lengths))
         return kept
 
+    def held_bytes(self, rows: int, slots: int) -> int:
+        return self.step_runner.storage.held_bytes(rows, slots)
+
+    def set_memory_budget(self, nbytes: int) -> None:
+        self.step_runner.storage.budget = nbytes
+
     def release_memory(self) -> None:
         self.step_runner.release()
         if self.device.type == "cuda":

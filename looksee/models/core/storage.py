@@ -66,6 +66,8 @@ class KVStorage:
         """`growth` is the number of slots that its length is a multiple of."""
         self.shape, self.device, self.dtype, self.growth, self.static = shape, device, dtype, growth, static
         self.rows = self.length = self.reallocations = 0
+        self._is_whole = True  # all layers have that size
+        self.budget: int | None = None  # bytes beyond which it holds what the batches need, and nothing to spare
         self.layers = [self._zeros(0, 0) for _ in range(shape.layers)]
         self.cross = [self._zeros(0, shape.cross_length) for _ in range(shape.layers if shape.cross_length else 0)]
         self.before_resize: Callable[[], object] = lambda: None  # called before the tensors are replaced
@@ -75,6 +77,18 @@ class KVStorage:
     def rounded(self, length: int) -> int:
         """`length` rounded up to what the storage's length may be."""
         return -(length // -self.growth) * self.growth
+
+    def held_bytes(self, rows: int, length: int) -> int:
+        """The bytes of a storage that has grown to so many rows and slots, and no further.
+
+        While it is reallocated it holds one layer more.
+        """
+        return self._rounded_rows(rows) * self.shape.row_bytes(self.rounded(length), self.dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that it holds."""
+        return self.rows * self.shape.row_bytes(self.length, self.dtype)
 
     def take(self, batch: BatchCache, rows: int, length: int) -> int:
         """Give `batch` so many rows, side by side, with `length` slots each; returns the first. They hold zeros."""
@@ -99,10 +113,17 @@ class KVStorage:
         return all(batch.end <= first or end <= batch.first for batch in others)
 
     def reserve(self, rows: int, length: int) -> None:
-        """Grow, if need be, to so many rows and slots."""
-        if rows > self.rows:
-            rows = max(_MIN_STATIC_ROWS, 1 << (rows - 1).bit_length()) if self.static else row_bucket(rows)
-        self._resize(max(self.rows, rows), max(self.length, self.rounded(length)))
+        """Grow, if need be, to so many rows and slots.
+
+        Beyond the budget, rows and slots that no batch needs are given up for those that are needed: many short rows
+        and then a long one would else make a storage of many long rows.
+        """
+        wanted = max(self.rows, self._rounded_rows(rows)), max(self.length, self.rounded(length))
+        if self.budget is not None and wanted[0] * self.shape.row_bytes(wanted[1], self.dtype) > self.budget:
+            used = [batch for batch in self._batches if batch.rows]
+            rows, length = max([rows, *(one.end for one in used)]), max([length, *(one.length for one in used)])
+            wanted = self._rounded_rows(rows), self.rounded(length)
+        self._resize(*wanted)
 
     def shrink(self, batch: BatchCache, length: int) -> None:
         """Give memory back where the rows of `batch`, with `length` slots each, need a quarter of it at most.
@@ -117,25 +138,34 @@ class KVStorage:
         if not any(batch.rows for batch in self._batches):
             self._resize(0, 0)
 
+    def _rounded_rows(self, rows: int) -> int:
+        """`rows` rounded up to what the storage's rows may be."""
+        if self.static:
+            return max(_MIN_STATIC_ROWS, 1 << (rows - 1).bit_length()) if rows else 0
+        return row_bucket(rows) if rows else 0
+
     def _shrink(self, rows: int, length: int) -> None:
         rows, length = row_bucket(rows), self.rounded(length)
         if not self.static and 4 * rows * length <= self.rows * self.length:
             self._resize(min(self.rows, rows), min(self.length, length))
 
     def _resize(self, rows: int, length: int) -> None:
-        if (rows, length) == (self.rows, self.length):
+        if (rows, length) == (self.rows, self.length) and self._is_whole:
             return
         self.before_resize()
         self.reallocations += 1
         kept, slots = min(rows, self.rows), min(length, self.length)
+        crossed = rows != self.rows or not self._is_whole
+        # If memory runs out on the way, this much is in every layer, whether it was reallocated or not.
+        self.rows, self.length, self._is_whole = kept, slots, False
         for index, old in enumerate(self.layers):  # one by one, so that at most one layer exists twice
             self.layers[index] = self._zeros(rows, length)
             self.layers[index][:kept, :, :slots] = old[:kept, :, :slots]
-        if rows != self.rows:
+        if crossed:
             for index, old in enumerate(self.cross):
                 self.cross[index] = self._zeros(rows, self.shape.cross_length)
                 self.cross[index][:kept] = old[:kept]
-        self.rows, self.length = rows, length
+        self.rows, self.length, self._is_whole = rows, length, True
 
     def _zeros(self, rows: int, length: int) -> Tensor:
         """In the order that the device's attention reads fastest: heads before slots on a CPU, after them elsewhere."""

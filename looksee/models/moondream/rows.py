@@ -46,6 +46,10 @@ class MoondreamRow(DecodedRow):
     items: list[SequenceItem] = field(default_factory=list)
 
     @property
+    def nbytes(self) -> int:
+        return self.image.nbytes if self.image is not None else 0
+
+    @property
     def history(self) -> list[SequenceItem]:
         """All items after the image's prefix; the last one is fed next."""
         return self.prompt + self.items
@@ -129,6 +133,11 @@ class ReasoningRow(TextRow):
     answer_start: int | None = None
     free_positions: int
     max_thoughts: int
+
+    @property
+    def slots(self) -> int:
+        """Those of the thoughts, the answer id and the answer; the row's `max_new_tokens` bounds the answer alone."""
+        return self.prompt_tokens + min(self.free_positions, self.max_thoughts + 1 + self.max_new_tokens)
 
     @property
     def heads(self) -> Head:

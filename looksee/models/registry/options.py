@@ -23,6 +23,12 @@ class ModelSettings(BaseModel):
         "", description="as LOOKSEE_CUDA_GRAPHS, for this model; empty: LOOKSEE_CUDA_GRAPHS"
     )
     max_batch_rows: PositiveInt = Field(32, description="rows that decode together at most")
+    max_batch_bytes: NonNegativeInt = Field(
+        0,
+        description="bytes of keys and values that the rows that decode together take at most, each counted with the "
+        "longest answer it may get; 0: 60 % of what is free once the weights are loaded, a part for each model of "
+        "MODEL_CAPACITY",
+    )
     max_prefill_rows: PositiveInt = Field(8, description="new rows that are prefilled together at most")
 
     @property

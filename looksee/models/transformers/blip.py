@@ -22,7 +22,7 @@ from looksee.models.decoders.bert import BertDecoder
 from looksee.models.sampling import check_bias, seed_of
 from looksee.models.transformers.blip_vision import replace_attention
 from looksee.models.transformers.chat import control_tokens, escape_special_tokens
-from looksee.models.transformers.decoder import CROPS_AT_ONCE, PromptRow, TransformersModel, padded
+from looksee.models.transformers.decoder import PromptRow, TransformersModel, in_passes, padded
 from looksee.models.transformers.images.pixels import Pixels
 
 
@@ -31,6 +31,15 @@ class BlipRow(PromptRow):
     """`pixel_values` is (3, height, width) float32; `prompt_ids` starts with [DEC] and lacks [SEP]."""
 
     pixel_values: Tensor
+
+    @property
+    def slots(self) -> int:
+        """Those of its text: the picture's positions are the cross-attention's, and as many in every row."""
+        return len(self.prompt_ids) + self.max_new_tokens
+
+    @property
+    def nbytes(self) -> int:
+        return self.pixel_values.nbytes
 
 
 class Blip(TransformersModel[BlipRow]):
@@ -74,11 +83,10 @@ class Blip(TransformersModel[BlipRow]):
         )
 
     def fill(self, rows: Sequence[BlipRow], cache: BatchCache) -> None:
-        for start in range(0, len(rows), CROPS_AT_ONCE):
-            some = rows[start : start + CROPS_AT_ONCE]
-            pixels = torch.stack([row.pixel_values for row in some]).to(self.device, self.dtype)
+        for some in in_passes(len(rows), *rows[0].pixel_values.shape[-2:]):
+            pixels = torch.stack([row.pixel_values for row in rows[some]]).to(self.device, self.dtype)
             states = self.net.vision_model(pixel_values=pixels).last_hidden_state
-            self.decoder.write_cross(states, cache.span(start, start + len(some)))
+            self.decoder.write_cross(states, cache.span(some.start, some.start + len(states)))
         ids = padded([row.history[:-1] for row in rows]).to(self.device)
         if ids.shape[1]:  # else no row has a prompt: there is nothing to feed before the first step
             self.decoder.fill(self.decoder.embed(ids), Prefill(cache.span(), ids.shape[1]))

@@ -18,7 +18,9 @@ from looksee.models.core.model import DecodedRow, DecoderModel
 from looksee.models.detokenize import Detokenizer
 from looksee.models.row_text import RowText
 
-CROPS_AT_ONCE = 16  # in one pass of a vision tower: for more, a published one needs gigabytes beside the weights
+# In one pass of a vision tower: for more, a published one needs gigabytes beside the weights. 16 tiles of InternVL, and
+# 4 of Gemma's larger pictures.
+CROPS_AT_ONCE, PIXELS_AT_ONCE = 16, 16 * 448 * 448
 _MIN_ANSWER_TOKENS = 16  # a prompt that leaves fewer positions is refused, unless fewer were asked for
 
 
@@ -125,6 +127,12 @@ def for_tokenizer(tokenizer: Any) -> Detokenizer:
     """The detokenizer of one of transformers' tokenizers: without special tokens, and with the cleaning it asks for."""
     decode = functools.partial(tokenizer.decode, skip_special_tokens=True)
     return Detokenizer(tokenizer.backend_tokenizer, decode if tokenizer.clean_up_tokenization_spaces else None)
+
+
+def in_passes(crops: int, height: int, width: int) -> list[slice]:
+    """The crops of this size that go through a vision tower together."""
+    at_once = max(1, min(CROPS_AT_ONCE, PIXELS_AT_ONCE // (height * width)))
+    return [slice(start, start + at_once) for start in range(0, crops, at_once)]
 
 
 def padded(rows: Sequence[Sequence[int]]) -> Tensor:

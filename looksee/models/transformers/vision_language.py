@@ -26,7 +26,7 @@ from looksee.models.core.model import TEXT_SLOTS
 from looksee.models.core.passes import Extension, Prefill, Window
 from looksee.models.encoding_cache import EncodingCache
 from looksee.models.sampling import check_bias, seed_of
-from looksee.models.transformers.decoder import CROPS_AT_ONCE, PromptRow, TransformersModel, padded
+from looksee.models.transformers.decoder import PromptRow, TransformersModel, in_passes, padded
 from looksee.models.transformers.images.pixels import Pixels
 from looksee.models.transformers.prefixes import Beginning, BeginningCache, beginning
 
@@ -49,6 +49,12 @@ class ImageRow(PromptRow):
 
     images: list[ImageInput]
     beginning: Beginning | None
+
+    @property
+    def nbytes(self) -> int:
+        return sum(
+            part.nbytes for image in self.images for part in (image.pixel_values, image.features) if part is not None
+        )
 
 
 class VisionLanguageModel(TransformersModel[ImageRow]):
@@ -198,8 +204,9 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
         new = {image.key: image for image in inputs if image.features is None}
         if new:
             crops = [image.pixel_values for image in new.values() if image.pixel_values is not None]
-            pixels = torch.split(torch.cat(crops), CROPS_AT_ONCE)
-            encoded = torch.cat([self.image_features(some.to(self.device, self.dtype)) for some in pixels])
+            pixels = torch.cat(crops)
+            passes = in_passes(len(pixels), *pixels.shape[-2:])
+            encoded = torch.cat([self.image_features(pixels[some].to(self.device, self.dtype)) for some in passes])
             parts = torch.split(encoded, [len(one) for one in crops])
             for image, part in zip(new.values(), parts, strict=True):
                 image.features = part.clone()  # a view would keep the features of all images in memory

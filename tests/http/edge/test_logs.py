@@ -15,7 +15,8 @@ import pytest
 
 from looksee.core import errors, logs
 from looksee.core.tasks import Job
-from looksee.engine.engine import Engine, EngineLimits
+from looksee.engine.engine import Engine
+from looksee.engine.limits import EngineLimits
 from looksee.http.app import ROUTES
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl

@@ -197,3 +197,64 @@ def test_bytes_of_a_row() -> None:
     held = sum(storage.layers[index].nbytes for index in range(2))
     assert held == storage.shape.row_bytes(GROWTH, torch.float32)
     assert cache.rows == 1
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_beyond_its_budget_storage_holds_what_batches_need_and_nothing_to_spare(static: bool) -> None:
+    """Many short rows and then a long one: the rectangle around both would be many long rows."""
+    storage = store(static=static)
+    numbered(storage, 0, 32, GROWTH)
+    gc.collect()
+    storage.budget = storage.nbytes
+    assert storage.nbytes == storage.held_bytes(32, GROWTH)
+    cache = numbered(storage, 0, 2, 3 * GROWTH)
+    newcomers = numbered(storage, 2, 1, 2 * GROWTH)
+    assert storage.nbytes == storage.held_bytes(3, 3 * GROWTH) <= storage.budget
+    cache.add_rows(newcomers)
+    assert numbers(cache) == [0, 1, 2]
+    cache.grow(4 * GROWTH)
+    assert storage.nbytes == storage.held_bytes(3, 4 * GROWTH)
+    assert sum(layer.nbytes for layer in [*storage.layers, *storage.cross]) == storage.nbytes
+    assert numbers(cache) == [0, 1, 2]
+
+
+def test_within_its_budget_storage_keeps_what_it_has() -> None:
+    storage = store()
+    storage.budget = 10**9
+    numbered(storage, 0, 8, GROWTH)
+    gc.collect()
+    cache = numbered(storage, 0, 1, 3 * GROWTH)
+    assert (storage.rows, storage.length) == (8, 3 * GROWTH)
+    cache.keep_rows([0], GROWTH)
+    assert cache.length == GROWTH
+
+
+@pytest.mark.parametrize("failing", range(6))
+def test_memory_that_runs_out_while_storage_is_reallocated_leaves_it_usable(
+    failing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what was allocated by then can be released."""
+    storage = store()
+    cache = numbered(storage, 0, 2)
+    zeros, calls = storage._zeros, itertools.count()
+
+    def limited(rows: int, length: int) -> torch.Tensor:
+        if next(calls) == failing:
+            raise MemoryError
+        return zeros(rows, length)
+
+    monkeypatch.setattr(storage, "_zeros", limited)
+    with pytest.raises(MemoryError):
+        storage.reserve(8, 3 * GROWTH)
+    assert numbers(cache) == [0, 1]
+    cache.grow(3 * GROWTH)
+    storage.reserve(8, storage.length)
+    assert {layer.shape for layer in storage.layers} == {(8, 4, 3 * GROWTH, 4)}
+    assert {layer.shape for layer in storage.cross} == {(8, 4, 5, 4)}
+    assert numbers(cache) == [0, 1]
+    cache.order = []
+    calls = itertools.count()
+    with pytest.raises(MemoryError):
+        storage.reserve(16, 4 * GROWTH)
+    storage.release()
+    assert sum(layer.nbytes for layer in [*storage.layers, *storage.cross]) == 0

@@ -146,7 +146,9 @@ def test_tokens_that_a_failure_takes_along_are_had_again(
     if error is MemoryError:  # with another one the rows that rejoin after a failure would get it
         failing("add_rows")
     finished: list[Any] = []
-    running: RunningBatch[Any, Any] = RunningBatch(case.model, BatchBudget(10**9), EngineObserver(), not_expected)
+    running: RunningBatch[Any, Any] = RunningBatch(
+        case.model, BatchBudget(10**15), 10**9, EngineObserver(), not_expected
+    )
     waiting = [scheduled(row) for row in rows]
     while waiting or running.rows:
         if waiting and len(running.rows) < 6:

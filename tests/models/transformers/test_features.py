@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,7 +14,7 @@ from torch import Tensor
 from looksee.core.tasks import Job, Task
 from looksee.models.loading import load
 from looksee.models.registry import prompts
-from looksee.models.transformers import blip, vision_language
+from looksee.models.transformers import decoder
 from tests.models.checkpoints import write_random
 from tests.models.mixing import decode_mixed
 from tests.models.transformers.test_identity import picture
@@ -67,7 +68,14 @@ def test_a_row_that_is_prefilled_again_needs_no_second_look(model: Any, monkeypa
 
 
 @pytest.mark.parametrize("name", ["blip", *MODELS])
-def test_a_vision_tower_takes_a_bounded_number_of_pictures_at_once(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "bound",
+    [lambda pixels: ("CROPS_AT_ONCE", 2), lambda pixels: ("PIXELS_AT_ONCE", 3 * pixels - 1)],
+    ids=["crops", "pixels"],
+)
+def test_a_vision_tower_takes_a_bounded_number_of_pictures_at_once(
+    name: str, bound: Callable[[int], tuple[str, int]], tmp_path: Path
+) -> None:
     model: Any = load(name, write_random(name, tmp_path), device="cpu", dtype="float32")
     rng = random.Random(6)
     pictures = [picture(rng) for _ in range(5)]
@@ -86,7 +94,7 @@ def test_a_vision_tower_takes_a_bounded_number_of_pictures_at_once(name: str, tm
 
     rows = [model.prepare(job) for job in jobs]
     with (
-        mock.patch.object(vision_language if name != "blip" else blip, "CROPS_AT_ONCE", 2),
+        mock.patch.object(decoder, *bound(int(model.pixels.height) * model.pixels.width)),
         mock.patch.object(tower, call, counted),
     ):
         batch = model.prefill(rows)
@@ -97,3 +105,9 @@ def test_a_vision_tower_takes_a_bounded_number_of_pictures_at_once(name: str, tm
     assert [row.tokens[: len(one.tokens)] for row, one in zip(rows, alone, strict=True)] == [
         one.tokens for one in alone
     ]
+
+
+@pytest.mark.parametrize(("side", "at_once"), [(224, 16), (384, 16), (448, 16), (896, 4), (5000, 1)])
+def test_the_larger_the_pictures_the_fewer_pass_a_vision_tower_together(side: int, at_once: int) -> None:
+    """Published: BLIP-2, BLIP, InternVL, Gemma."""
+    assert decoder.in_passes(at_once + 1, side, side) == [slice(0, at_once), slice(at_once, 2 * at_once)]

@@ -21,6 +21,12 @@ class CroppedImage:
     def __post_init__(self) -> None:
         self.digest = hashlib.sha256(self.data).digest()
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the file and of the crops, while there are any."""
+        crops = self._crops  # another thread may drop them
+        return len(self.data) + (crops.pixels.nbytes if crops is not None else 0)
+
     def crops(self, config: VisionConfig) -> Crops:
         """The crops of the upright image, cut at the first call. Raises CorruptImage."""
         if self._crops is None:
