@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import traceback
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from looksee.core import errors
+from looksee.core import errors, heartbeat
 from looksee.core.tasks import Identity
 from looksee.engine.engine import Engine, EngineLimits
 from looksee.engine.metrics import MetricsObserver
@@ -26,6 +27,8 @@ from looksee.settings import settings
 from runners import memory
 
 logger = logging.getLogger("looksee.runner")
+
+_IMPORT_SECONDS = 600.0  # that the system may take to read one of torch's libraries, while the event loop stands still
 
 AnyEngine: TypeAlias = Engine[Any, Any]
 
@@ -83,15 +86,16 @@ class ModelLoader:
     def load(self, directory: Path) -> Model[Any, Any]:
         """The model, its weights in memory. Raises WeightsUnavailable, and what the libraries raise."""
         try:
-            model = _load(
-                self.name,
-                directory,
-                device=self.device,
-                dtype=self.dtype,
-                graph_rows=self.limits.rows if self.cuda_graphs else 0,
-                **self.options,
-                **self.source.files(),
-            )
+            with heartbeat.patience(settings().stall_seconds or math.inf):
+                model = _load(
+                    self.name,
+                    directory,
+                    device=self.device,
+                    dtype=self.dtype,
+                    graph_rows=self.limits.rows if self.cuda_graphs else 0,
+                    **self.options,
+                    **self.source.files(),
+                )
             self._loaded = True
             return model
         except Exception as error:
@@ -113,7 +117,7 @@ class ModelLoader:
 
 @functools.cache
 def _import_libraries(name: str) -> None:
-    with memory.importing():
+    with memory.importing(), heartbeat.patience(_IMPORT_SECONDS):
         # Imported here alone: only a process that runs a model pays for torch.
         import torch
 
