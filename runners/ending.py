@@ -21,7 +21,7 @@ from runners.watched_model import broken
 logger = logging.getLogger("looksee.runner")
 
 EXIT_STATUS = 70  # EX_SOFTWARE
-_LAST_SECONDS = 1.0  # in which the calls get their answers
+_LAST_SECONDS = 0.5  # in which the calls get their answers
 
 
 class Ending:

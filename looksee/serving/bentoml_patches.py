@@ -28,7 +28,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from looksee.core import heartbeat
 
-_CHECK_SECONDS = 2.0  # between two checks for dead processes
+_CHECK_SECONDS = 1.0  # between two checks for dead processes
 _MAPPED = "::ffff:"  # how an address of IPv4 is written as one of IPv6
 
 
@@ -139,7 +139,7 @@ def respawn_in_containers() -> None:
 
 
 def poll_processes_faster() -> None:
-    """Check for dead processes every 2 s instead of every 10; BentoML has no setting for it.
+    """Check for dead processes every second instead of every 10; BentoML has no setting for it.
 
     Takes effect in the supervising process, which makes its arbiter after it has imported the service.
     """
