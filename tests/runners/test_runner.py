@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import itertools
 import threading
@@ -16,7 +17,9 @@ import pytest
 from looksee.core import errors
 from looksee.core.tasks import Ask, Failure, Reply
 from looksee.models.registry.blip import BlipSettings
+from runners import capacity
 from runners import runner as runner_module
+from runners.model_loader import ModelLoader
 from runners.runner import Runner
 from tests.engine.toy import ToyModel, job
 from tests.runners.toys import ToyLoader, asked, configure, hold, lease_of, running, state
@@ -408,5 +411,64 @@ def test_closing_while_loading_leaves_nothing(toys: ToyLoader, home: Path) -> No
             await close
             assert (await state(runner), toys.in_memory()) == ("unloaded", 0)
             (await lease_of(home)).release()
+
+    run(main())
+
+
+def test_closing_waits_for_no_download(toys: ToyLoader, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of hours, or of another process that downloads the same; nor does the end of the process wait for its thread."""
+    held, began = threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    def fetch(self: ModelLoader) -> Path:
+        threads.append(threading.current_thread())
+        began.set()
+        hold(held)
+        return home
+
+    monkeypatch.setattr(ModelLoader, "fetch", fetch)
+
+    async def main() -> None:
+        async with running() as (runner,):
+            call = asyncio.create_task(asked(runner, "word"))
+            assert await asyncio.to_thread(began.wait, 10)
+            async with asyncio.timeout(5):
+                await runner.close()
+            assert await call == ["model_not_ready"]
+            assert (await state(runner), toys.loads) == ("unloaded", 0)
+            assert threads[0].is_alive()
+            assert threads[0].daemon
+            held.set()
+            threads[0].join(10)  # its result comes too late for anybody
+
+    run(main())
+
+
+def test_what_a_download_raises_is_told(toys: ToyLoader, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(self: ModelLoader) -> Path:
+        raise errors.WeightsUnavailable("not there", retry_after=30)
+
+    monkeypatch.setattr(ModelLoader, "fetch", fetch)
+
+    async def main() -> None:
+        async with running() as (runner,):
+            assert await asked(runner, "word") == ["weights_unavailable"]
+
+    run(main())
+
+
+def test_a_disk_that_is_full_costs_no_call(toys: ToyLoader, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marking a lease as used writes a file."""
+
+    async def main() -> None:
+        async with running() as (runner,):
+            await runner.load()
+
+            def full(descriptor: int, record: Any) -> None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            monkeypatch.setattr(capacity, "_write", full)
+            assert await asked(runner, "one", "two") == ["one", "two"]
+            monkeypatch.undo()
 
     run(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bentoml._internal.utils import circus
 
 from looksee.core import heartbeat
 from looksee.serving import supervision
@@ -122,7 +122,7 @@ def test_the_arbiter_tells_its_processes_and_goes_on_when_checking_fails(monkeyp
     class Arbiter:
         def __init__(self, watchers: list[Any]) -> None:
             self.watchers, self._stopping = watchers, False
-            self.exit_stack = circus.contextlib.ExitStack()
+            self.exit_stack = contextlib.ExitStack()
 
         def iter_watchers(self) -> list[Any]:
             return self.watchers
