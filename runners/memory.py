@@ -33,6 +33,7 @@ def release_unused() -> None:
     gc.collect()
     torch = _torch()
     if torch is not None and torch.cuda.is_initialized():
+        torch._C._cuda_clearCublasWorkspaces()  # which its allocator counts as in use
         torch.cuda.empty_cache()
     if torch is not None and torch.backends.mps.is_available():
         torch.mps.empty_cache()

@@ -18,7 +18,7 @@ from runners import ending, memory, watchdog
 from runners.runner import Runner
 from tests.engine.toy import ToyModel, job
 from tests.runners.toys import ToyLoader, configure, lease_of, running, state
-from tests.support.loops import run, until
+from tests.support.loops import PATIENCE, run, until
 
 ASSERT = "CUDA error: device-side assert triggered\nCompile with `TORCH_USE_CUDA_DSA` to enable device-side assertions."
 
@@ -44,7 +44,10 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 def held() -> Iterator[threading.Event]:
     """What hangs until it is set."""
     until_then = threading.Event()
+    let_go = threading.Timer(PATIENCE / 2, until_then.set)  # no thread outlives a test that fails
+    let_go.start()
     yield until_then
+    let_go.cancel()
     until_then.set()
 
 
@@ -128,22 +131,32 @@ def test_a_broken_device_in_any_verb_ends_the_process(
     assert "device-side assert" in caplog.text
 
 
-def test_after_it_no_verb_is_tried_again(toys: ToyLoader, ended: threading.Event) -> None:
-    """Rows of a failed step are otherwise prefilled again, one by one."""
-    calls = []
+def test_after_it_no_verb_is_tried_again(toys: ToyLoader, ended: threading.Event, held: threading.Event) -> None:
+    """Rows of a failed prefill are otherwise prefilled again, one by one."""
+    calls: list[list[str]] = []
 
     def once(words: list[str]) -> None:
-        calls.append(words)
-        fail()
+        if words != ["first"]:
+            calls.append(words)
+            fail()
 
     async def main() -> None:
         async with running() as (runner,):
             await runner.load()
             toys.on_prefill = once
-            assert all_told(await infer(runner, "a", "b", "c"))
+            toys.on_step = lambda words: hang(held)
+            first = asyncio.create_task(infer(runner, "first"))
+            await until(lambda: runner._gate.active == 1)
+            others = asyncio.create_task(infer(runner, "a", "b", "c"))
+            await until(lambda: runner._gate.active == 4)
+            await asyncio.sleep(0.2)  # until they are prepared
+            toys.on_step = lambda words: None
+            held.set()
+            assert all_told(await others)
+            await first
 
     run(main())
-    assert len(calls) == 1
+    assert [sorted(words) for words in calls] == [["a", "b", "c"]]
 
 
 def test_another_error_ends_nothing(toys: ToyLoader, ended: threading.Event) -> None:
@@ -347,6 +360,33 @@ def test_a_machine_that_was_stopped_is_no_stall(ended: threading.Event, monkeypa
 
     dog._watch(Over())  # type: ignore[arg-type]
     assert stalls == []
+
+
+def test_what_begins_anew_does_not_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps that are too quick to be seen under way."""
+    stalls: list[str] = []
+    clock = [0.0]
+    monkeypatch.setattr(watchdog, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    dog = watchdog.Watchdog(2.0, lambda: True, stalls.append)
+
+    class Over:
+        looks = 0
+        steps = True
+
+        def wait(self, pause: float) -> bool:
+            self.looks += 1
+            clock[0] += pause
+            if self.steps:
+                with dog.watching("step"):
+                    pass
+            return self.looks == 100
+
+    over = Over()
+    dog._watch(over)  # type: ignore[arg-type]
+    assert stalls == []
+    over.looks, over.steps = 0, False
+    dog._watch(over)  # type: ignore[arg-type]
+    assert len(stalls) == 1
 
 
 def test_a_loaded_model_is_watched_and_an_unloaded_one_not(toys: ToyLoader) -> None:

@@ -153,7 +153,7 @@ def test_a_gateway_that_is_killed(contained: Service) -> None:
             ends = load.result()
         print(f"{dict(ends)}, all answered {time.monotonic() - killed:.1f} s after the kill")
         assert set(ends) <= {"right", "wrong", "broken"}, ends
-        assert 1 <= ends["broken"] <= 16, "those whose connections it had"
+        assert ends["broken"] <= 16, "those whose connections it had"
     assert answered(contained, "the gateway is back")
     assert others(contained, "Looksee") == untouched
 
