@@ -26,8 +26,8 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from looksee.core import errors
 from looksee.core.logs import REQUEST_ID
 from looksee.core.tasks import Ask, Failure, Identity, Reply, State, Status
+from looksee.engine.broken_device import device_is_broken
 from looksee.engine.metrics import LOAD_SECONDS, drop_dead_processes
-from looksee.models.broken_device import device_is_broken
 from looksee.settings import settings
 from runners import memory
 from runners.admission_gate import AdmissionGate

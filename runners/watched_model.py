@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from looksee.core import errors
 from looksee.core.tasks import Answer
-from looksee.models.broken_device import device_is_broken
+from looksee.engine.broken_device import device_is_broken
 from runners.watchdog import Watchdog
 
 T = TypeVar("T")

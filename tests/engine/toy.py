@@ -17,6 +17,10 @@ class OutOfMemoryError(RuntimeError):
     """Named as torch names its own."""
 
 
+class AcceleratorError(RuntimeError):
+    """Named as torch names its own."""
+
+
 @dataclass(slots=True, kw_only=True)
 class ToyRow(Row):
     word: str

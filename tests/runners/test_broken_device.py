@@ -16,15 +16,11 @@ import pytest
 from looksee.core.tasks import Ask, Reply
 from runners import ending, memory, watchdog
 from runners.runner import Runner
-from tests.engine.toy import ToyModel, job
+from tests.engine.toy import AcceleratorError, ToyModel, job
 from tests.runners.toys import ToyLoader, configure, lease_of, running, state
 from tests.support.loops import PATIENCE, run, until
 
 ASSERT = "CUDA error: device-side assert triggered\nCompile with `TORCH_USE_CUDA_DSA` to enable device-side assertions."
-
-
-class AcceleratorError(RuntimeError):
-    """Named as torch names its own."""
 
 
 def fail() -> None:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import pytest
 
 from looksee.core import errors
-from looksee.models.broken_device import device_is_broken
+from looksee.engine.broken_device import device_is_broken
 from looksee.models.interface import out_of_memory
-
-
-class AcceleratorError(RuntimeError):
-    """Named as torch names its own."""
-
+from tests.engine.toy import AcceleratorError
 
 STICKY = [
     "CUDA error: device-side assert triggered",
