@@ -34,7 +34,7 @@ class _Process:
     """What is known of a process: the watcher that started it, its last beat, and for how many seconds it is silent."""
 
     watcher: str
-    beat: bytes = b""
+    beat: tuple[bytes, int] = (b"", 0)
     silent: float = 0.0
 
 
@@ -66,7 +66,7 @@ class Supervision:
             beat = self._read(pid)
             known.silent = known.silent + passed if beat == known.beat else 0.0
             known.beat = beat
-            if self._limit and known.silent > self._patience(beat):
+            if self._limit and known.silent > self._patience(beat[0]):
                 logger.error("process %d of %s has not reacted for %.0f s and is killed", pid, name, known.silent)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -85,11 +85,13 @@ class Supervision:
         except ValueError:  # while it is written
             return self._limit
 
-    def _read(self, pid: int) -> bytes:
+    def _read(self, pid: int) -> tuple[bytes, int]:
+        """What the file has, and its time in nanoseconds: another one after each beat."""
+        file = self.folder / str(pid)
         try:
-            return (self.folder / str(pid)).read_bytes()
+            return file.read_bytes(), file.stat().st_mtime_ns
         except OSError:
-            return b""
+            return b"", 0
 
 
 def supervise(silence_seconds: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -67,6 +68,18 @@ def test_without_a_supervisor_nothing_is_written(tmp_path: Path, monkeypatch: py
     run(main())
     heartbeat.end_with_supervisor()
     assert not list(tmp_path.iterdir())
+
+
+def test_on_a_full_disk_it_beats_all_the_same(supervised: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, content: bytes, offset: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    heartbeat._beat()
+    before = supervised.stat().st_mtime_ns
+    time.sleep(0.02)
+    heartbeat._beat()
+    assert supervised.stat().st_mtime_ns > before
 
 
 def test_a_folder_that_is_gone_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,6 +57,17 @@ def checks(watched: Supervision, clock: list[float], pid: int, seconds: float, b
 def test_what_beats_lives(watched: Supervision, clock: list[float], process: subprocess.Popen[bytes]) -> None:
     assert checks(watched, clock, process.pid, 100, "{number} 0.0") == []
     assert process.poll() is None
+
+
+def test_what_cannot_write_and_touches_its_file_lives(
+    watched: Supervision, clock: list[float], process: subprocess.Popen[bytes]
+) -> None:
+    for second in range(400):
+        file = watched.folder / str(process.pid)
+        file.touch()
+        os.utime(file, ns=(second, second))
+        clock[0] += 2
+        assert watched.check({process.pid: "service_Blip"}) == []
 
 
 def test_what_is_silent_is_killed(
