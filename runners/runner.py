@@ -5,9 +5,7 @@
 
 A load that fails ends in `failed`, and the next call that comes later than `_RETRY_LOAD_AFTER` tries again.
 
-When the device is broken, the weights cannot be released, or the work stands still, the process ends (`runners.ending`)
-and its supervisor starts another one.
-
+When the device is broken, weights cannot be released, or the work stands still, the process ends (`runners.guarding`).
 Failures travel in the replies as data: BentoML does not carry an exception's text from one service to another.
 """
 
@@ -33,10 +31,10 @@ from runners import memory
 from runners.admission_gate import AdmissionGate
 from runners.background import in_daemon_thread
 from runners.capacity import CapacityManager, Lease
-from runners.ending import Ending
+from runners.guarding.ending import Ending
+from runners.guarding.watchdog import Watchdog
+from runners.guarding.watched_model import WatchedModel
 from runners.model_loader import AnyEngine, ModelLoader
-from runners.watchdog import Watchdog
-from runners.watched_model import WatchedModel
 
 logger = logging.getLogger("looksee.runner")
 
@@ -73,8 +71,7 @@ class Runner:
         self._unloads = 0  # calls of `unload` under way
         self._released = asyncio.Event()  # a new one for each load; set once those weights are released
         self._released.set()
-        self._closing = False
-        self._closed = asyncio.Event()
+        self._closing = asyncio.Event()
         self._ending = Ending(name, self._refuse_all)
         self._watchdog = Watchdog(settings().stall_seconds, lambda: self._gate.active > 0, self._ending.begin)
 
@@ -145,9 +142,8 @@ class Runner:
 
     async def close(self) -> None:
         """Release the weights for good; active calls get ModelNotReady. A download is left behind, to be resumed."""
-        self._closing = True
+        self._closing.set()
         self._changed.set()
-        self._closed.set()
         self._gate.reject(Failure.of(self._not_ready("is being stopped")))
         if self._lifecycle is not None:
             await asyncio.wait((self._lifecycle,))
@@ -156,7 +152,7 @@ class Runner:
         """The engine, its weights loaded, for a call that is active until it leaves the gate."""
         if self._ending.failure is not None:
             raise self._ending.failure.error()
-        if self._closing:
+        if self._closing.is_set():
             raise self._not_ready("is being stopped")
         try:
             return await self._gate.enter(min(timeout, settings().load_wait_seconds))
@@ -179,7 +175,7 @@ class Runner:
                 self._lifecycle = asyncio.create_task(self._run_lifecycle(), context=Context())
 
     def _is_wanted(self) -> bool:
-        over = self._closing or self._ending.failure is not None
+        over = self._closing.is_set() or self._ending.failure is not None
         return not over and (self._gate.waiting > 0 or time.monotonic() < self._wanted_until)
 
     async def _run_lifecycle(self) -> None:
@@ -205,12 +201,9 @@ class Runner:
         """One load of the weights, from their download to their release. Raises what the loading raises."""
         self._state = "loading"
         # Before the lease, since it takes no model's memory. No end of the process waits for a download of hours.
-        directory = await in_daemon_thread(self._loader.fetch, self._closed)
-        if directory is None:
-            return
+        directory = await in_daemon_thread(self._loader.fetch, self._closing)
         self._state = "waiting"
-        lease = await self._capacity.acquire(self._is_wanted)
-        if lease is None:
+        if directory is None or (lease := await self._capacity.acquire(self._is_wanted)) is None:
             return
         self._state = "loading"
         with self._watchdog.on_guard():
@@ -247,7 +240,7 @@ class Runner:
         ready = time.monotonic()
         lease.mark(busy=False)
         self._gate.open(self._engine)  # the calls that waited are served, whatever is requested by now
-        while not self._closing and self._ending.failure is None:
+        while not self._closing.is_set() and self._ending.failure is None:
             requested, now = lease.seconds_requested(), time.monotonic()
             turn_over = requested is not None and min(requested, now - ready) > turn
             if turn_over or self._unloads:

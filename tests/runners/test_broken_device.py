@@ -14,7 +14,8 @@ from types import SimpleNamespace
 import pytest
 
 from looksee.core.tasks import Ask, Reply
-from runners import ending, memory, watchdog
+from runners import memory
+from runners.guarding import ending, watchdog
 from runners.runner import Runner
 from tests.engine.toy import AcceleratorError, ToyModel, job
 from tests.runners.toys import ToyLoader, configure, lease_of, running, state

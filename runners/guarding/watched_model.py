@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from looksee.core import errors
 from looksee.core.tasks import Answer
 from looksee.engine.broken_device import device_is_broken
-from runners.watchdog import Watchdog
+from runners.guarding.watchdog import Watchdog
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from looksee.core.tasks import Failure, Reply
 from runners.capacity import Lease
-from runners.watched_model import broken
+from runners.guarding.watched_model import broken
 
 logger = logging.getLogger("looksee.runner")
 
