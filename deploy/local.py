@@ -19,6 +19,7 @@ from types import FrameType
 from dotenv import load_dotenv
 
 from deploy import redis_server
+from looksee.core import heartbeat
 from looksee.settings import settings
 
 ROOT = Path(__file__).parent.parent
@@ -42,7 +43,7 @@ def main() -> int:
         if config.redis():
             print("looksee: using the Redis that is configured", flush=True)
         else:
-            os.environ["REDIS_URL"] = stack.enter_context(redis_server.running())
+            os.environ["REDIS_URL"] = stack.enter_context(redis_server.running(preexec=ends_with_parent))
             print(f"looksee: started a Redis of its own ({redis_server.executable()})", flush=True)
         os.environ.setdefault("BENTOML_CONFIG", str(ROOT / "configuration.yaml"))
         # BentoML empties its metrics folder at each start: two services on one host must not share a home.
@@ -76,7 +77,7 @@ def url(host: str, port: int) -> str:
 def _serve(port: int, host: str) -> int:
     command = [sys.executable, "-m", "bentoml", "serve", "service:Looksee", "--port", str(port), "--host", host]
     # A session of its own, so that a Ctrl-C in the terminal reaches it through us alone, once.
-    server = subprocess.Popen(command, start_new_session=True)
+    server = subprocess.Popen(command, start_new_session=True, preexec_fn=ends_with_parent)
     try:
         return server.wait()
     finally:
@@ -87,6 +88,11 @@ def _serve(port: int, host: str) -> int:
             except subprocess.TimeoutExpired:
                 os.killpg(server.pid, signal.SIGKILL)
                 server.wait()
+
+
+def ends_with_parent() -> None:
+    """Of a process that is about to start: be told to end when this one dies, which cannot do it then."""
+    heartbeat.end_with_parent(signal.SIGTERM)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

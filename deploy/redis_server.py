@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import redis
@@ -26,14 +26,17 @@ def executable() -> str:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[str]:
-    """Start a server that keeps nothing on disk and evicts what was used least; yields its URL, ends it afterwards."""
+def running(preexec: Callable[[], None] | None = None) -> Iterator[str]:
+    """Start a server that keeps nothing on disk and evicts what was used least; yields its URL, ends it afterwards.
+
+    `preexec` is called in its process before it starts.
+    """
     with tempfile.TemporaryDirectory(prefix="looksee-redis-") as directory:
         socket = Path(directory) / "redis.sock"
         command = [executable(), "--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no"]
         command += ["--maxmemory", _MEMORY, "--maxmemory-policy", "allkeys-lru", "--dir", directory]
         # In a session of its own: Ctrl-C reaches the service first, and the cache stays until the service has ended.
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, preexec_fn=preexec)
         try:
             _wait(socket, process)
             yield f"unix://{socket}"

@@ -21,6 +21,7 @@ import fcntl
 import itertools
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -65,13 +66,19 @@ class Lease:
 
     def __init__(self, manager: CapacityManager, descriptor: int, holder: LeaseHolder) -> None:
         """`descriptor` is that of the slot's file, which this process has locked. The lease closes it."""
-        self._manager, self._descriptor, self._holder = manager, descriptor, holder
-        _write(descriptor, holder)
+        self._manager, self._holder = manager, holder
+        self._descriptor: int | None = descriptor
+        self._lock = threading.Lock()  # a descriptor that is closed twice may be another file's by then
+        self.mark(busy=holder.busy)
 
     def mark(self, *, busy: bool) -> None:
-        """Publish that this model is busy, or idle from now on."""
+        """Publish that this model is busy, or idle from now on. Not where the file cannot be written: others then read
+        what was published before.
+        """
         self._holder = replace(self._holder, busy=busy, used=time.monotonic())
-        _write(self._descriptor, self._holder)
+        with self._lock, contextlib.suppress(OSError):
+            if self._descriptor is not None:
+                _write(self._descriptor, self._holder)
 
     def seconds_requested(self) -> float | None:
         """How long the runner that is next and requests this slot has waited in the queue; None if there is none."""
@@ -81,8 +88,11 @@ class Lease:
         return time.monotonic() - ticket.since
 
     def release(self) -> None:
-        """Give up the lease. Once."""
-        os.close(self._descriptor)  # which also unlocks the file
+        """Give up the lease, if it is still held. Any thread."""
+        with self._lock:
+            descriptor, self._descriptor = self._descriptor, None
+            if descriptor is not None:
+                os.close(descriptor)  # which also unlocks the file
 
 
 class CapacityManager:

@@ -38,6 +38,8 @@ def release_unused() -> None:
     gc.collect()
     torch = _torch()
     if torch is not None and torch.cuda.is_initialized():
+        # The workspaces that cuBLAS keeps for each thread are in use for the allocator. Builds without it have none.
+        getattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: None)()
         torch.cuda.empty_cache()
     if torch is not None and torch.backends.mps.is_available():
         torch.mps.empty_cache()

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import traceback
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from looksee.core import errors
+from looksee.core import errors, heartbeat
 from looksee.core.tasks import Identity
 from looksee.engine.engine import Engine
 from looksee.engine.limits import EngineLimits
@@ -27,6 +28,8 @@ from looksee.settings import settings
 from runners import free_memory, memory
 
 logger = logging.getLogger("looksee.runner")
+
+_IMPORT_SECONDS = 600.0  # that the system may take to read one of torch's libraries, while the event loop stands still
 
 AnyEngine: TypeAlias = Engine[Any, Any]
 
@@ -90,15 +93,16 @@ class ModelLoader:
     def load(self, directory: Path) -> Model[Any, Any]:
         """The model, its weights in memory. Raises WeightsUnavailable, and what the libraries raise."""
         try:
-            model = _load(
-                self.name,
-                directory,
-                device=self.device,
-                dtype=self.dtype,
-                graph_rows=self.limits.rows if self.cuda_graphs else 0,
-                **self.options,
-                **self.source.files(),
-            )
+            with heartbeat.patience(settings().stall_seconds or math.inf):
+                model = _load(
+                    self.name,
+                    directory,
+                    device=self.device,
+                    dtype=self.dtype,
+                    graph_rows=self.limits.rows if self.cuda_graphs else 0,
+                    **self.options,
+                    **self.source.files(),
+                )
             self._loaded = True
             return model
         except Exception as error:
@@ -126,7 +130,7 @@ class ModelLoader:
 
 @functools.cache
 def _import_libraries(name: str) -> None:
-    with memory.importing():
+    with memory.importing(), heartbeat.patience(_IMPORT_SECONDS):
         # Imported here alone: only a process that runs a model pays for torch.
         import torch
 

@@ -5,6 +5,7 @@
 
 A load that fails ends in `failed`, and the next call that comes later than `_RETRY_LOAD_AFTER` tries again.
 
+When the device is broken, weights cannot be released, or the work stands still, the process ends (`runners.guarding`).
 Failures travel in the replies as data: BentoML does not carry an exception's text from one service to another.
 """
 
@@ -23,11 +24,16 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from looksee.core import errors
 from looksee.core.logs import REQUEST_ID
 from looksee.core.tasks import Ask, Failure, Identity, Reply, State, Status
+from looksee.engine.broken_device import device_is_broken
 from looksee.engine.metrics import LOAD_SECONDS, drop_dead_processes
 from looksee.settings import settings
 from runners import memory
 from runners.admission_gate import AdmissionGate
+from runners.background import in_daemon_thread
 from runners.capacity import CapacityManager, Lease
+from runners.guarding.ending import Ending
+from runners.guarding.watchdog import Watchdog
+from runners.guarding.watched_model import WatchedModel
 from runners.model_loader import AnyEngine, ModelLoader
 
 logger = logging.getLogger("looksee.runner")
@@ -65,7 +71,9 @@ class Runner:
         self._unloads = 0  # calls of `unload` under way
         self._released = asyncio.Event()  # a new one for each load; set once those weights are released
         self._released.set()
-        self._closing = False
+        self._closing = asyncio.Event()
+        self._ending = Ending(name, self._refuse_all)
+        self._watchdog = Watchdog(settings().stall_seconds, lambda: self._gate.active > 0, self._ending.begin)
 
     async def infer(self, ask: Ask, listener: Callable[[str], None] | None = None) -> Reply:
         """Answer a job within `ask.timeout` seconds; a `listener` gets its text in pieces.
@@ -80,8 +88,9 @@ class Runner:
             engine = await self._enter(ask.timeout)
         except errors.LookseeError as error:
             return Reply(failure=Failure.of(error))
+        work = engine.submit(ask.job, timeout=deadline - time.monotonic(), listener=listener)
         try:
-            return await engine.submit(ask.job, timeout=deadline - time.monotonic(), listener=listener)
+            return await self._ending.answer(work)
         finally:
             self._gate.leave()
 
@@ -132,8 +141,8 @@ class Runner:
         return self._identity
 
     async def close(self) -> None:
-        """Release the weights for good; active calls get ModelNotReady."""
-        self._closing = True
+        """Release the weights for good; active calls get ModelNotReady. A download is left behind, to be resumed."""
+        self._closing.set()
         self._changed.set()
         self._gate.reject(Failure.of(self._not_ready("is being stopped")))
         if self._lifecycle is not None:
@@ -141,7 +150,9 @@ class Runner:
 
     async def _enter(self, timeout: float) -> AnyEngine:
         """The engine, its weights loaded, for a call that is active until it leaves the gate."""
-        if self._closing:
+        if self._ending.failure is not None:
+            raise self._ending.failure.error()
+        if self._closing.is_set():
             raise self._not_ready("is being stopped")
         try:
             return await self._gate.enter(min(timeout, settings().load_wait_seconds))
@@ -164,7 +175,8 @@ class Runner:
                 self._lifecycle = asyncio.create_task(self._run_lifecycle(), context=Context())
 
     def _is_wanted(self) -> bool:
-        return not self._closing and (self._gate.waiting > 0 or time.monotonic() < self._wanted_until)
+        over = self._closing.is_set() or self._ending.failure is not None
+        return not over and (self._gate.waiting > 0 or time.monotonic() < self._wanted_until)
 
     async def _run_lifecycle(self) -> None:
         """Load, serve and release the weights, again as long as calls wait for them."""
@@ -173,9 +185,13 @@ class Runner:
                 released = self._released = asyncio.Event()
                 try:
                     await self._load_and_serve()
-                    self._state = "unloaded"
+                    if self._ending.failure is None:
+                        self._state = "unloaded"
                 except Exception as error:
-                    self._fail(error)
+                    if device_is_broken(error):
+                        self._ending.begin("the device is broken, as loading found", error)
+                    else:
+                        self._fail(error)
                 finally:
                     released.set()
         finally:
@@ -184,13 +200,19 @@ class Runner:
     async def _load_and_serve(self) -> None:
         """One load of the weights, from their download to their release. Raises what the loading raises."""
         self._state = "loading"
-        directory = await asyncio.to_thread(self._loader.fetch)  # before the lease: it takes no model's memory
+        # Before the lease, since it takes no model's memory. No end of the process waits for a download of hours.
+        directory = await in_daemon_thread(self._loader.fetch, self._closing)
         self._state = "waiting"
-        lease = await self._capacity.acquire(self._is_wanted)
-        if lease is None:
+        if directory is None or (lease := await self._capacity.acquire(self._is_wanted)) is None:
             return
         self._state = "loading"
+        with self._watchdog.on_guard():
+            await self._serve_with(lease, directory)
+
+    async def _serve_with(self, lease: Lease, directory: Path) -> None:
+        """Load, serve and release under a lease, which is released whatever fails."""
         started = time.monotonic()
+        self._ending.attend(lease)
         try:
             await asyncio.to_thread(self._start, directory)
             seconds = time.monotonic() - started
@@ -201,8 +223,12 @@ class Runner:
         finally:
             self._gate.close()
             self._lease = None
-            await asyncio.to_thread(self._stop)
-            lease.release()
+            try:
+                await asyncio.to_thread(self._stop)
+            except Exception as error:  # the memory comes back with the end of the process, if with nothing else
+                self._ending.begin("the weights could not be released", error)
+            finally:
+                lease.release()
 
     async def _serve(self, lease: Lease, *, turn: float) -> None:
         """Admit calls until the weights should be released and no call is active.
@@ -214,7 +240,7 @@ class Runner:
         ready = time.monotonic()
         lease.mark(busy=False)
         self._gate.open(self._engine)  # the calls that waited are served, whatever is requested by now
-        while not self._closing:
+        while not self._closing.is_set() and self._ending.failure is None:
             requested, now = lease.seconds_requested(), time.monotonic()
             turn_over = requested is not None and min(requested, now - ready) > turn
             if turn_over or self._unloads:
@@ -245,13 +271,23 @@ class Runner:
 
     def _start(self, directory: Path) -> None:
         """Load the weights and start the engine. In a thread."""
-        model = self._loader.load(directory)
-        self._identity = self._loader.identify()  # again: a branch may have moved while it was downloaded
-        self._engine = self._loader.start(model)
+        with self._watchdog.watching("loading"):
+            model = WatchedModel(self._loader.load(directory), self.name, self._watchdog, self._ending.begin)
+            self._identity = self._loader.identify()  # again: a branch may have moved while it was downloaded
+            self._engine = self._loader.start(model)
 
     def _stop(self) -> None:
         """Stop the engine, if it was started, and release the memory. In a thread."""
-        if self._engine is not None:
-            self._loader.stop(self._engine)
-        self._engine = None
-        memory.release_unused()
+        with self._watchdog.watching("releasing"):
+            if self._engine is not None:
+                self._loader.stop(self._engine)
+            self._engine = None
+            memory.release_unused()
+
+    def _refuse_all(self) -> None:
+        """This process ends: the calls that wait get that failure, and so do those to come."""
+        assert self._ending.failure is not None
+        self._state, self._failure = "failed", self._ending.failure
+        self._gate.close()
+        self._gate.reject(self._failure)
+        self._changed.set()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
 
@@ -24,7 +26,9 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-_CHECK_SECONDS = 2.0  # between two checks for dead processes
+from looksee.core import heartbeat
+
+_CHECK_SECONDS = 1.0  # between two checks for dead processes
 _MAPPED = "::ffff:"  # how an address of IPv4 is written as one of IPv6
 
 
@@ -34,6 +38,8 @@ class LeanService(Service[Any]):
     The timeout middleware keeps a timer, and with it the whole request, for every request of the last two minutes, and
     the garbage collector walks them all; the HTTP edge, the gateway and the engine keep the deadlines. The tracing
     middleware makes spans even where tracing is off. The HTTP edge writes the access log, one line a request.
+
+    Its process shows the supervisor that it runs, from before the service starts until after it has ended.
     """
 
     def to_asgi(self, is_main: bool = True) -> Any:
@@ -45,6 +51,14 @@ class LeanService(Service[Any]):
             omitted.append(OpenTelemetryMiddleware)
         logging.getLogger(http_app.__name__).addFilter(_is_not_bad_input)
         app.user_middleware = [layer for layer in app.user_middleware if layer.cls not in omitted]
+        lifespan = app.router.lifespan_context
+
+        @contextlib.asynccontextmanager
+        async def beating(app: Starlette) -> AsyncIterator[Any]:
+            async with heartbeat.beating(), lifespan(app) as state:
+                yield state
+
+        app.router.lifespan_context = beating
         return app
 
 
@@ -125,7 +139,7 @@ def respawn_in_containers() -> None:
 
 
 def poll_processes_faster() -> None:
-    """Check for dead processes every 2 s instead of every 10; BentoML has no setting for it.
+    """Check for dead processes every second instead of every 10; BentoML has no setting for it.
 
     Takes effect in the supervising process, which makes its arbiter after it has imported the service.
     """

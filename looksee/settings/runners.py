@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from looksee.models.registry.options import Device, Dtype
 from looksee.settings.cpu import half_of_the_cores
@@ -35,6 +35,14 @@ class RunnerSettings(BaseModel):
         256 * 2**20, description="bytes of decoded pictures that wait in a runner, beyond which no more are decoded"
     )
     load_wait_seconds: PositiveFloat = Field(60, description="seconds a request waits for weights that are loading")
+    stall_seconds: NonNegativeFloat = Field(
+        120,
+        description="seconds that a model may stand still in one operation before its process is ended and started "
+        "again; 0: for ever",
+    )
+    silence_seconds: NonNegativeFloat = Field(
+        30, description="seconds that a process may not react before it is killed and started again; 0: for ever"
+    )
     model_capacity: NonNegativeInt = Field(
         1, validation_alias="MODEL_CAPACITY", description="models loaded at a time on this machine; 0: no limit"
     )

@@ -17,6 +17,10 @@ class OutOfMemoryError(RuntimeError):
     """Named as torch names its own."""
 
 
+class AcceleratorError(RuntimeError):
+    """Named as torch names its own."""
+
+
 @dataclass(slots=True, kw_only=True)
 class ToyRow(Row):
     """Takes a slot for each letter, and a byte of inputs for each."""

@@ -227,3 +227,20 @@ def test_no_descriptor_is_left_open(stamps: Stamps) -> None:
 def test_only_the_owner_may_read_the_folder(stamps: Stamps) -> None:
     folder = manager(stamps).directory
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_lease_is_released_once(stamps: Stamps) -> None:
+    """By the end of its process and by the runner. A descriptor that is closed twice may be another file's by then."""
+
+    async def main() -> None:
+        lease = await taken(stamps)
+        lease.release()
+        other = (stamps.file.parent / "another file").open("w")
+        lease.release()
+        lease.mark(busy=True)
+        other.write("its own")
+        other.close()
+        (await taken(stamps)).release()
+
+    run(main())
+    assert (stamps.file.parent / "another file").read_text() == "its own"

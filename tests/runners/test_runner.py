@@ -3,113 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import errno
 import gc
 import itertools
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bentoml._internal.configuration.containers import BentoMLContainer
 
 from looksee.core import errors
 from looksee.core.tasks import Ask, Failure, Reply
-from looksee.models.registry import REGISTRY
 from looksee.models.registry.blip import BlipSettings
-from looksee.settings import Settings
-from runners import model_loader
+from runners import capacity
 from runners import runner as runner_module
-from runners.capacity import CapacityManager, Lease
+from runners.model_loader import ModelLoader
 from runners.runner import Runner
 from tests.engine.toy import ToyModel, job
-from tests.support.loops import PATIENCE, run, settle, until
+from tests.runners.toys import ToyLoader, asked, configure, hold, lease_of, running, state
+from tests.support.loops import run, settle, until
 
 LONG = "a story without end " * 2  # 40 steps
-
-
-class ToyLoader:
-    """Loads toy models; `on_load` runs in the loading thread first, and may raise or block."""
-
-    def __init__(self) -> None:
-        self.delay = 0.0
-        self.on_load: Callable[[], None] = lambda: None
-        self.on_step: Callable[[list[str]], None] = lambda words: None
-        self.loads = 0
-        self.how: dict[str, Any] = {}
-        self.alive: list[weakref.ref[ToyModel]] = []
-
-    def load(self, name: str, directory: Path, **how: Any) -> ToyModel:
-        self.loads += 1
-        self.how = how
-        self.on_load()
-        model = ToyModel(delay=self.delay, on_step=self.on_step)
-        self.alive.append(weakref.ref(model))
-        return model
-
-    def in_memory(self) -> int:
-        return sum(model() is not None for model in self.alive)
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(BentoMLContainer.bentoml_home, "get", lambda: str(tmp_path))
-    (tmp_path / "config.json").touch()  # the only file that is checked before loading
-    return tmp_path
-
-
-@pytest.fixture
-def toys(home: Path, monkeypatch: pytest.MonkeyPatch) -> ToyLoader:
-    made = ToyLoader()
-    monkeypatch.setattr(model_loader, "_load", made.load)
-    monkeypatch.setattr(model_loader, "_import_libraries", lambda name: None)
-    monkeypatch.setattr(runner_module, "_MIN_TURN", 0.2)
-    for name in REGISTRY:
-        monkeypatch.setenv(f"LOOKSEE_{name.upper()}_WEIGHTS", str(home))
-    configure(monkeypatch)
-    return made
-
-
-def configure(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-    chosen = Settings().model_copy(update=changes)
-    for module in (runner_module, model_loader):
-        monkeypatch.setattr(module, "settings", lambda: chosen)
-
-
-@contextlib.asynccontextmanager
-async def running(*names: str) -> AsyncIterator[list[Runner]]:
-    runners = [Runner(name) for name in names or ("blip",)]
-    try:
-        yield runners
-    finally:
-        for runner in runners:
-            await runner.close()
-
-
-async def asked(runner: Runner, *words: str, timeout: float = 20) -> list[str]:
-    """What the model says, or the codes of the failures."""
-    answers = await asyncio.gather(*(runner.infer(Ask(job(word), timeout)) for word in words))
-    return [
-        answer.answer.text if answer.answer else answer.failure.code if answer.failure else "" for answer in answers
-    ]
-
-
-def hold(until_then: threading.Event, seconds: float = PATIENCE) -> None:
-    until_then.wait(seconds)
-
-
-async def state(runner: Runner) -> str:
-    return (await runner.status()).state
-
-
-async def lease_of(home: Path, name: str = "other") -> Lease:
-    """A lease of another model."""
-    lease = await CapacityManager(home / "looksee", 1, name).acquire()
-    assert lease is not None
-    return lease
 
 
 def test_concurrent_calls_load_the_weights_once(toys: ToyLoader) -> None:
@@ -495,5 +411,64 @@ def test_closing_while_loading_leaves_nothing(toys: ToyLoader, home: Path) -> No
             await close
             assert (await state(runner), toys.in_memory()) == ("unloaded", 0)
             (await lease_of(home)).release()
+
+    run(main())
+
+
+def test_closing_waits_for_no_download(toys: ToyLoader, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of hours, or of another process that downloads the same; nor does the end of the process wait for its thread."""
+    held, began = threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    def fetch(self: ModelLoader) -> Path:
+        threads.append(threading.current_thread())
+        began.set()
+        hold(held)
+        return home
+
+    monkeypatch.setattr(ModelLoader, "fetch", fetch)
+
+    async def main() -> None:
+        async with running() as (runner,):
+            call = asyncio.create_task(asked(runner, "word"))
+            assert await asyncio.to_thread(began.wait, 10)
+            async with asyncio.timeout(5):
+                await runner.close()
+            assert await call == ["model_not_ready"]
+            assert (await state(runner), toys.loads) == ("unloaded", 0)
+            assert threads[0].is_alive()
+            assert threads[0].daemon
+            held.set()
+            threads[0].join(10)  # its result comes too late for anybody
+
+    run(main())
+
+
+def test_what_a_download_raises_is_told(toys: ToyLoader, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(self: ModelLoader) -> Path:
+        raise errors.WeightsUnavailable("not there", retry_after=30)
+
+    monkeypatch.setattr(ModelLoader, "fetch", fetch)
+
+    async def main() -> None:
+        async with running() as (runner,):
+            assert await asked(runner, "word") == ["weights_unavailable"]
+
+    run(main())
+
+
+def test_a_disk_that_is_full_costs_no_call(toys: ToyLoader, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marking a lease as used writes a file."""
+
+    async def main() -> None:
+        async with running() as (runner,):
+            await runner.load()
+
+            def full(descriptor: int, record: Any) -> None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            monkeypatch.setattr(capacity, "_write", full)
+            assert await asked(runner, "one", "two") == ["one", "two"]
+            monkeypatch.undo()
 
     run(main())

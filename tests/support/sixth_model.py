@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,22 @@ class SpellerSettings(ModelSettings):
         return {"delay": 0.01}
 
 
+BREAKS, HANGS = "break the device", "stand still"
+
+
+def trouble(words: list[str]) -> None:
+    """What a broken device does with a batch that has one of these words in it."""
+    if BREAKS in words:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+    if HANGS in words:
+        threading.Event().wait()
+
+
 class Speller(ToyModel):
     """The engine's toy as a model that is loaded from a directory."""
 
     def __init__(self, directory: Path, *, device: Any, dtype: Any, delay: float) -> None:
-        super().__init__(delay=delay)
+        super().__init__(delay=delay, on_step=trouble)
         self.device = device
 
 

@@ -88,8 +88,35 @@ def test_the_address_that_is_printed_works_on_both_families(tmp_path: Path) -> N
                 for client in (f"{network}.1", f"{network}.2", f"{network}.1")
             ]
             assert limited == [False, False, True]
+        if sys.platform == "linux":  # killed, it cannot end what it started: the system does
+            started = family(psutil.Process(process.pid))
+            assert len(started) >= 3
+            process.kill()
+            process.wait()
+            _, alive = psutil.wait_procs(started, timeout=PATIENCE)
+            assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
     finally:
-        stop(process)
+        if process.poll() is None:
+            stop(process)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells it")
+def test_its_redis_ends_with_it() -> None:
+    code = """
+import time
+from deploy import local, redis_server
+with redis_server.running(preexec=local.ends_with_parent) as url:
+    print(url, flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        (redis,) = psutil.Process(process.pid).children()
+        process.kill()
+        process.wait()
+        _, alive = psutil.wait_procs([redis], timeout=PATIENCE)
+        assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
 
 
 @pytest.mark.parametrize(
