@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from looksee.core import errors
 from looksee.core.images import mib
 from looksee.http import error_responses
+from looksee.http.answers import sse
 from looksee.http.edge import access_log
 from looksee.http.edge.content_encoding import Unpacked
 from looksee.http.error_sentences import raised
@@ -43,6 +44,7 @@ class Exchange:
         self._size = self._values = 0  # of the body, unpacked
         self._held: Message | None = None  # the start of an error answer
         self._payload = bytearray()
+        self._events = False  # whether the answer is a stream of events
         self.traffic = access_log.Traffic()
         self.headers: dict[str, str] = {}  # added to the answer
         self.arrived: Callable[[], None] | None = None  # called at the end of the body
@@ -116,6 +118,11 @@ class Exchange:
 
         await error_responses.response(error)(scope, nothing, send)
 
+    async def break_off(self, error: errors.LookseeError) -> None:
+        """End an answer that has begun: events with the error as the last one. Of other answers the rest is missing."""
+        if self._events:
+            await self._continue({"type": "http.response.body", "body": sse.broken_off(error)})
+
     async def _send_held(self, start: Message) -> None:
         payload = bytes(self._payload)
         error = error_responses.reshaped(start["status"], payload)
@@ -129,7 +136,9 @@ class Exchange:
     async def _start(self, message: Message) -> None:
         self.traffic.status = message["status"]
         message.setdefault("headers", [])
-        MutableHeaders(scope=message).update({**self.headers, "X-Request-ID": self._request_id})
+        headers = MutableHeaders(scope=message)
+        headers.update({**self.headers, "X-Request-ID": self._request_id})
+        self._events = headers.get("content-type", "").startswith("text/event-stream")
         await self._send(message)
 
     async def _continue(self, message: Message) -> None:

@@ -22,6 +22,7 @@ from looksee.core import errors
 from looksee.http import error_responses
 from looksee.http.edge import access_log, content_encoding
 from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.drain import CLOSING, Drain, Unfinished
 from looksee.http.edge.exchange import Exchange, request_too_large
 from looksee.http.edge.route_table import RouteTable, normalized
 from looksee.http.request_info import DEADLINE, Deadline, deadline_from, request_id_from, request_scope
@@ -51,17 +52,20 @@ class EdgeMiddleware:
         timeouts: Mapping[str, float] = {},
         no_forms: Container[str] = (),
         check_room: Callable[[str], None] = lambda model: None,
+        drain: Drain | None = None,
     ) -> None:
         """`max_body`: bytes of a body. `max_values`: values in a JSON body, counted while it arrives; a body for any
         path but the form paths counts as JSON, since its route parses it whatever the Content-Type is. `timeout`:
         seconds from the end of the body to the answer; `timeouts`: the same for single paths. `longest`: seconds of a
         request with its upload. `no_forms`: paths of BentoML's methods, which fail on forms that are not theirs.
         `check_room` raises Overloaded for a model whose queue is full, before a large body is read in vain.
+        `drain` has all requests that are being answered, and refuses further ones once it has begun.
         """
         self.app, self._access, self._routes = app, access, routes
         self._max_body, self._max_values = max_body, max_values
         self._timeout, self._upload = timeout, longest - timeout
         self._timeouts, self._no_forms, self._check_room = timeouts, no_forms, check_room
+        self._drain = drain or Drain()
         self._has_route = functools.lru_cache(_PATHS)(self._matches)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,8 +82,11 @@ class EdgeMiddleware:
         known = self._has_route(path, scope.get("root_path", ""))
         max_values = None if path in routes.form_paths else self._max_values
         exchange = Exchange(receive, send, self._max_body, max_values, request_id, no_body=method == "HEAD")
+        if self._drain.begun:
+            exchange.headers |= CLOSING
         with request_scope(request_id) as info:
             try:
+                self._drain.check(path)
                 if not known:  # BentoML would keep metrics for the path
                     raise routes.unknown(path)
                 await self._access.admit(scope, headers, routes, exchange.headers)
@@ -127,6 +134,7 @@ class EdgeMiddleware:
         try:
             async with asyncio.timeout(longest) as clock:
                 end = loop.time() + longest
+                unfinished = Unfinished(exchange, deadline, clock)
 
                 def arrived() -> None:
                     deadline.start()
@@ -134,15 +142,16 @@ class EdgeMiddleware:
                         clock.reschedule(min(end, loop.time() + deadline.seconds + _GRACE))
 
                 exchange.arrived = arrived
-                await self.app(scope, exchange.receive, exchange.send)
+                with self._drain.holding(unfinished):
+                    await self.app(scope, exchange.receive, exchange.send)
         except Exception:
             if clock.expired():
-                error = error_responses.of_status(504)
+                error = unfinished.error or error_responses.of_status(504)
             elif exchange.refusal is None:
                 logger.exception("a request failed outside its handler")
                 error = error_responses.of_status(500)
         finally:
             exchange.arrived = None
         error = exchange.refusal or error
-        if error is not None and not exchange.started:
-            await exchange.answer(scope, error)
+        if error is not None:
+            await (exchange.break_off(error) if exchange.started else exchange.answer(scope, error))
