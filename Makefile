@@ -8,7 +8,7 @@ BIN := .venv/bin
 # A module's tests run in one worker, since they share what is slow to make; in the order of tests/conftest.py.
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 # Without what starts servers, browsers or hubs, and without models that decode for minutes.
-SLOW := service page cli samples bench docs/test_snippets.py docs/test_edges.py docs/test_routes.py house/test_wheel.py \
+SLOW := faults service page cli samples bench docs/test_snippets.py docs/test_edges.py docs/test_routes.py house/test_wheel.py \
 	house/test_imports.py models/arithmetic models/core models/decoders models/linears models/transformers models/moondream \
 	models/test_not_finite.py models/test_published.py models/test_release.py models/test_loading.py
 # Three workers: its tests often wait, for a clock or another process.
