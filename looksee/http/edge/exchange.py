@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,7 @@ from looksee.http.edge.content_encoding import Unpacked
 from looksee.http.error_sentences import raised
 
 _BODY_HEADERS = (b"content-length", b"content-type", b"content-encoding", b"retry-after")
+_DISCARD_SECONDS = 5.0
 # One of these is before nearly every value in JSON, and none is in base64; "%" is for JSON that a form has escaped.
 _BEFORE_VALUES = (b",", b"[", b"{", b"%")
 
@@ -117,6 +120,15 @@ class Exchange:
             await (self._start(message) if message["type"] == "http.response.start" else self._continue(message))
 
         await error_responses.response(error)(scope, nothing, send)
+
+    async def discard(self) -> None:
+        """Read what still comes of the body: a connection that is closed with unread bytes takes the answer with it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                while self.traffic.bytes_in <= self._max_body:
+                    message = await self._packed()
+                    if message["type"] != "http.request" or not message.get("more_body"):
+                        return
 
     async def break_off(self, error: errors.LookseeError) -> None:
         """End an answer that has begun: events with the error as the last one. Of other answers the rest is missing."""

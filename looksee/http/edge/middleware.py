@@ -100,6 +100,8 @@ class EdgeMiddleware:
                     scope["headers"] = [pair for pair in scope["headers"] if pair[0].lower() not in _OF_PACKED]
                 await self._serve(scope, exchange, deadline)
             except errors.LookseeError as refusal:
+                if self._drain.begun and "expect" not in headers:
+                    await exchange.discard()
                 await exchange.answer(scope, refusal)
             finally:
                 seconds, is_open = time.perf_counter() - started, path in routes.open_paths

@@ -112,6 +112,31 @@ def test_nothing_more_is_taken_and_readyz_says_so() -> None:
     served(scenario)
 
 
+def test_the_body_of_a_refused_request_is_read_so_that_its_answer_arrives() -> None:
+    """A connection that is closed with unread bytes is reset, and its caller does not see the answer."""
+    read: list[int] = []
+
+    async def scenario(service: Service, client: httpx.AsyncClient) -> None:
+        async def body() -> AsyncIterator[bytes]:
+            for number in range(5):
+                yield b"x" * 100
+                read.append(number)
+
+        await service.drain.finish(0.1)
+        assert error(await client.post("/ask", content=body())) == (503, "service_stopping", None)
+        assert read == [0, 1, 2, 3, 4]
+
+        async def endless() -> AsyncIterator[bytes]:
+            while True:
+                yield b"x" * 100
+                read.append(5)
+
+        assert (await client.post("/ask", content=endless())).status_code == 503
+        assert read.count(5) <= 11  # no more than a request may have
+
+    served(scenario)
+
+
 def test_with_nothing_under_way_it_ends_at_once() -> None:
     async def scenario(service: Service, client: httpx.AsyncClient) -> None:
         await client.post("/ask")
