@@ -238,6 +238,7 @@ class Runner:
             error = errors.WeightsUnavailable(
                 f"The weights of '{self.name}' could not be loaded; the server's log says why.", retry_after=30
             )
+        error.retry_after = error.retry_after or 30
         # As data: an exception's frames would keep what was loaded of the weights.
         self._failure, self._failed_at = Failure.of(error), time.monotonic()
         self._state, self._wanted_until = "failed", 0.0

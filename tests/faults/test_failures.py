@@ -1,26 +1,24 @@
-"""What the service does when its parts die: Redis, the runner, the weights."""
+"""What the service does when its processes die, or its weights are not there. Redis has a module of its own."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import base64
 import os
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
-from deploy import redis_server
+from tests.faults.callers import CUT_OFF, ROUTE, Seen, ask, captions_of, drawn, state, until_answered, wrong
+from tests.faults.recording import Recorder
 from tests.support import pictures
-from tests.support.serving import PATIENCE, Service, free_port, serve
-
-ROUTE = "/api/caption-images"
+from tests.support.serving import PATIENCE, Service, serve
 
 
 async def captions(url: str, files: list[tuple[bytes, str]], concurrency: int) -> Counter[str]:
@@ -39,116 +37,15 @@ async def captions(url: str, files: list[tuple[bytes, str]], concurrency: int) -
         return Counter(await asyncio.gather(*(one(client, *file) for file in files)))
 
 
-def drawn(name: str, count: int) -> list[tuple[bytes, str]]:
-    return [pictures.scene(f"{name}-{number}", count=1) for number in range(count)]
-
-
 def healthy(ends: Counter[str], total: int) -> bool:
     """Every request answered 200. (A few captions of the sample weights may be wrong; that is measured elsewhere.)"""
     return ends["right"] + ends["wrong"] == total and ends["right"] >= 0.95 * total
 
 
-@dataclass
-class Cached:
-    """A service and the Redis that it reaches over TCP."""
-
-    service: Service
-    port: int
-    redis: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Let Redis run, empty if it did not run before, and let the service see it."""
-        if self.redis is None:
-            command = [redis_server.executable(), "--port", f"{self.port}", "--save", "", "--bind", "127.0.0.1"]
-            self.redis = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        self.redis.send_signal(signal.SIGCONT)
-        end = time.monotonic() + PATIENCE
-        while self.service.client.get("/health").json()["redis"] != "up":
-            assert time.monotonic() < end
-            time.sleep(0.1)
-
-    def kill(self) -> None:
-        if self.redis is not None:
-            self.redis.kill()
-            self.redis.wait()
-            self.redis = None
-
-
-@pytest.fixture(scope="module")
-def cached() -> Iterator[Cached]:
-    port = free_port()
-    with serve(redis_url=f"redis://127.0.0.1:{port}/0") as running:
-        held = Cached(running, port)
-        try:
-            yield held
-        finally:
-            held.kill()
-
-
-def test_killing_redis_under_load_loses_no_request(cached: Cached) -> None:
-    cached.start()
-    service = cached.service
-    assert healthy(asyncio.run(captions(service.url, drawn("before", 20), 8)), 20)
-
-    async def scenario() -> Counter[str]:
-        load = asyncio.create_task(captions(service.url, drawn("under-load", 150), 16))
-        await asyncio.sleep(0.5)
-        assert not load.done()
-        cached.kill()
-        return await load
-
-    assert healthy(asyncio.run(scenario()), 150)
-    assert service.client.get("/health").json()["redis"] == "down"
-
-
-def test_a_hung_redis_costs_next_to_nothing(cached: Cached) -> None:
-    cached.start()
-    service = cached.service
-    assert healthy(asyncio.run(captions(service.url, drawn("warm", 4), 4)), 4)
-    assert cached.redis is not None
-    cached.redis.send_signal(signal.SIGSTOP)
-    started = time.monotonic()
-    assert healthy(asyncio.run(captions(service.url, drawn("hung", 20), 1)), 20)
-    assert time.monotonic() - started < 20 * 5 / 2  # redis-py's default would wait 5 s and more for each
-    cached.start()
-    data, _ = pictures.scene("thawed")
-    for _ in range(2):
-        result = service.client.post(ROUTE, files={"images": ("a.png", data)}).json()["results"][0]
-    assert result["cache"] is True
-
-
-def metrics_say(service: Service, value: float) -> bool:
-    """Whether `looksee_redis_up` becomes `value`, with calls to Redis."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        with contextlib.suppress(httpx.TransportError):  # of a gateway that is started again
-            service.client.get("/health")  # asks Redis
-            if f"\nlooksee_redis_up {value}\n" in service.client.get("/metrics").text:
-                return True
-        time.sleep(0.2)
-    return False
-
-
-def test_the_metrics_say_whether_redis_is_up(cached: Cached) -> None:
-    service = cached.service
-    for _ in range(2):
-        cached.start()
-        assert metrics_say(service, 1.0)
-        cached.kill()
-        assert metrics_say(service, 0.0)
-    (gateway,) = service.processes("Looksee")
-    gateway.kill()  # what it last saw dies with it
-    while {process.pid for process in service.processes("Looksee")} <= {gateway.pid}:
-        time.sleep(0.1)
-    assert metrics_say(service, 0.0)
-    cached.start()
-    assert metrics_say(service, 1.0)
-
-
 @pytest.fixture(scope="module")
 def lonely() -> Iterator[Service]:
     """A service of this module's own, without a Redis."""
-    with serve(redis_url="") as running:
+    with serve(models=["blip", "moondream"], redis_url="", MODEL_CAPACITY="0") as running:
         ready = time.monotonic()
         assert healthy(asyncio.run(captions(running.url, drawn("first", 1), 1)), 1)
         running.startup += time.monotonic() - ready  # a runner that comes back loads the model too
@@ -164,27 +61,154 @@ def test_without_redis_everything_works_uncached(lonely: Service) -> None:
     assert "looksee_redis_up" not in lonely.client.get("/metrics").text
 
 
-def test_a_killed_runner_is_back_within_fifteen_seconds(lonely: Service) -> None:
-    assert healthy(asyncio.run(captions(lonely.url, drawn("alive", 4), 4)), 4)
+def kill(service: Service, name: str) -> float:
+    """Kill the process of a BentoML service, and say when."""
+    (process,) = service.processes(name)
+    process.kill()
+    return time.monotonic()
 
-    async def scenario() -> tuple[Counter[str], float]:
-        load = asyncio.create_task(captions(lonely.url, drawn("killed", 200), 8))
+
+def back_in_time(service: Service, seconds: float) -> bool:
+    return seconds < max(15, 2 * service.startup)  # the second, where starting takes long for anybody
+
+
+def test_a_runner_killed_in_a_batch_is_back_within_fifteen_seconds(lonely: Service, record: Recorder) -> None:
+    assert ask(lonely, drawn("alive", 4)).only_answers
+    assert ask(lonely, drawn("other-alive", 2), model="moondream").only_answers
+    others = {process.pid for name in ("Looksee", "Moondream") for process in lonely.processes(name)}
+
+    async def scenario() -> tuple[Seen, Seen, float]:
+        load = asyncio.create_task(captions_of(lonely, drawn("killed", 200)))
         await asyncio.sleep(0.5)
-        (runner,) = lonely.processes("Blip")
-        runner.kill()
-        killed = time.monotonic()
-        async with httpx.AsyncClient(base_url=lonely.url, timeout=60) as client:
-            data, _ = pictures.scene("after-the-kill")
-            for _ in range(1200):
-                if (await client.post(ROUTE, files={"images": ("a.png", data)})).status_code == 200:
-                    break
-                await asyncio.sleep(0.1)
+        killed = kill(lonely, "Blip")
+        other = await captions_of(lonely, drawn("other", 4), model="moondream")
+        again = await asyncio.to_thread(until_answered, lonely)
+        return await load, other, again and time.monotonic() - killed
+
+    seen, other, seconds = asyncio.run(scenario())
+    assert back_in_time(lonely, seconds)
+    assert set(seen.ends) <= {"200", "502 runner_failed", "503 model_not_ready"}
+    assert seen.ends["502 runner_failed"] <= 8, "at most what was in flight"
+    assert other.only_answers
+    assert {process.pid for name in ("Looksee", "Moondream") for process in lonely.processes(name)} == others
+    record("a runner killed in a batch", seen, again=seconds, wrong=wrong(lonely, seen))
+    assert not wrong(lonely, other, model="moondream")
+
+
+def test_a_runner_killed_while_idle_costs_a_wait(lonely: Service, record: Recorder) -> None:
+    assert ask(lonely, drawn("idle", 4)).only_answers
+    killed = kill(lonely, "Blip")
+    seen = ask(lonely, drawn("to-a-dead-one", 8))
+    assert set(seen.ends) <= {"200", "502 runner_failed"}
+    until_answered(lonely)
+    seconds = time.monotonic() - killed
+    assert back_in_time(lonely, seconds)
+    record("a runner killed while idle", seen, again=seconds, wrong=wrong(lonely, seen))
+
+
+def test_a_runner_killed_while_loading_is_loaded_again(lonely: Service, record: Recorder) -> None:
+    kill(lonely, "Blip")
+
+    async def scenario() -> tuple[Seen, float]:
+        while not lonely.processes("Blip") or state(lonely, "blip") != "unloaded":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        load = asyncio.create_task(captions_of(lonely, drawn("loading", 8)))
+        while await asyncio.to_thread(state, lonely, "blip") != "loading":  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        killed = kill(lonely, "Blip")
+        seen = await load
+        await asyncio.to_thread(until_answered, lonely)
+        return seen, time.monotonic() - killed
+
+    seen, seconds = asyncio.run(scenario())
+    assert set(seen.ends) <= {"200", "502 runner_failed"}
+    assert back_in_time(lonely, seconds)
+    record("a runner killed while loading", seen, again=seconds, wrong=wrong(lonely, seen))
+
+
+def test_a_runner_killed_in_a_stream_ends_it_with_an_error(lonely: Service, record: Recorder) -> None:
+    """Whoever has heard the beginning is not told it again."""
+    assert ask(lonely, drawn("streams", 1), model="moondream").only_answers
+    (runner,) = lonely.processes("Moondream")
+
+    async def scenario() -> tuple[list[str], float]:
+        async with httpx.AsyncClient(base_url=lonely.url, timeout=PATIENCE) as client:
+            for number in range(50):
+                began, lines = asyncio.Event(), list[str]()
+                data, _ = pictures.scene(f"stream-{number}", count=6)
+                body = {"image_url": f"data:image/png;base64,{base64.b64encode(data).decode()}", "stream": True}
+
+                async def read(
+                    body: dict[str, object] = body, lines: list[str] = lines, began: asyncio.Event = began
+                ) -> None:
+                    async with client.stream("POST", "/v1/caption", json=body) as answer:
+                        assert answer.status_code == 200
+                        async for line in answer.aiter_lines():
+                            lines.append(line)
+                            began.set()
+                    began.set()
+
+                reading = asyncio.create_task(read())
+                await began.wait()
+                runner.suspend()
+                await asyncio.sleep(0.2)  # what it wrote before arrives
+                if reading.done():
+                    runner.resume()
+                    continue
+                killed = kill(lonely, "Moondream")
+                await reading
+                return [line for line in lines if line], killed
+        raise AssertionError("no stream was caught in the middle")
+
+    lines, killed = asyncio.run(scenario())
+    assert '"code":"runner_failed"' in lines[-2]
+    assert lines[-1] == "data: broken off"
+    until_answered(lonely, model="moondream")
+    seconds = time.monotonic() - killed
+    assert back_in_time(lonely, seconds)
+    record("a runner killed in a stream", "200, then an event with `runner_failed`", again=seconds, wrong=[])
+
+
+def test_a_killed_gateway_costs_what_was_in_flight_and_no_model_is_loaded_again(
+    lonely: Service, record: Recorder
+) -> None:
+    assert ask(lonely, drawn("before-the-gateway", 4)).only_answers
+    runners = {process.pid for name in ("Blip", "Moondream") for process in lonely.processes(name)}
+    loads = lonely.metric("looksee_model_load_seconds_count")
+
+    async def scenario() -> tuple[Seen, float]:
+        load = asyncio.create_task(captions_of(lonely, drawn("gateway", 100)))
+        await asyncio.sleep(0.5)
+        killed = kill(lonely, "Looksee")
+        await asyncio.to_thread(until_answered, lonely)
         return await load, time.monotonic() - killed
 
-    ends, seconds = asyncio.run(scenario())
-    assert seconds < max(15, 2 * lonely.startup)  # the second, where starting takes long for anybody
-    assert set(ends) <= {"right", "wrong", "502", "503"}
-    assert healthy(asyncio.run(captions(lonely.url, drawn("back", 10), 4)), 10)
+    seen, seconds = asyncio.run(scenario())
+    assert back_in_time(lonely, seconds)
+    assert set(seen.ends) <= {"200", CUT_OFF}
+    assert {process.pid for name in ("Blip", "Moondream") for process in lonely.processes(name)} == runners
+    assert lonely.metric("looksee_model_load_seconds_count") == loads
+    record("the gateway killed", seen, again=seconds, wrong=wrong(lonely, seen))
+
+
+def test_a_runner_that_may_not_have_the_memory_says_so_and_leaves_the_others_alone(
+    lonely: Service, record: Recorder
+) -> None:
+    """A real limit of the system: what is over it is refused by it."""
+    kill(lonely, "Blip")
+    while not lonely.processes("Blip") or state(lonely, "blip") != "unloaded":
+        time.sleep(0.05)
+    (runner,) = lonely.processes("Blip")
+    runner.rlimit(psutil.RLIMIT_AS, (room := runner.memory_info().vms + 16 * 2**20, room))
+    seen = ask(lonely, drawn("too-little", 4))
+    other = ask(lonely, drawn("other-room", 4), model="moondream")
+    assert set(seen.ends) <= {"503 weights_unavailable", "503 out_of_memory", "502 runner_failed"}
+    assert other.only_answers
+    killed = kill(lonely, "Blip")  # as an operator would do, who gives it more
+    until_answered(lonely)
+    seconds = time.monotonic() - killed
+    assert back_in_time(lonely, seconds)
+    record("a runner without the memory to load", seen, again=seconds, wrong=wrong(lonely, other, model="moondream"))
 
 
 def test_weights_that_cannot_be_had_are_a_clear_503(tmp_path: Path) -> None:

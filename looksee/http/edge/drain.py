@@ -1,4 +1,4 @@
-"""Stopping without losing what was accepted: from the first signal on nothing new is taken, and the rest is answered."""
+"""Stopping without losing what was accepted: nothing more is taken from the first signal on, and the rest answered."""
 
 from __future__ import annotations
 
