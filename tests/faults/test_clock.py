@@ -44,7 +44,9 @@ def modules() -> Iterator[Path]:
 
 def reads_the_clock(module: Path) -> bool:
     return any(
-        isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and (node.value.id, node.attr) in _WALL | _SHOWN
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and (node.value.id, node.attr) in _WALL | _SHOWN
         for node in ast.walk(ast.parse(module.read_text()))
     )
 

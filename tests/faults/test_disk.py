@@ -132,4 +132,4 @@ def test_a_record_that_may_not_be_written_says_so(
     assert code == 1
     assert "Read-only file system" in words
     assert service.asked == [], "nothing was asked in vain"
-    record("disk read-only, for the record of `looksee caption`", "an error that names the file; nothing asked", wrong=[])
+    record("disk read-only, for the record of `looksee caption`", "an error that names it; nothing asked", wrong=[])

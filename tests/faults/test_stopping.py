@@ -44,13 +44,11 @@ def picture(name: str) -> str:
     return f"data:image/png;base64,{base64.b64encode(pictures.scene(name, count=6)[0]).decode()}"
 
 
-def test_sigterm_under_load_answers_what_was_accepted(
-    first: tuple[Service, psutil.Process], record: Recorder
-) -> None:
+def test_sigterm_under_load_answers_what_was_accepted(first: tuple[Service, psutil.Process], record: Recorder) -> None:
     service, supervisor = first
     until_answered(service)
     until_answered(service, model="moondream")
-    (runner,) = service.processes("Moondream")
+    runners = [*service.processes("Moondream"), *service.processes("Blip")]
     ended: list[str] = []
 
     async def stream(client: httpx.AsyncClient) -> str:
@@ -75,7 +73,8 @@ def test_sigterm_under_load_answers_what_was_accepted(
                 assert int(answer.headers["retry-after"]) > 0
 
     async def scenario() -> tuple[Seen, str, list[dict[str, object]], float]:
-        runner.suspend()  # so that something is in flight for as long as new requests are tried
+        for runner in runners:  # so that all of it is in flight while new requests are tried
+            runner.suspend()
         async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE) as client:
             working = asyncio.gather(
                 captions_of(service, drawn("accepted", 60), concurrency=60), stream(client), batch(client)
@@ -87,7 +86,8 @@ def test_sigterm_under_load_answers_what_was_accepted(
                 while (await other.get("/readyz")).status_code == 200:
                     assert time.monotonic() - began < PATIENCE
                 await told(other)
-            runner.resume()
+            for runner in runners:
+                runner.resume()
             seen, text, lines = await working
             await asyncio.to_thread(service.process.wait, PATIENCE)
             return seen, text, lines, time.monotonic() - began

@@ -1,4 +1,4 @@
-"""Weights that are damaged, cut, of another model or full of NaN: a clear failure, no answer, and service once mended."""
+"""Weights that are cut, of another model or full of NaN: a clear failure, no answer, and service once mended."""
 
 from __future__ import annotations
 

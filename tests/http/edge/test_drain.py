@@ -1,4 +1,4 @@
-"""A gateway that was told to end: what it accepted is answered, nothing more is taken, and nobody is left without a word."""
+"""A gateway that was told to end: what it accepted is answered, nothing more is taken, and nobody is left untold."""
 
 from __future__ import annotations
 
