@@ -16,7 +16,7 @@ from typing import Any
 
 import uvicorn
 from bentoml._internal.utils import circus
-from circus.arbiter import Arbiter as CircusArbiter
+from circus.arbiter import Arbiter as CircusArbiter  # type: ignore[import-untyped]
 from tornado import gen
 
 from looksee.http.edge.drain import Drain

@@ -342,7 +342,7 @@ PROTECTIONS = (
         "looksee/models/transformers/checkpoint.py",
         "    if missing:",
         "    if missing is None:",
-        "tests/faults/test_weights.py::test_a_checkpoint_that_lacks_tensors_never_answers",
+        "tests/faults/machine/test_weights.py::test_a_checkpoint_that_lacks_tensors_never_answers",
     ),
     Protection(
         "a file that arrived damaged is thrown away",

@@ -37,7 +37,8 @@ def faults() -> str:
 def protections() -> str:
     """One row for each protection, by the room that has it."""
     lines = ["| without this | in | this fails |", "|---|---|---|"]
-    for file, some in groupby(PROTECTIONS, key=lambda one: one.file):
+    files = [one.file for one in PROTECTIONS]
+    for file, some in groupby(sorted(PROTECTIONS, key=lambda one: files.index(one.file)), key=lambda one: one.file):
         lines += [f"| {one.name} | `{file}` | {_test(one.test)} |" for one in some]
     return "\n".join(lines)
 

@@ -13,7 +13,6 @@ from starlette.types import Message, Receive, Scope, Send
 from looksee.core import errors
 from looksee.core.images import mib
 from looksee.http import error_responses
-from looksee.http.answers import sse
 from looksee.http.edge import access_log
 from looksee.http.edge.content_encoding import Unpacked
 from looksee.http.error_sentences import raised
@@ -133,7 +132,7 @@ class Exchange:
     async def break_off(self, error: errors.LookseeError) -> None:
         """End an answer that has begun: events with the error as the last one. Of other answers the rest is missing."""
         if self._events:
-            await self._continue({"type": "http.response.body", "body": sse.broken_off(error)})
+            await self._continue({"type": "http.response.body", "body": error_responses.broken_off(error)})
 
     async def _send_held(self, start: Message) -> None:
         payload = bytes(self._payload)

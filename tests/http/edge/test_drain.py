@@ -31,7 +31,7 @@ OTHER = base64.b64encode(plain(colour=(1, 2, 3))).decode()
 HEALTH = ("/healthz", "/livez", "/health", "/metrics")
 
 
-class Service:
+class Drained:
     """An app whose answers wait for `go`, behind an edge with a drain."""
 
     def __init__(self) -> None:
@@ -65,9 +65,9 @@ class Service:
             yield client
 
 
-def served(scenario: Callable[[Service, httpx.AsyncClient], Awaitable[None]]) -> None:
+def served(scenario: Callable[[Drained, httpx.AsyncClient], Awaitable[None]]) -> None:
     async def main() -> None:
-        service = Service()
+        service = Drained()
         async with service.client() as client:
             await scenario(service, client)
 
@@ -75,7 +75,7 @@ def served(scenario: Callable[[Service, httpx.AsyncClient], Awaitable[None]]) ->
 
 
 def test_what_was_accepted_is_answered_and_the_end_waits_for_it() -> None:
-    async def scenario(service: Service, client: httpx.AsyncClient) -> None:
+    async def scenario(service: Drained, client: httpx.AsyncClient) -> None:
         asked = [asyncio.create_task(client.post(path)) for path in ("/slow", "/stream", "/slow")]
         await until(lambda: len(service.asked) == 3)
         ending = asyncio.create_task(service.drain.finish(30))
@@ -91,7 +91,7 @@ def test_what_was_accepted_is_answered_and_the_end_waits_for_it() -> None:
 
 
 def test_nothing_more_is_taken_and_readyz_says_so() -> None:
-    async def scenario(service: Service, client: httpx.AsyncClient) -> None:
+    async def scenario(service: Drained, client: httpx.AsyncClient) -> None:
         assert (await client.get("/readyz")).status_code == 200
         slow = asyncio.create_task(client.post("/slow"))
         await until(lambda: "/slow" in service.asked)
@@ -116,7 +116,7 @@ def test_the_body_of_a_refused_request_is_read_so_that_its_answer_arrives() -> N
     """A connection that is closed with unread bytes is reset, and its caller does not see the answer."""
     read: list[int] = []
 
-    async def scenario(service: Service, client: httpx.AsyncClient) -> None:
+    async def scenario(service: Drained, client: httpx.AsyncClient) -> None:
         async def body() -> AsyncIterator[bytes]:
             for number in range(5):
                 yield b"x" * 100
@@ -138,7 +138,7 @@ def test_the_body_of_a_refused_request_is_read_so_that_its_answer_arrives() -> N
 
 
 def test_with_nothing_under_way_it_ends_at_once() -> None:
-    async def scenario(service: Service, client: httpx.AsyncClient) -> None:
+    async def scenario(service: Drained, client: httpx.AsyncClient) -> None:
         await client.post("/ask")
         async with asyncio.timeout(5):
             assert await service.drain.finish(3600) == 0
@@ -149,7 +149,7 @@ def test_with_nothing_under_way_it_ends_at_once() -> None:
 def test_what_is_left_when_the_time_is_over_is_told_so() -> None:
     """A stream of events ends with one; of other answers that have begun the rest is missing."""
 
-    async def scenario(service: Service, client: httpx.AsyncClient) -> None:
+    async def scenario(service: Drained, client: httpx.AsyncClient) -> None:
         asked = [asyncio.create_task(client.post(path)) for path in ("/slow", "/stream")]
         await until(lambda: len(service.asked) == 2)
         began = time.monotonic()
@@ -165,7 +165,7 @@ def test_what_is_left_when_the_time_is_over_is_told_so() -> None:
 
 
 def test_an_upload_that_does_not_end_is_told_too() -> None:
-    async def scenario(service: Service, client: httpx.AsyncClient) -> None:
+    async def scenario(service: Drained, client: httpx.AsyncClient) -> None:
         async def endless() -> AsyncIterator[bytes]:
             yield b"x"
             await asyncio.Event().wait()
@@ -179,7 +179,7 @@ def test_an_upload_that_does_not_end_is_told_too() -> None:
 
 
 def test_a_caller_that_leaves_is_not_waited_for() -> None:
-    async def scenario(service: Service, client: httpx.AsyncClient) -> None:
+    async def scenario(service: Drained, client: httpx.AsyncClient) -> None:
         leaving = asyncio.create_task(client.post("/slow"))
         await until(lambda: "/slow" in service.asked)
         ending = asyncio.create_task(service.drain.finish(3600))

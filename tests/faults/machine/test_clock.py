@@ -98,9 +98,9 @@ def test_a_request_in_flight_is_answered_and_an_overdue_one_is_not(
             set_clock(jump)
             await asyncio.sleep(0.05)
             assert not fine.done()
-            other = {"files": {"images": ("a.png", plain(colour=(1, 2, 3)))}}
+            other = {"images": ("a.png", plain(colour=(1, 2, 3)))}
             began = time.monotonic()
-            late = await client.post("/api/caption-images", headers={"X-Request-Timeout": "0.2"}, **other)
+            late = await client.post("/api/caption-images", headers={"X-Request-Timeout": "0.2"}, files=other)
             assert late.status_code == 504
             assert 0.2 <= time.monotonic() - began < 20
             go.set()
@@ -140,6 +140,6 @@ def test_answers_are_stored_for_a_time_and_not_until_one() -> None:
 
         run(main())
         with Redis.from_url(server.url) as client:
-            assert 90 < int(client.ttl("v1:img:a:b")) <= 100  # type: ignore[arg-type]
+            assert 90 < int(client.ttl("v1:img:a:b")) <= 100
     finally:
         server.close()
