@@ -189,11 +189,11 @@ PROTECTIONS = (
         f"{_H}/edge/test_auth.py::test_with_keys_whatever_is_not_named_asks_for_one_before_anything_is_read",
     ),
     Protection(
-        "an address writes no lines of the log",
+        "an address with a line's end in it is none of ours",
         "looksee/http/edge/route_table.py",
         'path = _CONTROL.sub("\\ufffd", path)',
         "pass",
-        f"{_H}/edge/test_logs.py::test_an_address_cannot_write_lines_of_its_own",
+        f"{_H}/edge/test_addresses.py::test_slashes_too_many_are_none",
     ),
     Protection(
         "a clock that is set changes no count of requests",
@@ -257,6 +257,28 @@ PROTECTIONS = (
         "if not self._allowlist.reaches(address, found):",
         "if not found:",
         f"{_H}/inputs/test_fetching.py::test_a_name_that_leads_inward_is_not_connected_to",
+    ),
+    # -- the end of the processes
+    Protection(
+        "the gateway ends before the runners",
+        "looksee/serving/stopping.py",
+        "asked = [one for one in watchers if one.name == _GATEWAY]",
+        "asked = watchers",
+        "tests/serving/test_stopping.py::test_the_gateway_ends_first_and_the_sockets_go_last",
+    ),
+    Protection(
+        "a second signal kills all processes",
+        "looksee/serving/stopping.py",
+        "_kill(self.iter_watchers())",
+        "pass",
+        "tests/serving/test_stopping.py::test_the_second_time_all_processes_are_killed",
+    ),
+    Protection(
+        "the first signal ends nothing that was accepted",
+        "looksee/serving/stopping.py",
+        "left = await drain.finish(seconds)",
+        "left = 0",
+        "tests/serving/test_stopping.py::test_the_first_signal_drains_and_then_stops_the_server",
     ),
     # -- the engine
     Protection(
