@@ -13,6 +13,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import time
 from collections.abc import Callable
 from contextvars import Context
@@ -28,7 +30,7 @@ from looksee.settings import settings
 from runners import memory
 from runners.admission_gate import AdmissionGate
 from runners.capacity import CapacityManager, Lease
-from runners.model_loader import AnyEngine, ModelLoader
+from runners.model_loader import AnyEngine, ImportsFailed, ModelLoader
 
 logger = logging.getLogger("looksee.runner")
 
@@ -233,6 +235,9 @@ class Runner:
 
     def _fail(self, error: Exception) -> None:
         """Reject the waiting calls, and for a while those to come."""
+        if isinstance(error, ImportsFailed):
+            # Not at once: a library that is broken for good would have every request start a process.
+            asyncio.get_running_loop().call_later(_RETRY_LOAD_AFTER, _end_process)
         if not isinstance(error, errors.LookseeError):
             logger.error("loading %s failed", self.name, exc_info=error)
             error = errors.WeightsUnavailable(
@@ -256,3 +261,9 @@ class Runner:
             self._loader.stop(self._engine)
         self._engine = None
         memory.release_unused()
+
+
+def _end_process() -> None:
+    """End this process as its supervisor does, which starts it again."""
+    logger.warning("this process ends: it cannot load its libraries any more")
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -339,6 +339,13 @@ PROTECTIONS = (
         f"{_R}/test_runner.py::test_a_failed_load_fails_all_waiting_calls_and_is_retried_later",
     ),
     Protection(
+        "a process whose libraries were imported half-way is replaced",
+        "runners/runner.py",
+        "if isinstance(error, ImportsFailed):",
+        "if error is None:",
+        f"{_R}/test_runner.py::test_a_process_whose_libraries_are_imported_half_way_is_replaced",
+    ),
+    Protection(
         "a call that is cancelled while it is admitted is not counted",
         "runners/admission_gate.py",
         "                self.leave()\n            raise",
