@@ -40,6 +40,19 @@ def first() -> Iterator[tuple[Service, psutil.Process]]:
         yield it, leader.children()[0] if words[0] == "unshare" else leader
 
 
+async def accepted(service: Service, count: int) -> None:
+    """Wait until so many requests are being answered."""
+
+    def under_way() -> float:
+        paths = (ROUTE, "/v1/caption", "/v1/batch")
+        return sum(service.metric("bentoml_service_request_in_progress", endpoint=path) for path in paths)
+
+    began = time.monotonic()
+    while (found := await asyncio.to_thread(under_way)) < count:
+        assert time.monotonic() - began < PATIENCE, found
+        await asyncio.sleep(0.05)
+
+
 def picture(name: str) -> str:
     return f"data:image/png;base64,{base64.b64encode(pictures.scene(name, count=6)[0]).decode()}"
 
@@ -79,7 +92,7 @@ def test_sigterm_under_load_answers_what_was_accepted(first: tuple[Service, psut
             working = asyncio.gather(
                 captions_of(service, drawn("accepted", 60), concurrency=60), stream(client), batch(client)
             )
-            await asyncio.sleep(1.0)
+            await accepted(service, 62)
             supervisor.send_signal(signal.SIGTERM)
             began = time.monotonic()
             async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE) as other:
@@ -119,7 +132,7 @@ def test_a_setting_bounds_it_and_a_second_signal_ends_at_once(brief: Service, re
 
     async def scenario() -> tuple[Seen, float]:
         load = asyncio.create_task(captions_of(brief, drawn("hanging", 12), concurrency=12))
-        await asyncio.sleep(0.5)
+        await accepted(brief, 12)
         os.kill(brief.process.pid, signal.SIGTERM)
         began = time.monotonic()
         return await load, time.monotonic() - began
