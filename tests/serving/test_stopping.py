@@ -100,7 +100,7 @@ def server() -> Iterator[uvicorn.Server]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_signal_drains_and_then_stops_the_server(number: int, server: uvicorn.Server) -> None:
     async def main() -> None:
-        drain, held = Drain(), Held()
+        drain, held = Drain(), HeldRequest()
         stopping.drain_on_signals(drain, 60.0)
         with drain.holding(held):  # type: ignore[arg-type]
             os.kill(os.getpid(), number)
@@ -118,7 +118,7 @@ def test_the_second_signal_waits_for_nothing(server: uvicorn.Server) -> None:
     async def main() -> None:
         drain = Drain()
         stopping.drain_on_signals(drain, 60.0)
-        with drain.holding(Held()):  # type: ignore[arg-type]
+        with drain.holding(HeldRequest()):  # type: ignore[arg-type]
             os.kill(os.getpid(), signal.SIGTERM)
             await until(lambda: drain.begun)
             os.kill(os.getpid(), signal.SIGTERM)
@@ -136,7 +136,7 @@ def test_without_a_server_signals_are_left_alone() -> None:
     run(main())
 
 
-class Held:
+class HeldRequest:
     """A request that is not answered."""
 
     hurried = False
