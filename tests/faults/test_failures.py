@@ -199,13 +199,15 @@ def test_a_runner_that_may_not_have_the_memory_says_so_and_leaves_the_others_alo
     while not lonely.processes("Blip") or state(lonely, "blip") != "unloaded":
         time.sleep(0.05)
     (runner,) = lonely.processes("Blip")
-    runner.rlimit(psutil.RLIMIT_AS, (room := runner.memory_info().vms + 16 * 2**20, room))
+    before = runner.rlimit(psutil.RLIMIT_AS)
+    assert before is not None
+    runner.rlimit(psutil.RLIMIT_AS, (runner.memory_info().vms + 16 * 2**20, before[1]))
     seen = ask(lonely, drawn("too-little", 4))
     other = ask(lonely, drawn("other-room", 4), model="moondream")
     assert set(seen.ends) <= {"503 weights_unavailable", "503 out_of_memory", "502 runner_failed"}
     assert other.only_answers
     failed = time.monotonic()
-    runner.rlimit(psutil.RLIMIT_AS, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+    runner.rlimit(psutil.RLIMIT_AS, before)
     until_answered(lonely)  # by another process: libraries that were imported half-way cannot be imported again
     seconds = time.monotonic() - failed
     assert not runner.is_running()

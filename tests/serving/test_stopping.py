@@ -20,7 +20,7 @@ from looksee.serving import stopping
 from tests.support.loops import run, settle, until
 
 
-class Watched:
+class WatchedProcesses:
     """A watcher that notes when its processes end; they do once `ends` is set."""
 
     def __init__(self, name: str, events: list[str]) -> None:
@@ -41,12 +41,12 @@ class Supervising:
 
     def __init__(self) -> None:
         self.events: list[str] = []
-        self.watchers = [Watched(name, self.events) for name in ("service_Blip", "service", "service_Gemma")]
+        self.watchers = [WatchedProcesses(name, self.events) for name in ("service_Blip", "service", "service_Gemma")]
         self.exit_stack = contextlib.ExitStack()
         self.exit_stack.callback(self.events.append, "sockets removed")
         self._stopping = False
 
-    def iter_watchers(self, reverse: bool = True) -> list[Watched]:
+    def iter_watchers(self, reverse: bool = True) -> list[WatchedProcesses]:
         return self.watchers
 
 
