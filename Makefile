@@ -9,14 +9,14 @@ BIN := .venv/bin
 # process.
 WORKERS := -n 3 --no-loadscope-reorder
 # Without what starts servers, browsers or hubs, and without models that decode for minutes.
-SLOW := service page cli samples bench docs/test_snippets.py docs/test_edges.py docs/test_routes.py house/test_wheel.py \
+SLOW := faults service page cli samples bench docs/test_snippets.py docs/test_edges.py docs/test_routes.py house/test_wheel.py \
 	house/test_imports.py models/arithmetic models/core models/decoders models/linears models/transformers models/moondream \
 	models/test_not_finite.py models/test_published.py models/test_release.py models/test_loading.py
 FAST := tests $(SLOW:%=--ignore=tests/%)
 
 ARGS ?=
 
-.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs build image docs lock clean
+.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs reliability protections build image docs lock clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -71,6 +71,13 @@ bench: setup  ## MODEL (all) beside other servers in one run, 16 minutes; goes o
 
 bench-docs: setup  ## put what was measured into docs/benchmarks.md
 	@$(BIN)/python -m bench.report && $(BIN)/python -m tools.documents
+
+reliability: setup  ## break the service in every way of tests/faults, and put what was measured into docs/reliability.md
+	@folder=$$(mktemp -d) && LOOKSEE_FAULTS=$$folder $(BIN)/python -m pytest -p no:xdist tests/faults $(ARGS); \
+		$(BIN)/python -m tools.reliability $$folder && $(BIN)/python -m tools.documents; rm -r $$folder
+
+protections: setup  ## take each protection out of a copy of the tree: a test of it must fail
+	@$(BIN)/python -m tools.reliability.protections $(ARGS)
 
 build: setup  ## make the bento
 	@$(BIN)/bentoml build

@@ -15,7 +15,7 @@ from cache.answer_cache import RedisAnswerCache
 from cache.guarded_redis import GuardedRedis
 from looksee.engine.metrics import drop_dead_processes
 from looksee.gateway.answering import AnsweringService
-from looksee.serving import bentoml_patches, supervision
+from looksee.serving import bentoml_patches, stopping, supervision
 from looksee.serving.gateway_service import gateway_service
 from looksee.settings import settings
 from runners.services import runner_services
@@ -34,6 +34,7 @@ def services() -> dict[str, Service[Any]]:
     bentoml_patches.apply()
     configured = settings()
     supervision.supervise(configured.silence_seconds)
+    stopping.stop_in_order(configured.drain_seconds)
     redis = GuardedRedis(configured.redis(), timeout=configured.cache_timeout_ms / 1000)
     answering = AnsweringService({}, RedisAnswerCache(redis, ttl=configured.cache_ttl_seconds))
     runners = runner_services()

@@ -24,6 +24,8 @@ from looksee.settings import settings
 
 ROOT = Path(__file__).parent.parent
 
+_SPARE = 30.0  # seconds: what ends takes this long at most beyond the time that its requests have
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Serve Looksee on this machine.")
@@ -50,7 +52,7 @@ def main() -> int:
         if "BENTOML_HOME" not in os.environ:
             os.environ["BENTOML_HOME"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="looksee-bentoml-"))
         print(f"looksee: serving {config.weights} weights on {url(host, port)}", flush=True)
-        return _serve(port, host)
+        return _serve(port, host, patience=config.drain_seconds + _SPARE)
     return 0
 
 
@@ -74,7 +76,8 @@ def url(host: str, port: int) -> str:
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
-def _serve(port: int, host: str) -> int:
+def _serve(port: int, host: str, *, patience: float) -> int:
+    """Serve until it ends or is interrupted. Then it has `patience` seconds, or until the next interruption."""
     command = [sys.executable, "-m", "bentoml", "serve", "service:Looksee", "--port", str(port), "--host", host]
     # A session of its own, so that a Ctrl-C in the terminal reaches it through us alone, once.
     server = subprocess.Popen(command, start_new_session=True, preexec_fn=ends_with_parent)
@@ -84,10 +87,14 @@ def _serve(port: int, host: str) -> int:
         if server.poll() is None:
             server.terminate()
             try:
-                server.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                os.killpg(server.pid, signal.SIGKILL)
-                server.wait()
+                server.wait(timeout=patience)
+            except (subprocess.TimeoutExpired, KeyboardInterrupt):
+                server.terminate()  # the second time: it kills its processes, which are in sessions of their own
+                try:
+                    server.wait(timeout=_SPARE)
+                except subprocess.TimeoutExpired:
+                    os.killpg(server.pid, signal.SIGKILL)
+                    server.wait()
 
 
 def ends_with_parent() -> None:

@@ -34,6 +34,10 @@ _IMPORT_SECONDS = 600.0  # that the system may take to read one of torch's libra
 AnyEngine: TypeAlias = Engine[Any, Any]
 
 
+class ImportsFailed(Exception):
+    """A library was imported half-way, as where memory ran out: a further import in this process would fail too."""
+
+
 class ModelLoader:
     """Fetches, identifies, loads and releases one model, as the settings have it."""
 
@@ -60,10 +64,15 @@ class ModelLoader:
     def fetch(self) -> Path:
         """The directory of the weights, downloaded if need be. Imports the libraries too.
 
-        Raises WeightsUnavailable.
+        Raises WeightsUnavailable, and ImportsFailed.
         """
         directory = self.source.directory()
-        _import_libraries(self.name)
+        try:
+            _import_libraries(self.name)
+        except errors.LookseeError:
+            raise
+        except Exception as error:
+            raise ImportsFailed from error
         return directory
 
     def identify(self) -> Identity:

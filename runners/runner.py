@@ -31,10 +31,10 @@ from runners import memory
 from runners.admission_gate import AdmissionGate
 from runners.background import in_daemon_thread
 from runners.capacity import CapacityManager, Lease
-from runners.guarding.ending import Ending
+from runners.guarding.ending import Ending, stop_process
 from runners.guarding.watchdog import Watchdog
 from runners.guarding.watched_model import WatchedModel
-from runners.model_loader import AnyEngine, ModelLoader
+from runners.model_loader import AnyEngine, ImportsFailed, ModelLoader
 
 logger = logging.getLogger("looksee.runner")
 
@@ -259,11 +259,15 @@ class Runner:
 
     def _fail(self, error: Exception) -> None:
         """Reject the waiting calls, and for a while those to come."""
+        if isinstance(error, ImportsFailed):
+            # Not at once: a library that is broken for good would have every request start a process.
+            asyncio.get_running_loop().call_later(_RETRY_LOAD_AFTER, stop_process)
         if not isinstance(error, errors.LookseeError):
             logger.error("loading %s failed", self.name, exc_info=error)
             error = errors.WeightsUnavailable(
                 f"The weights of '{self.name}' could not be loaded; the server's log says why.", retry_after=30
             )
+        error.retry_after = error.retry_after or 30
         # As data: an exception's frames would keep what was loaded of the weights.
         self._failure, self._failed_at = Failure.of(error), time.monotonic()
         self._state, self._wanted_until = "failed", 0.0

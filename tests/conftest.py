@@ -22,6 +22,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many workers as cores: more threads would only wait in turns
 
 _LONGEST = (
+    "tests/faults",
     "tests/service",
     "tests/page",
     "tests/models",

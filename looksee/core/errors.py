@@ -36,6 +36,7 @@
     +- ModelNotReady          503 model_not_ready
     +- WeightsUnavailable     503 weights_unavailable
     +- OutOfMemory            503 out_of_memory
+    +- ServiceStopping        503 service_stopping
     +- CacheUnavailable       503 cache_unavailable
     +- DeadlineExceeded       504 deadline_exceeded
 
@@ -211,6 +212,12 @@ class WeightsUnavailable(LookseeError):
 
 class OutOfMemory(LookseeError):
     status, code = 503, "out_of_memory"
+
+
+class ServiceStopping(LookseeError):
+    """The process was told to end: it answers what it has accepted, and takes nothing more."""
+
+    status, code = 503, "service_stopping"
 
 
 class CacheUnavailable(LookseeError):

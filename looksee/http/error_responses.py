@@ -58,6 +58,15 @@ def response(error: errors.LookseeError, extra: Mapping[str, Any] | None = None)
     return JSONResponse({**body(error), **(extra or {})}, error.status, headers)
 
 
+def broken_off(error: errors.LookseeError) -> bytes:
+    """The last event of a stream of events that failed: the error in its usual shape.
+
+    The moondream package ignores an error event and takes the end of the stream for success, so an unreadable line
+    follows, on which it fails.
+    """
+    return f"data: {json.dumps(body(error), separators=(',', ':'))}\n\ndata: broken off\n\n".encode()
+
+
 def of_status(status: int) -> errors.LookseeError:
     """The error for a status that a framework answered."""
     fallback = _BY_STATUS[400] if 400 <= status < 500 else _INTERNAL

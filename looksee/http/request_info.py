@@ -4,6 +4,7 @@ that the access log is written from. Below the edge `looksee.http.context` reads
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 import time
@@ -30,17 +31,22 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._end: float | None = None
+        self._latest = math.inf
 
     def start(self) -> None:
         """Start the clock. Further calls have no effect."""
         if self._end is None:
             self._end = time.monotonic() + self.seconds
 
+    def shorten(self, seconds: float) -> None:
+        """Let it pass `seconds` from now at the latest, also where the body has not ended yet."""
+        self._latest = min(self._latest, time.monotonic() + seconds)
+
     def left(self) -> float:
         """Seconds; negative when it has passed."""
         self.start()
         assert self._end is not None
-        return self._end - time.monotonic()
+        return min(self._end, self._latest) - time.monotonic()
 
 
 def deadline_from(header: str | None, longest: float) -> Deadline:

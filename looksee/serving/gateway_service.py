@@ -25,11 +25,13 @@ from looksee.http.document import document
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.cors import behind_cors
+from looksee.http.edge.drain import Drain
 from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.http.edge.rate_limit import RateLimit
 from looksee.serving.bentoml_patches import LeanService
 from looksee.serving.native_bodies import read_by_dialect
 from looksee.serving.native_methods import NativeMethods
+from looksee.serving.stopping import drain_on_signals
 from looksee.settings import Settings
 
 NAME = "Looksee"
@@ -66,7 +68,7 @@ def gateway_service(
 
     `on_start` is called in each gateway process before its first request. `redis` is closed with the process.
     """
-    http = build(answering, settings)
+    http, drain = build(answering, settings), Drain()
 
     class Looksee(NativeMethods):
         """Captions for your pictures, on your own machine."""
@@ -77,11 +79,12 @@ def gateway_service(
             gc.freeze()  # what is imported stays: the collector need not walk it again and again
             answering.runners = {name: _runner_client(settings, name, getattr(self, name)) for name in runners}
             answering.elsewhere = moondream_cloud.offered(settings)
+            drain_on_signals(drain, settings.drain_seconds)
 
         @staticmethod
         def edge(app: Starlette, methods: set[str]) -> ASGIApp:
             """The edge around `app`, in which `methods` are the paths of the native methods."""
-            edge = _edge(settings, answering, redis, app, methods)
+            edge = _edge(settings, answering, redis, app, methods, drain)
             return behind_cors(edge, settings.allowed_origin_list())
 
         @bentoml.on_shutdown
@@ -102,7 +105,7 @@ def gateway_service(
 
 
 def _edge(
-    settings: Settings, answering: AnsweringService, redis: Any, app: Starlette, methods: set[str]
+    settings: Settings, answering: AnsweringService, redis: Any, app: Starlette, methods: set[str], drain: Drain
 ) -> EdgeMiddleware:
     timeout, per_minute = settings.request_timeout_seconds, settings.requests_per_minute
     rate = RateLimit(per_minute, redis) if per_minute else None
@@ -117,6 +120,7 @@ def _edge(
         no_forms=methods,
         check_room=answering.check_room,
         max_uploads=max(settings.max_upload_bytes, settings.max_request_bytes),
+        drain=drain,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field, PositiveInt
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
 
 
 class ServingSettings(BaseModel):
@@ -13,4 +13,7 @@ class ServingSettings(BaseModel):
     env: str = Field("production", validation_alias="ENV", description="a name for this deployment, shown by /health")
     debug: bool = Field(False, validation_alias="DEBUG", description="admin routes ask for no key")
     port: PositiveInt = Field(3000, le=65535, validation_alias="PORT", description="port to serve on")
+    drain_seconds: PositiveFloat = Field(
+        110, le=86400, description="seconds that accepted requests have after SIGTERM; what is left then gets 503"
+    )
     log_format: Literal["text", "json"] = Field("text", description="text for people, json: one object a line")

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -89,3 +90,9 @@ class Ending:
 def end_process() -> None:
     """End this process, whatever its threads are at."""
     os._exit(EXIT_STATUS)
+
+
+def stop_process() -> None:
+    """End this process as its supervisor does, which starts it again: its libraries cannot be loaded any more."""
+    logger.warning("this process ends: it cannot load its libraries any more")
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -46,6 +46,7 @@ PROMISED: dict[str, tuple[type[errors.LookseeError], int]] = {
     "model_not_ready": (errors.ModelNotReady, 503),
     "weights_unavailable": (errors.WeightsUnavailable, 503),
     "out_of_memory": (errors.OutOfMemory, 503),
+    "service_stopping": (errors.ServiceStopping, 503),
     "cache_unavailable": (errors.CacheUnavailable, 503),
     "rate_limited": (errors.RateLimited, 429),
     "deadline_exceeded": (errors.DeadlineExceeded, 504),

@@ -17,7 +17,7 @@ import pytest
 from looksee.core import errors
 from looksee.core.tasks import Ask, Failure, Reply
 from looksee.models.registry.blip import BlipSettings
-from runners import capacity
+from runners import capacity, model_loader
 from runners import runner as runner_module
 from runners.model_loader import ModelLoader
 from runners.runner import Runner
@@ -182,6 +182,31 @@ def test_a_failed_load_fails_all_waiting_calls_and_is_retried_later(
 
     run(main())
     assert "/secret/path" in caplog.text
+
+
+def test_a_process_whose_libraries_are_imported_half_way_is_replaced(
+    toys: ToyLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They cannot be imported again in it; what failed is told meanwhile, and no further request tries."""
+    ended, tries = threading.Event(), []
+
+    def broken(name: str) -> None:
+        tries.append(name)
+        raise ImportError("failed to map segment from shared object")
+
+    monkeypatch.setattr(model_loader, "_import_libraries", broken)
+    monkeypatch.setattr(runner_module, "stop_process", ended.set)
+    monkeypatch.setattr(runner_module, "_RETRY_LOAD_AFTER", 0.3)
+
+    async def main() -> None:
+        async with running() as (runner,):
+            assert await asked(runner, "one", "two") == ["weights_unavailable"] * 2
+            assert not ended.is_set()
+            assert await asked(runner, "three") == ["weights_unavailable"]
+            await until(ended.is_set)
+            assert tries == ["blip"]
+
+    run(main())
 
 
 def test_missing_weights_request_no_lease(toys: ToyLoader, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

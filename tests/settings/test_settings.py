@@ -64,6 +64,7 @@ PREFIXED = [
     ("LOOKSEE_REQUESTS_PER_MINUTE", "60", "requests_per_minute", 60),
     ("LOOKSEE_ALLOWED_ORIGINS", "https://a.example, *", "allowed_origins", "https://a.example,*"),
     ("LOOKSEE_LOG_FORMAT", "json", "log_format", "json"),
+    ("LOOKSEE_DRAIN_SECONDS", "2.5", "drain_seconds", 2.5),
     ("LOOKSEE_FLAG_PROMPT", "Is it safe?", "flag_prompt", "Is it safe?"),
 ]
 SHARED: list[tuple[str, str, object]] = [  # by all models
@@ -265,6 +266,8 @@ def test_a_bad_value_ends_the_program_with_a_line_that_names_it(variable: str, t
         ("LOOKSEE_ALLOWED_ORIGINS", "https://*.example.org"),
         ("LOOKSEE_ALLOWED_ORIGINS", "https://a.example https://b.example"),
         ("LOOKSEE_LOG_FORMAT", "xml"),
+        ("LOOKSEE_DRAIN_SECONDS", "0"),
+        ("LOOKSEE_DRAIN_SECONDS", "86401"),
         ("LOOKSEE_BLIP_MAX_BATCH_ROWS", "0"),
         ("LOOKSEE_BLIP_TYPO", "1"),
         ("LOOKSEE_BLIP2_MAX_BATCH_ROWS", "-1"),

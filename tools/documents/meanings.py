@@ -59,6 +59,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "the operator [pulls the weights](models.md#pull-weights-ahead)",
     ),
     "out_of_memory": ("this request alone does not fit the memory", "send fewer or smaller pictures"),
+    "service_stopping": (
+        "the service was told to end; it still answers what it has accepted, within `LOOKSEE_DRAIN_SECONDS`",
+        "send it again: another one behind the balancer, or the next one, takes it",
+    ),
     "cache_unavailable": ("Redis does not answer an admin route", "wait `Retry-After` seconds"),
     "deadline_exceeded": ("there was no answer within the request's time", "try again, or ask for less"),
 }

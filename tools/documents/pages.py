@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.report import documents as benchmarks
 from looksee.settings import tables as setting_tables
 from tools.documents import edges, memory, tables
+from tools.reliability import tables as reliability
 
 ROOT = Path(__file__).parents[2]
 _MARKED = re.compile(r"<!-- (?P<name>[a-z-]+) -->\n(?P<table>.*?)<!-- /(?P=name) -->", re.DOTALL)
@@ -18,11 +19,13 @@ TABLES: dict[str, Callable[[], str]] = {
     "choice": tables.choice,
     "edges": edges.markdown,
     "errors": tables.errors_by_code,
+    "faults": reliability.faults,
     "formats": tables.formats,
     "few-settings": tables.few_settings,
     "memory": memory.markdown,
     "metrics": tables.metrics,
     "models": tables.models,
+    "protections": reliability.protections,
     "settings": setting_tables.markdown,
 }
 

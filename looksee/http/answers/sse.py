@@ -9,9 +9,6 @@ from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
-from looksee.core import errors
-from looksee.http import error_responses
-
 # Proxies must not buffer or store events.
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -36,12 +33,3 @@ def response(lines: AsyncGenerator[bytes, None], *, media_type: str = "text/even
 def data(content: dict[str, Any]) -> bytes:
     """An event."""
     return f"data: {json.dumps(content, separators=(',', ':'))}\n\n".encode()
-
-
-def broken_off(error: errors.LookseeError) -> bytes:
-    """The last event of a stream that failed: the error in its usual shape.
-
-    The moondream package ignores an error event and takes the end of the stream for success, so an unreadable line
-    follows, on which it fails.
-    """
-    return data(error_responses.body(error)) + b"data: broken off\n\n"

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from looksee.core import errors
 from looksee.core.tasks import GREEDY, Length, Sampling, Task
 from looksee.gateway.answering import ServedAnswer
+from looksee.http import error_responses
 from looksee.http.answers import sse
 from looksee.http.answers.metadata import source
 from looksee.http.answers.reasoning import reasoning_member
@@ -199,4 +200,4 @@ async def _chunks(request_id: str, pieces: AsyncGenerator[str | ServedAnswer, No
                     last = {"chunk": "", "completed": True, "request_id": request_id}
                     yield sse.data({**last, **source(piece), **reasoning_member(piece.answer.reasoning)})
     except errors.LookseeError as error:
-        yield sse.broken_off(error)
+        yield error_responses.broken_off(error)

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from looksee.core import errors
 from looksee.core.tasks import Answer, Finish, Sampling, Task
 from looksee.gateway.answering import CacheableJob, ServedAnswer
+from looksee.http import error_responses
 from looksee.http.answers import sse
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
@@ -239,7 +240,7 @@ async def _chunks(
                 if usage:
                     yield sse.data({**head, "choices": [], "usage": _usage(piece.answer), **source})
     except errors.LookseeError as error:
-        yield sse.broken_off(error)
+        yield error_responses.broken_off(error)
     else:
         yield b"data: [DONE]\n\n"
 

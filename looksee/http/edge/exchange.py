@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,7 @@ from looksee.http.edge.upload_budget import ArrivingBody
 from looksee.http.error_sentences import raised
 
 _BODY_HEADERS = (b"content-length", b"content-type", b"content-encoding", b"retry-after")
+_DISCARD_SECONDS = 5.0
 # One of these is before nearly every value in JSON, and none is in base64; "%" is for JSON that a form has escaped.
 _BEFORE_VALUES = (b",", b"[", b"{", b"%")
 
@@ -44,6 +47,7 @@ class Exchange:
         self._size = self._values = 0  # of the body, unpacked
         self._held: Message | None = None  # the start of an error answer
         self._payload = bytearray()
+        self._events = False  # whether the answer is a stream of events
         self.traffic = access_log.Traffic()
         self.headers: dict[str, str] = {}  # added to the answer
         self.upload: ArrivingBody | None = None  # where bodies are counted together
@@ -123,6 +127,20 @@ class Exchange:
 
         await error_responses.response(error)(scope, nothing, send)
 
+    async def discard(self) -> None:
+        """Read what still comes of the body: a connection that is closed with unread bytes takes the answer with it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                while self.traffic.bytes_in <= self._max_body:
+                    message = await self._packed()
+                    if message["type"] != "http.request" or not message.get("more_body"):
+                        return
+
+    async def break_off(self, error: errors.LookseeError) -> None:
+        """End an answer that has begun: events with the error as the last one. Of other answers the rest is missing."""
+        if self._events:
+            await self._continue({"type": "http.response.body", "body": error_responses.broken_off(error)})
+
     async def _send_held(self, start: Message) -> None:
         payload = bytes(self._payload)
         error = error_responses.reshaped(start["status"], payload)
@@ -136,7 +154,9 @@ class Exchange:
     async def _start(self, message: Message) -> None:
         self.traffic.status = message["status"]
         message.setdefault("headers", [])
-        MutableHeaders(scope=message).update({**self.headers, "X-Request-ID": self._request_id})
+        headers = MutableHeaders(scope=message)
+        headers.update({**self.headers, "X-Request-ID": self._request_id})
+        self._events = headers.get("content-type", "").startswith("text/event-stream")
         await self._send(message)
 
     async def _continue(self, message: Message) -> None:

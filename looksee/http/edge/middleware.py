@@ -22,6 +22,7 @@ from looksee.core import errors
 from looksee.http import error_responses
 from looksee.http.edge import access_log, content_encoding
 from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.drain import CLOSING, Drain, Unfinished
 from looksee.http.edge.exchange import Exchange, request_too_large
 from looksee.http.edge.route_table import RouteTable, normalized
 from looksee.http.edge.upload_budget import UploadBudget
@@ -53,6 +54,7 @@ class EdgeMiddleware:
         no_forms: Container[str] = (),
         check_room: Callable[[str], None] = lambda model: None,
         max_uploads: int | None = None,
+        drain: Drain | None = None,
     ) -> None:
         """`max_body`: bytes of a body. `max_values`: values in a JSON body, counted while it arrives; a body for any
         path but the form paths counts as JSON, since its route parses it whatever the Content-Type is. `timeout`:
@@ -60,12 +62,14 @@ class EdgeMiddleware:
         request with its upload. `no_forms`: paths of BentoML's methods, which fail on forms that are not theirs.
         `check_room` raises Overloaded for a model whose queue is full, before a large body is read in vain.
         `max_uploads`: bytes of the bodies of all requests under way together.
+        `drain` has all requests that are being answered, and refuses further ones once it has begun.
         """
         self.app, self._access, self._routes = app, access, routes
         self._max_body, self._max_values = max_body, max_values
         self._timeout, self._upload = timeout, longest - timeout
         self._timeouts, self._no_forms, self._check_room = timeouts, no_forms, check_room
         self._uploads = UploadBudget(max_uploads) if max_uploads is not None else None
+        self._drain = drain or Drain()
         self._has_route = functools.lru_cache(_PATHS)(self._matches)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,8 +86,11 @@ class EdgeMiddleware:
         known = self._has_route(path, scope.get("root_path", ""))
         max_values = None if path in routes.form_paths else self._max_values
         exchange = Exchange(receive, send, self._max_body, max_values, request_id, no_body=method == "HEAD")
+        if self._drain.begun:
+            exchange.headers |= CLOSING
         with request_scope(request_id) as info:
             try:
+                self._drain.check(path)
                 if not known:  # BentoML would keep metrics for the path
                     raise routes.unknown(path)
                 await self._access.admit(scope, headers, routes, exchange.headers)
@@ -100,6 +107,8 @@ class EdgeMiddleware:
                     scope["headers"] = [pair for pair in scope["headers"] if pair[0].lower() not in _OF_PACKED]
                 await self._serve(scope, exchange, deadline)
             except errors.LookseeError as refusal:
+                if self._drain.begun and "expect" not in headers:
+                    await exchange.discard()
                 await exchange.answer(scope, refusal)
             finally:
                 if exchange.upload is not None:
@@ -135,6 +144,7 @@ class EdgeMiddleware:
         try:
             async with asyncio.timeout(longest) as clock:
                 end = loop.time() + longest
+                unfinished = Unfinished(exchange, deadline, clock)
 
                 def arrived() -> None:
                     deadline.start()
@@ -149,10 +159,11 @@ class EdgeMiddleware:
                 exchange.arrived = arrived
                 if exchange.upload is not None:
                     exchange.upload.give_way = give_way
-                await self.app(scope, exchange.receive, exchange.send)
+                with self._drain.holding(unfinished):
+                    await self.app(scope, exchange.receive, exchange.send)
         except Exception:
             if clock.expired():
-                error = error_responses.of_status(504)
+                error = unfinished.error or error_responses.of_status(504)
             elif exchange.refusal is None:
                 logger.exception("a request failed outside its handler")
                 error = error_responses.of_status(500)
@@ -161,8 +172,8 @@ class EdgeMiddleware:
             if exchange.upload is not None:
                 exchange.upload.end()
         error = exchange.refusal or error
-        if error is not None and not exchange.started:
-            await exchange.answer(scope, error)
+        if error is not None:
+            await (exchange.break_off(error) if exchange.started else exchange.answer(scope, error))
 
 
 def _declared(headers: Headers) -> int:

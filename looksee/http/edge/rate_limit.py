@@ -7,11 +7,13 @@ of it.
 from __future__ import annotations
 
 import math
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import RedisStorage
 
 from looksee.core import errors
 
@@ -43,6 +45,35 @@ class Allowance:
     wait: float
 
 
+class _HereStorage:
+    """The counts of this process, as `RedisStorage` keeps them in Redis. The clock is the monotonic one: a clock of the
+    machine that is set right gives no client its requests back, and refuses none.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0  # of the current window
+        self._last: Counter[str] = Counter()
+        self._current: Counter[str] = Counter()
+
+    async def acquire_sliding_window_entry(self, client: str, limit: int, seconds: int) -> bool:
+        """Count a request of `client`, if it may pass."""
+        last, last_left, current, _ = await self.get_sliding_window(client, seconds)
+        if int(last * last_left / seconds) + current >= limit:
+            return False
+        self._current[client] += 1
+        return True
+
+    async def get_sliding_window(self, client: str, seconds: int) -> tuple[int, float, int, float]:
+        """The requests of the last window, seconds until none of them counts, and the same of the current one."""
+        number, since = divmod(time.monotonic(), seconds)
+        if number != self._number:
+            follows = number == self._number + 1
+            self._last, self._current = (self._current if follows else Counter()), Counter()
+            self._number = int(number)
+        left = seconds - since
+        return self._last[client], left, self._current[client], left + seconds
+
+
 class RateLimit:
     """A sliding window of a minute, approximated from two counters: the requests of the previous window count by the
     share of that window that lies within the last 60 s. A list of times would grow with the limit.
@@ -50,7 +81,7 @@ class RateLimit:
 
     def __init__(self, per_minute: int, redis: SharedRedis) -> None:
         self._limit, self._redis = per_minute, redis
-        self._here = MemoryStorage()
+        self._here = _HereStorage()
         self._shared: RedisStorage | None = None
         if redis.client is not None:
             # On the client's connections: the address only names the kind of server.
@@ -71,7 +102,7 @@ class RateLimit:
                 retry_after=math.ceil(allowance.wait + _MOMENT),
             )
 
-    async def _ask(self, storage: MemoryStorage | RedisStorage, client: str) -> Allowance:
+    async def _ask(self, storage: _HereStorage | RedisStorage, client: str) -> Allowance:
         allowed = await storage.acquire_sliding_window_entry(client, self._limit, _WINDOW)
         last, last_left, current, current_left = await storage.get_sliding_window(client, _WINDOW)
         remaining = self._limit - current - int(last * last_left / _WINDOW)

@@ -22,6 +22,7 @@ from looksee.models.decoders.bert import BertDecoder
 from looksee.models.sampling import check_bias, seed_of
 from looksee.models.transformers.blip_vision import replace_attention
 from looksee.models.transformers.chat import control_tokens, escape_special_tokens
+from looksee.models.transformers.checkpoint import network
 from looksee.models.transformers.decoder import PromptRow, TransformersModel, in_passes, padded
 from looksee.models.transformers.images.pixels import Pixels
 
@@ -52,7 +53,7 @@ class Blip(TransformersModel[BlipRow]):
         # The Pillow backend gives the same pixels whether or not torchvision is installed.
         self.processor = AutoProcessor.from_pretrained(directory, backend="pil")
         self.pixels = Pixels(self.processor.image_processor)
-        self.net = BlipForConditionalGeneration.from_pretrained(directory, dtype=dtype, device_map={"": device})
+        self.net = network(BlipForConditionalGeneration, directory, device=device, dtype=dtype)
         replace_attention(self.net.vision_model)
         text, vision = self.net.config.text_config, self.net.config.vision_config
         self.tokenizer = self.processor.tokenizer

@@ -26,6 +26,7 @@ from looksee.models.core.model import TEXT_SLOTS
 from looksee.models.core.passes import Extension, Prefill, Window
 from looksee.models.encoding_cache import EncodingCache
 from looksee.models.sampling import check_bias, seed_of
+from looksee.models.transformers.checkpoint import network
 from looksee.models.transformers.decoder import PromptRow, TransformersModel, in_passes, padded
 from looksee.models.transformers.images.pixels import Pixels
 from looksee.models.transformers.prefixes import Beginning, BeginningCache, beginning
@@ -80,7 +81,7 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
         self.feature_cache: EncodingCache[Tensor] = EncodingCache(feature_bytes, lambda features: features.nbytes)
         self.tokenizer = AutoTokenizer.from_pretrained(directory)
         self.pixels = Pixels(self.processor_class.from_pretrained(directory))
-        self.net = AutoModelForImageTextToText.from_pretrained(directory, dtype=dtype, device_map={"": device})
+        self.net = network(AutoModelForImageTextToText, directory, device=device, dtype=dtype)
         text = self.net.config.get_text_config()
         self.max_positions = text.max_position_embeddings
         self.image_token_id: int = self.net.config.image_token_id

@@ -256,6 +256,8 @@ def _explained(error: Exception, repository: str, revision: str) -> tuple[str, b
             return f"{repository} is not here as a whole, and HF_HUB_OFFLINE forbids to fetch it.", True
         case OSError(errno=errno.ENOSPC):
             return _no_space(repository), False
+        case OSError(errno=errno.EROFS | errno.EACCES | errno.EPERM):
+            return f"{repository} cannot be written where HF_HOME says; name another folder, or open it to us.", False
         case httpx2.TransportError() | HfHubHTTPError():
             return f"The hub ({constants.ENDPOINT}) cannot be reached; check the network.", True
     return f"{repository} could not be fetched; the log says why.", False

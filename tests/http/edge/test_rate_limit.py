@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from redis.asyncio import Redis
 
 from cache.guarded_redis import GuardedRedis
 from looksee.core import errors
+from looksee.http.edge import rate_limit
 from looksee.http.edge.rate_limit import RateLimit
 from tests.cache.redis_server import RedisServer, WatchedBreaker, impostor, unused_url
 from tests.support.loops import run
@@ -109,7 +111,7 @@ def test_who_waits_as_long_as_told_passes_and_who_comes_earlier_does_not(
     limit: int, offset: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1_700_000_040.0 + offset]  # a whole number of minutes, and some seconds
-    monkeypatch.setattr(time, "time", lambda: now[0])
+    monkeypatch.setattr(rate_limit, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
     async def refusal(rate: RateLimit) -> errors.RateLimited | None:
         try:
@@ -131,5 +133,40 @@ def test_who_waits_as_long_as_told_passes_and_who_comes_earlier_does_not(
             now[0] += 1.2
             assert await refusal(rate) is None
         await asyncio.sleep(0)
+
+    run(main())
+
+
+@pytest.mark.parametrize("jump", [-86400.0, -61.0, 61.0, 86400.0])
+def test_a_clock_that_is_set_gives_nobody_requests_and_takes_none(jump: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, ahead = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + ahead[0])
+
+    async def main() -> None:
+        rate = RateLimit(4, GuardedRedis("", timeout=1))
+        assert await passed(rate, 2) == 2
+        ahead[0] = jump
+        assert await passed(rate, 3) == 2
+        with pytest.raises(errors.RateLimited) as refused:
+            await rate.take("a", {})
+        assert refused.value.retry_after is not None
+        assert 0 < refused.value.retry_after <= 61
+        ahead[0] = 0.0
+        assert await passed(rate, 1) == 0
+
+    run(main())
+
+
+def test_counts_of_clients_that_are_gone_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(rate_limit, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    async def main() -> None:
+        rate = RateLimit(4, GuardedRedis("", timeout=1))
+        for minute in range(5):
+            now[0] = 60.0 * minute
+            for number in range(100):
+                await rate.take(f"{minute}-{number}", {})
+        assert len(rate._here._last) + len(rate._here._current) == 200
 
     run(main())

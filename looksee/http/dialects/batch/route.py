@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -29,6 +30,7 @@ from looksee.settings import Settings
 logger = logging.getLogger("looksee.api")
 
 _LINES = "application/x-ndjson"
+_ROUND = 0.5  # seconds
 _SET: dict[str, Any] = {SET_BY: "LOOKSEE_MAX_BATCH_ITEMS"}
 _DESCRIBED: dict[int | str, dict[str, Any]] = {
     200: {
@@ -168,9 +170,8 @@ class _Work:
         self._waiting: dict[str, deque[int]] = defaultdict(deque)  # places by model
         self._open: dict[int, BatchItem] = {}
         self._count = len(body.items) + len(bad)
-        left = context.time_left()
-        self._until = time.monotonic() + left
-        self._pictures = BatchPictures(body.images, context.detached(Deadline(left)))
+        self._deadline = context.deadline or Deadline(context.time_left())
+        self._pictures = BatchPictures(body.images, context.detached(Deadline(self._deadline.left())))
         good = iter(body.items)
         for place in range(self._count):
             if place in bad:
@@ -202,14 +203,16 @@ class _Work:
 
     async def _next(self) -> dict[str, Any]:
         """The line of the next item that ends; after the deadline every other item fails."""
-        try:
-            async with asyncio.timeout(self._until - time.monotonic() if self._ended.empty() else None):
-                return await self._ended.get()
-        except TimeoutError:
+        while self._ended.empty() and self._deadline.left() > 0:
+            # In short rounds: a service that is being stopped shortens the time.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(self._deadline.left(), _ROUND)):
+                    return await self._ended.get()
+        if self._ended.empty():
             overdue = errors.DeadlineExceeded("The batch's time was over before this item was answered.")
             for place, item in list(self._open.items()):
                 self._end(_failed(place, item.id, overdue))
-            return self._ended.get_nowait()
+        return self._ended.get_nowait()
 
     def _end(self, line: dict[str, Any]) -> None:
         if self._open.pop(line["index"], None) is not None:
@@ -240,11 +243,11 @@ class _Work:
 
         async def once() -> dict[str, Any]:
             # An item may take no longer than a request of its own.
-            left = min(self._until - time.monotonic(), self._settings.request_timeout_seconds)
+            left = min(self._deadline.left(), self._settings.request_timeout_seconds)
             return await items.answer(self._context.detached(Deadline(left)), item, self._pictures)
 
         try:
-            content = await retry_while_busy(once, self._until)
+            content = await retry_while_busy(once, time.monotonic() + self._deadline.left())
         except errors.LookseeError as error:
             self._end(_failed(place, item.id, error))
         except Exception:  # each item needs its line

@@ -49,7 +49,9 @@ def load(directory: Path, config: Config, *, device: torch.device, dtype: torch.
                     native, tensor = _native(name, opened.get_tensor(name))
                     tensors[native] = tensor.to(device, dtype)
     except (OSError, SafetensorError) as error:
-        raise errors.WeightsUnavailable("The weights of 'moondream' are damaged and cannot be read.") from error
+        raise errors.WeightsUnavailable(
+            "The weights of 'moondream' are damaged and cannot be read.", retry_after=30
+        ) from error
     with torch.device("meta"):
         network = Network(config)
     _compare({name: tensor.shape for name, tensor in network.state_dict().items()}, tensors)
@@ -76,5 +78,6 @@ def _compare(wanted: dict[str, torch.Size], found: dict[str, Tensor]) -> None:
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise errors.WeightsUnavailable(
-            f"The weights of 'moondream' are not those of its configuration: {', '.join(wrong[:3])}{more}."
+            f"The weights of 'moondream' are not those of its configuration: {', '.join(wrong[:3])}{more}.",
+            retry_after=30,
         )

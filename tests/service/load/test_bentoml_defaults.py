@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.service.faults.test_failures import captions, drawn, healthy
+from tests.faults.callers import drawn
+from tests.faults.test_failures import captions, healthy
 from tests.service.routes.test_captioning import error, post
 from tests.support import pictures
 from tests.support.listener import counting

@@ -14,7 +14,8 @@ from looksee.core.tasks import Task
 from looksee.models.registry import REGISTRY
 from samples import evaluate, questions
 from samples.evaluate import Result
-from tests.service.faults.test_failures import captions, drawn
+from tests.faults.callers import drawn
+from tests.faults.test_failures import captions
 from tests.support.serving import Service, serve
 
 SCENES = {1: 4, 32: 40}  # for each model, by concurrency; how often they are right is `make evaluate`'s to say
