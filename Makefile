@@ -16,7 +16,7 @@ FAST := -n 3 tests $(SLOW:%=--ignore=tests/%)
 
 ARGS ?=
 
-.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs build image docs lock clean
+.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs soak fuzz build image docs lock clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -71,6 +71,12 @@ bench: setup  ## MODEL (all) beside other servers in one run, 16 minutes; goes o
 
 bench-docs: setup  ## put what was measured into docs/benchmarks.md
 	@$(BIN)/python -m bench.report && $(BIN)/python -m tools.documents
+
+soak: setup  ## ask for MINUTES (20) in every dialect while parts fail: no answer of another picture, nothing that grows
+	@$(BIN)/python -m tools.soak --minutes $(or $(MINUTES),20) $(if $(MODEL),--models $(MODEL))
+
+fuzz: setup  ## 5,000 damaged pictures through the decoding: each a clear error or the right picture
+	@$(BIN)/python -m tools.fuzz $(ARGS)
 
 build: setup  ## make the bento
 	@$(BIN)/bentoml build
