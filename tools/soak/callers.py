@@ -20,7 +20,7 @@ from tools.soak.server import REQUEST_SECONDS
 
 HUNG = REQUEST_SECONDS + 30.0  # seconds after which a request that is not answered never will be
 _LEAVES, _TWINS, _SEEN = 0.12, 0.15, 0.5  # part of the requests
-_AGAIN = 6  # variants of a picture that are asked again and again; any other is asked once
+_AGAIN = 2  # variants of a picture that are asked again and again; any other is asked once
 _SPOILT = frozenset(
     "runner_failed model_not_ready deadline_exceeded overloaded out_of_memory flag_failed weights_unavailable".split()
 )

@@ -79,8 +79,8 @@ class Watch:
     def growth(self, warm: float, quantile: float = 0.5) -> list[Growth]:
         """What changed from the first to the last third of the time behind the first `warm` seconds.
 
-        A process that was killed is measured in its last life, and not at all if that is less than half of the time: each
-        life has such a time of its own, in which allocators and caches fill. `quantile` of each third is compared: the median, or a higher one where models come and go.
+        A process that was killed is measured in its last life, which has such seconds of its own, and not at all if
+        that was too short. `quantile` of each third is compared: the median, or a higher one where models come and go.
         """
         end = time.monotonic() - self.began
         found = []
