@@ -20,22 +20,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from tools.fuzz.bombs import bombs
-from tools.fuzz.damage import BEHIND, CUT, Damaged, damaged
-from tools.fuzz.judge import BadOutcome, Outcome, judged, silence
+from tools.fuzz.damage import damaged
+from tools.fuzz.judge import BadOutcome, check, judged, silence
 
 COUNT = 5000
-
-
-def check(file: Damaged) -> Outcome:
-    """What comes of a file. Raises BadOutcome."""
-    with silence():
-        outcome = judged(file.data)
-    whole = file.rule in (CUT, BEHIND)
-    if whole and not outcome.code and outcome.pixels != file.seed.pixels:
-        raise BadOutcome("a part of the picture is missing, and it is told as whole")
-    if file.rule == BEHIND and outcome.code:
-        raise BadOutcome(f"bytes behind the picture spoil it: {outcome.code}")
-    return outcome
 
 
 def main() -> int:
@@ -64,15 +52,15 @@ def main() -> int:
             slowest, where = outcome.seconds, str(file)
         if place == len(files) // 2:
             middle = me.memory_info().rss
+    gc.collect()
+    grown = (me.memory_info().rss - middle) / 2**20
+    held = sum(isinstance(one, Image.Image) for one in gc.get_objects())
     for name, data in ({} if options.numbers else bombs()).items():
         try:
             with silence():
                 outcomes[judged(data).code or "a picture"] += 1
         except BadOutcome as bad:
             failed.append(f"{name}: {bad}")
-    gc.collect()
-    grown = (me.memory_info().rss - middle) / 2**20
-    held = sum(isinstance(one, Image.Image) for one in gc.get_objects())
     print("\n".join(f"{count:6} {name}" for name, count in outcomes.most_common()))
     print(f"slowest: {slowest:.2f} s ({where}); memory: {grown:+.1f} MiB in the second half; pictures held: {held}")
     print("\n".join(f"FAILED {line}" for line in failed), file=sys.stderr)

@@ -15,9 +15,11 @@ from typing import Any
 
 from looksee.core import errors
 from looksee.core.images import ImageLimits, decode, examine
+from tools.fuzz.damage import BEHIND, CUT, Damaged
 
 LIMITS = ImageLimits(file_bytes=10 * 2**20, pixels=2_000_000, smallest_side=3)
-MOST_CALLS = 200_000  # of functions, for a look and a picture: a sound small file takes some thousand
+# Calls of functions for a look and a picture, beside one for each byte: a sound small file takes some thousand.
+MOST_CALLS = 200_000
 MOST_SECONDS = 20.0  # of a processor; a look at a clock, for what does its work below Python
 
 
@@ -43,7 +45,7 @@ def judged(data: bytes, *, seconds: float = MOST_SECONDS) -> Outcome:
     without bounds, and a warning.
     """
     began = time.thread_time()
-    with warnings.catch_warnings(record=True) as caught, _bounded():
+    with warnings.catch_warnings(record=True) as caught, _bounded(MOST_CALLS + len(data)):
         warnings.filterwarnings("ignore", module=r"PIL\.")  # as the decoding does in its process
         outcome = _outcome(data)
     took = time.thread_time() - began
@@ -52,6 +54,18 @@ def judged(data: bytes, *, seconds: float = MOST_SECONDS) -> Outcome:
     if took > seconds:
         raise BadOutcome(f"{took:.0f} seconds of work")
     return Outcome(outcome.code, outcome.pixels, took)
+
+
+def check(file: Damaged) -> Outcome:
+    """What comes of a file. Raises BadOutcome."""
+    with silence():
+        outcome = judged(file.data)
+    whole = file.rule in (CUT, BEHIND)
+    if whole and not outcome.code and outcome.pixels not in file.seed.pixels:
+        raise BadOutcome("a part of the picture is missing, and it is told as whole")
+    if file.rule == BEHIND and outcome.code:
+        raise BadOutcome(f"bytes behind the picture spoil it: {outcome.code}")
+    return outcome
 
 
 def _outcome(data: bytes) -> Outcome:
@@ -75,9 +89,9 @@ def _outcome(data: bytes) -> Outcome:
 
 
 @contextlib.contextmanager
-def _bounded() -> Iterator[None]:
+def _bounded(most: int) -> Iterator[None]:
     """End what calls functions again and again; calls are counted, so that a busy machine changes nothing."""
-    left = MOST_CALLS
+    left = most
 
     def count(frame: FrameType, event: str, argument: Any) -> None:
         nonlocal left
@@ -91,7 +105,7 @@ def _bounded() -> Iterator[None]:
     try:
         yield
     except _TooMuch:
-        raise BadOutcome(f"more than {MOST_CALLS} calls") from None
+        raise BadOutcome(f"more than {most} calls") from None
     finally:
         sys.setprofile(before)
 

@@ -28,8 +28,10 @@ class Seed:
         return self.name.split()[0]
 
     @functools.cached_property
-    def pixels(self) -> bytes:
-        return decode(self.data).tobytes()
+    def pixels(self) -> tuple[bytes, bytes]:
+        """What is seen of it, and the same where the file no longer says which way up it is."""
+        seen = decode(self.data)
+        return seen.tobytes(), seen.transpose(Image.Transpose.ROTATE_90).tobytes()
 
 
 def picture() -> Image.Image:
@@ -45,7 +47,9 @@ def picture() -> Image.Image:
 
 def _file(image: Image.Image, kind: str, **options: Any) -> bytes:
     file = io.BytesIO()
-    image.save(file, kind, **options)
+    others = [one.copy() for one in options.pop("append_images", [])]
+    # Copies: Pillow leaves the options of one format's encoder on the image, where the next one finds them.
+    image.copy().save(file, kind, append_images=others, **options)
     return file.getvalue()
 
 
