@@ -78,14 +78,14 @@ from PIL import Image
 from tools.fuzz.bombs import bombs
 
 file = io.BytesIO()
-Image.effect_noise((64, 64), 99).save(file, "TIFF", compression="tiff_adobe_deflate")
-packed = file.getvalue()
+Image.new("RGB", (64, 64)).save(file, "TIFF", compression="jpeg")
+packed = file.getvalue().replace(b"\\xff\\xdb", b"\\xff\\xfe")  # without its tables
 file = io.BytesIO()
 Image.new("RGB", (64, 64)).save(file, "TIFF")
 samples, many = (struct.pack("<HHII", 277, 3, 1, count) for count in (3, 200))
 assert samples in file.getvalue()
 odd = file.getvalue().replace(samples, many)
-for data in (packed[:300] + bytes(300) + packed[600:], odd, bombs()["tiff whose tags share their bytes"]):
+for data in (packed, odd, bombs()["tiff whose tags share their bytes"]):
     try:
         decode(data)
     except errors.CorruptImage:
