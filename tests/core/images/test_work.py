@@ -94,7 +94,7 @@ for data in (packed, odd, bombs()["tiff whose tags share their bytes"]):
 
 
 def test_a_file_cannot_fill_the_log() -> None:
-    """In a process without pytest's own filters of warnings. What libtiff and Pillow say of a file is not ours to say."""
+    """In a process without filters of pytest's: libtiff and Pillow tell each oddity of a file."""
     done = subprocess.run(
         [sys.executable, "-c", SPOILT], cwd=Path(__file__).parents[3], capture_output=True, check=True, timeout=120
     )

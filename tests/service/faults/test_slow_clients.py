@@ -95,7 +95,7 @@ async def connections(service: Service, count: int, sent: bytes) -> AsyncIterato
 async def answered(service: Service, name: str) -> list[float]:
     """Captions and probes beside what goes on: all are answered. The probes' seconds."""
     work = asyncio.create_task(captions(service.url, drawn(name, 8), 4))
-    times = []
+    times: list[float] = []
     async with aiohttp.ClientSession() as session:
         while not work.done() or len(times) < 50:
             began = time.perf_counter()
