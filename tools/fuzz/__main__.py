@@ -54,7 +54,7 @@ def main() -> int:
             middle = me.memory_info().rss
     gc.collect()
     grown = (me.memory_info().rss - middle) / 2**20
-    held = sum(isinstance(one, Image.Image) for one in gc.get_objects())
+    held = sum(issubclass(type(one), Image.Image) for one in gc.get_objects())
     for name, data in ({} if options.numbers else bombs()).items():
         try:
             with silence():

@@ -53,7 +53,7 @@ class Growth:
 
 
 @dataclass
-class Watch:
+class ProcessWatch:
     """Samples of a run, by role."""
 
     temporary: Path

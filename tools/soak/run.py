@@ -13,7 +13,7 @@ from tools.soak import callers as calling
 from tools.soak.callers import Callers, Tally
 from tools.soak.faults import Faults
 from tools.soak.questions import asked, drawn
-from tools.soak.resources import Growth, Watch
+from tools.soak.resources import Growth, ProcessWatch
 from tools.soak.server import Server, serving
 
 _CALLERS = 8
@@ -85,7 +85,7 @@ async def phase(plan: Plan, *, quiet: bool = False) -> Phase:
         callers = Callers(server.url, known, f"{plan.capacity}")
         found.tally = callers.tally
         faults = Faults(server, plan.models, plan.victim or plan.models[0])
-        watch = Watch(server.temporary)
+        watch = ProcessWatch(server.temporary)
         began = time.monotonic()
         work = [asyncio.create_task(callers.go_on(_CALLERS)), asyncio.create_task(faults.go_on(plan.gap))]
         try:
@@ -105,7 +105,7 @@ async def phase(plan: Plan, *, quiet: bool = False) -> Phase:
 async def _watched(
     plan: Plan,
     server: Server,
-    watch: Watch,
+    watch: ProcessWatch,
     tally: Tally,
     faults: Faults,
     work: Sequence[asyncio.Task[None]],

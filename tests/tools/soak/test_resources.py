@@ -7,13 +7,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tools.soak.resources import FILES, Sample, Watch
+from tools.soak.resources import FILES, Sample, ProcessWatch
 
 MIB = 2**20
 
 
-def watched(tmp_path: Path, *samples: Sample) -> Watch:
-    watch = Watch(tmp_path)
+def watched(tmp_path: Path, *samples: Sample) -> ProcessWatch:
+    watch = ProcessWatch(tmp_path)
     watch.began -= samples[-1].seconds
     watch.samples["gateway"] = list(samples)
     return watch
@@ -23,7 +23,7 @@ def at(seconds: float, *, pid: int = 1, memory: float = 100, fds: int = 20) -> S
     return Sample(seconds, pid, int(memory * MIB), int(memory * MIB), fds, 5)
 
 
-def grown(watch: Watch, quantile: float = 0.5) -> set[str]:
+def grown(watch: ProcessWatch, quantile: float = 0.5) -> set[str]:
     found = watch.growth(10, quantile)
     assert found
     return {one.what for one in found if not one.flat}
@@ -52,7 +52,7 @@ def test_another_life_of_a_process_begins_again(tmp_path: Path) -> None:
 
 
 def test_files_are_counted_and_this_process_can_be_looked_at(tmp_path: Path) -> None:
-    watch = Watch(tmp_path)
+    watch = ProcessWatch(tmp_path)
     for _ in range(9):
         watch.look({"gateway": psutil.Process()})
     for number in range(40):
