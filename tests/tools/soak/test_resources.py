@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tools.soak.resources import FILES, Sample, ProcessWatch
+from tools.soak.resources import FILES, ProcessWatch, Sample
 
 MIB = 2**20
 
