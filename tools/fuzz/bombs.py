@@ -37,8 +37,8 @@ def bombs() -> Mapping[str, bytes]:
         "png of small chunks": _SIGNATURE + png[0] + _chunk(b"IDAT", b"") * _MANY + png[1] + end,
         "png of many headers": _SIGNATURE + png[0] * _MANY + png[1] + end,
         "jpeg of many pixels": _jpeg().replace(struct.pack(">HH", 64, 64), struct.pack(">HH", 65500, 65500), 1),
-        "jpeg of many scans": _scans(_MANY),
-        "jpeg of scans behind false ends": _scans(_MANY, between=b"\xff\xfe\x00\x04\xff\xd9"),
+        "jpeg of many scans": progressive(_MANY),
+        "jpeg of scans behind false ends": progressive(_MANY, between=b"\xff\xfe\x00\x04\xff\xd9"),
         "jpeg of many segments": _jpeg()[:2] + b"\xff\xfe\x00\x02" * 100_000 + _jpeg()[2:],
         "jpeg of exif in circles": _with_exif(_circle()),
         "gif of many frames": gif + gif[header:-1] * _MANY + b";",
@@ -88,7 +88,7 @@ def _jpeg(*, progressive: bool = False) -> bytes:
     return _encoded(Image.new("L", (64, 64), 128), "JPEG", progressive=progressive)
 
 
-def _scans(count: int, between: bytes = b"") -> bytes:
+def progressive(count: int, between: bytes = b"") -> bytes:
     """A progressive JPEG whose last scan comes again and again."""
     data = _jpeg(progressive=True)
     scan = data[data.rindex(b"\xff\xc4", 0, data.rindex(b"\xff\xda")) : -2]

@@ -14,7 +14,7 @@ from looksee.core import errors
 from looksee.core.images import decode, examine, work
 from tests.core.images.test_examine import LIMITS
 from tests.support.files import chunk, encoded, plain
-from tools.fuzz.bombs import bombs
+from tools.fuzz.bombs import bombs, progressive
 
 REFUSED = [
     "png of small chunks",
@@ -34,6 +34,12 @@ def test_work_without_bounds_is_refused_before_any_is_done(name: str) -> None:
         examine(bombs()[name], LIMITS)
     with pytest.raises(errors.CorruptImage):
         decode(bombs()[name])
+
+
+def test_scans_are_counted() -> None:
+    assert decode(progressive(80)).size == (64, 64)
+    with pytest.raises(errors.CorruptImage):
+        decode(progressive(110))
 
 
 def test_many_strips_are_refused() -> None:

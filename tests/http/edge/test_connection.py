@@ -134,16 +134,19 @@ def test_a_head_that_is_too_long_is_told_so(head: bytes) -> None:
     run(main())
 
 
-def test_a_body_is_no_part_of_a_head() -> None:
+@pytest.mark.parametrize("apart", [True, False], ids=["apart", "together"])
+def test_a_body_is_no_part_of_a_head(apart: bool) -> None:
     async def main() -> None:
         async with listening() as connect:
             reader, writer = await connect()
             body = bytes(3 * HEAD_BYTES)
             for _ in range(3):
-                writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
-                await writer.drain()
-                await asyncio.sleep(SHORT / 10)
-                writer.write(body)
+                head = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+                if apart:
+                    writer.write(head)
+                    await writer.drain()
+                    await asyncio.sleep(SHORT / 10)
+                writer.write(body if apart else head + body)
                 assert await answer(reader) == (200, body)
 
     run(main())
@@ -218,7 +221,9 @@ def test_nobody_waits_less_for_an_answer() -> None:
         async with listening(head=SHORT, linger=SHORT, unread=SHORT) as connect:
             reader, writer = await connect()
             for _ in range(2):
-                writer.write(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\nGET /late HT")  # and a part of the next
+                writer.write(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+                await asyncio.sleep(SHORT / 10)
+                writer.write(b"GET /late HT")  # a part of the next
                 assert await answer(reader) == (200, b"fine")
                 writer.write(b"TP/1.1\r\nHost: x\r\n\r\n")
                 assert await answer(reader) == (200, b"fine")
