@@ -52,6 +52,12 @@ EDGES: dict[str, list[Edge]] = {
             header="`Accept-Encoding: gzip, deflate`",
         ),
         Edge("a compressed body that is none, or breaks off", "", errors.InvalidRequest),
+        Edge(
+            "connections to a gateway process",
+            "its file descriptors (`ulimit -n`)",
+            None,
+            "further ones are closed at once",
+        ),
         Edge("bytes of a request's line and headers", f"about {HEAD_BYTES:,}", errors.RequestTooLarge),
         Edge("what is no HTTP request", "", errors.InvalidRequest, "the connection is closed"),
         Edge("values in a JSON body", "about 1,000,000", errors.RequestTooLarge, "whatever the Content-Type"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ _WARM = 0.2  # part of a phase that is not measured: allocators and caches fill
 _LOOK = 2.0  # seconds between two looks at the processes
 _LINE = 20.0  # seconds between two lines of progress
 _ROWS = ("looksee_rows_waiting", "looksee_rows_running")
+_OPEN = 8  # files that a process may have open more, of connections that are about to close
 _SETTLE = 120.0  # seconds until nothing is at work any more
 
 
@@ -40,7 +41,9 @@ class Plan:
 
 @dataclass
 class Phase:
-    """What came of a phase. `at_rest` is what the service still had at work when nobody asked any more."""
+    """What came of a phase. `at_rest` is what the service still had at work when nobody asked any more, `left_open` the
+    file descriptors that it then had beyond those before anybody asked.
+    """
 
     plan: Plan
     erred: int = 0
@@ -49,6 +52,7 @@ class Phase:
     faults: dict[str, int] = field(default_factory=dict)
     growth: list[Growth] = field(default_factory=list)
     at_rest: float = 0.0
+    left_open: dict[str, int] = field(default_factory=dict)
     tracebacks: int = 0
     seconds: float = 0.0
 
@@ -60,6 +64,7 @@ class Phase:
         found += [f"{count} x {name}" for name, count in tally.unexpected.items()]
         found += [f"{tally.hung} requests were never answered"] if tally.hung else []
         found += [f"{self.at_rest:.0f} rows are at work for nobody"] if self.at_rest else []
+        found += [f"{count} more open files of {role}" for role, count in self.left_open.items() if count > _OPEN]
         found += [f"{one.what} of {one.role}: {one.first:.0f}, {one.last:.0f}" for one in self.growth if not one.flat]
         return found
 
@@ -68,7 +73,7 @@ class Phase:
         return {
             **{"models": list(self.plan.models), "capacity": self.plan.capacity, "seconds": round(self.seconds, 1)},
             **{"questions": self.questions, "erred alone": self.erred, "faults": self.faults, **self.tally.shown()},
-            **{"tracebacks": self.tracebacks, "failures": self.failures},
+            **{"left open": self.left_open, "tracebacks": self.tracebacks, "failures": self.failures},
             "growth": [one.shown() for one in self.growth],
         }
 
@@ -81,6 +86,7 @@ async def phase(plan: Plan, *, quiet: bool = False) -> Phase:
         questions = [one for model in plan.models for one in asked(model, sights, "questions")]
         known, found.erred = await calling.alone(server.url, questions)
         found.questions = len(known)
+        before = _open_files(server)
         server.redis.start()
         callers = Callers(server.url, known, f"{plan.capacity}")
         found.tally = callers.tally
@@ -98,6 +104,7 @@ async def phase(plan: Plan, *, quiet: bool = False) -> Phase:
         found.faults = dict(faults.done)
         found.growth = watch.growth(_WARM * plan.seconds, 0.9 if plan.capacity else 0.5)
         found.at_rest = await _at_rest(server)
+        found.left_open = await _left_open(server, before)
         found.tracebacks = server.log.read_text(errors="replace").count("Traceback (most recent call last)")
     return found
 
@@ -146,3 +153,23 @@ async def _at_rest(server: Server) -> float:
                 return 0.0
         await asyncio.sleep(0.5)
     return rows
+
+
+def _open_files(server: Server) -> dict[tuple[str, int], int]:
+    """By role and process, without connections to Redis: as many are kept as were used at a time."""
+    found = {}
+    for role, process in server.roles().items():
+        peers = [one.raddr for one in process.net_connections("tcp") if one.raddr]
+        found[role, process.pid] = process.num_fds() - sum(peer.port == server.redis.port for peer in peers)
+    return found
+
+
+async def _left_open(server: Server, before: Mapping[tuple[str, int], int]) -> dict[str, int]:
+    """What the processes that lived all the time have open beyond what they had, once kept connections are closed."""
+    end = time.monotonic() + _SETTLE / 4
+    while True:
+        now = _open_files(server)
+        more = {role: now[role, pid] - count for (role, pid), count in before.items() if (role, pid) in now}
+        if time.monotonic() > end or all(count <= _OPEN for count in more.values()):
+            return more
+        await asyncio.sleep(0.5)
