@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
+
 from tools.soak import callers as calling
 from tools.soak.callers import Callers, Tally
 from tools.soak.faults import Faults
@@ -159,8 +161,9 @@ def _open_files(server: Server) -> dict[tuple[str, int], int]:
     """By role and process, without connections to Redis: as many are kept as were used at a time."""
     found = {}
     for role, process in server.roles().items():
-        peers = [one.raddr for one in process.net_connections("tcp") if one.raddr]
-        found[role, process.pid] = process.num_fds() - sum(peer.port == server.redis.port for peer in peers)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            peers = [one.raddr for one in process.net_connections("tcp") if one.raddr]
+            found[role, process.pid] = process.num_fds() - sum(peer.port == server.redis.port for peer in peers)
     return found
 
 
