@@ -16,7 +16,7 @@ FAST := tests $(SLOW:%=--ignore=tests/%)
 
 ARGS ?=
 
-.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs reliability protections build image docs lock clean
+.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs reliability protections soak fuzz build image docs lock clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -78,6 +78,12 @@ reliability: setup  ## break the service in every way of tests/faults, and put w
 
 protections: setup  ## take each protection out of a copy of the tree: a test of it must fail
 	@$(BIN)/python -m tools.reliability.protections $(ARGS)
+
+soak: setup  ## ask for MINUTES (20) in every dialect while parts fail: no answer of another picture, nothing that grows
+	@$(BIN)/python -m tools.soak --minutes $(or $(MINUTES),20) $(if $(MODEL),--models $(MODEL))
+
+fuzz: setup  ## 5,000 damaged pictures through the decoding: each a clear error or the right picture
+	@$(BIN)/python -m tools.fuzz $(ARGS)
 
 build: setup  ## make the bento
 	@$(BIN)/bentoml build

@@ -24,6 +24,7 @@ from looksee.http.context import ContextFactory
 from looksee.http.document import document
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.connection import bound_connections
 from looksee.http.edge.cors import behind_cors
 from looksee.http.edge.drain import Drain
 from looksee.http.edge.middleware import EdgeMiddleware
@@ -44,6 +45,7 @@ class GatewayService(LeanService):
     """A BentoML service whose app stands behind the edge. `inner` is the class that `gateway_service` made."""
 
     def to_asgi(self, is_main: bool = True) -> Any:
+        bound_connections()  # in this process alone: the clients of runners are our own
         app: Starlette = super().to_asgi(is_main=is_main)
         # The mounted app comes before BentoML's routes, so that /healthz, /readyz and / are its own, and the methods
         # come before it, since each of its routes would be asked first. BentoML's page (it loads a tracker), its

@@ -8,6 +8,7 @@ import gzip
 import http.client
 import json
 import re
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -78,6 +79,19 @@ def announced(length: int) -> Callable[[httpx.Client], httpx.Response]:
     return send
 
 
+def raw(sent: bytes) -> Callable[[httpx.Client], httpx.Response]:
+    """What is sent to the service as it stands."""
+
+    def send(client: httpx.Client) -> httpx.Response:
+        with socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=60) as connection:
+            connection.sendall(sent)
+            with http.client.HTTPResponse(connection) as answer:
+                answer.begin()
+                return httpx.Response(answer.status, content=answer.read())
+
+    return send
+
+
 def hurried(client: httpx.Client) -> httpx.Response:
     """A request to a model that is loaded, and no time to answer it in."""
     client.post("/caption", json={"image": SCENE}).raise_for_status()
@@ -94,6 +108,8 @@ QUERY = {"image": SCENE, "question": "What is it?"}
 # Not here: what an operator sets, and what needs a fault. Tests of the rooms that raise those errors see to them.
 BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "bytes of a body": announced(DEFAULTS.max_request_bytes + 1),
+    "bytes of a request's line and headers": raw(b"GET / HTTP/1.1\r\nA: " + b"x" * 70_000),
+    "what is no HTTP request": raw(b"hello\r\n\r\n"),
     "values in a JSON body": lambda client: client.post("/v1/query", content=b"[" + b"0," * 1_000_000 + b"0]"),
     "names and texts in a JSON body": post("/v1/query", {str(number): 0 for number in range(MOST_NAMES + 1)}),
     "a body that is not JSON where JSON is expected": lambda client: client.post("/v1/query", content=b"{"),

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from looksee.core import errors
 from looksee.core.images import mib
 from looksee.core.tags import MOST as MOST_TAGS
+from looksee.http.edge.connection import HEAD_BYTES, HEAD_SECONDS, LINGER_SECONDS, UNREAD_SECONDS
+from looksee.http.edge.exchange import BODY_PAUSE
 from looksee.http.inputs.bodies import MOST_NAMES
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.settings import tables as setting_tables
@@ -57,6 +59,14 @@ EDGES: dict[str, list[Edge]] = {
             header="`Accept-Encoding: gzip, deflate`",
         ),
         Edge("a compressed body that is none, or breaks off", "", errors.InvalidRequest),
+        Edge(
+            "connections to a gateway process",
+            "its file descriptors (`ulimit -n`)",
+            None,
+            "further ones are closed at once",
+        ),
+        Edge("bytes of a request's line and headers", f"about {HEAD_BYTES:,}", errors.RequestTooLarge),
+        Edge("what is no HTTP request", "", errors.InvalidRequest, "the connection is closed"),
         Edge("values in a JSON body", "about 1,000,000", errors.RequestTooLarge, "whatever the Content-Type"),
         Edge("names and texts in a JSON body", f"{MOST_NAMES:,}", errors.RequestTooLarge, "not of a batch"),
         Edge("a body that is not JSON where JSON is expected", "", errors.InvalidRequest),
@@ -96,6 +106,29 @@ EDGES: dict[str, list[Edge]] = {
         ),
         Edge(
             "seconds of the whole request, upload included", "the time to answer and 20 more", errors.DeadlineExceeded
+        ),
+        Edge(
+            "seconds in which no byte of a body comes",
+            f"{BODY_PAUSE:.0f}",
+            errors.DeadlineExceeded,
+        ),
+        Edge(
+            "seconds from a connection, or a request's first byte, to the end of its headers",
+            f"{HEAD_SECONDS:.0f}",
+            None,
+            "the connection is closed",
+        ),
+        Edge(
+            "seconds in which the rest of a body is dropped whose request has been answered",
+            f"{LINGER_SECONDS:.0f}",
+            None,
+            "then the connection is closed",
+        ),
+        Edge(
+            "seconds in which a client reads nothing of its answer",
+            f"{UNREAD_SECONDS:.0f}",
+            None,
+            "the connection is dropped",
         ),
         Edge("`X-Request-Timeout` that is no positive number", "", errors.InvalidValue),
         Edge(

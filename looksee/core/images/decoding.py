@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import io
+import logging
 import random
+import warnings
 
-from PIL import AvifImagePlugin, Image, ImageChops
+from PIL import AvifImagePlugin, Image, ImageChops, _imaging
 
 from looksee.core import errors
 from looksee.core.image_formats import FORMATS, ImageFormat, sniff
-from looksee.core.images import orientation, side_info
+from looksee.core.images import orientation, side_info, work
 from looksee.core.images.rendering import rendered
 from looksee.core.images.side_info import SideInfo
 
 # Our own limit is checked on the header, before anything is decoded; Pillow's would only warn about smaller pictures.
 Image.MAX_IMAGE_PIXELS = None
+
+# It tells each oddity of a file to the log, in words that the file fills in: as many lines as its sender wants.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
+
+# So does libtiff, on the standard error, past Python: a line for each row of a fax. Its names are found through the
+# library that is linked with it, but in a Pillow that has it inside.
+with contextlib.suppress(AttributeError, OSError):
+    _LIBRARIES = ctypes.CDLL(_imaging.__file__)
+    for _name in ("TIFFSetErrorHandler", "TIFFSetErrorHandlerExt", "TIFFSetWarningHandler", "TIFFSetWarningHandlerExt"):
+        getattr(_LIBRARIES, _name)(None)
 
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # of one picture; several are decoded at a time
 
@@ -46,7 +61,11 @@ def decode(data: bytes, *, param: str | None = None, least_side: int | None = No
 
 
 def opened(data: bytes, kind: ImageFormat) -> tuple[SideInfo, Image.Image]:
-    """The file's side information, and its picture with nothing decoded yet. Raises what Pillow raises."""
+    """The file's side information, and its picture with nothing decoded yet.
+
+    Raises what Pillow raises, and ValueError for a file whose decoding takes far more than its pixels need.
+    """
+    work.check_closed(data, kind.name)
     info = side_info.split(data, kind.name) if kind.name in ("jpeg", "png", "webp") else SideInfo(data)
     if kind.name == "heic":
         import pillow_heif  # an extra, and a large library
@@ -54,6 +73,7 @@ def opened(data: bytes, kind: ImageFormat) -> tuple[SideInfo, Image.Image]:
         pillow_heif.register_heif_opener(thumbnails=False)
         pillow_heif.options.DECODE_THREADS = 1
     image = Image.open(io.BytesIO(info.pixels), formats=kind.pillow)
+    work.check(info.pixels, image)
     if kind.name == "avif":
         info.exif, info.xmp = image.info.get("exif") or b"", image.info.get("xmp") or b""
     elif kind.name == "tiff":  # by its own tag Pillow turns it, and by XMP too unless that is taken away

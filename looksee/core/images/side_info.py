@@ -13,6 +13,7 @@ import zlib
 from dataclasses import dataclass
 
 from looksee.core.images import orientation
+from looksee.core.images.work import Pieces
 
 _MOST_UNPACKED = 8 * 2**20  # bytes of all compressed texts and profiles of a file; what is larger is passed over
 _FILL = re.compile(rb"\xff+")
@@ -41,14 +42,18 @@ class SideInfo:
 
 
 def split(data: bytes, kind: str) -> SideInfo:
-    """Take a JPEG, PNG or WebP apart. Where it is not as its standard says, the rest is left to the decoder."""
+    """Take a JPEG, PNG or WebP apart. Where it is not as its standard says, the rest is left to the decoder.
+
+    Raises ValueError where it is in far too many pieces.
+    """
     return _SPLIT[kind](data)
 
 
 def _png(data: bytes) -> SideInfo:
     found, view, unpack = SideInfo(data), memoryview(data), _Unpacking()
-    kept, at, colour_type = [view[:8]], 8, -1
+    kept, at, colour_type, pieces = [view[:8]], 8, -1, Pieces(data)
     while at + 8 <= len(data):
+        pieces.count()
         length, name = struct.unpack_from(">I4s", data, at)
         end = at + 12 + length
         content = b"" if name == b"IDAT" else data[at + 8 : end - 4]
@@ -128,8 +133,9 @@ class _Unpacking:
 
 def _jpeg(data: bytes) -> SideInfo:
     found, view = SideInfo(data), memoryview(data)
-    kept, profile, at = [view[:2]], dict[int, bytes](), 2
+    kept, profile, at, pieces = [view[:2]], dict[int, bytes](), 2, Pieces(data)
     while at + 4 <= len(data) and data[at] == 0xFF:
+        pieces.count()
         marker = data[at + 1]
         if marker == 0xFF and (fill := _FILL.match(data, at)):
             at = fill.end() - 1
@@ -159,9 +165,10 @@ def _jpeg(data: bytes) -> SideInfo:
 
 def _webp(data: bytes) -> SideInfo:
     found = SideInfo(data)
-    kept, at, lost = list[bytes](), 12, 0
+    kept, at, lost, pieces = list[bytes](), 12, 0, Pieces(data)
     end_of_file = int.from_bytes(data[4:8], "little") + 8
     while at + 8 <= min(len(data), end_of_file):
+        pieces.count()
         name, length = struct.unpack_from("<4sI", data, at)
         end = at + 8 + length + length % 2
         content = data[at + 8 : at + 8 + length]

@@ -18,6 +18,8 @@ from looksee.http.edge.content_encoding import Unpacked
 from looksee.http.edge.upload_budget import ArrivingBody
 from looksee.http.error_sentences import raised
 
+BODY_PAUSE = 30.0  # seconds in which no byte of a body comes
+
 _BODY_HEADERS = (b"content-length", b"content-type", b"content-encoding", b"retry-after")
 _DISCARD_SECONDS = 5.0
 # One of these is before nearly every value in JSON, and none is in base64; "%" is for JSON that a form has escaped.
@@ -26,6 +28,8 @@ _BEFORE_VALUES = (b",", b"[", b"{", b"%")
 
 class Exchange:
     """Receive and send of one request: counts the body, and reshapes an error answer once it is whole."""
+
+    body_pause = BODY_PAUSE
 
     def __init__(
         self,
@@ -43,6 +47,7 @@ class Exchange:
         self._receive, self._send = receive, send
         self._max_body, self._max_values, self._request_id = max_body, max_values, request_id
         self._no_body = no_body
+        self._whole = False  # whether all of the body has come
         self._unpacked: Unpacked | None = None
         self._size = self._values = 0  # of the body, unpacked
         self._held: Message | None = None  # the start of an error answer
@@ -65,10 +70,22 @@ class Exchange:
 
     async def _packed(self) -> Message:
         """The next message as it came; its bytes are the request's traffic."""
-        message = await self._receive()
+        message = await self._next()
         self.traffic.bytes_in += len(message.get("body", b""))
         if self.traffic.bytes_in > self._max_body:
             self.refusal = request_too_large(self._max_body)
+        return message
+
+    async def _next(self) -> Message:
+        """Raises DeadlineExceeded where the body pauses for too long."""
+        if self._whole:  # what may come is that the client leaves
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self.body_pause):
+                message = await self._receive()
+        except TimeoutError:
+            raise errors.DeadlineExceeded(f"Nothing of the body came for {self.body_pause:.0f} seconds.") from None
+        self._whole = not message.get("more_body")
         return message
 
     async def receive(self) -> Message:

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageCms, ImageDraw
 
+from looksee.core import errors
 from looksee.models.registry import REGISTRY
 from tests.core.images.kinds import TURNED_BY, exif, file, png_with, wide_gamut, xmp
+from tests.support import pictures
 from tests.support.serving import Service
+from tools.fuzz.bombs import bombs
+from tools.fuzz.damage import damaged
 
 SIZE = (320, 240)
 CAPTION = "a red triangle, a yellow circle and a green square"
@@ -137,3 +141,23 @@ def test_what_is_no_picture_is_named_with_what_to_do(service: Service, data: byt
     answer = service.client.post("/upload/caption", files={"file": ("a.png", data)})
     assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_image_type")
     assert told in answer.json()["detail"]
+
+
+def test_damaged_pictures_are_told_apart_and_leave_the_service_as_it_was(service: Service) -> None:
+    """Some of those that `make fuzz` puts through the decoding, in forms with a sound one among them."""
+    sound, caption = pictures.scene("among-damaged")
+    files = [one.data for one in damaged(155)] + [data for data in bombs().values() if len(data) < 2**20]
+    before = [process.pid for name in ("Looksee", "Blip") for process in service.processes(name)]
+    for first in range(0, len(files), 31):
+        sent = [*files[first : first + 31], sound]
+        parts = [("images", (f"{number}", data)) for number, data in enumerate(sent)]
+        answer = service.client.post("/api/caption-images?model=blip", files=parts)
+        assert answer.status_code == 200
+        *others, last = answer.json()["results"]
+        assert last["caption"] == caption
+        for result in others:
+            assert "caption" in result or errors.BY_CODE[result["error"]["code"]].status in (400, 413, 415, 422), result
+    assert [process.pid for name in ("Looksee", "Blip") for process in service.processes(name)] == before
+    log = service.log.read_text(errors="replace")
+    assert "Traceback" not in log
+    assert "tiff" not in log.lower()
