@@ -25,6 +25,7 @@ from looksee.http.document import document
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.cors import behind_cors
+from looksee.http.edge.foreign_pages import ForeignPages
 from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.http.edge.rate_limit import RateLimit
 from looksee.serving.bentoml_patches import LeanService
@@ -115,6 +116,7 @@ def _edge(
         longest=timeout + _UPLOAD_SECONDS,
         timeouts={"/v1/batch": settings.batch_timeout_seconds},
         no_forms=methods,
+        pages=ForeignPages(settings.allowed_origin_list()),
         check_room=answering.check_room,
     )
 

@@ -23,6 +23,7 @@ from looksee.http import error_responses
 from looksee.http.edge import access_log, content_encoding
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.exchange import Exchange, request_too_large
+from looksee.http.edge.foreign_pages import ForeignPages
 from looksee.http.edge.route_table import RouteTable, normalized
 from looksee.http.request_info import DEADLINE, Deadline, deadline_from, request_id_from, request_scope
 
@@ -32,6 +33,7 @@ _LONGEST_LENGTH = 15  # digits of a Content-Length: more are over any limit
 _PATHS = 256  # whose match is cached: matching all routes takes longer than everything else here
 _MOST_VALUES = 1_000_000  # parsing them blocks the event loop for 50 ms, and 64 MiB of them for 1.4 to 2.4 s
 _OF_PACKED = (b"content-encoding", b"content-length")  # headers that are not of the unpacked body
+_NOT_ALLOWED = 1008  # RFC 6455, section 7.4.1: it violates a policy
 _GRACE = 2.0  # seconds after the deadline in which a handler may still answer with a more precise error
 
 
@@ -50,23 +52,29 @@ class EdgeMiddleware:
         longest: float,
         timeouts: Mapping[str, float] = {},
         no_forms: Container[str] = (),
+        pages: ForeignPages | None = None,
         check_room: Callable[[str], None] = lambda model: None,
     ) -> None:
         """`max_body`: bytes of a body. `max_values`: values in a JSON body, counted while it arrives; a body for any
         path but the form paths counts as JSON, since its route parses it whatever the Content-Type is. `timeout`:
         seconds from the end of the body to the answer; `timeouts`: the same for single paths. `longest`: seconds of a
         request with its upload. `no_forms`: paths of BentoML's methods, which fail on forms that are not theirs.
+        `pages` decides which web pages may have a browser send work; without it only those of the service itself.
         `check_room` raises Overloaded for a model whose queue is full, before a large body is read in vain.
         """
         self.app, self._access, self._routes = app, access, routes
         self._max_body, self._max_values = max_body, max_values
         self._timeout, self._upload = timeout, longest - timeout
         self._timeouts, self._no_forms, self._check_room = timeouts, no_forms, check_room
+        self._pages = pages or ForeignPages()
         self._has_route = functools.lru_cache(_PATHS)(self._matches)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await _refuse(scope, receive, send)
             return
         started, routes = time.perf_counter(), self._routes
         scope, method = {**scope, "path": normalized(scope["path"])}, scope["method"]
@@ -82,6 +90,8 @@ class EdgeMiddleware:
             try:
                 if not known:  # BentoML would keep metrics for the path
                     raise routes.unknown(path)
+                if routes.acts(method, path):
+                    self._pages.check(headers)
                 await self._access.admit(scope, headers, routes, exchange.headers)
                 if path in routes.default_models:
                     query = QueryParams(scope["query_string"])
@@ -146,3 +156,12 @@ class EdgeMiddleware:
         error = exchange.refusal or error
         if error is not None and not exchange.started:
             await exchange.answer(scope, error)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse what is no HTTP: no key, limit or deadline here would hold for it. There is no route for a WebSocket; the
+    server answers its handshake 403.
+    """
+    if scope["type"] == "websocket":
+        await receive()  # its first message: that it would be opened
+        await send({"type": "websocket.close", "code": _NOT_ALLOWED})
