@@ -135,9 +135,9 @@ def router(contexts: ContextFactory) -> APIRouter:
         with conversation.places_named(talk):
             if structure is None and body.stream:
                 pieces = await context.follow(model, job(body.sampling()), param="messages")
-                return _streamed(about, pieces, body)
+                return _streamed(about, _named(pieces, talk), body, settings)
             served = await (structure.asked(ask, body.sampling()) if structure else ask(body.sampling()))
-        return _streamed(about, _whole(served), body) if body.stream else _completion(about, served)
+        return _streamed(about, _whole(served), body, settings) if body.stream else _completion(about, served)
 
     return routes
 
@@ -174,9 +174,11 @@ def _completion(about: dict[str, Any], served: ServedAnswer) -> Response:
     return JSONResponse(content, headers=server_timing([served]))
 
 
-def _streamed(about: dict[str, Any], pieces: AsyncGenerator[str | ServedAnswer, None], body: ChatBody) -> Response:
+def _streamed(
+    about: dict[str, Any], pieces: AsyncGenerator[str | ServedAnswer, None], body: ChatBody, settings: Settings
+) -> Response:
     wanted = body.stream_options is not None and bool(body.stream_options.include_usage)
-    return sse.response(_chunks(about, pieces, usage=wanted))
+    return sse.response(_chunks(about, pieces, usage=wanted), every=settings.heartbeat_seconds)
 
 
 async def _chunks(
@@ -205,6 +207,16 @@ async def _chunks(
         yield sse.broken_off(error)
     else:
         yield b"data: [DONE]\n\n"
+
+
+async def _named(
+    pieces: AsyncGenerator[str | ServedAnswer, None], talk: Conversation
+) -> AsyncGenerator[str | ServedAnswer, None]:
+    """The pieces; errors about a picture name it as the caller does."""
+    with conversation.places_named(talk):
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
 
 
 async def _whole(served: ServedAnswer) -> AsyncGenerator[str | ServedAnswer, None]:
