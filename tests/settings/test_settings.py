@@ -34,6 +34,7 @@ BARE = [
 ]
 PREFIXED = [
     ("LOOKSEE_CACHE_TIMEOUT_MS", "50", "cache_timeout_ms", 50),
+    ("LOOKSEE_MODELS", "blip, moondream", "models", "blip, moondream"),
     ("LOOKSEE_WEIGHTS", "sample", "weights", "sample"),
     ("LOOKSEE_DEVICE", "cuda:1", "device", "cuda:1"),
     ("LOOKSEE_DTYPE", "bfloat16", "dtype", "bfloat16"),
@@ -42,6 +43,7 @@ PREFIXED = [
     ("LOOKSEE_PREPARE_THREADS", "4", "prepare_threads", 4),
     ("LOOKSEE_LOAD_WAIT_SECONDS", "1.5", "load_wait_seconds", 1.5),
     ("LOOKSEE_REQUEST_TIMEOUT_SECONDS", "110", "request_timeout_seconds", 110.0),
+    ("LOOKSEE_HEARTBEAT_SECONDS", "2.5", "heartbeat_seconds", 2.5),
     ("LOOKSEE_MAX_QUEUE", "5", "max_queue", 5),
     ("LOOKSEE_MAX_REQUEST_BYTES", "4096", "max_request_bytes", 4096),
     ("LOOKSEE_MAX_FILES", "2", "max_files", 2),
@@ -166,17 +168,6 @@ def test_several_settings_of_a_model_stand_side_by_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "text", "attribute"),
-    [(name, text, attribute) for name, text, attribute, _ in BARE if not name.startswith("MOONDREAM_")],  # a model
-)
-def test_bare_names_have_no_prefix(variable: str, text: str, attribute: str) -> None:
-    default = getattr(settings(), attribute)
-    settings.cache_clear()
-    os.environ[f"LOOKSEE_{variable}"] = text
-    assert getattr(settings(), attribute) == default
-
-
-@pytest.mark.parametrize(
     ("environment", "dotenv", "expected"),
     [
         (None, None, 3000),
@@ -250,6 +241,9 @@ def test_a_bad_value_ends_the_program_with_a_line_that_names_it(variable: str, t
     ("variable", "text"),
     [
         ("LOOKSEE_MAX_QUEUE", "0"),
+        ("LOOKSEE_MODELS", "blip,gemini"),
+        ("LOOKSEE_MODELS", "blip,,gemma"),
+        ("LOOKSEE_MODELS", " "),
         ("LOOKSEE_DEVICE", "tpu"),
         ("LOOKSEE_WEIGHTS", "somewhere"),
         ("LOOKSEE_REQUEST_TIMEOUT_SECONDS", "111"),

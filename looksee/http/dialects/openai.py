@@ -131,7 +131,7 @@ def router(contexts: ContextFactory) -> APIRouter:
         async def ask(sampling: Sampling) -> ServedAnswer:
             return await context.ask(model, job(sampling), param="messages")
 
-        about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": body.model}
+        about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": model}
         with conversation.places_named(talk):
             if structure is None and body.stream:
                 pieces = await context.follow(model, job(body.sampling()), param="messages")
