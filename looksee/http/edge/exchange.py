@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from looksee.core import errors
 from looksee.core.images import mib
 from looksee.http import error_responses
+from looksee.http.answers import page_policy
 from looksee.http.edge import access_log
 from looksee.http.edge.content_encoding import Unpacked
 from looksee.http.error_sentences import raised
@@ -129,7 +130,10 @@ class Exchange:
     async def _start(self, message: Message) -> None:
         self.traffic.status = message["status"]
         message.setdefault("headers", [])
-        MutableHeaders(scope=message).update({**self.headers, "X-Request-ID": self._request_id})
+        headers = MutableHeaders(scope=message)
+        headers.update({**self.headers, "X-Request-ID": self._request_id})
+        for name, value in page_policy.OF_ANY.items():
+            headers.setdefault(name, value)
         await self._send(message)
 
     async def _continue(self, message: Message) -> None:
