@@ -39,7 +39,7 @@ _MAX_JOBS, _MAX_BYTES = 64, 32 * 2**20  # in one call; the first job is sent wha
 _GRACE = 5.0  # seconds a runner gets beyond the deadline to reply itself that it was missed
 _MOST_SENDS, _MOST_SENDS_REFUSED = 4, 2  # of a job in a row that the runner does not acknowledge
 _MOST_STARTS, _MOST_STARTS_ALONE = 3, 2  # of a job whose runner was lost; fewer where it was alone in the last call
-_PARTS = 8  # calls that the jobs of a lost call are tried again in; restarts take seconds, so halves would take too many
+_PARTS = 8  # calls that the jobs of a lost call are tried again in: halves would take more restarts
 _RESEND_WAIT = 0.1  # seconds before a job is sent for the third time in a row; twice as long before the next
 _CANCEL_TIMEOUT = 5.0  # seconds
 # The connection was closed while it was used, or the runner died: then all connections that are kept open are dead, and

@@ -16,8 +16,8 @@ class LimitSettings(BaseModel):
     )
     heartbeat_seconds: PositiveFloat = Field(
         10,
-        description="seconds without data after which a stream gets a comment and a batch a space, so that proxies keep "
-        "the connection",
+        description="seconds without data after which a stream gets a comment and a batch a space, so that proxies "
+        "keep the connection",
     )
     batch_timeout_seconds: PositiveFloat = Field(
         3600, description="seconds until what is left of a batch is answered 504, each item by itself"

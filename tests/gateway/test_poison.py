@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 import pytest
 
-from looksee.core import errors
 from looksee.core.tasks import Call, Event, Job, Task
 from looksee.gateway import runner_channel
 from looksee.gateway.runner_channel import RunnerChannel, RunnerReply

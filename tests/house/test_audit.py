@@ -10,7 +10,8 @@ import pytest
 from tools import audit
 
 FINE: dict[str, Any] = {"name": "a", "version": "1", "vulns": []}
-FLAWED = {"name": "b", "version": "2", "vulns": [{"id": "CVE-1", "fix_versions": ["2.1"]}, {"id": "X", "fix_versions": []}]}
+FLAWS = [{"id": "CVE-1", "fix_versions": ["2.1"]}, {"id": "X", "fix_versions": []}]
+FLAWED = {"name": "b", "version": "2", "vulns": FLAWS}
 SKIPPED = {"name": "c", "skip_reason": "not found"}
 
 

@@ -31,7 +31,7 @@ URL = f"data:image/png;base64,{IMAGE}"
 WHO: Any = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": URL}}]}]
 
 
-class Slow:
+class SlowModel:
     """An app over a Moondream2 whose answers take `wait` seconds to begin, and as long between their pieces."""
 
     def __init__(self) -> None:
@@ -54,12 +54,12 @@ class Slow:
 
 
 @pytest.fixture
-def slow() -> Slow:
-    return Slow()
+def slow() -> SlowModel:
+    return SlowModel()
 
 
 @pytest.fixture
-def url(slow: Slow) -> Iterator[str]:
+def url(slow: SlowModel) -> Iterator[str]:
     """The app behind a real server, since one of the packages brings its own client."""
     server = uvicorn.Server(uvicorn.Config(slow.doors.app, port=0, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run)
@@ -73,7 +73,7 @@ def url(slow: Slow) -> Iterator[str]:
         thread.join()
 
 
-def sent(slow: Slow, path: str, **body: Any) -> httpx.Response:
+def sent(slow: SlowModel, path: str, **body: Any) -> httpx.Response:
     return slow.doors.send(path, json=body)
 
 
@@ -81,7 +81,7 @@ def sent(slow: Slow, path: str, **body: Any) -> httpx.Response:
     ("path", "body"),
     [("/v1/caption", {"image_url": URL}), ("/v1/chat/completions", {"model": "moondream", "messages": WHO})],
 )
-def test_a_stream_is_never_silent(slow: Slow, path: str, body: dict[str, Any]) -> None:
+def test_a_stream_is_never_silent(slow: SlowModel, path: str, body: dict[str, Any]) -> None:
     answer = sent(slow, path, stream=True, **body)
     assert answer.status_code == 200
     before, _, after = answer.text.partition('"a red "')
@@ -90,12 +90,12 @@ def test_a_stream_is_never_silent(slow: Slow, path: str, body: dict[str, Any]) -
     assert all(event.startswith("data: ") for event in answer.text.replace(BEAT, "").split("\n\n") if event)
 
 
-def test_a_quick_stream_has_nothing_else(slow: Slow) -> None:
+def test_a_quick_stream_has_nothing_else(slow: SlowModel) -> None:
     slow.wait = 0
     assert BEAT not in sent(slow, "/v1/caption", image_url=URL, stream=True).text
 
 
-def test_what_fails_after_a_while_is_told_in_the_stream(slow: Slow) -> None:
+def test_what_fails_after_a_while_is_told_in_the_stream(slow: SlowModel) -> None:
     slow.failure = errors.ModelNotReady("'moondream' is still loading; try again.", retry_after=5)
     answer = sent(slow, "/v1/caption", image_url=URL, stream=True)
     assert answer.status_code == 200
@@ -104,17 +104,18 @@ def test_what_fails_after_a_while_is_told_in_the_stream(slow: Slow) -> None:
     assert broken == "data: broken off"
 
 
-def test_what_fails_after_a_while_names_what_the_caller_sent(slow: Slow) -> None:
+def test_what_fails_after_a_while_names_what_the_caller_sent(slow: SlowModel) -> None:
     slow.failure = errors.PromptTooLong("too long", param="prompt")
     answer = sent(slow, "/v1/query", image_url=URL, question="Who?", stream=True)
-    assert json.loads(answer.text.replace(BEAT, "").split("\n\n")[0].removeprefix("data: "))["error"]["param"] == "question"
+    failed = answer.text.replace(BEAT, "").split("\n\n")[0]
+    assert json.loads(failed.removeprefix("data: "))["error"]["param"] == "question"
     slow.failure = errors.CorruptImage("broken", param="images.0")
     answer = sent(slow, "/v1/chat/completions", model="moondream", messages=WHO, stream=True)
     found = [json.loads(event.removeprefix("data: ")) for event in answer.text.replace(BEAT, "").split("\n\n")[:2]]
     assert found[1]["error"]["param"].startswith("messages.0")
 
 
-def test_a_batch_is_never_silent_and_its_lines_are_json(slow: Slow) -> None:
+def test_a_batch_is_never_silent_and_its_lines_are_json(slow: SlowModel) -> None:
     items = [{"image": IMAGE, "prompt": str(number)} for number in range(2)]
     answer = sent(slow, "/v1/batch", items=items)
     assert answer.text.startswith("  ")
@@ -129,14 +130,14 @@ def test_the_openai_package_reads_past_it(url: str) -> None:
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "a red circle"
 
 
-def test_the_openai_package_hears_of_what_fails_later(slow: Slow, url: str) -> None:
+def test_the_openai_package_hears_of_what_fails_later(slow: SlowModel, url: str) -> None:
     slow.failure = errors.ModelNotReady("'moondream' is still loading; try again.", retry_after=5)
     client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
     with pytest.raises(openai.APIError, match="still loading"):
         list(client.chat.completions.create(model="moondream", messages=WHO, stream=True))
 
 
-def test_the_moondream_package_reads_past_it(slow: Slow, url: str) -> None:
+def test_the_moondream_package_reads_past_it(slow: SlowModel, url: str) -> None:
     client = moondream.vl(endpoint=f"{url}/v1")
     picture = Image.new("RGB", (20, 10))
     assert "".join(client.caption(picture, stream=True)["caption"]) == "a red circle"
@@ -153,7 +154,7 @@ def test_the_command_line_reads_past_it(url: str) -> None:
     assert [line["caption"] for line in run(main())] == ["a red circle"]
 
 
-def test_who_leaves_before_the_first_piece_leaves_the_model(slow: Slow, url: str) -> None:
+def test_who_leaves_before_the_first_piece_leaves_the_model(slow: SlowModel, url: str) -> None:
     slow.wait = 30
 
     async def main() -> None:
@@ -166,7 +167,7 @@ def test_who_leaves_before_the_first_piece_leaves_the_model(slow: Slow, url: str
     run(main())
 
 
-def test_an_answer_that_nobody_begins_to_read_is_given_up(slow: Slow) -> None:
+def test_an_answer_that_nobody_begins_to_read_is_given_up(slow: SlowModel) -> None:
     slow.wait = 30
 
     async def main() -> None:

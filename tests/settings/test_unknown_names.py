@@ -41,10 +41,10 @@ def test_a_misspelt_name_ends_the_start_with_the_nearest(where: str, name: str, 
 
 
 def test_a_name_in_small_letters_is_one_too() -> None:
-    os.environ["looksee_max_queue"] = "5"
+    os.environ.update(looksee_max_queue="5")
     assert settings().max_queue == 5
     settings.cache_clear()
-    os.environ["looksee_client_key"] = "secret"
+    os.environ.update(looksee_client_key="secret")
     assert "LOOKSEE_CLIENT_KEY: " in refusal()
 
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import FileResponse, Response
 
-from looksee.http.answers import page_policy
+from looksee.http import page_policy
 from looksee.http.context import ContextFactory
 from looksee.version import VERSION
 

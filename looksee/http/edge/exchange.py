@@ -10,8 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from looksee.core import errors
 from looksee.core.images import mib
-from looksee.http import error_responses
-from looksee.http.answers import page_policy
+from looksee.http import error_responses, page_policy
 from looksee.http.edge import access_log
 from looksee.http.edge.content_encoding import Unpacked
 from looksee.http.error_sentences import raised

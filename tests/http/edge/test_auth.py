@@ -38,9 +38,7 @@ HEADERS = [
 class Behind:
     """A gateway with a route for each path, behind a door with these keys."""
 
-    def __init__(
-        self, *clients: str, metrics: str = "", per_minute: int = 0, origins: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, *clients: str, metrics: str = "", per_minute: int = 0, origins: Sequence[str] = ()) -> None:
         self.reached: list[str] = []
         self.read = 0
         methods = ["GET", "POST"]

@@ -51,9 +51,7 @@ def ask(method: str, path: str, headers: dict[str, str], *origins: str) -> httpx
 
     app = Starlette(routes=[Route(one, fine, methods=["GET", "POST", "DELETE"]) for one in PATHS])
     access = AccessControl(ApiKeys([]), ApiKeys([]))
-    edge = EdgeMiddleware(
-        app, access, ROUTES, max_body=1000, timeout=5, longest=5, pages=ForeignPages(origins)
-    )
+    edge = EdgeMiddleware(app, access, ROUTES, max_body=1000, timeout=5, longest=5, pages=ForeignPages(origins))
 
     async def main() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://looksee") as client:

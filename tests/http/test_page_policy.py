@@ -8,11 +8,11 @@ import hashlib
 import httpx
 import pytest
 
-from looksee.http.answers import page_policy
+from looksee.http import page_policy
+from looksee.http.app import ROUTES
 from looksee.http.edge.api_keys import ApiKeys
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
-from looksee.http.app import ROUTES
 from tests.http.app import Doors
 from tests.support.loops import run
 

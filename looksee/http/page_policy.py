@@ -1,4 +1,4 @@
-"""Headers for browsers. Of the pages: what a browser may load and run in them, and that no other page may show them in a frame."""
+"""Headers for browsers: what may be loaded and run in a page, and that no other page may show it in a frame."""
 
 from __future__ import annotations
 
