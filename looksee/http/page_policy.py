@@ -10,9 +10,10 @@ from collections.abc import Mapping
 # An inline script or style is named by the hash of its text: any other one is not run.
 _INLINE = re.compile(rb"<(script|style)>(.*?)</\1>", re.DOTALL)
 # Of every answer that does not say otherwise: opened by itself, as a picture or JSON, it runs nothing.
+# The referrer is for the service alone; without any, browsers would call the origin of their own page's forms `null`.
 OF_ANY = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 

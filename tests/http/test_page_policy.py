@@ -43,7 +43,7 @@ def test_a_page_loads_what_is_here_and_runs_what_it_came_with(path: str) -> None
         assert all(source.startswith("'sha256-") for source in found[name][1:])
     assert found["connect-src"] == ["'self'"]
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["referrer-policy"] == "same-origin"
     assert answer.headers["cross-origin-opener-policy"] == "same-origin"
 
 
