@@ -283,5 +283,8 @@ def test_who_leaves_a_stream_waits_for_its_end_and_hears_nothing_of_it() -> None
         assert await anext(pieces) == "a "
         await pieces.aclose()
         assert log == ["ended"]  # and `run` fails for an exception that nobody looked at
+        for _ in range(3):
+            slow.go.release()
+        await settle(30)
 
     run(main())
