@@ -114,3 +114,11 @@ def test_a_runners_socket_is_where_pickles_are_read(service: Service) -> None:
             headers={"Content-Type": PICKLES[0]},
         )
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/caption", "/v1/chat/completions", "/api/admin/models"])
+def test_no_websocket_is_opened(path: str, service: Service) -> None:
+    wish = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    answer = service.client.get(path, headers={**wish, "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="})
+    assert answer.status_code != 101
+    assert answer.status_code in (200, 403, 405)  # the page is shown to whoever has no use for its wish
