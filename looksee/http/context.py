@@ -66,15 +66,24 @@ class RequestContext:
         return result
 
     async def follow(self, model: str, job: CacheableJob, *, param: str) -> AsyncGenerator[str | ServedAnswer, None]:
-        """The text of the answer in pieces, as `AnsweringService.follow` yields them.
+        """The text of the answer in pieces, as `AnsweringService.follow` yields them, once it has `begun`.
 
-        Returns with the first piece, or without one where that takes long, as while a model loads: the connection must
-        not be silent until then. Raises what `ask` raises; later errors are raised between the pieces. Closing the
-        generator cancels the job.
+        Raises what `ask` raises.
         """
         if self.info is not None:
             self.info.model = model
         pieces = self.gateway.follow(model, job, timeout=self.time_left(), request_id=self.request_id)
+        return await self.begun(self._counted(pieces), param=param)
+
+    async def begun(
+        self, pieces: AsyncGenerator[str | ServedAnswer, None], *, param: str
+    ) -> AsyncGenerator[str | ServedAnswer, None]:
+        """The same pieces, at the first one, or without one where that takes long, as while a model loads: the
+        connection must not be silent until then.
+
+        Raises what comes before the first piece, and Cancelled; later errors are raised between the pieces. Closing the
+        generator cancels the work.
+        """
 
         async def begin() -> str | ServedAnswer:
             try:
@@ -90,22 +99,30 @@ class RequestContext:
         except BaseException:
             await stop(first)
             raise
-        found = self._counted(first, pieces)
+        found = _joined(first, pieces)
         # Nobody begins to read it if the caller leaves just now, and then nobody closes it either.
         weakref.finalize(found, first.cancel).atexit = False
         return found
 
     async def _counted(
-        self, first: asyncio.Future[str | ServedAnswer], rest: AsyncGenerator[str | ServedAnswer, None]
+        self, pieces: AsyncGenerator[str | ServedAnswer, None]
     ) -> AsyncGenerator[str | ServedAnswer, None]:
-        async with aclosing(rest):
-            last = await first
-            yield last
-            async for last in rest:
+        last: str | ServedAnswer = ""
+        async with aclosing(pieces):
+            async for last in pieces:
                 yield last
         if self.info is not None and isinstance(last, ServedAnswer):
             self.info.answers += 1
             self.info.cached += last.cached
+
+
+async def _joined(
+    first: asyncio.Future[str | ServedAnswer], rest: AsyncGenerator[str | ServedAnswer, None]
+) -> AsyncGenerator[str | ServedAnswer, None]:
+    async with aclosing(rest):
+        yield await first
+        async for piece in rest:
+            yield piece
 
 
 async def _settled(work: asyncio.Future[Any], seconds: float) -> None:

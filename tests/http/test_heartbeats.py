@@ -20,6 +20,7 @@ from looksee.cli import service_client
 from looksee.core import errors
 from looksee.core.tasks import Answer, Call, Event, Failure, Reply, Task
 from looksee.gateway.answering import CacheableJob
+from tests.gateway.proxy import IDENTITY
 from tests.http.app import Doors
 from tests.support.files import plain
 from tests.support.loops import run, until
@@ -88,6 +89,21 @@ def test_a_stream_is_never_silent(slow: SlowModel, path: str, body: dict[str, An
     assert before.count(BEAT) >= 2
     assert after.count(BEAT) >= 2
     assert all(event.startswith("data: ") for event in answer.text.replace(BEAT, "").split("\n\n") if event)
+
+
+def test_a_stream_of_checked_json_is_not_silent_either(slow: SlowModel) -> None:
+    async def answer(call: Call) -> AsyncIterator[Event]:
+        await asyncio.sleep(slow.wait)
+        for number in range(len(call.asks)):
+            yield Event(number, reply=Reply(Answer('{"a": 1}', "stop", 1, 3)), identity=IDENTITY)
+
+    slow.doors.proxies["gemma"].after = answer
+    asked = {"model": "gemma", "messages": WHO, "response_format": {"type": "json_object"}, "stream": True}
+    text = sent(slow, "/v1/chat/completions", **asked).text
+    assert text.startswith("data: ")
+    assert text.count(BEAT) >= 2
+    assert '{\\"a\\": 1}' in text
+    assert text.endswith("data: [DONE]\n\n")
 
 
 def test_a_quick_stream_has_nothing_else(slow: SlowModel) -> None:

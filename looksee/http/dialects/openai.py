@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -133,11 +133,15 @@ def router(contexts: ContextFactory) -> APIRouter:
 
         about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": model}
         with conversation.places_named(talk):
-            if structure is None and body.stream:
-                pieces = await context.follow(model, job(body.sampling()), param="messages")
+            whole = structure.asked(ask, body.sampling()) if structure else None
+            if body.stream:
+                if whole is None:
+                    pieces = await context.follow(model, job(body.sampling()), param="messages")
+                else:
+                    pieces = await context.begun(_whole(whole), param="messages")
                 return _streamed(about, _named(pieces, talk), body, settings)
-            served = await (structure.asked(ask, body.sampling()) if structure else ask(body.sampling()))
-        return _streamed(about, _whole(served), body, settings) if body.stream else _completion(about, served)
+            served = await (ask(body.sampling()) if whole is None else whole)
+        return _completion(about, served)
 
     return routes
 
@@ -219,8 +223,9 @@ async def _named(
                 yield piece
 
 
-async def _whole(served: ServedAnswer) -> AsyncGenerator[str | ServedAnswer, None]:
-    """An answer that is already whole, as `RequestContext.follow` yields one."""
+async def _whole(asked: Awaitable[ServedAnswer]) -> AsyncGenerator[str | ServedAnswer, None]:
+    """An answer that comes whole, as `RequestContext.follow` yields one."""
+    served = await asked
     yield served.answer.text
     yield served
 
