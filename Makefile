@@ -16,7 +16,7 @@ FAST := tests $(SLOW:%=--ignore=tests/%)
 
 ARGS ?=
 
-.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs reliability protections soak fuzz build image docs lock clean
+.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs reliability protections soak fuzz build image docs lock audit clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -100,6 +100,9 @@ lock: setup  ## lock all that the service runs on, with hashes, into requirement
 	@$(BIN)/uv pip compile pyproject.toml --extra heif --quiet --universal --fork-strategy fewest --python-version 3.11 \
 		--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 		$(if $(UPGRADE),$(if $(filter all,$(UPGRADE)),--upgrade,--upgrade-package $(UPGRADE))) --output-file requirements.txt
+
+audit: setup  ## look up known flaws of the locked packages; says which could not be looked up
+	@$(BIN)/python -m tools.audit
 
 clean:  ## remove the environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

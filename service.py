@@ -15,6 +15,7 @@ from cache.answer_cache import RedisAnswerCache
 from cache.guarded_redis import GuardedRedis
 from looksee.engine.metrics import drop_dead_processes
 from looksee.gateway.answering import AnsweringService
+from looksee.models.registry import serve_only
 from looksee.serving import bentoml_patches, stopping, supervision
 from looksee.serving.gateway_service import gateway_service
 from looksee.settings import settings
@@ -30,11 +31,12 @@ def __getattr__(name: str) -> Service[Any]:
 
 @functools.cache
 def services() -> dict[str, Service[Any]]:
-    """The gateway and the runner of every registered model, by their names. Reads the settings."""
+    """The gateway and the runner of every model that there is, by their names. Reads the settings."""
     bentoml_patches.apply()
     configured = settings()
     supervision.supervise(configured.silence_seconds)
     stopping.stop_in_order(configured.drain_seconds)
+    serve_only(configured.served_models())
     redis = GuardedRedis(configured.redis(), timeout=configured.cache_timeout_ms / 1000)
     answering = AnsweringService({}, RedisAnswerCache(redis, ttl=configured.cache_ttl_seconds))
     runners = runner_services()

@@ -7,13 +7,13 @@ from typing import Any
 import bentoml
 from _bentoml_sdk import Service
 
-from looksee.models.registry import REGISTRY, ModelSpec
+from looksee.models.registry import ModelSpec, served
 from runners.runner_service import SERVICE, RunnerService
 
 
 def runner_services() -> dict[str, Service[Any]]:
-    """A service for each registered model, by the model's name. Their classes are new ones at each call."""
-    return {name: _service(spec) for name, spec in REGISTRY.items()}
+    """A service for each model that there is, by the model's name. Their classes are new ones at each call."""
+    return {name: _service(spec) for name, spec in served().items()}
 
 
 def _service(spec: ModelSpec) -> Service[Any]:

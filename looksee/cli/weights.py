@@ -50,15 +50,14 @@ def models() -> None:
 
 
 def _sources() -> dict[str, WeightsSource]:
-    """Where the published weights of each model come from, as it is set here."""
+    """Where the published weights of each model that there is come from, as it is set here."""
     from looksee.settings import settings
 
     config = settings()  # reads .env, which may name a hub, a cache or a token: before the hub's client looks
     logging.getLogger("looksee").addHandler(logging.NullHandler())  # what goes wrong is said once, in a sentence
-    from looksee.models.registry import REGISTRY
     from looksee.models.weights.source import resolve
 
-    own = {name: config.model(name).weights for name in REGISTRY}
+    own = {name: config.model(name).weights for name in config.served_models()}
     return {name: resolve(name, "hub", "" if choice == "sample" else choice) for name, choice in own.items()}
 
 

@@ -10,6 +10,7 @@
     +- MissingKey             401 missing_key
     +- WrongKey               403 wrong_key
     +- AdminClosed            403 admin_closed
+    +- ForeignOrigin          403 foreign_origin
     +- NotFound               404 not_found
     +- ModelNotFound          404 model_not_found
     +- MethodNotAllowed       405 method_not_allowed
@@ -100,6 +101,12 @@ class WrongKey(LookseeError):
 
 class AdminClosed(LookseeError):
     status, code = 403, "admin_closed"
+
+
+class ForeignOrigin(LookseeError):
+    """A browser's request for a page of an origin that is not allowed."""
+
+    status, code = 403, "foreign_origin"
 
 
 class NotFound(LookseeError):

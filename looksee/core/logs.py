@@ -46,7 +46,11 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """BentoML's own text format, with the request's id at the end of the line."""
+    """BentoML's own text format, with the request's id at the end of the line.
+
+    A message is one line, and the lines of a traceback are indented: what either quotes of a request cannot begin a
+    line of its own, and cannot steer a terminal.
+    """
 
     def __init__(self) -> None:
         form = "%(asctime)s [%(levelname)s] %(component)s %(message)s"
@@ -54,7 +58,17 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         request_id = REQUEST_ID.get()
-        return super().formatMessage(record) + (f" [{request_id}]" if request_id else "")
+        return _plain(super().formatMessage(record)) + (f" [{request_id}]" if request_id else "")
+
+    def formatException(self, ei: Any) -> str:
+        return "\n".join(f"  {_plain(line)}" for line in super().formatException(ei).split("\n"))
+
+
+def _plain(text: str) -> str:
+    """A text in which control characters, and those that end a line or turn its direction, are written out."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def configure(form: Format) -> None:

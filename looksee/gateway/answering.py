@@ -99,9 +99,11 @@ class AnsweringService:
                 yield rest
             yield result
         finally:
+            # The caller may have left: nobody else looks at what it raises.
+            answering.add_done_callback(lambda done: done.cancelled() or done.exception())
             answering.cancel()
-            if answering.done() and not answering.cancelled():
-                answering.exception()  # marks it as retrieved: the caller has left
+            if not answering.done():
+                await asyncio.wait((answering,))
 
     async def answer(
         self,

@@ -3,6 +3,10 @@
 A job that finds no call opening is sent at once. While calls are opening (sent, and not yet acknowledged by the
 runner's first bytes), further jobs are queued and sent together. So a lone job never waits, and many at once share the
 cost of a call.
+
+Any of the jobs in a call may be what killed the runner. After such a loss nothing new is sent until they have been
+tried again, in smaller and smaller calls, one after the other: so the job that kills is found after two or three
+restarts, and all others are answered.
 """
 
 from __future__ import annotations
@@ -33,12 +37,10 @@ _EVENT = TypeAdapter(Event)
 _MAX_OPENING = 2  # calls at a time
 _MAX_JOBS, _MAX_BYTES = 64, 32 * 2**20  # in one call; the first job is sent whatever its size
 _GRACE = 5.0  # seconds a runner gets beyond the deadline to reply itself that it was missed
-_MOST_SENDS, _MOST_SENDS_REFUSED, _MOST_STARTS = (
-    4,
-    2,
-    2,
-)  # of a job whose connection is lost; it may be what kills the runner
-_RESEND_WAIT = 0.1  # seconds before a job is sent for the third time; twice as long before the next
+_MOST_SENDS, _MOST_SENDS_REFUSED = 4, 2  # of a job in a row that the runner does not acknowledge
+_MOST_STARTS, _MOST_STARTS_ALONE = 3, 2  # of a job whose runner was lost; fewer where it was alone in the last call
+_PARTS = 8  # calls that the jobs of a lost call are tried again in: halves would take more restarts
+_RESEND_WAIT = 0.1  # seconds before a job is sent for the third time in a row; twice as long before the next
 _CANCEL_TIMEOUT = 5.0  # seconds
 # The connection was closed while it was used, or the runner died: then all connections that are kept open are dead, and
 # each may be tried before a new one is made, which a runner that is restarting answers from its backlog.
@@ -56,14 +58,15 @@ class _PendingJob:
     reply: asyncio.Future[RunnerReply]
     ask_id: tuple[str, int] | None = None  # in a call that is open: the call's id, and the job's number in it
     streamed: bool = False  # whether the listener has got anything
-    sends: int = 0
+    sends: int = 0  # since the last start
     starts: int = 0  # sends that the runner acknowledged
 
-    def may_be_sent_again(self, trouble: Exception) -> bool:
+    def may_be_sent_again(self, trouble: Exception, *, alone: bool) -> bool:
         """After its connection was lost to this trouble. Whoever has heard the beginning is not told it again."""
         refused = isinstance(trouble, aiohttp.ClientConnectorError)  # by a host without a runner, not by a dead one's
         most = _MOST_SENDS_REFUSED if refused else _MOST_SENDS
-        return not self.streamed and self.sends < most and self.starts < _MOST_STARTS
+        most_starts = _MOST_STARTS_ALONE if alone else _MOST_STARTS
+        return not self.streamed and self.sends < most and self.starts < most_starts
 
     @property
     def size(self) -> int:
@@ -81,6 +84,8 @@ class RunnerChannel:
         self._pending = 0
         self._throughput, self._last_reply = ThroughputEstimate(), 0.0
         self._queue: deque[_PendingJob] = deque()
+        self._suspects: deque[list[_PendingJob]] = deque()  # calls to make one after the other, before the queue's
+        self._trying = False  # whether one of these is under way
         self._opening = 0
         self._cancelled: list[tuple[str, int]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -125,8 +130,12 @@ class RunnerChannel:
             raise errors.Overloaded(message, retry_after=self._throughput.wait(self._pending))
 
     def _send(self) -> None:
-        """Send queued jobs, as long as not too many calls are opening."""
-        while self._queue and self._opening < _MAX_OPENING:
+        """Send queued jobs, as long as not too many calls are opening and there are no suspects."""
+        if self._suspects and not self._trying:
+            self._trying = True
+            self._opening += 1
+            self._start(self._try_suspects(self._suspects.popleft()))
+        while self._queue and self._opening < _MAX_OPENING and not self._trying:
             jobs = [self._queue.popleft()]
             size = jobs[0].size
             while self._queue and len(jobs) < _MAX_JOBS and size + self._queue[0].size <= _MAX_BYTES:
@@ -135,35 +144,59 @@ class RunnerChannel:
             self._opening += 1
             self._start(self._run_call(jobs))
 
+    async def _try_suspects(self, jobs: list[_PendingJob]) -> None:
+        """One call, until it ends or nobody waits for it any more: a runner may hang instead of dying."""
+        call = self._start(self._run_call(jobs))
+        replies = asyncio.gather(*(one.reply for one in jobs), return_exceptions=True)
+        await asyncio.wait((call, replies), return_when=asyncio.FIRST_COMPLETED)
+        self._trying = False
+        self._send()
+
     async def _run_call(self, jobs: list[_PendingJob]) -> None:
         """One call, until its last reply. Jobs of a lost connection are sent again."""
         error: errors.LookseeError = errors.RunnerFailed("The model gave no answer.")
         again: list[_PendingJob] = []
+        jobs = [one for one in jobs if not one.reply.done()]  # a caller may have left since they were taken
         try:
             await self._stream_call(jobs)
         except TimeoutError:
             error = overdue(self.model)
         except LOST as trouble:
             error = failed(self.model, trouble)
-            again = [one for one in jobs if not one.reply.done() and one.may_be_sent_again(trouble)]
+            alone = len(jobs) == 1
+            again = [one for one in jobs if not one.reply.done() and one.may_be_sent_again(trouble, alone=alone)]
         except Exception as trouble:  # every job needs an end
             error = failed(self.model, trouble)
         for pending in jobs:
             pending.ask_id = None
             if not pending.reply.done() and pending not in again:
                 pending.reply.set_exception(error)
-        if again and (before := max(one.sends for one in again) - 1):
-            await asyncio.sleep(_RESEND_WAIT * 2 ** (before - 1))
-        for pending in again:
-            if pending.reply.done():
-                continue
-            if pending.deadline > time.monotonic():
-                self._queue.append(pending)
-            else:
-                pending.reply.set_exception(error)
+        sends = max((one.sends for one in again), default=0)
+        if sends > 1:
+            await asyncio.sleep(_RESEND_WAIT * 2 ** (sends - 2))
+        self._send_again([one for one in again if not one.reply.done()], error)
         self._send()
 
+    def _send_again(self, jobs: list[_PendingJob], error: errors.LookseeError) -> None:
+        """Jobs of one lost call, back into the queue, or among the suspects once the runner has begun them."""
+        now = time.monotonic()
+        for pending in jobs:
+            if pending.deadline <= now:
+                pending.reply.set_exception(error)
+        jobs = [one for one in jobs if not one.reply.done()]
+        self._queue.extend(one for one in jobs if not one.starts)
+        suspects = [one for one in jobs if one.starts]
+        if suspects and suspects[0].sends:  # the runner was not there: the same call again
+            self._suspects.appendleft(suspects)
+        elif suspects:
+            size = -(-len(suspects) // _PARTS)
+            parts = [suspects[start : start + size] for start in range(0, len(suspects), size)]
+            self._suspects.extendleft(reversed(parts))
+
     async def _stream_call(self, jobs: list[_PendingJob]) -> None:
+        if not jobs:
+            self._opening -= 1
+            return
         call = Call(uuid.uuid4().hex, [])
         now = time.monotonic()
         for number, pending in enumerate(jobs):
@@ -178,7 +211,7 @@ class RunnerChannel:
                 if not acknowledged:
                     acknowledged = True
                     for pending in jobs:
-                        pending.starts += 1
+                        pending.starts, pending.sends = pending.starts + 1, 0
                     self._opening -= 1
                     self._send()
                 *lines, unread = (unread + chunk).split(b"\n")
@@ -199,7 +232,7 @@ class RunnerChannel:
             return
         self._pending -= 1
         if pending in self._queue:
-            self._queue.remove(pending)
+            self._queue.remove(pending)  # a suspect that waits is passed over when it is its turn
 
     async def _send_cancelled(self) -> None:
         await asyncio.sleep(0)  # callers often leave together
@@ -212,10 +245,11 @@ class RunnerChannel:
         finally:
             self._pending -= len(cancelled)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def overdue(model: str) -> errors.LookseeError:

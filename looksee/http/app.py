@@ -20,7 +20,7 @@ from looksee.http.dialects import admin, captioning, container_forms, models, mo
 from looksee.http.dialects.batch import route
 from looksee.http.edge.route_table import RouteTable
 from looksee.http.error_sentences import Accepted
-from looksee.http.inputs import known
+from looksee.http.inputs import known, model_path
 from looksee.models.registry import ALIASES, REGISTRY
 from looksee.settings import Settings
 from looksee.version import VERSION
@@ -37,7 +37,7 @@ def _unknown(path: str) -> errors.LookseeError:
         name = path.removeprefix(prefix).partition("/")[0]
         known = {*REGISTRY, *ALIASES} if prefix == _CARDS else REGISTRY.keys()
         if path.startswith(prefix) and name not in known:
-            return errors.ModelNotFound(f"There is no such model. There are: {', '.join(REGISTRY)}.", param="model")
+            return model_path.not_found()
     if path == "/v1/segment":
         return errors.NotOffered("None of the models here can segment; /v1/detect finds boxes.")
     if path.startswith("/v1/tuning"):

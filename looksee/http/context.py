@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import weakref
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -10,7 +12,7 @@ from typing import Any, TypeVar
 from looksee.core import errors
 from looksee.gateway.answering import AnsweringService, CacheableJob, Result, ServedAnswer
 from looksee.http import error_params
-from looksee.http.disconnect import Receive, cancel_on_disconnect, never_disconnected
+from looksee.http.disconnect import Receive, cancel_on_disconnect, never_disconnected, stop
 from looksee.http.request_info import DEADLINE, REQUEST_ID, REQUEST_INFO, Deadline, RequestInfo
 from looksee.settings import Settings
 
@@ -64,34 +66,68 @@ class RequestContext:
         return result
 
     async def follow(self, model: str, job: CacheableJob, *, param: str) -> AsyncGenerator[str | ServedAnswer, None]:
-        """The text of the answer in pieces, as `AnsweringService.follow` yields them, once there is a first one.
+        """The text of the answer in pieces, as `AnsweringService.follow` yields them, once it has `begun`.
 
-        Raises what `ask` raises; later errors are raised between the pieces. Closing the generator cancels the job.
+        Raises what `ask` raises.
         """
         if self.info is not None:
             self.info.model = model
         pieces = self.gateway.follow(model, job, timeout=self.time_left(), request_id=self.request_id)
+        return await self.begun(self._counted(pieces), param=param)
+
+    async def begun(
+        self, pieces: AsyncGenerator[str | ServedAnswer, None], *, param: str
+    ) -> AsyncGenerator[str | ServedAnswer, None]:
+        """The same pieces, at the first one, or without one where that takes long, as while a model loads: the
+        connection must not be silent until then.
+
+        Raises what comes before the first piece, and Cancelled; later errors are raised between the pieces. Closing the
+        generator cancels the work.
+        """
 
         async def begin() -> str | ServedAnswer:
-            return await anext(pieces)
+            try:
+                return await anext(pieces)
+            except errors.PromptTooLong as error:
+                raise error_params.renamed(error, param) from None
 
+        first = asyncio.ensure_future(begin())
         try:
-            first = await self.while_connected(begin())
-        except errors.PromptTooLong as error:
-            raise error_params.renamed(error, param) from None
-        return self._counted(first, pieces)
+            await self.while_connected(_settled(first, self.settings.heartbeat_seconds))
+            if first.done():
+                first.result()
+        except BaseException:
+            await stop(first)
+            raise
+        found = _joined(first, pieces)
+        # Nobody begins to read it if the caller leaves just now, and then nobody closes it either.
+        weakref.finalize(found, first.cancel).atexit = False
+        return found
 
     async def _counted(
-        self, first: str | ServedAnswer, rest: AsyncGenerator[str | ServedAnswer, None]
+        self, pieces: AsyncGenerator[str | ServedAnswer, None]
     ) -> AsyncGenerator[str | ServedAnswer, None]:
-        async with aclosing(rest):
-            yield first
-            last = first
-            async for last in rest:
+        last: str | ServedAnswer = ""
+        async with aclosing(pieces):
+            async for last in pieces:
                 yield last
         if self.info is not None and isinstance(last, ServedAnswer):
             self.info.answers += 1
             self.info.cached += last.cached
+
+
+async def _joined(
+    first: asyncio.Future[str | ServedAnswer], rest: AsyncGenerator[str | ServedAnswer, None]
+) -> AsyncGenerator[str | ServedAnswer, None]:
+    async with aclosing(rest):
+        yield await first
+        async for piece in rest:
+            yield piece
+
+
+async def _settled(work: asyncio.Future[Any], seconds: float) -> None:
+    """Wait for the end of `work`, at most so long. Neither its errors are raised here nor is it cancelled."""
+    await asyncio.wait((work,), timeout=seconds)
 
 
 @dataclass(frozen=True, slots=True)

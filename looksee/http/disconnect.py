@@ -15,7 +15,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`; cancels it and raises Cancelled when the client disconnects first.
 
-    `receive` is the ASGI receive of a request whose body has been read.
+    `receive` is the ASGI receive of a request whose body has been read; what it raises is raised here. When this
+    returns or raises, the work has ended.
     """
 
     async def disconnected() -> None:
@@ -25,12 +26,30 @@ async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -
     working, watching = asyncio.ensure_future(work), asyncio.ensure_future(disconnected())
     try:
         await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise errors.Cancelled("The caller left.")
-        return working.result()
+        if working.done():
+            return working.result()
+        watching.result()
+        raise errors.Cancelled("The caller left.")
     finally:
-        working.cancel()
-        watching.cancel()
+        await stop(working, watching)
+
+
+async def stop(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel tasks and wait until they have ended; what they raise is not of interest any more.
+
+    They are cancelled even if the waiting itself is: in a task group that is cancelled every wait is.
+    """
+    for task in tasks:
+        task.cancel()
+        task.add_done_callback(_look_at)
+    if waiting := [task for task in tasks if not task.done()]:
+        await asyncio.wait(waiting)
+
+
+def _look_at(task: asyncio.Future[Any]) -> None:
+    """Asyncio reports an exception that nobody has looked at."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def never_disconnected() -> MutableMapping[str, Any]:

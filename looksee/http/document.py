@@ -12,6 +12,7 @@ from looksee.http.dialects import bento_methods
 from looksee.http.edge.route_table import RouteTable
 from looksee.http.examples import ANSWERS, REQUESTS
 from looksee.http.inputs import bodies
+from looksee.models.registry import names_served
 
 _ERROR = {
     "type": "object",
@@ -58,7 +59,7 @@ def document(app: FastAPI, routes: RouteTable, methods: dict[str, Any]) -> dict[
                 operation["requestBody"]["content"]["application/json"]["example"] = REQUESTS[path]
     schemas = found.get("components", {}).get("schemas", {})
     kept = {name: schema for name, schema in schemas.items() if "ValidationError" not in name}
-    return {
+    whole = {
         **found,
         "paths": paths,
         "components": {
@@ -67,6 +68,27 @@ def document(app: FastAPI, routes: RouteTable, methods: dict[str, Any]) -> dict[
             "securitySchemes": {"key": _KEY},
         },
     }
+    described: dict[str, Any] = _of_served(whole)
+    return described
+
+
+def _of_served(part: Any) -> Any:
+    """A copy in which the lists of models have only those that there are here: schemas are made before that is known.
+
+    Where none is left there is no list.
+    """
+    if isinstance(part, list):
+        return [_of_served(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    copy = {name: _of_served(value) for name, value in part.items()}
+    if isinstance(names := copy.get("enum"), list) and (here := names_served(names)) != names:
+        copy["enum"] = here
+        if isinstance(words := copy.get("description"), str):
+            copy["description"] = words.replace(", ".join(names), ", ".join(here) or "none that there is")
+        if not here:
+            del copy["enum"]
+    return copy
 
 
 def _native(path: str, item: dict[str, Any], mounted: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from looksee.models.registry import names_served
+
 Schema = Mapping[str, Any]
 
 LONGEST_NAME = 100  # characters of a member's name that an error quotes: callers choose those of some
@@ -94,7 +96,7 @@ class Accepted:
         """What a schema accepts as a noun, as in `a whole number from 1 to 1024`. Null is not mentioned."""
         schema = self._limited(self._resolved(schema))
         if "enum" in schema or "const" in schema:
-            choices = schema.get("enum", [schema.get("const")])
+            choices = names_served(schema.get("enum", [schema.get("const")]))
             listed = ", ".join(_written(choice) for choice in choices if choice is not None)
             return f"{'any' if several else 'one'} of: {listed}" if len(choices) > 1 else listed
         if branches := self._branches(schema):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
@@ -80,12 +83,23 @@ def apply() -> None:
 
 class _FastArbiter(circus.Arbiter):
     def __init__(self, *args: Any, check_delay: float, **kwargs: Any) -> None:
-        super().__init__(*args, check_delay=min(check_delay, _CHECK_SECONDS), **kwargs)
+        super().__init__(*args, check_delay=min(check_delay, _CHECK_SECONDS), **kwargs | _private_control())
 
 
 class _FastThreadedArbiter(circus.ThreadedArbiter):
     def __init__(self, *args: Any, check_delay: float, **kwargs: Any) -> None:
-        super().__init__(*args, check_delay=min(check_delay, _CHECK_SECONDS), **kwargs)
+        super().__init__(*args, check_delay=min(check_delay, _CHECK_SECONDS), **kwargs | _private_control())
+
+
+def _private_control() -> dict[str, str]:
+    """Where the arbiter takes orders: in a folder of this user's.
+
+    BentoML has it listen on ports of this machine, without a key, and among its orders is to run any command: whoever
+    may connect to a port here could run programs as this user.
+    """
+    folder = tempfile.mkdtemp(prefix="looksee-control-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return {"endpoint": f"ipc://{folder}/orders", "pubsub_endpoint": f"ipc://{folder}/events"}
 
 
 def lift_connection_limit() -> None:
@@ -139,7 +153,8 @@ def respawn_in_containers() -> None:
 
 
 def poll_processes_faster() -> None:
-    """Check for dead processes every second instead of every 10; BentoML has no setting for it.
+    """Check for dead processes every second instead of every 10, and take orders from this user alone; BentoML has no
+    setting for either.
 
     Takes effect in the supervising process, which makes its arbiter after it has imported the service.
     """

@@ -27,6 +27,7 @@ from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.connection import bound_connections
 from looksee.http.edge.cors import behind_cors
 from looksee.http.edge.drain import Drain
+from looksee.http.edge.foreign_pages import ForeignPages
 from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.http.edge.rate_limit import RateLimit
 from looksee.serving.bentoml_patches import LeanService
@@ -120,6 +121,7 @@ def _edge(
         longest=timeout + _UPLOAD_SECONDS,
         timeouts={"/v1/batch": settings.batch_timeout_seconds},
         no_forms=methods,
+        pages=ForeignPages(settings.allowed_origin_list()),
         check_room=answering.check_room,
         max_uploads=max(settings.max_upload_bytes, settings.max_request_bytes),
         drain=drain,

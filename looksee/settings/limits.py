@@ -14,6 +14,11 @@ class LimitSettings(BaseModel):
     request_timeout_seconds: PositiveFloat = Field(
         100, le=110, description="seconds until a request is answered 504; at most 110"
     )
+    heartbeat_seconds: PositiveFloat = Field(
+        10,
+        description="seconds without data after which a stream gets a comment and a batch a space, so that proxies "
+        "keep the connection",
+    )
     batch_timeout_seconds: PositiveFloat = Field(
         3600, description="seconds until what is left of a batch is answered 504, each item by itself"
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 
 from dotenv import load_dotenv
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from looksee.models.registry import REGISTRY
+from looksee.settings import unknown_names
 from looksee.settings.combined import Settings
 from looksee.settings.tables import variable
 
@@ -17,16 +19,26 @@ from looksee.settings.tables import variable
 def settings() -> Settings:
     """The settings from the environment and `.env`. Raises SystemExit with a line for each setting that is wrong."""
     load_dotenv(".env")
+    unknown = unknown_names.complaints(os.environ)
     try:
-        return Settings()
+        found = Settings()
+        if not unknown:
+            return found
+        problems = {}
     except ValidationError as error:
-        found: dict[str, str] = {}  # the first complaint about each: a union has one for each of its types
-        for one in error.errors():
-            found.setdefault(variable(*map(str, one["loc"][:2])), one["msg"])
+        problems = _problems(error)
     except SettingsError as error:  # a model's settings given as a whole, and not as JSON
-        found = {"settings": f"{error}"}
+        problems = {"settings": f"{error}"}
         for name in REGISTRY:
             if f'"{name}"' in str(error):
-                found = {variable(name): f"set {variable(name)}_WEIGHTS and the like instead"}
-    lines = [f"  {name}: {message}" for name, message in found.items()]
+                problems = {variable(name): f"set {variable(name)}_WEIGHTS and the like instead"}
+    lines = [f"  {name}: {message}" for name, message in {**problems, **unknown}.items()]
     raise SystemExit("Looksee cannot start; these settings are wrong:\n" + "\n".join(lines))
+
+
+def _problems(error: ValidationError) -> dict[str, str]:
+    """The first complaint about each variable: a union has one for each of its types."""
+    problems: dict[str, str] = {}
+    for one in error.errors():
+        problems.setdefault(variable(*map(str, one["loc"][:2])), one["msg"])
+    return problems

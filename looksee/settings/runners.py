@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import difflib
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from looksee.models.registry import REGISTRY
 from looksee.models.registry.options import Device, Dtype
 from looksee.settings.cpu import half_of_the_cores
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",")]
+
+
+def _models(names: str) -> str:
+    for name in _split(names) if names else ():
+        if name not in REGISTRY:
+            near = difflib.get_close_matches(name, REGISTRY, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(REGISTRY)}"
+            raise ValueError(f"'{name}' is no model; {hint}" if name else f"a name in the list is empty; {hint}")
+    return names
 
 
 class RunnerSettings(BaseModel):
     """What holds for every model that does not say otherwise."""
 
+    models: Annotated[str, AfterValidator(_models)] = Field(
+        "", description="the models that there are, comma separated, as `blip,moondream`; empty: all"
+    )
     weights: Literal["hub", "sample"] = Field(
         "hub", description="published weights from the hub, or the bundled sample weights that know drawn scenes only"
     )
@@ -46,6 +64,10 @@ class RunnerSettings(BaseModel):
     model_capacity: NonNegativeInt = Field(
         1, validation_alias="MODEL_CAPACITY", description="models loaded at a time on this machine; 0: no limit"
     )
+
+    def served_models(self) -> list[str]:
+        """The names of the models that there are, in the registry's order."""
+        return [name for name in REGISTRY if not self.models or name in _split(self.models)]
 
     def torch_thread_count(self) -> int:
         """CPU threads of a runner: what is set, else half of the cores this process may use."""

@@ -130,6 +130,25 @@ def test_a_field_that_a_job_gets_is_in_its_key() -> None:
     assert len({of(plain), of(near), of(nearer)}) == 3
 
 
+def test_the_defaults_are_as_they_were() -> None:
+    """They are left out of keys: with another default, an old answer to the old one would be found for the new one.
+
+    Where one has to change, raise the version in the key.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(Job) if field.name not in ("task", "images")}
+    assert defaults == {
+        "prompt": "",
+        "max_new_tokens": 50,
+        "sampling": Sampling(0.0, 1.0, 0, None),
+        "stop": (),
+        "length": "normal",
+        "spatial_refs": (),
+        "reasoning": False,
+        "max_objects": 50,
+        "turns": (),
+    }
+
+
 def test_places_have_an_order() -> None:
     one, other = (
         dataclasses.replace(JOB, spatial_refs=refs) for refs in (((0.1, 0.2), (0.3, 0.4)), ((0.3, 0.4), (0.1, 0.2)))

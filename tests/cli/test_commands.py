@@ -332,6 +332,17 @@ def test_a_pull_needs_a_model_that_there_is(looksee: Program) -> None:
 # --- the rest --------------------------------------------------------------------------------------------------------
 
 
+def test_models_that_are_not_served_are_neither_listed_nor_pulled(looksee: Program) -> None:
+    listed = looksee("models", LOOKSEE_MODELS="blip,moondream")
+    assert [line.split()[0] for line in listed.stdout.splitlines()[1:]] == ["blip", "moondream"]
+    refused = looksee("pull", "gemma", LOOKSEE_MODELS="blip,moondream")
+    assert refused.returncode == 2
+    assert "there is no model 'gemma'. Choose from: blip, moondream." in refused.stderr
+    wrong = looksee("models", LOOKSEE_MODELS="blip,gemini")
+    assert wrong.returncode == 1
+    assert "LOOKSEE_MODELS" in wrong.stderr
+
+
 def test_the_catalogue_as_a_table(looksee: Program, sample: dict[str, bytes]) -> None:
     before = looksee("models")
     assert before.returncode == 0

@@ -22,6 +22,7 @@ PROMISED: dict[str, tuple[type[errors.LookseeError], int]] = {
     "missing_key": (errors.MissingKey, 401),
     "wrong_key": (errors.WrongKey, 403),
     "admin_closed": (errors.AdminClosed, 403),
+    "foreign_origin": (errors.ForeignOrigin, 403),
     "not_found": (errors.NotFound, 404),
     "model_not_found": (errors.ModelNotFound, 404),
     "method_not_allowed": (errors.MethodNotAllowed, 405),

@@ -136,6 +136,9 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
         "/api/caption-images", files={"images": ("a.png", b"x")}, data={"strict": ["true"] * 1001}
     ),
     "multipart/form-data on a route of JSON": lambda client: client.post("/caption", files={"image": b"x"}),
+    "a page of another origin that has work done, or asks an admin route": lambda client: client.post(
+        "/v1/query", content=b"{}", headers={"Content-Type": "text/plain", "Origin": "https://elsewhere.example"}
+    ),
     "an unknown address": lambda client: client.get("/nope"),
     "a wrong HTTP method": lambda client: client.put("/v1/query"),
     "a route that no model here can serve": post("/v1/segment", {}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -260,3 +261,30 @@ def test_nobody_hears_after_leaving() -> None:
 
 def test_where_nobody_listens_nothing_need_be_told() -> None:
     assert TextBroadcast().sender() is None
+
+
+def test_who_leaves_a_stream_waits_for_its_end_and_hears_nothing_of_it() -> None:
+    async def main() -> None:
+        slow, log = Slow(), list[str]()
+        answering, _ = house(FakeProxy(after=slow.after))
+        original = answering.answer
+
+        async def answer(*args: Any, **how: Any) -> Any:
+            try:
+                return await original(*args, **how)
+            except asyncio.CancelledError:
+                await settle()
+                log.append("ended")
+                raise errors.RunnerFailed("while it was given up") from None
+
+        answering.answer = answer  # type: ignore[method-assign]
+        pieces = answering.follow("blip", question("ant"), timeout=5)
+        slow.go.release()
+        assert await anext(pieces) == "a "
+        await pieces.aclose()
+        assert log == ["ended"]  # and `run` fails for an exception that nobody looked at
+        for _ in range(3):
+            slow.go.release()
+        await settle(30)
+
+    run(main())

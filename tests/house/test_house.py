@@ -55,9 +55,11 @@ LAYERS: dict[str, set[str]] = {
     # is handed in by the app.
     "looksee.http.edge": {
         *("looksee.core", "looksee.http.error_responses", "looksee.http.error_sentences"),
-        "looksee.http.request_info",
+        *("looksee.http.page_policy", "looksee.http.request_info"),
     },
-    "looksee.http.answers": {"looksee.core", "looksee.gateway", "looksee.http.error_responses"},
+    "looksee.http.answers": {
+        *("looksee.core", "looksee.gateway", "looksee.http.disconnect", "looksee.http.error_responses"),
+    },
     "looksee.http.inputs": {
         *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.version", "looksee.models.registry"),
         *("looksee.http.context", "looksee.http.disconnect", "looksee.http.error_params"),
@@ -78,7 +80,7 @@ LAYERS: dict[str, set[str]] = {
         *("looksee.models.weights", "looksee.http.answers", "looksee.http.apis", "looksee.http.inputs"),
         *("looksee.http.skills", "looksee.http.edge.api_keys", "looksee.http.context", "looksee.http.error_params"),
         *("looksee.http.error_responses", "looksee.http.error_sentences", "looksee.http.examples"),
-        "looksee.http.request_info",
+        *("looksee.http.disconnect", "looksee.http.page_policy", "looksee.http.request_info"),
     },
     "looksee.cli": {
         *("looksee.core", "looksee.settings", "looksee.version", "looksee.models.registry", "looksee.models.weights"),

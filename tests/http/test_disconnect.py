@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from looksee.core import errors
-from looksee.http.disconnect import cancel_on_disconnect
+from looksee.http.disconnect import cancel_on_disconnect, stop
 from tests.support.loops import run, settle
 
 
@@ -123,5 +123,60 @@ def test_being_cancelled_itself_cancels_the_work() -> None:
         await settle()
         assert log == ["cancelled"]
         assert line.reading == 0
+
+    run(main())
+
+
+def test_a_connection_that_cannot_be_read_is_no_departure() -> None:
+    async def main() -> None:
+        log = list[str]()
+
+        async def receive() -> MutableMapping[str, Any]:
+            await asyncio.sleep(0.01)
+            raise RuntimeError("a defect of the server")
+
+        with pytest.raises(RuntimeError, match="a defect of the server"):
+            await cancel_on_disconnect(receive, forever(log))
+        assert log == ["cancelled"]
+
+    run(main())
+
+
+def test_work_that_is_cancelled_has_ended_before_its_caller_hears_of_it() -> None:
+    async def main() -> None:
+        line, log = Line(), list[str]()
+
+        async def work() -> None:
+            try:
+                await forever(log)
+            finally:
+                await settle()
+                log.append("cleared up")
+
+        waiting = asyncio.create_task(cancel_on_disconnect(line.receive, work()))
+        await settle()
+        line.hang_up()
+        with pytest.raises(errors.Cancelled):
+            await waiting
+        assert log == ["cancelled", "cleared up"]
+
+    run(main())
+
+
+def test_an_error_of_work_that_is_stopped_is_not_reported_later() -> None:
+    async def main() -> None:
+        async def fails() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise ValueError
+
+        async def failed() -> None:
+            raise ValueError
+
+        tasks = [asyncio.create_task(fails()), asyncio.create_task(failed())]
+        await settle()
+        await stop(*tasks)  # `run` fails for an exception that nobody looked at
+        await stop()
 
     run(main())

@@ -33,11 +33,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, service: Service) -> Iterator[Page]:
-    """The page, open. Fails the test if a script of the page raised anything."""
+    """The page, open. Fails the test if a script of the page raised anything, or did what its policy forbids."""
     context = browser.new_context(base_url=service.url)
     page = context.new_page()
     raised: list[str] = []
     page.on("pageerror", lambda error: raised.append(str(error)))
+    page.on("console", lambda said: raised.append(said.text) if "Content Security Policy" in said.text else None)
     page.goto("/")
     yield page
     context.close()

@@ -91,7 +91,14 @@ EDGES: dict[str, list[Edge]] = {
         Edge("a form without a boundary, or whose body lacks it or its end", "", errors.InvalidRequest),
         Edge("parts of a form, texts", "1,000, of 1 MiB each", errors.InvalidRequest),
         Edge("slashes too many in an address", "", None, "are passed over"),
-        Edge("a page of another origin", "LOOKSEE_ALLOWED_ORIGINS", None, "gets no answer from its browser"),
+        Edge("a page of another origin that reads", "LOOKSEE_ALLOWED_ORIGINS", None, "gets no answer from its browser"),
+        Edge(
+            "a page of another origin that has work done, or asks an admin route",
+            "LOOKSEE_ALLOWED_ORIGINS",
+            errors.ForeignOrigin,
+            "by what its browser says: `Sec-Fetch-Site`, `Origin`",
+        ),
+        Edge("a WebSocket", "", None, "its handshake is answered 403"),
         Edge("an unknown address", "", errors.NotFound),
         Edge("a wrong HTTP method", "", errors.MethodNotAllowed),
         Edge("a route that no model here can serve", "", errors.NotOffered, "`/v1/segment`, `/v1/tuning/...`"),
@@ -148,6 +155,12 @@ EDGES: dict[str, list[Edge]] = {
             "LOOKSEE_IMAGE_URL_TIMEOUT_SECONDS",
             errors.ImageNotFetched,
             "redirects included",
+        ),
+        Edge(
+            "seconds without data in a stream or a batch",
+            "LOOKSEE_HEARTBEAT_SECONDS",
+            None,
+            "a comment is sent, or a space before a batch's next line",
         ),
         Edge("a caller that leaves", "", None, "its work is cancelled; the access log says 499"),
     ],
@@ -210,6 +223,7 @@ EDGES: dict[str, list[Edge]] = {
         ),
     ],
     "Models": [
+        Edge("a model that `LOOKSEE_MODELS` does not name", "LOOKSEE_MODELS", errors.UnknownModel, "as an unknown one"),
         Edge("a model's name in a parameter", "", errors.UnknownModel, "an unknown one"),
         Edge("a model's name in an address", "", errors.ModelNotFound, "an unknown one"),
         Edge(
@@ -274,7 +288,12 @@ EDGES: dict[str, list[Edge]] = {
         ),
         Edge("memory that runs out", "", errors.OutOfMemory, "for a row that does not fit alone; others are retried"),
         Edge("weights that cannot be had", "", errors.WeightsUnavailable, "not tried again for 10 seconds"),
-        Edge("a runner that fails or dies", "", errors.RunnerFailed, "a lost call is sent once more before that"),
+        Edge(
+            "a runner that fails or dies",
+            "",
+            errors.RunnerFailed,
+            "what was not answered is sent again, in smaller calls, before that",
+        ),
     ],
     "Batches": [
         Edge("items of a batch", "LOOKSEE_MAX_BATCH_ITEMS", errors.TooManyItems),

@@ -21,6 +21,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "missing_key": ("the request carries no key", "send one; see [keys](security.md#keys)"),
     "wrong_key": ("the key is not one of this service's", "check the key"),
     "admin_closed": ("the admin routes have no key", "set `API_KEY` and start again"),
+    "foreign_origin": (
+        "a web page of another origin had the browser send this",
+        "have the origin added to [`LOOKSEE_ALLOWED_ORIGINS`](security.md#pages-of-other-origins)",
+    ),
     "not_found": ("there is nothing at this address", "check the path; `/docs` lists all"),
     "model_not_found": ("the address names a model that does not exist", "`GET /v1/models` lists them"),
     "method_not_allowed": ("the address does not take this HTTP method", "use the method that `/docs` shows"),

@@ -63,12 +63,16 @@ def router(contexts: ContextFactory) -> APIRouter:
     @routes.post(f"/models/{model_path.MODEL}/load", summary="Load a model's weights")
     async def load(name: model_path.Name, request: Request) -> dict[str, Any]:
         """Answers when they are loaded; 503 when that takes too long. Other models may be released for it."""
-        return _described(await gateway.runners[name].load(timeout=contexts.of(request.receive).time_left()))
+        return _described(
+            await gateway.runners[model_path.checked(name)].load(timeout=contexts.of(request.receive).time_left())
+        )
 
     @routes.post(f"/models/{model_path.MODEL}/unload", summary="Release a model's weights")
     async def unload(name: model_path.Name, request: Request) -> dict[str, Any]:
         """Waits for the requests it is at work on; 503 when they take too long. The next request loads it again."""
-        return _described(await gateway.runners[name].unload(timeout=contexts.of(request.receive).time_left()))
+        return _described(
+            await gateway.runners[model_path.checked(name)].unload(timeout=contexts.of(request.receive).time_left())
+        )
 
     return routes
 

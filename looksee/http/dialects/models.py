@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from looksee.core.tasks import Length
 from looksee.http.context import ContextFactory
 from looksee.http.inputs import model_path
-from looksee.models.registry import ALIASES, REGISTRY, ModelSpec
+from looksee.models.registry import ALIASES, REGISTRY, ModelSpec, served
 from looksee.models.weights.source import resolve
 from looksee.settings import Settings
 
@@ -50,12 +50,13 @@ def router(contexts: ContextFactory) -> APIRouter:
 
     @routes.get("", summary="The models on offer")
     async def listed() -> ModelList:
-        return ModelList(data=[_model(entry, settings) for entry in REGISTRY.values()])
+        return ModelList(data=[_model(entry, settings) for entry in served().values()])
 
     @routes.get(f"/{model_path.KNOWN}", summary="One model")
     async def one(name: model_path.KnownName) -> ModelCard:
         """Also by the other names that the chat takes; `id` is the name that was asked for."""
-        return _model(REGISTRY[ALIASES.get(name, name)], settings).model_copy(update={"id": name})
+        entry = REGISTRY[model_path.checked(ALIASES.get(name, name))]
+        return _model(entry, settings).model_copy(update={"id": name})
 
     return routes
 

@@ -183,7 +183,8 @@ async def _answer(context: RequestContext, body: CaptionBody | QueryBody | Detec
         pictures.append(await uploads.picture(body.image_url, context, param="image_url"))
     job = skill.job(model, pictures, settings)
     if isinstance(body, TextBody) and body.stream:
-        return sse.response(_chunks(context.request_id, await context.follow(model, job, param=body.prompt_param)))
+        pieces = await context.follow(model, job, param=body.prompt_param)
+        return sse.response(_chunks(context.request_id, pieces), every=settings.heartbeat_seconds)
     served = await context.ask(model, job, param=body.prompt_param)
     content = {"request_id": context.request_id, **skill.members(served.answer, pictures), **source(served)}
     return JSONResponse(content, headers=server_timing([served]))

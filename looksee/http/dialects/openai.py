@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Annotated, Any
@@ -156,15 +156,16 @@ def router(contexts: ContextFactory) -> APIRouter:
         async def ask(sampling: Sampling) -> ServedAnswer:
             return await context.ask(model, job(sampling), param="messages")
 
-        about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": body.model}
+        about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": model}
         with conversation.places_named(talk):
-            if structure is None and body.stream:
-                pieces = await context.follow(model, job(body.sampling()), param="messages")
-                return _streamed(about, pieces, body)
+            if body.stream:
+                if structure is None:
+                    pieces = await context.follow(model, job(body.sampling()), param="messages")
+                else:
+                    pieces = await context.begun(_whole(structure.asked(ask, body.sampling())), param="messages")
+                return _streamed(about, _named(pieces, talk), body, settings)
             samplings = body.samplings()
             found = await asyncio.gather(*(structure.asked(ask, one) if structure else ask(one) for one in samplings))
-        if body.stream:
-            return _streamed(about, _whole(found[0]), body)
         return _completion(about, found if len(found) > 1 else found * (body.n or 1))
 
     return routes
@@ -212,9 +213,11 @@ def _choice(index: int, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _streamed(about: dict[str, Any], pieces: AsyncGenerator[str | ServedAnswer, None], body: ChatBody) -> Response:
+def _streamed(
+    about: dict[str, Any], pieces: AsyncGenerator[str | ServedAnswer, None], body: ChatBody, settings: Settings
+) -> Response:
     wanted = body.stream_options is not None and bool(body.stream_options.include_usage)
-    return sse.response(_chunks(about, pieces, usage=wanted))
+    return sse.response(_chunks(about, pieces, usage=wanted), every=settings.heartbeat_seconds)
 
 
 async def _chunks(
@@ -245,8 +248,19 @@ async def _chunks(
         yield b"data: [DONE]\n\n"
 
 
-async def _whole(served: ServedAnswer) -> AsyncGenerator[str | ServedAnswer, None]:
-    """An answer that is already whole, as `RequestContext.follow` yields one."""
+async def _named(
+    pieces: AsyncGenerator[str | ServedAnswer, None], talk: Conversation
+) -> AsyncGenerator[str | ServedAnswer, None]:
+    """The pieces; errors about a picture name it as the caller does."""
+    with conversation.places_named(talk):
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+
+
+async def _whole(asked: Awaitable[ServedAnswer]) -> AsyncGenerator[str | ServedAnswer, None]:
+    """An answer that comes whole, as `RequestContext.follow` yields one."""
+    served = await asked
     yield served.answer.text
     yield served
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import FileResponse, Response
 
+from looksee.http import page_policy
 from looksee.http.context import ContextFactory
 from looksee.version import VERSION
 
@@ -35,6 +36,11 @@ _HEALTH = ("/health", "/healthz", "/livez", "/readyz")
 _FOR_CLIENTS = ("/schema.json",)  # BentoML's clients learn from it what they may call
 # Open paths: they need no key.
 OPEN = frozenset({*_PAGES, *_HEALTH, *_FOR_CLIENTS, *_PAGE_ASSETS, *_DOCS_ASSETS})
+# What ReDoc's script puts into the page: a style element without a text, which gets its rules one by one, and one with
+# the rules of its scroll bars. By the hashes of their texts.
+_STYLES_OF_REDOC = (
+    "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' 'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"
+)
 # ReDoc's footer fetches its maker's logo from a CDN and has no option against it.
 _FOREIGN_LOGO, _OWN_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"/ui/icon.svg"
 
@@ -44,9 +50,11 @@ def router(contexts: ContextFactory) -> APIRouter:
     gateway, settings = contexts.gateway, contexts.settings
     routes = APIRouter()
 
+    policy = page_policy.headers((UI / "index.html").read_bytes())
+
     @routes.get("/", include_in_schema=False)
     async def page() -> Response:
-        return FileResponse(UI / "index.html", headers={"Cache-Control": "no-cache"})
+        return FileResponse(UI / "index.html", headers={"Cache-Control": "no-cache", **policy})
 
     for path, file in _PAGE_ASSETS.items():
         routes.add_api_route(path, _page_asset(file), include_in_schema=False)
@@ -55,23 +63,28 @@ def router(contexts: ContextFactory) -> APIRouter:
 
     @routes.get("/docs", include_in_schema=False)
     async def swagger() -> Response:
-        return get_swagger_ui_html(
+        answer = get_swagger_ui_html(
             openapi_url=_DOCUMENT,
             title=_TITLE,
             swagger_js_url="/docs/swagger-ui-bundle.js",
             swagger_css_url="/docs/swagger-ui.css",
             swagger_favicon_url="/ui/icon.svg",
         )
+        answer.headers.update(page_policy.headers(bytes(answer.body), img_src="data:"))
+        return answer
 
     @routes.get("/redoc", include_in_schema=False)
     async def redoc() -> Response:
-        return get_redoc_html(
+        answer = get_redoc_html(
             openapi_url=_DOCUMENT,
             title=_TITLE,
             redoc_js_url="/docs/redoc.standalone.js",
             redoc_favicon_url="/ui/icon.svg",
             with_google_fonts=False,
         )
+        more = {"img_src": "data:", "style_src": _STYLES_OF_REDOC, "worker_src": "blob:"}
+        answer.headers.update(page_policy.headers(bytes(answer.body), **more))
+        return answer
 
     @routes.get("/healthz", tags=["health"], summary="Is the gateway alive")
     async def healthz() -> dict[str, str]:

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from looksee.core import errors
 from looksee.core.images import mib
-from looksee.http import error_responses
+from looksee.http import error_responses, page_policy
 from looksee.http.edge import access_log
 from looksee.http.edge.content_encoding import Unpacked
 from looksee.http.edge.upload_budget import ArrivingBody
@@ -174,6 +174,8 @@ class Exchange:
         headers = MutableHeaders(scope=message)
         headers.update({**self.headers, "X-Request-ID": self._request_id})
         self._events = headers.get("content-type", "").startswith("text/event-stream")
+        for name, value in page_policy.OF_ANY.items():
+            headers.setdefault(name, value)
         await self._send(message)
 
     async def _continue(self, message: Message) -> None:

@@ -24,6 +24,7 @@ from looksee.http.edge import access_log, content_encoding
 from looksee.http.edge.auth import AccessControl
 from looksee.http.edge.drain import CLOSING, Drain, Unfinished
 from looksee.http.edge.exchange import Exchange, request_too_large
+from looksee.http.edge.foreign_pages import ForeignPages
 from looksee.http.edge.route_table import RouteTable, normalized
 from looksee.http.edge.upload_budget import UploadBudget
 from looksee.http.request_info import DEADLINE, Deadline, deadline_from, request_id_from, request_scope
@@ -34,6 +35,7 @@ _LONGEST_LENGTH = 15  # digits of a Content-Length: more are over any limit
 _PATHS = 256  # whose match is cached: matching all routes takes longer than everything else here
 _MOST_VALUES = 1_000_000  # parsing them blocks the event loop for 50 ms, and 64 MiB of them for 1.4 to 2.4 s
 _OF_PACKED = (b"content-encoding", b"content-length")  # headers that are not of the unpacked body
+_NOT_ALLOWED = 1008  # RFC 6455, section 7.4.1: it violates a policy
 _GRACE = 2.0  # seconds after the deadline in which a handler may still answer with a more precise error
 
 
@@ -52,6 +54,7 @@ class EdgeMiddleware:
         longest: float,
         timeouts: Mapping[str, float] = {},
         no_forms: Container[str] = (),
+        pages: ForeignPages | None = None,
         check_room: Callable[[str], None] = lambda model: None,
         max_uploads: int | None = None,
         drain: Drain | None = None,
@@ -60,6 +63,7 @@ class EdgeMiddleware:
         path but the form paths counts as JSON, since its route parses it whatever the Content-Type is. `timeout`:
         seconds from the end of the body to the answer; `timeouts`: the same for single paths. `longest`: seconds of a
         request with its upload. `no_forms`: paths of BentoML's methods, which fail on forms that are not theirs.
+        `pages` decides which web pages may have a browser send work; without it only those of the service itself.
         `check_room` raises Overloaded for a model whose queue is full, before a large body is read in vain.
         `max_uploads`: bytes of the bodies of all requests under way together.
         `drain` has all requests that are being answered, and refuses further ones once it has begun.
@@ -70,11 +74,15 @@ class EdgeMiddleware:
         self._timeouts, self._no_forms, self._check_room = timeouts, no_forms, check_room
         self._uploads = UploadBudget(max_uploads) if max_uploads is not None else None
         self._drain = drain or Drain()
+        self._pages = pages or ForeignPages()
         self._has_route = functools.lru_cache(_PATHS)(self._matches)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await _refuse(scope, receive, send)
             return
         started, routes = time.perf_counter(), self._routes
         scope, method = {**scope, "path": normalized(scope["path"])}, scope["method"]
@@ -93,6 +101,8 @@ class EdgeMiddleware:
                 self._drain.check(path)
                 if not known:  # BentoML would keep metrics for the path
                     raise routes.unknown(path)
+                if routes.acts(method, path):
+                    self._pages.check(headers)
                 await self._access.admit(scope, headers, routes, exchange.headers)
                 if path in routes.default_models:
                     query = QueryParams(scope["query_string"])
@@ -180,3 +190,12 @@ def _declared(headers: Headers) -> int:
     """The bytes that the body should have; 0 where nothing says it. Of absurdly many digits only some count."""
     length = headers.get("content-length", "0")
     return int(length[: _LONGEST_LENGTH + 1]) if length.isascii() and length.isdigit() else 0
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse what is no HTTP: no key, limit or deadline here would hold for it. There is no route for a WebSocket; the
+    server answers its handshake 403.
+    """
+    if scope["type"] == "websocket":
+        await receive()  # its first message: that it would be opened
+        await send({"type": "websocket.close", "code": _NOT_ALLOWED})

@@ -10,6 +10,7 @@ from looksee.core import errors
 
 METRICS = "/metrics"
 _ADMIN = "/api/admin/"  # its routes ask for API_KEY themselves
+_READING = ("GET", "HEAD", "OPTIONS")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SLASHES = re.compile("/{2,}")
 
@@ -37,6 +38,10 @@ class RouteTable:
         route cannot be forgotten.
         """
         return path not in self.open_paths and not path.startswith(_ADMIN) and path != METRICS
+
+    def acts(self, method: str, path: str) -> bool:
+        """Whether a request does more than read what is there: such a one is not taken from any page."""
+        return method not in _READING or path.startswith(_ADMIN)
 
 
 def normalized(path: str) -> str:

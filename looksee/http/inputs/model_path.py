@@ -9,12 +9,25 @@ from typing import Annotated
 from fastapi import Path
 from starlette.convertors import Convertor, register_url_convertor
 
-from looksee.models.registry import ALIASES, REGISTRY
+from looksee.core import errors
+from looksee.models.registry import ALIASES, REGISTRY, served
 
 MODEL = "{name:model}"  # in a route: a model's name
 KNOWN = "{name:known}"  # the same, or a name that clients of other servers have for one
 Name = Annotated[str, Path(json_schema_extra={"enum": list(REGISTRY)})]  # that part as a parameter
 KnownName = Annotated[str, Path(json_schema_extra={"enum": [*REGISTRY, *ALIASES]})]
+
+
+def checked(name: str) -> str:
+    """The name, of a model that there is here. Raises ModelNotFound."""
+    if name not in served():
+        raise not_found()
+    return name
+
+
+def not_found() -> errors.ModelNotFound:
+    """The error for a path with the name of a model that there is not."""
+    return errors.ModelNotFound(f"There is no such model. There are: {', '.join(served())}.", param="model")
 
 
 class _ModelName(Convertor[str]):

@@ -15,6 +15,7 @@ from looksee.core import errors
 from looksee.core.addresses import is_address
 from looksee.core.images import ImageLimits, Picture, examine, from_base64, mib
 from looksee.http.context import RequestContext
+from looksee.http.disconnect import stop
 from looksee.http.error_sentences import raised
 from looksee.http.inputs import forms, multipart
 from looksee.http.inputs.fetching import Fetcher
@@ -141,8 +142,7 @@ async def _uploads(texts: Mapping[str, str], field: str, settings: Settings) -> 
     try:
         return list(await asyncio.gather(*tasks))
     finally:
-        for task in tasks:
-            task.cancel()
+        await stop(*tasks)
 
 
 async def _picture(text: str, settings: Settings, param: str) -> Picture:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from looksee.models.registry import blip, blip2, gemma, intern_vlm, moondream
-from looksee.models.registry.offers import ALIASES, REMOTE_MODELS, chat_models, offer_for, offers
+from looksee.models.registry.offers import (
+    ALIASES,
+    REMOTE_MODELS,
+    chat_models,
+    names_served,
+    offer_for,
+    offers,
+    serve_only,
+    served,
+)
 from looksee.models.registry.spec import ModelOffer, ModelSpec
 from looksee.models.registry.table import REGISTRY, register
 
@@ -14,9 +23,12 @@ __all__ = [
     "ModelOffer",
     "ModelSpec",
     "chat_models",
+    "names_served",
     "offer_for",
     "offers",
     "register",
+    "serve_only",
+    "served",
 ]
 
 for _entry in (blip, blip2, gemma, intern_vlm, moondream):

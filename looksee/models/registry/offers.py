@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from typing import Any
+
 from looksee.core import errors
 from looksee.core.tasks import Task
-from looksee.models.registry.spec import ModelOffer
+from looksee.models.registry.spec import ModelOffer, ModelSpec
 from looksee.models.registry.table import REGISTRY
 
 # What clients of other servers call them; "moondream3-preview" is what the moondream package chats with by default.
@@ -12,11 +15,30 @@ ALIASES = {"moondream2": "moondream", "moondream-2b": "moondream", "moondream3-p
 # Models that others serve and that may be asked from here: none, unless the gateway is configured so
 # (`looksee.gateway.moondream_cloud`).
 REMOTE_MODELS: dict[str, ModelOffer] = {}
+_WITHDRAWN: set[str] = set()  # names of the registry that this deployment does not have
+
+
+def serve_only(names: Collection[str]) -> None:
+    """Have these models of the registry alone, in this process. Once, before it is asked for any."""
+    _WITHDRAWN.clear()
+    _WITHDRAWN.update(REGISTRY.keys() - set(names))
+
+
+def served() -> dict[str, ModelSpec]:
+    """The models of the registry that there are here, by name."""
+    return {name: spec for name, spec in REGISTRY.items() if name not in _WITHDRAWN}
 
 
 def offers() -> dict[str, ModelOffer]:
     """Every model that can be asked, by name."""
-    return {**REGISTRY, **REMOTE_MODELS}
+    return {**served(), **REMOTE_MODELS}
+
+
+def names_served(names: Sequence[Any]) -> list[Any]:
+    """Of a list of models' names those that there are here; any other list as it is."""
+    if not _WITHDRAWN or any(name not in REGISTRY and name not in ALIASES for name in names):
+        return list(names)
+    return [name for name in names if ALIASES.get(name, name) not in _WITHDRAWN]
 
 
 def chat_models() -> list[str]:

@@ -349,6 +349,31 @@ def test_a_caller_who_leaves_takes_the_batch_along() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("late_failure", [False, True])
+def test_a_caller_who_leaves_takes_fetches_along(monkeypatch: pytest.MonkeyPatch, late_failure: bool) -> None:
+    log: list[str] = []
+
+    async def fetch(text: str, context: RequestContext, *, param: str) -> Any:
+        log.append("begun")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            log.append("cancelled")
+            if late_failure:
+                raise errors.ImageNotFetched("It was not there.") from None
+            raise
+
+    monkeypatch.setattr(uploads, "picture", fetch)
+
+    async def main() -> None:
+        body = {"images": {"a": "https://pictures.test/a.png"}, "items": [{"image": "a"}, {"image": "a", "top_p": 7}]}
+        await streamed(Doors(heartbeat_seconds=0.01), body, lambda _: bool(log))
+        await settle()
+        assert log == ["begun", "cancelled"]
+
+    run(main())
+
+
 def test_batches_together_leave_room_for_others() -> None:
     async def main() -> None:
         doors = Doors()

@@ -166,7 +166,9 @@ def test_some_models_need_a_picture(model: str) -> None:
 @pytest.mark.parametrize("name", ["moondream3-preview", "moondream2", "moondream"])
 def test_names_by_which_others_know_a_model(name: str) -> None:
     doors = Doors()
-    assert content(chat(doors, name, user("Who?")))["model"] == name
+    assert content(chat(doors, name, user("Who?")))["model"] == "moondream"  # who answers is told
+    *told, _ = events(chat(doors, name, user("Who?"), stream=True))
+    assert {event["model"] for event in told} == {"moondream"}
     assert len(doors.calls("moondream")) == 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
@@ -18,6 +18,7 @@ from looksee.http.app import ROUTES
 from looksee.http.dialects.pages import OPEN
 from looksee.http.edge.api_keys import ApiKeys, presented
 from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.foreign_pages import ForeignPages
 from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.http.edge.rate_limit import RateLimit
 from tests.http.app import Doors, error
@@ -37,7 +38,7 @@ HEADERS = [
 class Behind:
     """A gateway with a route for each path, behind a door with these keys."""
 
-    def __init__(self, *clients: str, metrics: str = "", per_minute: int = 0) -> None:
+    def __init__(self, *clients: str, metrics: str = "", per_minute: int = 0, origins: Sequence[str] = ()) -> None:
         self.reached: list[str] = []
         self.read = 0
         methods = ["GET", "POST"]
@@ -45,7 +46,13 @@ class Behind:
         app = Starlette(routes=[Route(path, self.answer, methods=methods) for path in paths])
         rate = RateLimit(per_minute, GuardedRedis("", timeout=1)) if per_minute else None
         self.door = EdgeMiddleware(
-            app, AccessControl(ApiKeys(clients), ApiKeys([metrics]), rate), ROUTES, max_body=100, timeout=5, longest=5
+            app,
+            AccessControl(ApiKeys(clients), ApiKeys([metrics]), rate),
+            ROUTES,
+            max_body=100,
+            timeout=5,
+            longest=5,
+            pages=ForeignPages(origins),
         )
 
     async def answer(self, request: Request) -> Response:

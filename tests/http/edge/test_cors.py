@@ -28,7 +28,7 @@ def ask(app: ASGIApp, method: str, path: str, **headers: str) -> httpx.Response:
 
 
 def shared(*origins: str, **options: Any) -> ASGIApp:
-    return behind_cors(Behind("one", **options).door, origins)
+    return behind_cors(Behind("one", origins=origins, **options).door, origins)
 
 
 def preflight(app: ASGIApp, path: str, origin: str = OURS, method: str = "POST", **headers: str) -> httpx.Response:
@@ -82,7 +82,10 @@ def test_every_kind_of_error_names_the_origin() -> None:
 @pytest.mark.parametrize("origin", [THEIRS, "http://app.example", "https://app.example:8443", "null", OURS + "/", ""])
 def test_another_origin_is_not_named(origin: str) -> None:
     app = shared(OURS)
-    assert ALLOWED not in ask(app, "POST", "/caption", Origin=origin, X_API_Key="one").headers
+    answer = ask(app, "POST", "/caption", Origin=origin, X_API_Key="one")
+    assert ALLOWED not in answer.headers
+    assert answer.status_code == 403
+    assert ALLOWED not in ask(app, "GET", "/v1/models", Origin=origin, X_API_Key="one").headers
     refused = preflight(app, "/caption", origin)
     assert ALLOWED not in refused.headers
     assert error(refused) == (400, "invalid_request", "Origin")

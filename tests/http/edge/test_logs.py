@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -227,7 +228,7 @@ def test_in_text_the_id_stands_before_a_traceback(configured: Callable[[logs.For
     lines = configured("text")
     fail_a_row()
     assert lines.text[0].endswith("a row failed [mine]")
-    assert lines.text[-1] == "ValueError: inner words"
+    assert lines.text[-1] == "  ValueError: inner words"
 
 
 def test_a_row_that_fails_is_told_of_with_the_id_of_its_request(configured: Callable[[logs.Format], Lines]) -> None:
@@ -254,3 +255,82 @@ def test_a_row_that_fails_is_told_of_with_the_id_of_its_request(configured: Call
     assert set(failed) == {"id-of-bad1", "id-of-bad2"}
     assert "cannot say bad1" in failed["id-of-bad1"]
     assert all("request_id" not in line for line in lines.json if line["message"] != "a row failed")
+
+
+HOSTILE = "x\r\n2026-11-29T00:00:00+0000 [INFO] forged\x1b[2J\u2028\u202e\x00\x85"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_a_message_quotes_writes_no_lines_and_steers_no_terminal(
+    form: logs.Format, configured: Callable[[logs.Format], Lines]
+) -> None:
+    lines = configured(form)
+    logging.getLogger("bentoml").error("it said %s", HOSTILE)
+    written = lines.stream.getvalue()
+    assert written.count("\n") == 1
+    assert written.removesuffix("\n").isprintable()
+    assert "forged" in written
+
+
+def test_what_an_exception_quotes_begins_no_line(configured: Callable[[logs.Format], Lines]) -> None:
+    lines = configured("text")
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        logging.getLogger("looksee").exception("it failed")
+    first, *others = lines.stream.getvalue().removesuffix("\n").split("\n")
+    assert "it failed" in first
+    assert others
+    assert all(line.startswith("  ") and line.isprintable() for line in others)
+
+
+NAMES = [
+    "../../etc/passwd",
+    "..%2f..%2fetc%2fpasswd",
+    "\\\\host\\share",
+    "a\r\nb",
+    "\x1b[31mred",
+    "blip\x00",
+    "/etc/passwd",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hostile_names_are_names_of_nothing(name: str, configured: Callable[[logs.Format], Lines]) -> None:
+    """As a model, a task, a file, a skill, an address and an id of a request: refused or echoed, and not logged."""
+    lines = configured("text")
+    doors = Doors()
+    edge = EdgeMiddleware(
+        doors.app, AccessControl(ApiKeys([]), ApiKeys([])), ROUTES, max_body=10**6, timeout=5, longest=5
+    )
+    image = base64.b64encode(plain()).decode()
+    quoted = quote(name, safe="")
+
+    async def main() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://looksee") as client:
+            return [
+                await client.post("/v1/caption", json={"model": name, "image_url": image}),
+                await client.post("/v1/chat/completions", json={"model": name, "messages": []}),
+                await client.post("/v1/batch", json={"items": [{"image": image, "task": name}]}),
+                await client.post("/v1/caption", json={"image_url": name}),
+                await client.post("/upload/caption", files={"file": ("a.png", plain())}, params={"model": name}),
+                await client.get(f"/v1/models/{quoted}"),
+                await client.get(f"/ui/{quoted}"),
+                await client.get(f"/docs/{quoted}"),
+                await client.post(f"/api/admin/models/{quoted}/load"),
+                await client.get("/healthz", headers={b"X-Request-ID": name.encode("latin-1", "replace")}),
+                await client.post("/api/caption-images", files=[("images", (name, plain()))]),
+            ]
+
+    answers = run(main())
+    batch, health, echoed = answers[2], answers[9], answers[10]
+    refused = [*answers[:2], *answers[3:9]]
+    assert all(400 <= answer.status_code < 500 for answer in refused), [answer.status_code for answer in refused]
+    assert json.loads(batch.text.splitlines()[0])["status"] == 422
+    assert health.headers["x-request-id"] != name
+    assert health.headers["x-request-id"].isprintable()
+    assert echoed.status_code == 200
+    written = lines.stream.getvalue()
+    assert all(line.isprintable() for line in written.split("\n"))
+    assert "passwd" not in written
+    assert "root:" not in "".join(answer.text for answer in answers)

@@ -360,6 +360,9 @@ def typed(content_type: str | None) -> dict[str, str]:
         (b"[" + b"0," * 50 + b"0]", 413),
         (b"[" * 25 + b"{" * 26, 413),
         (b"image=%5B" + b"0%2C" * 50 + b"0%5D", 413),  # JSON in a form
+        (b"image=%255B" + b"0%252C" * 50, 413),  # escaped once more
+        (("[" + "0," * 50 + "0]").encode("utf-16"), 413),
+        (("[" + "0," * 50 + "0]").encode("utf-32-be"), 413),
         (b'["data:image/png;base64,' + b"x" * 900 + b'"]', 200),
     ],
 )
@@ -598,10 +601,13 @@ def test_a_large_success_is_no_ones_business() -> None:
     run(main())
 
 
-def test_a_websocket_passes() -> None:
+@pytest.mark.parametrize("kind", ["websocket", "webtransport", "of.next.year"])
+def test_what_is_no_http_is_refused(kind: str) -> None:
+    """Though the app has a route for it: nothing here would ask for a key, or count what comes."""
+
     async def main() -> None:
         app, sent = App(), list[Message]()
-        scope: Scope = {"type": "websocket", "path": "/socket", "headers": [], "query_string": b"", "root_path": ""}
+        scope: Scope = {"type": kind, "path": "/socket", "headers": [], "query_string": b"", "root_path": ""}
 
         async def receive() -> Message:
             return {"type": "websocket.connect"}
@@ -610,7 +616,8 @@ def test_a_websocket_passes() -> None:
             sent.append(message)
 
         await door(app)(scope, receive, send)
-        assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send", "websocket.close"]
+        assert [message["type"] for message in sent] == (["websocket.close"] if kind == "websocket" else [])
+        assert app.reached == []
 
     run(main())
 

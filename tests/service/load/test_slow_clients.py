@@ -17,7 +17,8 @@ import aiohttp
 import psutil
 import pytest
 
-from tests.service.faults.test_failures import captions, drawn, healthy
+from tests.faults.callers import drawn
+from tests.faults.test_failures import captions, healthy
 from tests.support.serving import PATIENCE, Service
 
 CONNECTIONS = 2000

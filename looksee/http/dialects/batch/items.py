@@ -156,6 +156,11 @@ class BatchPictures:
         except errors.LookseeError as error:
             raise error_params.renamed(error, param) from error
 
+    @property
+    def examining(self) -> list[asyncio.Task[Picture]]:
+        """The tasks that examine, or have examined, named pictures: the batch's to stop, since items share them."""
+        return list(self._examined.values())
+
     async def _keep(self, name: str) -> Picture:
         if self._room < 0:
             raise self._too_large()

@@ -22,6 +22,7 @@ from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.dialects.batch import items
 from looksee.http.dialects.batch.concurrency import BatchConcurrency, retry_while_busy
 from looksee.http.dialects.batch.items import BatchDefaults, BatchItem, BatchPictures
+from looksee.http.disconnect import stop
 from looksee.http.error_sentences import SET_BY, Accepted, raised
 from looksee.http.inputs import bodies, parameters
 from looksee.http.request_info import Deadline
@@ -90,7 +91,9 @@ def router(contexts: ContextFactory) -> APIRouter:
         """
         body, bad = _understood(await bodies.content(request), bounded, settings)
         body.check_values(settings)
-        return sse.response(_Work(contexts.of(request.receive), concurrency, body, bad).lines(), media_type=_LINES)
+        lines = _Work(contexts.of(request.receive), concurrency, body, bad).lines()
+        # In front of a line of JSON a space means nothing; an empty line would be one that is no JSON.
+        return sse.response(lines, every=settings.heartbeat_seconds, beat=b" ", media_type=_LINES)
 
     return routes
 
@@ -199,7 +202,7 @@ class _Work:
                 yield _line(line)
             yield _line({"done": True, "succeeded": succeeded, "failed": self._count - succeeded})
         finally:
-            working.cancel()
+            await stop(working, *self._pictures.examining)
 
     async def _next(self) -> dict[str, Any]:
         """The line of the next item that ends; after the deadline every other item fails."""
