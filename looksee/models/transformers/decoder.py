@@ -15,9 +15,9 @@ from looksee.core.tasks import Answer
 from looksee.models import sampling
 from looksee.models.core.decoder import Decoder
 from looksee.models.core.model import DecodedRow, DecoderBatch, DecoderModel
-from looksee.models.detokenize import Detokenizer
 from looksee.models.interface import not_finite
-from looksee.models.row_text import RowText
+from looksee.models.texts.detokenize import Detokenizer
+from looksee.models.texts.row_text import RowText
 
 CROPS_AT_ONCE = 16  # in one pass of a vision tower: for more, a published one needs gigabytes beside the weights
 _MIN_ANSWER_TOKENS = 16  # a prompt that leaves fewer positions is refused, unless fewer were asked for

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from looksee.models.detokenize import Detokenizer, GrowingText, stable_prefix, truncate_at_stop
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.tokenizer import MoondreamTokenizer
 from looksee.models.registry import REGISTRY
-from looksee.models.row_text import RowText
+from looksee.models.texts.detokenize import Detokenizer, GrowingText, stable_prefix, truncate_at_stop
+from looksee.models.texts.row_text import RowText
 from looksee.models.transformers.decoder import for_tokenizer
 from looksee.models.weights.source import SAMPLES
 
