@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from looksee.core import errors
 from looksee.core.tasks import Answer, Job, Task
-from looksee.models.detokenize import stable_prefix, truncate_at_stop
 from looksee.models.interface import Row
+from looksee.models.texts.detokenize import stable_prefix, truncate_at_stop
 
 
 class OutOfMemoryError(RuntimeError):

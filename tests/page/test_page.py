@@ -390,6 +390,22 @@ def test_a_flag_says_what_the_model_said(page: Page) -> None:
         expect(card_of(page, name).locator(".verdict")).to_have_text(verdict)
 
 
+def test_an_answer_that_went_wrong_is_told(page: Page) -> None:
+    model_of(page, "gemma").check()
+    for finish, text, shown in (
+        ("loop", "ha ha", "ha ha"),
+        ("empty", "", "(the model wrote nothing)"),
+        ("stop", "a cat", "a cat"),
+    ):
+        name = f"{finish}.png"
+        found = {"filename": name, "caption": text, "tags": [], "flagged": False, "flag_evaluated": False}
+        found |= {"finish_reason": finish, "cache": False, "model": "gemma", "revision": "0", "weights": "hub"}
+        answered(page, "/api/caption-images", {"results": [found]})
+        choose(page, (name, scene("page endings")[0]))
+        expect(card_of(page, name).locator(".said")).to_have_text(shown)
+        expect(card_of(page, name).locator(".cut")).to_be_visible(visible=finish == "loop")
+
+
 def test_no_mouse_is_needed(page: Page) -> None:
     asked: list[Any] = []
 

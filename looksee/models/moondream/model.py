@@ -28,7 +28,7 @@ from looksee.models.moondream.row_builder import RowBuilder
 from looksee.models.moondream.rows import Head, MoondreamRow, ReasoningRow, StepOutput, TextRow
 from looksee.models.moondream.stream_text import whole_words
 from looksee.models.moondream.tokenizer import MoondreamTokenizer
-from looksee.models.row_text import RowText
+from looksee.models.texts.row_text import RowText
 
 PREFIX_BYTES = 2**30
 CROPS_AT_ONCE = 16

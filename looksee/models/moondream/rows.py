@@ -15,7 +15,7 @@ from looksee.models.core.model import DecodedRow
 from looksee.models.moondream.config import TokenizerConfig
 from looksee.models.moondream.crops.image import CroppedImage
 from looksee.models.moondream.sequence_items import CoordinateItem, SequenceItem, SizeItem
-from looksee.models.row_text import RowText
+from looksee.models.texts.row_text import RowText
 
 
 class Head(enum.Flag):

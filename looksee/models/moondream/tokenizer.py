@@ -13,8 +13,8 @@ from pathlib import Path
 from tokenizers import Tokenizer as Library
 
 from looksee.core import errors
-from looksee.models.detokenize import Detokenizer
 from looksee.models.moondream.config import TokenizerConfig
+from looksee.models.texts.detokenize import Detokenizer
 
 _END = "<|endoftext|>"
 

@@ -15,8 +15,8 @@ from looksee.core.tasks import Answer
 from looksee.models import sampling
 from looksee.models.core.decoder import Decoder
 from looksee.models.core.model import DecodedRow, DecoderModel
-from looksee.models.detokenize import Detokenizer
-from looksee.models.row_text import RowText
+from looksee.models.texts.detokenize import Detokenizer
+from looksee.models.texts.row_text import RowText
 
 # In one pass of a vision tower: for more, a published one needs gigabytes beside the weights. 16 tiles of InternVL, and
 # 4 of Gemma's larger pictures.

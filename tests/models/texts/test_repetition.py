@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from looksee.models.repetition import (
+from looksee.models.texts.repetition import (
     CUT_TIMES,
     CUT_TOKENS,
     LONGEST_PERIOD,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from looksee.core.tasks import Finish
-from looksee.models.detokenize import Detokenizer, GrowingText, stable_prefix, truncate_at_stop
-from looksee.models.repetition import Repetition
+from looksee.models.texts.detokenize import Detokenizer, GrowingText, stable_prefix, truncate_at_stop
+from looksee.models.texts.repetition import Repetition
 
 
 class RowText:

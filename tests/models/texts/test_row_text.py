@@ -14,7 +14,7 @@ from looksee.core.tasks import Job, Task
 from looksee.models import sampling
 from looksee.models.loading import load
 from looksee.models.registry import REGISTRY, prompts
-from looksee.models.repetition import LOOP_TOKENS
+from looksee.models.texts.repetition import LOOP_TOKENS
 from looksee.models.weights.source import SAMPLES
 from tests.models.mixing import decode_mixed
 from tests.support import pictures

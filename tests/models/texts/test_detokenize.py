@@ -1,4 +1,7 @@
-"""Texts decoded as their ids come are those of all ids at once, for every tokenizer, and few ids are decoded for it."""
+"""What may be shown of an unfinished text, and where a stop string cuts it.
+
+Texts decoded as their ids come are those of all ids at once, for every tokenizer, and few ids are decoded for it.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from looksee.models.detokenize import Detokenizer, GrowingText, stable_prefix
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.tokenizer import MoondreamTokenizer
 from looksee.models.registry import REGISTRY
-from looksee.models.row_text import RowText
+from looksee.models.texts.detokenize import Detokenizer, GrowingText, stable_prefix, truncate_at_stop
+from looksee.models.texts.row_text import RowText
 from looksee.models.transformers.decoder import for_tokenizer
 from looksee.models.weights.source import SAMPLES
 
@@ -22,7 +25,7 @@ LENGTH = 300
 TEXT = "Caf\u00e9 \u2014 na\u00efve \U0001f600\U0001f469\u200d\U0001f52c \u4e2d\u6587, don't!  Two  spaces\n\n\ttab ###"
 
 
-class Counted:
+class CountedTokenizer:
     """A tokenizer of a model, what it decodes all ids to, and how many ids were decoded."""
 
     def __init__(self, name: str) -> None:
@@ -62,8 +65,8 @@ class Counted:
 
 
 @functools.cache
-def counted(name: str) -> Counted:
-    return Counted(name)
+def counted(name: str) -> CountedTokenizer:
+    return CountedTokenizer(name)
 
 
 @pytest.mark.parametrize("kind", ["text", "any", "mixed", "parts"])
@@ -128,3 +131,46 @@ def test_the_ids_that_are_decoded_are_in_proportion_to_those_of_the_text(
     early, late = decoded(1, 1001), decoded(3001, 4001)
     assert late < (15 if kind == "text" else 60) * 1000 * (1 + bool(stop))
     assert late < 3 * early + 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "expected"),
+    [
+        ("a red circle", (), ("a red circle", False)),
+        ("a red circle", ("zz",), ("a red circle", False)),
+        ("a red circle", ("red",), ("a ", True)),
+        ("a red circle", ("circle", "red"), ("a ", True)),
+        ("stop", ("stop",), ("", True)),
+        ("a\nb", ("\n",), ("a", True)),
+    ],
+)
+def test_truncate_at_stop(text: str, stop: tuple[str, ...], expected: tuple[str, bool]) -> None:
+    assert truncate_at_stop(text, stop) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "expected"),
+    [
+        ("a red", (), "a red"),
+        ("a red ", (), "a red"),
+        ("a red\n\n", (), "a red"),
+        ("caf\ufffd", (), "caf"),
+        ("one. Tw", (". Two",), "one"),
+        ("one. T", ("T!", ". Two"), "one"),
+        ("one. X", (". Two",), "one. X"),
+        ("aaa", ("aaaa",), ""),
+        ("", ("x",), ""),
+    ],
+)
+def test_stable_prefix(text: str, stop: tuple[str, ...], expected: str) -> None:
+    assert stable_prefix(text, stop) == expected
+
+
+def test_pieces_of_a_growing_text_only_ever_add() -> None:
+    whole = "one two. Th\u00e9 end  of it.\n"
+    shown = ""
+    for length in range(len(whole) + 1):
+        now = stable_prefix(whole[:length], (". Th\u00e9 END", "it!"))
+        assert now.startswith(shown)
+        shown = now
+    assert whole.startswith(shown)

@@ -1,0 +1,1 @@
+"""What token ids say: decoding as they come, repetition, and how a row ends by its text."""
