@@ -22,14 +22,14 @@ from looksee.gateway.runner_client import RunnerClient
 from looksee.http.app import ROUTES, build
 from looksee.http.context import ContextFactory
 from looksee.http.document import document
-from looksee.http.edge.api_keys import ApiKeys
-from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.access.api_keys import ApiKeys
+from looksee.http.edge.access.auth import AccessControl
+from looksee.http.edge.access.rate_limit import RateLimit
 from looksee.http.edge.connection import bound_connections
 from looksee.http.edge.cors import behind_cors
 from looksee.http.edge.drain import Drain
 from looksee.http.edge.foreign_pages import ForeignPages
 from looksee.http.edge.middleware import EdgeMiddleware
-from looksee.http.edge.rate_limit import RateLimit
 from looksee.serving.bentoml_patches import LeanService
 from looksee.serving.native_bodies import read_by_dialect
 from looksee.serving.native_methods import NativeMethods

@@ -197,10 +197,10 @@ PROTECTIONS = (
     ),
     Protection(
         "a clock that is set changes no count of requests",
-        "looksee/http/edge/rate_limit.py",
+        "looksee/http/edge/access/rate_limit.py",
         "divmod(time.monotonic(), seconds)",
         "divmod(time.time(), seconds)",
-        f"{_H}/edge/test_rate_limit.py::test_a_clock_that_is_set_gives_nobody_requests_and_takes_none",
+        f"{_H}/edge/access/test_rate_limit.py::test_a_clock_that_is_set_gives_nobody_requests_and_takes_none",
     ),
     Protection(
         "a service that is stopped takes nothing more",

@@ -78,7 +78,12 @@ LAYERS: dict[str, set[str]] = {
     "looksee.http.dialects": {
         *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.version", "looksee.models.registry"),
         *("looksee.models.weights", "looksee.http.answers", "looksee.http.apis", "looksee.http.inputs"),
-        *("looksee.http.skills", "looksee.http.edge.api_keys", "looksee.http.context", "looksee.http.error_params"),
+        *(
+            "looksee.http.skills",
+            "looksee.http.edge.access.api_keys",
+            "looksee.http.context",
+            "looksee.http.error_params",
+        ),
         *("looksee.http.error_responses", "looksee.http.error_sentences", "looksee.http.examples"),
         *("looksee.http.disconnect", "looksee.http.page_policy", "looksee.http.request_info"),
     },

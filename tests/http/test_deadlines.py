@@ -19,8 +19,8 @@ from looksee.http.app import ROUTES
 from looksee.http.context import ContextFactory
 from looksee.http.disconnect import never_disconnected
 from looksee.http.edge import middleware
-from looksee.http.edge.api_keys import ApiKeys
-from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.access.api_keys import ApiKeys
+from looksee.http.edge.access.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.http.request_info import DEADLINE, Deadline, deadline_from
 from looksee.settings import Settings

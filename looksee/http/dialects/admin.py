@@ -14,7 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from looksee.core import errors
 from looksee.core.tasks import Status
 from looksee.http.context import ContextFactory
-from looksee.http.edge.api_keys import ApiKeys
+from looksee.http.edge.access.api_keys import ApiKeys
 from looksee.http.inputs import model_path
 
 

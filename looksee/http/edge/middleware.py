@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from looksee.core import errors
 from looksee.http import error_responses
 from looksee.http.edge import access_log, content_encoding
-from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.access.auth import AccessControl
 from looksee.http.edge.drain import CLOSING, Drain, Unfinished
 from looksee.http.edge.exchange import Exchange, request_too_large
 from looksee.http.edge.foreign_pages import ForeignPages

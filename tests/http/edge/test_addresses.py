@@ -10,7 +10,7 @@ import pytest
 from looksee.http.dialects.pages import OPEN
 from looksee.http.edge.route_table import normalized
 from tests.http.app import Doors, error
-from tests.http.edge.test_auth import Behind
+from tests.http.edge.access.test_auth import Behind
 from tests.http.edge.test_middleware import App, door, get
 from tests.support.loops import run
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from looksee.http.app import ROUTES
-from looksee.http.edge.api_keys import ApiKeys
-from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.access.api_keys import ApiKeys
+from looksee.http.edge.access.auth import AccessControl
 from looksee.http.edge.content_encoding import Unpacked
 from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.http.edge.route_table import RouteTable

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from looksee.http.edge.cors import behind_cors
 from tests.http.app import content, error
-from tests.http.edge.test_auth import MODEL_ROUTES, Behind
+from tests.http.edge.access.test_auth import MODEL_ROUTES, Behind
 from tests.support.loops import run
 
 OURS, THEIRS = "https://app.example", "https://evil.example"

@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 from looksee.core.tasks import Call
 from looksee.http.app import ROUTES
-from looksee.http.edge.api_keys import ApiKeys
-from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.access.api_keys import ApiKeys
+from looksee.http.edge.access.auth import AccessControl
 from looksee.http.edge.drain import Drain
 from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.http.request_info import DEADLINE, Deadline

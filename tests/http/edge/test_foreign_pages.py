@@ -10,8 +10,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from looksee.http.app import ROUTES
-from looksee.http.edge.api_keys import ApiKeys
-from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.access.api_keys import ApiKeys
+from looksee.http.edge.access.auth import AccessControl
 from looksee.http.edge.foreign_pages import ForeignPages
 from looksee.http.edge.middleware import EdgeMiddleware
 from tests.http.app import error

@@ -19,8 +19,8 @@ from looksee.core.tasks import Job
 from looksee.engine.engine import Engine
 from looksee.engine.limits import EngineLimits
 from looksee.http.app import ROUTES
-from looksee.http.edge.api_keys import ApiKeys
-from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.access.api_keys import ApiKeys
+from looksee.http.edge.access.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
 from tests.engine.toy import ToyModel, job
 from tests.http.app import Doors, Said

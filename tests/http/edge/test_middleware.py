@@ -23,8 +23,8 @@ from looksee.core import errors
 from looksee.core.images import mib
 from looksee.http import error_responses
 from looksee.http.app import ROUTES
-from looksee.http.edge.api_keys import ApiKeys
-from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.access.api_keys import ApiKeys
+from looksee.http.edge.access.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.http.edge.route_table import RouteTable
 from looksee.http.request_info import REQUEST_ID

@@ -16,8 +16,8 @@ from starlette.types import Message, Scope
 from looksee.core import errors
 from looksee.http.app import ROUTES
 from looksee.http.edge import upload_budget
-from looksee.http.edge.api_keys import ApiKeys
-from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.access.api_keys import ApiKeys
+from looksee.http.edge.access.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
 from looksee.http.edge.upload_budget import ArrivingBody, UploadBudget
 from tests.support.loops import run, settle

@@ -16,11 +16,11 @@ from starlette.routing import Route
 from cache.guarded_redis import GuardedRedis
 from looksee.http.app import ROUTES
 from looksee.http.dialects.pages import OPEN
-from looksee.http.edge.api_keys import ApiKeys, presented
-from looksee.http.edge.auth import AccessControl
+from looksee.http.edge.access.api_keys import ApiKeys, presented
+from looksee.http.edge.access.auth import AccessControl
+from looksee.http.edge.access.rate_limit import RateLimit
 from looksee.http.edge.foreign_pages import ForeignPages
 from looksee.http.edge.middleware import EdgeMiddleware
-from looksee.http.edge.rate_limit import RateLimit
 from tests.http.app import Doors, error
 from tests.support.loops import run
 

@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 
 from cache.guarded_redis import GuardedRedis
 from looksee.core import errors
-from looksee.http.edge import rate_limit
-from looksee.http.edge.rate_limit import RateLimit
+from looksee.http.edge.access import rate_limit
+from looksee.http.edge.access.rate_limit import RateLimit
 from tests.cache.redis_server import RedisServer, WatchedBreaker, impostor, unused_url
 from tests.support.loops import run
 

@@ -8,8 +8,8 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from looksee.core import errors
-from looksee.http.edge.api_keys import ApiKeys, presented
-from looksee.http.edge.rate_limit import RateLimit
+from looksee.http.edge.access.api_keys import ApiKeys, presented
+from looksee.http.edge.access.rate_limit import RateLimit
 from looksee.http.edge.route_table import METRICS, RouteTable
 
 
