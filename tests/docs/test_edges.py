@@ -167,7 +167,7 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "`spatial_refs` of a request": post(
         "/v1/query", {"image_url": SCENE, "question": "what?", "spatial_refs": [[0.5, 0.5]] * 65}
     ),
-    "a parameter of the OpenAI API that has no effect here": chat([user()], logit_bias={"1": 1}),
+    "a parameter of the OpenAI API that has no effect here": chat([user()], logprobs=True),
     "a model's name in a parameter": post("/caption", {"image": SCENE, "model": "nope"}),
     "a model's name in an address": lambda client: client.get("/v1/models/nope"),
     "a task that the model does not have": post("/query", {**QUERY, "model": "blip"}),

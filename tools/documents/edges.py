@@ -65,6 +65,16 @@ EDGES: dict[str, list[Edge]] = {
         ),
     ],
     "Models": [
+        Edge(
+            "seconds that a model stands still in one operation",
+            "LOOKSEE_STALL_SECONDS",
+            errors.RunnerFailed,
+            "its process is replaced",
+            RETRY_AFTER,
+        ),
+        Edge(
+            "seconds that a process does not react", "LOOKSEE_SILENCE_SECONDS", None, "it is killed, and started again"
+        ),
         Edge("a model that `LOOKSEE_MODELS` does not name", "LOOKSEE_MODELS", errors.UnknownModel, "as an unknown one"),
         Edge("a model's name in a parameter", "", errors.UnknownModel, "an unknown one"),
         Edge("a model's name in an address", "", errors.ModelNotFound, "an unknown one"),

@@ -75,6 +75,13 @@ EDGES_OF_REQUESTS: dict[str, list[Edge]] = {
         Edge("a wrong HTTP method", "", errors.MethodNotAllowed),
         Edge("a route that no model here can serve", "", errors.NotOffered, "`/v1/segment`, `/v1/tuning/...`"),
         Edge("a failure inside the service", "", errors.LookseeError, "the log has the traceback"),
+        Edge(
+            "a request after the process was told to end",
+            "LOOKSEE_DRAIN_SECONDS",
+            errors.ServiceStopping,
+            "what was accepted is answered within these seconds",
+            f"{RETRY_AFTER}, `Connection: close`",
+        ),
     ],
     "Time": [
         Edge(

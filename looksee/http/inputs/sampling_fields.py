@@ -29,7 +29,7 @@ class SamplingFields(BaseModel):
         None, ge=0, le=1, description="with a temperature: words with at least so much of the likeliest one's chance"
     )
     repetition_penalty: float | None = Field(
-        None, gt=0, le=10, description="above 1: words that the answer has already are less likely"
+        None, ge=0.1, le=10, description="above 1: words that the answer has already are less likely"
     )
     presence_penalty: float | None = Field(
         None, ge=-2, le=2, description="above 0: the same, once for each such word; as OpenAI has it"

@@ -280,6 +280,7 @@ def test_how_tokens_are_chosen(options: dict[str, Any], expected: Sampling) -> N
         ({"logit_bias": {"1": 101}}, "logit_bias.1"),
         ({"logit_bias": {str(number): 1 for number in range(301)}}, "logit_bias"),
         ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"repetition_penalty": 5e-324}, "repetition_penalty"),  # logits divided by it would be infinite
         ({"presence_penalty": 2.1}, "presence_penalty"),
         ({"top_k": -2}, "top_k"),
         ({"min_p": 1.1}, "min_p"),

@@ -36,8 +36,8 @@ def script(model: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     data = pictures.scene("endings")[0]
     prompt = "" if model.name == "moondream" else prompts.caption(model.name)
 
-    def choose(logits: Tensor, rows: list[Any]) -> list[int | None]:
-        return [next_of(*lines[row.seed], len(row.tokens)) for row in rows]
+    def choose(logits: Tensor, rows: list[Any], pending: list[int]) -> Tensor:
+        return torch.tensor([next_of(*lines[row.seed], len(row.tokens)) for row in rows])
 
     def next_of(before: list[int], again: list[int], count: int) -> int:
         return before[count] if count < len(before) else again[(count - len(before)) % len(again)]
@@ -149,7 +149,9 @@ def test_a_stop_string_ends_a_loop_first(model: Any, script: Callable[..., Any])
 
 def test_places_that_repeat_themselves_are_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     model: Any = load("moondream", SAMPLES / "moondream", device="cpu", dtype="float32")
-    monkeypatch.setattr(sampling, "choose", lambda logits, rows: [10] * len(rows))  # never the end
+    monkeypatch.setattr(
+        sampling, "choose", lambda logits, rows, pending: torch.tensor([10] * len(rows))
+    )  # never the end
     monkeypatch.setattr(sampling, "likeliest", lambda logits: [7] * len(logits))
     data = pictures.scene("no text")[0]
     rows = [model.prepare(Job(task, (data,), "shape", max_objects=100)) for task in (Task.DETECT, Task.POINT)]
@@ -163,7 +165,8 @@ def test_places_that_repeat_themselves_are_no_loop(monkeypatch: pytest.MonkeyPat
 
 def test_nothing_found_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     model: Any = load("moondream", SAMPLES / "moondream", device="cpu", dtype="float32")
-    monkeypatch.setattr(sampling, "choose", lambda logits, rows: [model.config.tokenizer.eos_id] * len(rows))
+    end = model.config.tokenizer.eos_id
+    monkeypatch.setattr(sampling, "choose", lambda logits, rows, pending: torch.tensor([end] * len(rows)))
     row = model.prepare(Job(Task.DETECT, (pictures.scene("no text")[0],), "shape"))
     run(model, row)
     assert (model.answer(row).finish, model.answer(row).boxes) == ("stop", ())

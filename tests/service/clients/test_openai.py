@@ -234,7 +234,6 @@ def test_usage_counts_pictures(client: OpenAI, model: str) -> None:
     ("options", "kind", "code", "param"),
     [
         ({"model": "gpt-4o"}, openai.UnprocessableEntityError, "unknown_model", "model"),
-        ({"n": 2}, openai.BadRequestError, "unsupported_parameter", "n"),
         ({"logprobs": True}, openai.BadRequestError, "unsupported_parameter", "logprobs"),
         (
             {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]},
