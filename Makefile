@@ -5,14 +5,15 @@ PORT ?=
 WEIGHTS ?=
 MODEL ?=
 BIN := .venv/bin
-# In the groups and the order of tests/conftest.py. Three workers on two cores: tests often wait, for a clock or another
-# process.
-WORKERS := -n 3 --no-loadscope-reorder
+# In the groups and the order of tests/conftest.py. A third worker on two cores costs a fifth more CPU time, and time.
+WORKERS := -n 2 --no-loadscope-reorder
 # Without what starts servers, browsers or hubs, and without models that decode for minutes.
-SLOW := faults service page cli samples bench docs/test_snippets.py docs/test_edges.py docs/test_routes.py house/test_wheel.py \
+SLOW := faults service page cli samples bench tools docs/test_snippets.py docs/test_edges.py docs/test_routes.py house/test_wheel.py \
 	house/test_imports.py models/arithmetic models/core models/decoders models/linears models/transformers models/moondream \
-	models/test_not_finite.py models/test_published.py models/test_release.py models/test_loading.py
-FAST := tests $(SLOW:%=--ignore=tests/%)
+	models/test_published.py models/test_release.py models/test_loading.py models/texts runners/test_broken_device.py \
+	http/edge/test_connection.py
+# Three workers here: most of these wait for a clock.
+FAST := -n 3 tests $(SLOW:%=--ignore=tests/%)
 
 ARGS ?=
 
