@@ -50,7 +50,7 @@ def choose(logits: Tensor, rows: Sequence[Row], pending: Sequence[int]) -> Tenso
         indices = torch.tensor(drawing, device=logits.device)
         numbers = [len(rows[index].tokens) + pending[index] for index in drawing]
         chosen[indices] = _draw(logits[indices], [rows[index] for index in drawing], numbers)
-    return chosen.where(best.isfinite(), -1)
+    return _finite(chosen, best)
 
 
 def _adjust(logits: Tensor, rows: Sequence[Row]) -> None:
@@ -82,8 +82,18 @@ def _adjust(logits: Tensor, rows: Sequence[Row]) -> None:
 def likeliest(logits: Tensor) -> list[int | None]:
     """The index of the largest of each row's `logits` (rows, choices); None for a row whose logits are not finite."""
     best, chosen = logits.max(-1)
-    found: list[int] = chosen.where(best.isfinite(), -1).tolist()
+    return read_indices(_finite(chosen, best))
+
+
+def read_indices(indices: Tensor) -> list[int | None]:
+    """Indices (rows,) int64 as numbers, None for -1: one transfer where they are on a device."""
+    found: list[int] = indices.tolist()
     return [None if number < 0 else number for number in found]
+
+
+def _finite(chosen: Tensor, best: Tensor) -> Tensor:
+    """`chosen` (rows,) int64, with -1 where `best` of the same shape is not finite."""
+    return chosen.where(best.isfinite(), -1)
 
 
 def _draw(logits: Tensor, rows: Sequence[Row], numbers: Sequence[int]) -> Tensor:

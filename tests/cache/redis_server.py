@@ -11,18 +11,33 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Self
 
 from cache.breaker import CircuitBreaker
 from deploy.redis_server import executable
 
 
 class RedisServer:
-    """A Redis on a Unix socket in a folder of its own; may be stopped and started again, and forgets all then."""
+    """A Redis on a Unix socket in a folder of its own; may be stopped and started again, and forgets all then.
+
+    As a context manager it is started, and closed at the end.
+    """
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="looksee-"))  # short: a socket's path has at most 107 bytes
         self.socket = self._folder / "s"
         self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def url(self) -> str:

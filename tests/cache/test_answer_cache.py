@@ -37,12 +37,8 @@ Scenario = Callable[[RedisAnswerCache, Redis], Awaitable[None]]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    try:
-        server.start()
+    with RedisServer() as server:
         yield server
-    finally:
-        server.close()
 
 
 @asynccontextmanager

@@ -37,13 +37,9 @@ def said(directory: Path, *urls: str) -> float | None:
 
 
 def test_redis_is_up_while_no_process_that_uses_it_fails(tmp_path: Path) -> None:
-    server = RedisServer()
-    server.start()
-    try:
+    with RedisServer() as server:
         assert said(tmp_path) is None, "a process that only imports"
         assert said(tmp_path, server.url) == 1
         assert said(tmp_path) == 1
         assert said(tmp_path, unused_url()) == 0
         assert said(tmp_path, server.url) == 0, "another one still fails"
-    finally:
-        server.close()

@@ -291,8 +291,8 @@ PROTECTIONS = (
     Protection(
         "logits that are not finite have no token",
         "looksee/models/sampling.py",
-        "chosen.where(best.isfinite(), -1).tolist()",
-        "chosen.tolist()",
+        "return chosen.where(best.isfinite(), -1)",
+        "return chosen",
         "tests/models/test_sampling.py::test_logits_that_are_not_finite_have_no_token",
     ),
     Protection(

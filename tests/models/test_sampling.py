@@ -10,9 +10,8 @@ import torch
 
 from looksee.core import errors
 from looksee.core.tasks import GREEDY, Sampling
-from looksee.models.core.pending import PendingTokens
 from looksee.models.interface import Row
-from looksee.models.sampling import check_bias, choose, likeliest, seed_of
+from looksee.models.sampling import check_bias, choose, likeliest, read_indices, seed_of
 
 CHANCES = torch.tensor([0.05, 0.4, 0.1, 0.3, 0.15])
 LOGITS = CHANCES.log()
@@ -25,7 +24,7 @@ def row(rule: Sampling, seed: int = 0, tokens: int = 0) -> Row:
 
 
 def chosen(logits: torch.Tensor, rows: list[Row], pending: int = 0) -> list[int | None]:
-    return PendingTokens(rows, choose(logits, rows, [pending] * len(rows))).read()
+    return read_indices(choose(logits, rows, [pending] * len(rows)))
 
 
 def frequencies(rule: Sampling, logits: torch.Tensor = LOGITS, count: int = 4000) -> dict[int, float]:

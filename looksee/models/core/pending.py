@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from looksee.models.interface import Row
+from looksee.models.sampling import read_indices
 
 RowT = TypeVar("RowT", bound=Row)
 
@@ -32,5 +33,4 @@ class PendingTokens(Generic[RowT]):
         """The token id of each row, None for one that got none. Raises what the device has raised since the step."""
         if self._copied is not None:
             self._copied.synchronize()
-        found: list[int] = self._host.tolist()
-        return [None if number < 0 else number for number in found]
+        return read_indices(self._host)

@@ -17,7 +17,6 @@ from looksee.core.tasks import Answer, Job, Reasoning
 from looksee.models import sampling
 from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.model import TEXT_SLOTS, DecoderBatch, DecoderModel
-from looksee.models.core.pending import PendingTokens
 from looksee.models.interface import not_finite
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.crops.encoder import ImageEncoder
@@ -178,8 +177,7 @@ class Moondream(DecoderModel[MoondreamRow]):
 
         if indices := needing(Head.TOKEN):
             ids = self.choose(hidden[indices], [rows[index] for index in indices], [0] * len(indices))
-            tokens = PendingTokens(rows, ids).read()
-            for index, token in zip(indices, tokens, strict=True):
+            for index, token in zip(indices, sampling.read_indices(ids), strict=True):
                 if token is None:
                     failed.add(index)
                 else:

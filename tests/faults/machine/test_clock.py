@@ -129,9 +129,7 @@ def test_answers_are_stored_for_a_time_and_not_until_one() -> None:
     from cache.guarded_redis import GuardedRedis
     from looksee.core.tasks import Answer
 
-    server = RedisServer()
-    try:
-        server.start()
+    with RedisServer() as server:
 
         async def main() -> None:
             redis = GuardedRedis(server.url, timeout=5)
@@ -141,5 +139,3 @@ def test_answers_are_stored_for_a_time_and_not_until_one() -> None:
         run(main())
         with Redis.from_url(server.url) as client:
             assert 90 < int(client.ttl("v1:img:a:b")) <= 100
-    finally:
-        server.close()

@@ -20,12 +20,8 @@ from tests.support.loops import run
 
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    try:
-        server.start()
+    with RedisServer() as server:
         yield server
-    finally:
-        server.close()
 
 
 async def passed(rate: RateLimit, count: int, client: str = "a") -> int:
