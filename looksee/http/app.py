@@ -18,6 +18,7 @@ from looksee.http import error_responses
 from looksee.http.context import ContextFactory
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
 from looksee.http.dialects.batch import route
+from looksee.http.dialects.ollama import route as ollama
 from looksee.http.edge.route_table import RouteTable
 from looksee.http.error_sentences import Accepted
 from looksee.http.inputs import known, model_path
@@ -38,6 +39,8 @@ def _unknown(path: str) -> errors.LookseeError:
         known = {*REGISTRY, *ALIASES} if prefix == _CARDS else REGISTRY.keys()
         if path.startswith(prefix) and name not in known:
             return model_path.not_found()
+    if path in ollama.NOT_OFFERED:
+        return errors.NotOffered(ollama.NOT_OFFERED[path])
     if path == "/v1/segment":
         return errors.NotOffered("None of the models here can segment; /v1/detect finds boxes.")
     if path.startswith("/v1/tuning"):
@@ -56,6 +59,7 @@ ROUTES = RouteTable(
     open_paths=pages.OPEN,
     form_paths=container_forms.PATHS | captioning.MODELS.keys(),
     default_models=captioning.MODELS,
+    plain_errors=ollama.PATHS | ollama.NOT_OFFERED.keys(),
     unknown=_unknown,
 )
 
@@ -73,7 +77,7 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
         dependencies=[Depends(known.refuse_unknown)],
     )
     contexts = ContextFactory(gateway, settings)
-    for dialect in (captioning, container_forms, moondream_v1, openai, route, models, admin, pages):
+    for dialect in (captioning, container_forms, moondream_v1, openai, ollama, route, models, admin, pages):
         app.include_router(dialect.router(contexts))
 
     @app.exception_handler(errors.LookseeError)

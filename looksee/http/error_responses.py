@@ -1,6 +1,8 @@
 """The one shape of every error answer, and the conversion of the frameworks' own errors to it.
 
 {"detail": "<message>", "error": {"code", "message", "param", "request_id"}}
+
+Paths whose clients read `error` as a text (`RouteTable.plain_errors`) have {"error": "<message>", "code", ...} instead.
 """
 
 from __future__ import annotations
@@ -38,15 +40,11 @@ def body(error: errors.LookseeError) -> dict[str, Any]:
     """The error as JSON: `detail` as in FastAPI's, `error` as in OpenAI's."""
     # A message may quote the request, and JSON can hold half of a surrogate pair, which has no UTF-8.
     message = error.message.encode(errors="replace").decode()
-    return {
-        "detail": message,
-        "error": {
-            "code": error.code,
-            "message": message,
-            "param": error.param,
-            "request_id": REQUEST_ID.get(),
-        },
-    }
+    more = {"param": error.param, "request_id": REQUEST_ID.get()}
+    info = REQUEST_INFO.get()
+    if info is not None and info.plain_errors:
+        return {"error": message, "code": error.code, **more}
+    return {"detail": message, "error": {"code": error.code, "message": message, **more}}
 
 
 def response(error: errors.LookseeError, extra: Mapping[str, Any] | None = None) -> JSONResponse:
@@ -135,6 +133,8 @@ def reshaped(status: int, payload: bytes) -> errors.LookseeError | None:
         return of_status(status)
     if isinstance(content, dict):
         if isinstance(content.get("error"), dict) and "code" in content["error"]:
+            return None
+        if isinstance(content.get("error"), str) and "code" in content:
             return None
         problems = content.get("detail")
         if carried := _carried(problems):

@@ -72,6 +72,7 @@ class RequestInfo:
     answers: int = 0
     cached: int = 0  # of the answers
     error: str | None = None  # its code
+    plain_errors: bool = False  # the message of an error is its member `error`
 
 
 DEADLINE: ContextVar[Deadline | None] = ContextVar("deadline", default=None)

@@ -78,7 +78,8 @@ class WholeGateway:
 
 def _told(answer: httpx.Response, line: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """The status of a refusal, which for an item of a batch is in its line, and the error."""
-    return line.get("status", answer.status_code), line["error"]
+    error = line if isinstance(line["error"], str) else line["error"]  # as some clients read it
+    return line.get("status", answer.status_code), {"message": line["error"], **error}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,10 +6,9 @@ they are greedy, so that they can be had again.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Annotated, Any
@@ -20,19 +19,20 @@ from starlette.responses import JSONResponse, Response
 
 from looksee.core import errors
 from looksee.core.tasks import Answer, Finish, Sampling, Task
-from looksee.gateway.answering import CacheableJob, ServedAnswer
+from looksee.gateway.answering import ServedAnswer
 from looksee.http import error_responses
 from looksee.http.answers import sse
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
+from looksee.http.apis.chat import ChatOptions, PreparedChat
 from looksee.http.context import ContextFactory
-from looksee.http.inputs import bodies, neutral_values, parameters, structured_output, uploads, validation
+from looksee.http.inputs import bodies, neutral_values, parameters, validation
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.sampling_fields import SamplingFields
 from looksee.http.inputs.structured_output import ResponseFormat
 from looksee.http.skills import conversation
-from looksee.http.skills.conversation import Conversation, Messages
-from looksee.models.registry import ALIASES, REGISTRY, offer_for, offers
+from looksee.http.skills.conversation import Messages
+from looksee.models.registry import ALIASES, REGISTRY, offer_for
 from looksee.settings import Settings
 
 _MOST_STOPS = 4
@@ -137,35 +137,14 @@ def router(contexts: ContextFactory) -> APIRouter:
         context, body = contexts.of(request.receive), await bodies.read(request, ChatBody, settings)
         _refuse_unsupported(body)
         model = offer_for(ALIASES.get(body.model, body.model), Task.CAPTION).name  # which all can write
-        talk = conversation.read(body.messages, settings)
-        conversation.check(talk, model)
-        how: dict[str, Any] = {"max_new_tokens": body.new_tokens(settings), "stop": tuple(body.stop)}
-        if body.reasoning:
-            _check_reasoning(model, talk)
-            how["reasoning"] = True
-        structure = structured_output.structure(body.response_format, model, settings)
-        urls = dict(zip(talk.places, talk.urls, strict=True))
-        pictures = await uploads.pictures(urls, "messages", context)
-        asked = conversation.worded(talk, model)
-        if structure is not None:
-            asked = asked.ending(structure.words)
-
-        def job(sampling: Sampling) -> CacheableJob:
-            return conversation.job(asked, pictures, model, settings, sampling=sampling, **how)
-
-        async def ask(sampling: Sampling) -> ServedAnswer:
-            return await context.ask(model, job(sampling), param="messages")
-
+        options = ChatOptions(
+            body.new_tokens(settings), tuple(body.stop), body.response_format, reasoning=bool(body.reasoning)
+        )
+        chat = await PreparedChat.prepared(context, model, conversation.read(body.messages, settings), options)
         about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": model}
-        with conversation.places_named(talk):
-            if body.stream:
-                if structure is None:
-                    pieces = await context.follow(model, job(body.sampling()), param="messages")
-                else:
-                    pieces = await context.begun(_whole(structure.asked(ask, body.sampling())), param="messages")
-                return _streamed(about, _named(pieces, talk), body, settings)
-            samplings = body.samplings()
-            found = await asyncio.gather(*(structure.asked(ask, one) if structure else ask(one) for one in samplings))
+        if body.stream:
+            return _streamed(about, await chat.pieces(body.sampling()), body, settings)
+        found = await chat.answers(body.samplings())
         return _completion(about, found if len(found) > 1 else found * (body.n or 1))
 
     return routes
@@ -185,11 +164,6 @@ def _refuse_unsupported(body: ChatBody) -> None:
         raise errors.InvalidRequest(
             "'stream_options' go with 'stream' alone; leave them out, or send 'stream' as true.", param="stream_options"
         )
-
-
-def _check_reasoning(model: str, talk: Conversation) -> None:
-    if not offers()[model].reasons or not talk.texts:
-        raise errors.TaskNotSupported("Only 'moondream' thinks first, and only about a question.", param="reasoning")
 
 
 def _completion(about: dict[str, Any], served: Sequence[ServedAnswer]) -> Response:
@@ -246,23 +220,6 @@ async def _chunks(
         yield error_responses.broken_off(error)
     else:
         yield b"data: [DONE]\n\n"
-
-
-async def _named(
-    pieces: AsyncGenerator[str | ServedAnswer, None], talk: Conversation
-) -> AsyncGenerator[str | ServedAnswer, None]:
-    """The pieces; errors about a picture name it as the caller does."""
-    with conversation.places_named(talk):
-        async with aclosing(pieces):
-            async for piece in pieces:
-                yield piece
-
-
-async def _whole(asked: Awaitable[ServedAnswer]) -> AsyncGenerator[str | ServedAnswer, None]:
-    """An answer that comes whole, as `RequestContext.follow` yields one."""
-    served = await asked
-    yield served.answer.text
-    yield served
 
 
 def _usage(*answers: Answer) -> dict[str, int]:

@@ -1,0 +1,165 @@
+"""The routes of Ollama's API."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from looksee.core import errors
+from looksee.http import error_params
+from looksee.http.apis.chat import PreparedChat
+from looksee.http.context import ContextFactory, RequestContext
+from looksee.http.dialects.ollama import names, replies
+from looksee.http.dialects.ollama.replies import OllamaReply
+from looksee.http.dialects.ollama.requests import GenerateBody, OllamaBody, OllamaChatBody
+from looksee.http.inputs import bodies
+from looksee.http.skills import conversation
+from looksee.http.skills.conversation import Conversation, Message
+from looksee.models.registry import REGISTRY
+from looksee.version import VERSION
+
+# Errors at these paths are as Ollama's clients read them: the message as the member `error`.
+PATHS = frozenset(f"/api/{name}" for name in ("generate", "chat", "tags", "show", "ps", "version"))
+_NOT_HERE = {
+    "embed": "None of the models here makes embeddings.",
+    "embeddings": "None of the models here makes embeddings.",
+    "pull": "Weights are fetched by the command `looksee pull`, or when a model is first asked.",
+    **dict.fromkeys(("create", "copy", "delete", "push"), "Models are not made, copied or deleted here."),
+}
+NOT_OFFERED = {f"/api/{name}": sentence for name, sentence in _NOT_HERE.items()}
+_PICTURE = re.compile(r"messages\.(\d+)\.content\.(\d+)\.image_url")
+
+
+class ShowBody(BaseModel):
+    """`POST /api/show`."""
+
+    model: str = ""
+    name: str = Field("", description="the older name of `model`")
+    verbose: bool | None = Field(None, description="without effect")
+
+
+def router(contexts: ContextFactory) -> APIRouter:
+    """The routes."""
+    settings, gateway = contexts.settings, contexts.gateway
+    routes = APIRouter(prefix="/api", tags=["ollama"])
+
+    @routes.post(
+        "/generate",
+        summary="An answer to a prompt with pictures",
+        responses=replies.DESCRIBED,
+        openapi_extra=bodies.described(GenerateBody),
+    )
+    async def generate(request: Request) -> Response:
+        """Lines of JSON, or with `stream` false one object. Without a prompt and a picture the model is loaded."""
+        context, body = contexts.of(request.receive), await bodies.read(request, GenerateBody, settings)
+        with _own_names({"messages": "prompt"}):
+            return await _answer(context, body, body.messages(), OllamaReply(body.model, replies.generated))
+
+    @routes.post(
+        "/chat",
+        summary="The next answer in a chat, as Ollama has it",
+        responses=replies.DESCRIBED,
+        openapi_extra=bodies.described(OllamaChatBody),
+    )
+    async def chat(request: Request) -> Response:
+        """Lines of JSON, or with `stream` false one object. Without messages the model is loaded."""
+        context, body = contexts.of(request.receive), await bodies.read(request, OllamaChatBody, settings)
+        with _own_names({}):
+            return await _answer(context, body, body.chat_messages(), OllamaReply(body.model, replies.message))
+
+    @routes.get("/tags", summary="The models on offer, as Ollama lists them")
+    async def tags() -> dict[str, Any]:
+        return {"models": [names.described(entry, settings) for entry in REGISTRY.values()]}
+
+    @routes.post("/show", summary="One model, as Ollama describes it", openapi_extra=bodies.described(ShowBody))
+    async def show(request: Request) -> dict[str, Any]:
+        body = await bodies.read(request, ShowBody, settings)
+        entry = REGISTRY[names.resolved(body.model or body.name)]
+        return {
+            "modelfile": "",
+            "parameters": "",
+            "template": "",
+            "license": entry.licence,
+            "modified_at": names.described(entry, settings)["modified_at"],
+            "details": names.details(entry, settings),
+            "model_info": {"general.architecture": entry.name, "general.parameter_count": entry.parameters},
+            "capabilities": ["completion", "vision", *(["thinking"] if entry.reasons else [])],
+        }
+
+    @routes.get("/ps", summary="The models that are loaded, as Ollama lists them")
+    async def loaded() -> dict[str, Any]:
+        statuses = await asyncio.gather(*(runner.status() for runner in gateway.runners.values()))
+        later = (datetime.now(UTC) + timedelta(days=1)).isoformat()  # they stay; clients want a time
+        found = []
+        for name, status in zip(gateway.runners, statuses, strict=True):
+            if status is not None and status.state == "ready" and name in REGISTRY:
+                described = names.described(REGISTRY[name], settings)
+                found.append({**described, "expires_at": later, "size_vram": status.device_bytes or 0})
+        return {"models": found}
+
+    @routes.get("/version", summary="The version of this service")
+    async def version() -> dict[str, str]:
+        return {"version": VERSION}
+
+    return routes
+
+
+async def _answer(
+    context: RequestContext, body: OllamaBody, messages: Sequence[Message], reply: OllamaReply
+) -> Response:
+    model = names.resolved(body.model)
+    if not any(message.content for message in messages):
+        await _load(context, model, body)
+        return reply.nothing("load")
+    options, sampling = body.chat_options(context.settings), body.options.sampling()
+    talk = conversation.read(messages, context.settings)
+    talk = _pictures_named(talk, messages, alone=isinstance(body, GenerateBody))
+    chat = await PreparedChat.prepared(context, model, talk, options)
+    if body.stream is not False:
+        return reply.streamed(await chat.pieces(sampling), every=context.settings.heartbeat_seconds)
+    (served,) = await chat.answers([sampling])
+    return reply.whole(served)
+
+
+async def _load(context: RequestContext, model: str, body: OllamaBody) -> None:
+    if body.keep_alive in (0, "0", "0s"):
+        raise errors.TaskNotSupported(
+            f"POST /api/admin/models/{model}/unload, with the service's API_KEY, unloads a model.",
+            param="keep_alive",
+        )
+    runner = context.gateway.runners.get(model)
+    if runner is not None:
+        await runner.load(timeout=context.time_left())
+
+
+def _pictures_named(talk: Conversation, messages: Sequence[Message], *, alone: bool) -> Conversation:
+    """With the places of pictures as this dialect has them; `alone`: of the one message that the caller knows."""
+    places = []
+    for place in talk.places:
+        found = _PICTURE.fullmatch(place)
+        assert found is not None  # as `conversation.read` names them
+        number, index = map(int, found.groups())
+        index -= sum(part.type == "text" for part in messages[number].content)
+        places.append(f"images.{index}" if alone else f"messages.{number}.images.{index}")
+    return replace(talk, places=tuple(places))
+
+
+@contextmanager
+def _own_names(others: dict[str, str]) -> Iterator[None]:
+    """Errors name members as this dialect has them."""
+    try:
+        yield
+    except errors.LookseeError as error:
+        for theirs, ours in {"response_format": "format", "reasoning": "think", **others}.items():
+            if error.param is not None and error.param.partition(".")[0] == theirs:
+                raise error_params.renamed(error, ours) from None
+        raise
