@@ -228,7 +228,7 @@ def test_nothing_asked_loads_the_model() -> None:
         ("generate", {"model": "gemma", "prompt": "", "keep_alive": 0}, 400, "keep_alive"),
         ("generate", {"model": "gemma", "promt": "a"}, 400, "promt"),
         ("chat", {"model": "gemma", "messages": [{"role": "tool", "content": "a"}]}, 400, "messages.0.role"),
-        ("chat", {"model": "gemma", "messages": [{"role": "user", "content": "a"}], "tools": [{}]}, 422, "tools"),
+        ("chat", {"model": "gemma", "messages": [{"role": "user", "content": "a"}], "tools": [{}]}, 400, "tools"),
         (
             "chat",
             {"model": "gemma", "messages": [{"role": "user", "content": "a", "images": [base64_of(RED), "?"]}]},

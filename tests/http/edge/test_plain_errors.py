@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
-from looksee.http.edge.api_keys import ApiKeys
-from looksee.http.edge.auth import AccessControl
 
 from looksee.http.app import ROUTES
+from looksee.http.edge.access.api_keys import ApiKeys
+from looksee.http.edge.access.auth import AccessControl
 from looksee.http.edge.middleware import EdgeMiddleware
 from tests.http.app import Doors
 from tests.support.loops import run

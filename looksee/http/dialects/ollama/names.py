@@ -7,7 +7,7 @@ from typing import Any
 
 from looksee.core import errors
 from looksee.core.tasks import Task
-from looksee.models.registry import ALIASES, REGISTRY, ModelSpec, offer_for
+from looksee.models.registry import ALIASES, ModelSpec, offer_for, served
 from looksee.models.weights.source import resolve
 from looksee.settings import Settings
 
@@ -23,7 +23,7 @@ def resolved(name: str) -> str:
     try:
         return offer_for(plain, Task.CAPTION).name  # which all can write
     except errors.UnknownModel:
-        known = ", ".join(f"{entry}{_TAG}" for entry in REGISTRY)
+        known = ", ".join(f"{entry}{_TAG}" for entry in served())
         raise errors.ModelNotFound(f"model '{name[:100]}' not found; there are: {known}", param="model") from None
 
 

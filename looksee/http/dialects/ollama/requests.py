@@ -123,17 +123,23 @@ class OllamaMessage(BaseModel):
     role: str
     content: str = ""
     images: _Pictures | None = None
-    tool_calls: list[Any] | None = Field(None, max_length=0, description="must be empty")
+    tool_calls: Any = Field(None, description="must be empty")
 
 
 class OllamaChatBody(OllamaBody):
     """`POST /api/chat`."""
 
     messages: Annotated[list[OllamaMessage], FailFast(), Field(max_length=_MOST_MESSAGES)] = []
-    tools: list[Any] | None = Field(None, max_length=0, description="must be empty")
+    tools: Any = Field(None, description="must be empty")
 
     def chat_messages(self) -> list[Message]:
-        """As OpenAI's are. Their pictures are behind their texts."""
+        """As OpenAI's are. Their pictures are behind their texts. Raises UnsupportedParameter."""
+        if self.tools:
+            raise errors.UnsupportedParameter("'tools' are not supported; leave them out.", param="tools")
+        for number, one in enumerate(self.messages):
+            if one.tool_calls:
+                place = f"messages.{number}.tool_calls"
+                raise errors.UnsupportedParameter(f"'{place}' is not supported; leave it out.", param=place)
         return [_message(one.role, one.content, one.images or ()) for one in self.messages]
 
 

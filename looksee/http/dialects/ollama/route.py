@@ -24,7 +24,7 @@ from looksee.http.dialects.ollama.requests import GenerateBody, OllamaBody, Olla
 from looksee.http.inputs import bodies
 from looksee.http.skills import conversation
 from looksee.http.skills.conversation import Conversation, Message
-from looksee.models.registry import REGISTRY
+from looksee.models.registry import REGISTRY, served
 from looksee.version import VERSION
 
 # Errors at these paths are as Ollama's clients read them: the message as the member `error`.
@@ -78,7 +78,7 @@ def router(contexts: ContextFactory) -> APIRouter:
 
     @routes.get("/tags", summary="The models on offer, as Ollama lists them")
     async def tags() -> dict[str, Any]:
-        return {"models": [names.described(entry, settings) for entry in REGISTRY.values()]}
+        return {"models": [names.described(entry, settings) for entry in served().values()]}
 
     @routes.post("/show", summary="One model, as Ollama describes it", openapi_extra=bodies.described(ShowBody))
     async def show(request: Request) -> dict[str, Any]:
