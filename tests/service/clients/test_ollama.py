@@ -43,7 +43,7 @@ def test_every_model_is_asked(client: ollama.Client, model: str) -> None:
     scene, picture, number = drawn(model)
     prompt = "" if model == "blip" else COUNT
     answer = client.generate(f"{model}:latest", prompt, images=[picture])
-    assert answer.response == (scenes.caption(scene) if model == "blip" else number)
+    assert answer.response == (scene.caption() if model == "blip" else number)
     assert answer.done_reason == "stop"
     assert answer.eval_count
 
