@@ -17,6 +17,9 @@ FAST := -n 3 tests $(SLOW:%=--ignore=tests/%)
 
 ARGS ?=
 
+# What one process compiles, the many others of a test need not compile again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs reliability protections soak fuzz build image docs lock audit clean
 
 help:  ## what there is

@@ -3,7 +3,7 @@
     unloaded -> loading    -> waiting       -> loading   -> ready     -> unloaded
                 (download)    (for a lease)    (weights)    (serving)
 
-A load that fails ends in `failed`, and the next call that comes later than `_RETRY_LOAD_AFTER` tries again.
+A load that fails ends in `failed`, and the next call that comes later than LOOKSEE_LOAD_RETRY_SECONDS tries again.
 
 When the device is broken, weights cannot be released, or the work stands still, the process ends (`runners.guarding`).
 Failures travel in the replies as data: BentoML does not carry an exception's text from one service to another.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from contextvars import Context
@@ -38,7 +39,6 @@ from runners.model_loader import AnyEngine, ImportsFailed, ModelLoader
 
 logger = logging.getLogger("looksee.runner")
 
-_RETRY_LOAD_AFTER = 10  # seconds that a failed load is remembered, so that not every request tries again
 _RETRY_AFTER = 5  # seconds after which a caller that got ModelNotReady should retry
 _UNLOAD_TIMEOUT = 30.0  # seconds that active calls have to end before an unload is given up
 _POLL_SECONDS = 0.05  # how often a loaded model checks whether another one waits for its lease
@@ -83,7 +83,7 @@ class Runner:
         REQUEST_ID.set(ask.request_id)  # for the log
         deadline = time.monotonic() + ask.timeout
         try:
-            if self._failure is not None and time.monotonic() < self._failed_at + _RETRY_LOAD_AFTER:
+            if self._failure is not None and time.monotonic() < self._failed_at + settings().load_retry_seconds:
                 raise self._failure.error()
             engine = await self._enter(ask.timeout)
         except errors.LookseeError as error:
@@ -261,13 +261,13 @@ class Runner:
         """Reject the waiting calls, and for a while those to come."""
         if isinstance(error, ImportsFailed):
             # Not at once: a library that is broken for good would have every request start a process.
-            asyncio.get_running_loop().call_later(_RETRY_LOAD_AFTER, stop_process)
+            asyncio.get_running_loop().call_later(settings().load_retry_seconds, stop_process)
         if not isinstance(error, errors.LookseeError):
             logger.error("loading %s failed", self.name, exc_info=error)
             error = errors.WeightsUnavailable(
-                f"The weights of '{self.name}' could not be loaded; the server's log says why.", retry_after=30
+                f"The weights of '{self.name}' could not be loaded; the server's log says why."
             )
-        error.retry_after = error.retry_after or 30
+        error.retry_after = error.retry_after or math.ceil(settings().load_retry_seconds)
         # As data: an exception's frames would keep what was loaded of the weights.
         self._failure, self._failed_at = Failure.of(error), time.monotonic()
         self._state, self._wanted_until = "failed", 0.0

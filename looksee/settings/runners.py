@@ -53,6 +53,9 @@ class RunnerSettings(BaseModel):
         256 * 2**20, description="bytes of decoded pictures that wait in a runner, beyond which no more are decoded"
     )
     load_wait_seconds: PositiveFloat = Field(60, description="seconds a request waits for weights that are loading")
+    load_retry_seconds: PositiveFloat = Field(
+        10, description="seconds that requests are refused after weights could not be loaded; then one tries again"
+    )
     stall_seconds: NonNegativeFloat = Field(
         120,
         description="seconds that a model may stand still in one operation before its process is ended and started "

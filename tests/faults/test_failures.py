@@ -45,7 +45,8 @@ def healthy(ends: Counter[str], total: int) -> bool:
 @pytest.fixture(scope="module")
 def lonely() -> Iterator[Service]:
     """A service of this module's own, without a Redis."""
-    with serve(models=["blip", "moondream"], redis_url="", MODEL_CAPACITY="0") as running:
+    own = {"MODEL_CAPACITY": "0", "LOOKSEE_LOAD_RETRY_SECONDS": "2"}
+    with serve(models=["blip", "moondream"], redis_url="", **own) as running:
         ready = time.monotonic()
         assert healthy(asyncio.run(captions(running.url, drawn("first", 1), 1)), 1)
         running.startup += time.monotonic() - ready  # a runner that comes back loads the model too

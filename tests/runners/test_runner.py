@@ -176,7 +176,7 @@ def test_a_failed_load_fails_all_waiting_calls_and_is_retried_later(
                 await runner.load()  # an explicit load is tried again
             assert toys.loads == 2
             toys.on_load = lambda: None
-            monkeypatch.setattr(runner_module, "_RETRY_LOAD_AFTER", 0)
+            configure(monkeypatch, load_retry_seconds=0)
             assert await asked(runner, "word") == ["word"]
             assert (await runner.status()).failure is None
 
@@ -196,7 +196,7 @@ def test_a_process_whose_libraries_are_imported_half_way_is_replaced(
 
     monkeypatch.setattr(model_loader, "_import_libraries", broken)
     monkeypatch.setattr(runner_module, "stop_process", ended.set)
-    monkeypatch.setattr(runner_module, "_RETRY_LOAD_AFTER", 0.3)
+    configure(monkeypatch, load_retry_seconds=0.3)
 
     async def main() -> None:
         async with running() as (runner,):

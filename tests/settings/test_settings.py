@@ -42,6 +42,7 @@ PREFIXED = [
     ("LOOKSEE_TORCH_THREADS", "3", "torch_threads", 3),
     ("LOOKSEE_PREPARE_THREADS", "4", "prepare_threads", 4),
     ("LOOKSEE_LOAD_WAIT_SECONDS", "1.5", "load_wait_seconds", 1.5),
+    ("LOOKSEE_LOAD_RETRY_SECONDS", "2.5", "load_retry_seconds", 2.5),
     ("LOOKSEE_STALL_SECONDS", "0", "stall_seconds", 0.0),
     ("LOOKSEE_SILENCE_SECONDS", "7.5", "silence_seconds", 7.5),
     ("LOOKSEE_REQUEST_TIMEOUT_SECONDS", "110", "request_timeout_seconds", 110.0),

@@ -19,7 +19,12 @@ def test_weights_are_fetched_by_the_first_caption_and_kept(tmp_path: Path) -> No
     files = {"images": ("a.png", picture)}
     repository = Repository.of(SAMPLES / "blip", BLIP.revision)
     repository.opened_by = "hf_right"
-    env = {"LOOKSEE_BLIP_WEIGHTS": "hub", "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
+    env = {
+        "LOOKSEE_LOAD_RETRY_SECONDS": "1",
+        "LOOKSEE_BLIP_WEIGHTS": "hub",
+        "HF_HOME": str(tmp_path),
+        "HF_HUB_DISABLE_XET": "1",
+    }
     with serving({BLIP.hub_id: repository}) as hub:
         with serve(**env, HF_ENDPOINT=hub.url, HF_TOKEN="hf_old") as service:
             assert service.client.get("/v1/models/blip").json()["weights"] == "hub"
@@ -35,7 +40,7 @@ def test_weights_are_fetched_by_the_first_caption_and_kept(tmp_path: Path) -> No
             repository.opened_by = None  # the licence was accepted
             end = time.monotonic() + 40
             while answer.status_code != 200 and time.monotonic() < end:
-                time.sleep(1)
+                time.sleep(0.5)
                 answer = service.client.post("/api/caption-images?model=blip", files=files)
             assert answer.status_code == 200, answer.text
             (result,) = answer.json()["results"]

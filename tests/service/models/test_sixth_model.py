@@ -6,22 +6,19 @@ import base64
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from tests.support import pictures
-from tests.support.serving import API_KEY, PATIENCE, ROOT, Service, serve, without
+from tests.support.serving import API_KEY, ROOT, Service, serve, without
 
 # As in `tests.support.sixth_model`, which is not imported here: this process has five models.
 NAME, DEFAULT = "speller", "a word"
-BREAKS, HANGS = "break the device", "stand still"
 COMMAND = (sys.executable, "-m", "bentoml", "serve", "tests.support.sixth_model:Looksee", "--port", "{port}")
 
 
@@ -31,7 +28,6 @@ def sixth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     weights = tmp_path_factory.mktemp("weights")
     (weights / "config.json").write_text("{}")
     own = {"LOOKSEE_SPELLER_WEIGHTS": str(weights), "LOOKSEE_SPELLER_MAX_BATCH_ROWS": "1"}
-    own |= {"LOOKSEE_STALL_SECONDS": "3", "LOOKSEE_SILENCE_SECONDS": "6"}
     with serve(*COMMAND, **without("blip", "blip2", "gemma", "intern_vlm", "moondream"), **own) as running:
         yield running
 
@@ -113,64 +109,3 @@ def test_the_five_do_not_know_it(service: Service) -> None:
     assert Path(ROOT, "looksee").is_dir()
     found = subprocess.run(["grep", "-rl", NAME, "looksee", "runners", "cache", "service.py"], cwd=ROOT, check=False)
     assert found.returncode == 1, "no other file of the product names it"
-
-
-def spelled(service: Service, *words: str) -> list[tuple[int, dict[str, Any]]]:
-    """Status and body for each word, asked at the same time."""
-
-    def one(word: str) -> tuple[int, dict[str, Any]]:
-        body = {"image": picture(), "model": NAME, "prompt": word}
-        answer = httpx.post(f"{service.url}/caption", json=body, timeout=PATIENCE)
-        return answer.status_code, answer.json()
-
-    with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(one, words))
-
-
-def another(service: Service, before: psutil.Process) -> psutil.Process:
-    """The runner's process that was started in the place of the one before."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        for process in service.processes("Speller"):
-            if process != before:
-                return process
-        time.sleep(0.05)
-    raise AssertionError(service.log.read_text())
-
-
-@pytest.mark.parametrize(
-    ("word", "said"), [(BREAKS, "device-side assert triggered"), (HANGS, "step stood still for 3")]
-)
-def test_a_broken_device_and_a_step_that_never_ends_cost_their_calls_alone(
-    sixth: Service, word: str, said: str
-) -> None:
-    (runner,), (gateway,) = sixth.processes("Speller"), sixth.processes("Looksee")
-    answers = spelled(sixth, word, *(f"beside {word} {number}" for number in range(4)))
-    assert answers[0][0] == 502
-    assert {status for status, _ in answers} <= {200, 502}
-    for _, body in (one for one in answers if one[0] == 502):
-        assert body["error"]["code"] == "runner_failed"
-        assert "its process is started again" in body["error"]["message"]
-    told = time.monotonic()
-    assert another(sixth, runner).pid != runner.pid
-    ((status, body),) = spelled(sixth, f"after {word}")
-    print(f"service again {time.monotonic() - told:.1f} s after the answer")
-    assert (status, body["caption"]) == (200, f"after {word}")
-    assert sixth.processes("Looksee") == [gateway]
-    assert said in sixth.log.read_text()
-
-
-def test_a_process_that_is_stopped_is_replaced(sixth: Service) -> None:
-    assert spelled(sixth, "loaded")[0][0] == 200
-    (runner,) = sixth.processes("Speller")
-    runner.suspend()
-    stopped = time.monotonic()
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(spelled, sixth, "while it is stopped")
-        assert sixth.client.get("/health").json()["models"][NAME] == "unreachable"
-        another(sixth, runner)
-        noticed = time.monotonic()
-        ((status, body),) = asked.result()
-    print(f"replaced after {noticed - stopped:.1f} s, answered {time.monotonic() - noticed:.1f} s later")
-    assert (status, body["caption"]) == (200, "while it is stopped")
-    assert "has not reacted for" in sixth.log.read_text()
