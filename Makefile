@@ -77,7 +77,7 @@ bench-docs: setup  ## put what was measured into docs/benchmarks.md
 	@$(BIN)/python -m bench.report && $(BIN)/python -m tools.documents
 
 reliability: setup  ## break the service in every way of tests/faults, and put what was measured into docs/reliability.md
-	@folder=$$(mktemp -d) && LOOKSEE_FAULTS=$$folder $(BIN)/python -m pytest -p no:xdist tests/faults $(ARGS); \
+	@folder=$$(mktemp -d) && FAULTS_FOLDER=$$folder $(BIN)/python -m pytest -p no:xdist tests/faults $(ARGS); \
 		$(BIN)/python -m tools.reliability $$folder && $(BIN)/python -m tools.documents; rm -r $$folder
 
 protections: setup  ## take each protection out of a copy of the tree: a test of it must fail

@@ -334,7 +334,7 @@ PROTECTIONS = (
     Protection(
         "a load that failed is not tried by every request",
         "runners/runner.py",
-        "time.monotonic() < self._failed_at + _RETRY_LOAD_AFTER:",
+        "time.monotonic() < self._failed_at + settings().load_retry_seconds:",
         "time.monotonic() < 0:",
         f"{_R}/test_runner.py::test_a_failed_load_fails_all_waiting_calls_and_is_retried_later",
     ),

@@ -1,6 +1,6 @@
 """What the fault suite measures, kept for `docs/reliability.md`.
 
-`make reliability` sets LOOKSEE_FAULTS to a folder: each fault's row is written there and then put into `RECORDED`.
+`make reliability` sets FAULTS_FOLDER to a folder: each fault's row is written there and then put into `RECORDED`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 from tests.faults.callers import CUT_OFF, Seen
 
-FOLDER = "LOOKSEE_FAULTS"
+FOLDER = "FAULTS_FOLDER"
 
 
 @dataclass(frozen=True)

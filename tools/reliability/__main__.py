@@ -1,6 +1,6 @@
 """Put what a run of the fault suite measured into `faults.json`.
 
-LOOKSEE_FAULTS=FOLDER pytest tests/faults; python -m tools.reliability FOLDER        # or: make reliability
+FAULTS_FOLDER=FOLDER pytest tests/faults; python -m tools.reliability FOLDER        # or: make reliability
 """
 
 from __future__ import annotations

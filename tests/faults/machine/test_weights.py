@@ -124,10 +124,9 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], t
         shutil.copytree(SAMPLES / name, directory)
         monkeypatch.setattr(BentoMLContainer.bentoml_home, "get", lambda: str(tmp_path))
         monkeypatch.setenv(f"LOOKSEE_{name.upper()}_WEIGHTS", str(directory))
-        chosen = Settings().model_copy(update={"torch_threads": 1})
+        chosen = Settings().model_copy(update={"torch_threads": 1, "load_retry_seconds": 0.001})
         for module in (runner_module, model_loader):
             monkeypatch.setattr(module, "settings", lambda: chosen)
-        monkeypatch.setattr(runner_module, "_RETRY_LOAD_AFTER", 0)
         return Runner(name), directory
 
     return make
