@@ -10,6 +10,7 @@ from bench.report import documents as benchmarks
 from looksee.settings import tables as setting_tables
 from tools.documents import edges, memory, tables
 from tools.reliability import tables as reliability
+from tools.soak import tables as soak
 
 ROOT = Path(__file__).parents[2]
 _MARKED = re.compile(r"<!-- (?P<name>[a-z-]+) -->\n(?P<table>.*?)<!-- /(?P=name) -->", re.DOTALL)
@@ -27,6 +28,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "models": tables.models,
     "protections": reliability.protections,
     "settings": setting_tables.markdown,
+    "soak": soak.tables,
 }
 
 

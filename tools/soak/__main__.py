@@ -18,8 +18,8 @@ from typing import Any
 from looksee.models.registry import REGISTRY
 from tools.soak import run
 from tools.soak.run import Phase, Plan
+from tools.soak.tables import MEASURED, shown
 
-MEASURED = Path(__file__).parent / "measured" / "soak.json"
 _KEPT, _TURNS = 0.6, 0.4  # part of the time with all models in memory, and with two
 _AT_A_TIME = 2
 
@@ -41,14 +41,14 @@ def main() -> int:
         print(f"\n{', '.join(models)}; {held}; {plan.seconds:.0f} s\n\n{run.HEAD}", flush=True)
         phases.append(asyncio.run(run.phase(plan)))
     options.out.parent.mkdir(exist_ok=True)
-    options.out.write_text(json.dumps(shown(phases), indent=2) + "\n")
+    options.out.write_text(json.dumps(described(phases), indent=2) + "\n")
     print(f"\n{table(phases)}\n\nfigures: {options.out}")
     failures = [failure for phase in phases for failure in phase.failures]
     print("\n".join(["", *(f"FAILED: {failure}" for failure in failures)]) if failures else "\nall answers belong")
     return 1 if failures else 0
 
 
-def shown(phases: list[Phase]) -> dict[str, Any]:
+def described(phases: list[Phase]) -> dict[str, Any]:
     return {
         "machine": f"{platform.machine()}, {platform.system()}",
         "minutes": round(sum(phase.seconds for phase in phases) / 60, 1),
@@ -61,9 +61,7 @@ def table(phases: list[Phase]) -> str:
     lines = ["| in memory | process | what | first third | last third | at most |", "|---|---|---|---|---|---|"]
     for phase in phases:
         for one in phase.growth:
-            memory = one.what in ("rss", "pss")
-            first, last, most = (f"{value / 2**20:.0f} MiB" if memory else f"{value:.0f}" for value in
-                                 (one.first, one.last, one.most))  # fmt: skip
+            first, last, most = (shown(one.what, value) for value in (one.first, one.last, one.most))
             lines.append(f"| {phase.plan.capacity or 'all'} | {one.role} | {one.what} | {first} | {last} | {most} |")
     return "\n".join(lines)
 
