@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.support.serving import CLIENT_KEY, EVERY, Service, serve
+from tests.support.serving import CLIENT_KEY, EVERY, QUEUE, Service, serve
 
 # Where the suite runs in the background this signal is ignored, and would be by the programs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,7 +45,7 @@ def _rank(item: pytest.Item) -> int:
 
 class ByService(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """The tests of a module run in one worker, since they share what is slow to make; so do those of all modules that
-    share a service with every model.
+    share a service of several models.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -60,14 +60,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByService:
 
 @functools.cache
 def _shared_service(module: Path) -> str | None:
-    """Which of the two services with every model a module uses, by its source: the process that hands out the tests
-    collects none.
+    """Which of the shared services a module uses, by its source: the process that hands out the tests collects none.
+
+    One that uses two of them goes with the first, and so do all that use its second.
     """
     own = module.parent / "conftest.py"
     source = module.read_text() + (own.read_text() if own.exists() else "")
-    for name in ("everything", "keyed"):
+    for name, group in (("everything", "everything"), ("narrow", "everything"), ("keyed", "keyed")):
         if re.search(rf"^def \w+\([^)]*\b{name}: Service", source, re.MULTILINE):
-            return name
+            return group
     return None
 
 
@@ -82,6 +83,15 @@ def service() -> Iterator[Service]:
 def everything() -> Iterator[Service]:
     """The same with every model, all of them kept in memory."""
     with serve(models=EVERY, MODEL_CAPACITY="0") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def narrow() -> Iterator[Service]:
+    """The same with a short queue, few rows in a batch, and one of its models in memory at a time."""
+    settings = {"LOOKSEE_MAX_QUEUE": f"{QUEUE}", "LOOKSEE_BLIP_MAX_BATCH_ROWS": f"{QUEUE}"}
+    settings["LOOKSEE_INTERN_VLM_MAX_BATCH_ROWS"] = "1"
+    with serve(models=["blip", "moondream", "intern_vlm"], **settings) as running:
         yield running
 
 

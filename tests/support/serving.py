@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 API_KEY = "test-key"
 CLIENT_KEY = "client-key"  # of the shared service that asks for one
 EVERY = tuple(REGISTRY)
+QUEUE = 4  # jobs that wait in a runner of the shared service with a short queue, and rows of its batches
 PATIENCE = 120.0  # seconds for what takes one or two on a machine that does nothing else
 # The environment without what would set the service or BentoML.
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("LOOKSEE_", "REDIS_", "BENTOML_"))}

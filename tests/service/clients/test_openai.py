@@ -17,7 +17,7 @@ from openai import AsyncOpenAI, OpenAI
 from looksee.models.registry import REGISTRY
 from samples.world import scenes
 from samples.world.scenes import Scene
-from tests.support.serving import Service, serve
+from tests.support.serving import Service
 
 CHATS = ("gemma", "intern_vlm")
 ANSWERING = ("blip2", "gemma", "intern_vlm", "moondream")
@@ -267,13 +267,6 @@ def test_errors_are_raised(
     assert (caught.value.code, caught.value.param) == (code, param)
     assert caught.value.status_code in (400, 415, 422)
     assert caught.value.request_id
-
-
-@pytest.fixture(scope="module")
-def narrow() -> Iterator[Service]:
-    """A service of this module's own, with one model that answers one question at a time and lets one wait."""
-    with serve(models=["intern_vlm"], LOOKSEE_MAX_QUEUE="1", LOOKSEE_INTERN_VLM_MAX_BATCH_ROWS="1") as running:
-        yield running
 
 
 def test_overload_is_told_before_a_stream_begins(narrow: Service) -> None:
