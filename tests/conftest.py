@@ -58,16 +58,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByService:
     return ByService(config, log)
 
 
+# The fixtures of shared services, and the group of the modules that use one: some use two of the first three.
+_GROUPS = {"everything": "several", "narrow": "several", "keyed": "several", "service": "one"}
+# A test or a fixture, and no helper whose parameter has such a name.
+_ASKER = r"(?:@pytest\.fixture.*\ndef \w+|def test_\w+)"
+
+
 @functools.cache
 def _shared_service(module: Path) -> str | None:
-    """Which of the shared services a module uses, by its source: the process that hands out the tests collects none.
-
-    One that uses two of them goes with the first, and so do all that use its second.
-    """
+    """The group of a module that uses a shared service, by its source: who hands out the tests collects none."""
     own = module.parent / "conftest.py"
     source = module.read_text() + (own.read_text() if own.exists() else "")
-    for name, group in (("everything", "everything"), ("narrow", "everything"), ("keyed", "keyed")):
-        if re.search(rf"^def \w+\([^)]*\b{name}: Service", source, re.MULTILINE):
+    for name, group in _GROUPS.items():
+        if re.search(rf"^{_ASKER}\([^)]*\b{name}: Service", source, re.MULTILINE):
             return group
     return None
 

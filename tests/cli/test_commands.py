@@ -159,9 +159,22 @@ def test_a_server_without_ranges_sends_it_all_again(hub: Hub, looksee: Program, 
     assert whole(directory_of(done.stdout), sample)
 
 
+_NO_WAITS = """
+import time
+
+def sleep(seconds):
+    with open("waits", "a") as waits:
+        print(seconds, file=waits)
+
+time.sleep = sleep
+"""
+
+
 def test_a_hub_that_sends_nothing_is_given_up(hub: Hub, looksee: Program) -> None:
     hub.cut_after = [0] * 9
-    done = looksee("pull", "blip")
+    (looksee.home / "sitecustomize.py").write_text(_NO_WAITS)  # imported by each start of Python
+    done = looksee("pull", "blip", PYTHONPATH=f"{looksee.home}{os.pathsep}{ROOT}")
+    assert (looksee.work / "waits").read_text().split() == ["1", "2", "3", "4"]
     assert done.returncode == 1
     assert done.stderr == f"blip: The hub ({hub.url}) cannot be reached; check the network.\n"
     assert len(hub.downloads()) == 5

@@ -53,12 +53,12 @@ def test_of_many_who_leave_next_to_none_are_computed_for(narrow: Service) -> Non
             runner.suspend()
             try:
                 await asyncio.gather(
-                    *(ask(session, narrow.url, "blip", source.next(), told, leaves=True) for _ in range(15))
+                    *(ask(session, narrow.url, "blip", source.next(), told, leaves=True) for _ in range(2 * QUEUE))
                 )
             finally:
                 runner.resume()
         return told
 
     told = asyncio.run(leave())
-    assert told.left == 15
+    assert told.left == 2 * QUEUE
     assert settled(narrow) - before <= 4  # of the calls that the runner had when it came to

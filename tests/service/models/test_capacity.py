@@ -111,9 +111,9 @@ def test_all_are_served_and_one_is_loaded_at_a_time(crowded: Service) -> None:
     async def main() -> tuple[SeenStates, SeenStates]:
         async with client_of(crowded) as client:
             async with watching(crowded, client) as early:
-                await crowd(client, "early", 30)
+                await crowd(client, "early", 20)
             async with watching(crowded, client) as late:
-                await crowd(client, "late", 30)
+                await crowd(client, "late", 20)
             return early, late
 
     early, late = asyncio.run(main())
@@ -133,7 +133,7 @@ def test_all_are_served_and_one_is_loaded_at_a_time(crowded: Service) -> None:
 def test_a_killed_holder_takes_no_request_along(crowded: Service) -> None:
     async def main() -> SeenStates:
         async with client_of(crowded) as client, watching(crowded, client) as seen:
-            load = asyncio.create_task(crowd(client, "killed", 60))
+            load = asyncio.create_task(crowd(client, "killed", 30))
             await asyncio.sleep(2)
             end = time.monotonic() + 20
             while not (found := [holder for holder in holders(crowded) if holder.busy]):
