@@ -20,6 +20,8 @@ from tests.faults.recording import Recorder
 from tests.support import pictures
 from tests.support.serving import PATIENCE, Service, serve
 
+SOON = "moondream"  # the model that is loaded soonest: it needs no library of models
+
 
 async def captions(url: str, files: list[tuple[bytes, str]], concurrency: int) -> Counter[str]:
     """How the requests ended: `right`, `wrong`, or the status."""
@@ -97,34 +99,34 @@ def test_a_runner_killed_in_a_batch_is_back_within_fifteen_seconds(lonely: Servi
 
 
 def test_a_runner_killed_while_idle_costs_a_wait(lonely: Service, record: Recorder) -> None:
-    assert ask(lonely, drawn("idle", 4)).only_answers
-    killed = kill(lonely, "Blip")
-    seen = ask(lonely, drawn("to-a-dead-one", 8))
+    assert ask(lonely, drawn("idle", 4), model=SOON).only_answers
+    killed = kill(lonely, "Moondream")
+    seen = ask(lonely, drawn("to-a-dead-one", 8), model=SOON)
     assert set(seen.ends) <= {"200", "502 runner_failed"}
-    until_answered(lonely)
+    until_answered(lonely, model=SOON)
     seconds = time.monotonic() - killed
     assert back_in_time(lonely, seconds)
-    record("a runner killed while idle", seen, again=seconds, wrong=wrong(lonely, seen))
+    record("a runner killed while idle", seen, again=seconds, wrong=wrong(lonely, seen, model=SOON))
 
 
 def test_a_runner_killed_while_loading_is_loaded_again(lonely: Service, record: Recorder) -> None:
-    kill(lonely, "Blip")
+    kill(lonely, "Moondream")
 
     async def scenario() -> tuple[Seen, float]:
-        while not lonely.processes("Blip") or state(lonely, "blip") != "unloaded":  # noqa: ASYNC110
+        while not lonely.processes("Moondream") or state(lonely, SOON) != "unloaded":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-        load = asyncio.create_task(captions_of(lonely, drawn("loading", 8)))
-        while await asyncio.to_thread(state, lonely, "blip") != "loading":  # noqa: ASYNC110
+        load = asyncio.create_task(captions_of(lonely, drawn("loading", 8), model=SOON))
+        while await asyncio.to_thread(state, lonely, SOON) != "loading":  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        killed = kill(lonely, "Blip")
+        killed = kill(lonely, "Moondream")
         seen = await load
-        await asyncio.to_thread(until_answered, lonely)
+        await asyncio.to_thread(until_answered, lonely, model=SOON)
         return seen, time.monotonic() - killed
 
     seen, seconds = asyncio.run(scenario())
     assert set(seen.ends) <= {"200", "502 runner_failed"}
     assert back_in_time(lonely, seconds)
-    record("a runner killed while loading", seen, again=seconds, wrong=wrong(lonely, seen))
+    record("a runner killed while loading", seen, again=seconds, wrong=wrong(lonely, seen, model=SOON))
 
 
 def test_a_runner_killed_in_a_stream_ends_it_with_an_error(lonely: Service, record: Recorder) -> None:
@@ -196,23 +198,25 @@ def test_a_runner_that_may_not_have_the_memory_says_so_and_leaves_the_others_alo
     lonely: Service, record: Recorder
 ) -> None:
     """A real limit of the system: what is over it is refused by it."""
-    kill(lonely, "Blip")
-    while not lonely.processes("Blip") or state(lonely, "blip") != "unloaded":
+    kill(lonely, "Moondream")
+    while not lonely.processes("Moondream") or state(lonely, SOON) != "unloaded":
         time.sleep(0.05)
-    (runner,) = lonely.processes("Blip")
+    (runner,) = lonely.processes("Moondream")
     before = runner.rlimit(psutil.RLIMIT_AS)
     assert before is not None
     runner.rlimit(psutil.RLIMIT_AS, (runner.memory_info().vms + 16 * 2**20, before[1]))
-    seen = ask(lonely, drawn("too-little", 4))
-    other = ask(lonely, drawn("other-room", 4), model="moondream")
+    seen = ask(lonely, drawn("too-little", 4), model=SOON)
+    other = ask(lonely, drawn("other-room", 4))
     assert set(seen.ends) <= {"503 weights_unavailable", "503 out_of_memory", "502 runner_failed"}
     assert other.only_answers
     failed = time.monotonic()
     runner.rlimit(psutil.RLIMIT_AS, before)
-    until_answered(lonely)  # by another process: libraries that were imported half-way cannot be imported again
+    until_answered(
+        lonely, model=SOON
+    )  # by another process: libraries that were imported half-way cannot be imported again
     seconds = time.monotonic() - failed
     assert not runner.is_running()
-    record("a runner without the memory to load", seen, again=seconds, wrong=wrong(lonely, other, model="moondream"))
+    record("a runner without the memory to load", seen, again=seconds, wrong=wrong(lonely, other))
 
 
 def test_weights_that_cannot_be_had_are_a_clear_503(tmp_path: Path) -> None:

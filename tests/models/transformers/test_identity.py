@@ -19,7 +19,7 @@ from tests.models.checkpoints import write_random
 from tests.models.library import MODELS, LibraryAlone
 from tests.models.mixing import decode_mixed
 
-MIXES, LARGEST = {"random": 60, "sample": 8}, 32  # rows: about a thousand of each random model in all
+MIXES, LARGEST = {"random": 40, "sample": 8}, 32  # rows: some seven hundred of each random model in all
 POOL = 48
 WORDS = "a photo drawing of the red blue green circle square and two shapes on left right xylophone qz".split()
 

@@ -23,7 +23,7 @@ HUNG = 30.0  # seconds: half of the timeout that a hung request would wait for
 
 def test_f1_the_session_to_a_runner_is_not_closed_under_calls(service: Service) -> None:
     """By default it is closed every 100 requests: 28 % of the calls at concurrency 32 failed."""
-    assert healthy(asyncio.run(captions(service.url, drawn("f1", 400), 32)), 400)
+    assert healthy(asyncio.run(captions(service.url, drawn("f1", 240), 32)), 240)
 
 
 def test_f2_bursts_after_idle_times_do_not_lose_calls(service: Service) -> None:
@@ -105,9 +105,10 @@ def test_a_bare_serve_works_without_our_configuration_file_and_reports_nothing(c
     program = str(Path(sys.executable).parent / "bentoml")
     with counting() as (port, callers):
         own = {"BENTOML_CONFIG": "", "HTTPS_PROXY": f"http://127.0.0.1:{port}", "BENTOML_DO_NOT_TRACK": ""}
-        with serve(program, *command[1:], "--port", "{port}", redis_url="", **own) as service:
+        with serve(program, *command[1:], "--port", "{port}", models=["moondream"], redis_url="", **own) as service:
             data, text = pictures.scene("bare")
-            assert post(service, ("a.png", data)).json()["results"][0]["caption"] == text
+            answer = post(service, ("a.png", data), model="moondream")
+            assert answer.json()["results"][0]["caption"] == text
         assert callers == []
 
 

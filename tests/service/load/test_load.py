@@ -56,13 +56,13 @@ def is_place(task: str) -> bool:
     return task.startswith((Task.DETECT, Task.POINT))
 
 
-def test_six_hundred_requests_at_once_share_batches_and_none_fails(everything: Service) -> None:
+def test_hundreds_of_requests_at_once_share_batches_and_none_fails(everything: Service) -> None:
     def steps() -> tuple[float, ...]:
         return tuple(everything.metric(f"looksee_batch_rows_{kind}", model="blip") for kind in ("sum", "count"))
 
     rows, count = steps()
-    ends = asyncio.run(captions(everything.url, drawn("load", 600), 32))
-    assert ends["right"] + ends["wrong"] == 600
+    ends = asyncio.run(captions(everything.url, drawn("load", 320), 32))
+    assert ends["right"] + ends["wrong"] == 320
     now_rows, now_count = steps()
     assert (now_rows - rows) / (now_count - count) > 1.5  # of captions of four tokens: half of a row's life is prefill
 
@@ -92,6 +92,6 @@ def test_healthz_answers_while_a_runner_loads_and_while_it_generates() -> None:
 
         times, load = asyncio.run(scenario("loading", 1, 1))
         assert max(times) < load / 4
-        times, caption = asyncio.run(scenario("generating", 100, 4))
-        assert len(times) > 50
+        times, caption = asyncio.run(scenario("generating", 60, 4))
+        assert len(times) > 30
         assert statistics.median(times) < caption / 4

@@ -25,7 +25,7 @@ def test_everybody_is_answered_or_told_when_to_come_again(narrow: Service) -> No
         source = Source()
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             await ask(session, narrow.url, "blip", source.next(), Outcomes(), leaves=False)
-            for _ in range(5):
+            for _ in range(3):
                 await asyncio.gather(
                     *(ask(session, narrow.url, "blip", source.next(), told, leaves=False) for _ in range(count))
                 )
@@ -34,12 +34,12 @@ def test_everybody_is_answered_or_told_when_to_come_again(narrow: Service) -> No
     told = Outcomes()
     asyncio.run(many(100, told))
     assert set(told.statuses) == {200, 429}
-    assert told.statuses.total() == 500
-    assert told.statuses[200] >= 5 * (QUEUE + QUEUE) / 2
+    assert told.statuses.total() == 300
+    assert told.statuses[200] >= 3 * (QUEUE + QUEUE) / 2
     assert told.without_retry_after == 0
     assert settled(narrow) - before == told.statuses[200] + 1  # nothing else was computed
     asyncio.run(many(1, calm := Outcomes()))
-    assert calm.statuses == {200: 5}
+    assert calm.statuses == {200: 3}
 
 
 def test_of_many_who_leave_next_to_none_are_computed_for(narrow: Service) -> None:

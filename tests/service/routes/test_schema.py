@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.serving import API_KEY, ROOT, Service
 
-EXAMPLES = 5  # random ones for each route, beside those for each of its values and their edges
+EXAMPLES = 3  # random ones for each route, beside those for each of its values and their edges
 
 
 @pytest.fixture(scope="module")
