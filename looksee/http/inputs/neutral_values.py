@@ -87,6 +87,11 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "timings_per_token": (False,),
     "transforms": ([],),
     "watermark": (False,),
+    # Ollama
+    "context": ([],),
+    "raw": (False,),
+    "suffix": ("",),
+    "template": ("",),
 }
 
 
