@@ -25,7 +25,8 @@ class RouteTable:
 
     `open_paths` need no key. `form_paths` take files in a form and never parse JSON. `default_models` has the model
     that a request names by the query parameter `model`, where it names none. Errors at `plain_errors`, and at what is
-    below them, have their message as the member `error`, not as one of an object there. `unknown` makes the error for a path without a route.
+    below them, have their message as the member `error`, not as one of an object there. `unknown` makes the error for
+    a path without a route.
     """
 
     open_paths: frozenset[str] = frozenset()

@@ -95,6 +95,11 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
 }
 
 
+def values(name: str) -> tuple[Any, ...] | None:
+    """The values of a parameter that ask for nothing; None where all do."""
+    return None if name in _WITHOUT_EFFECT else _NEUTRAL.get(name, ())
+
+
 def check(sent: Mapping[str, Any], known_names: Iterable[str]) -> None:
     """Raises UnsupportedParameter for a parameter that would change the answer; a name that nobody knows may be meant
     for one of `known_names`.

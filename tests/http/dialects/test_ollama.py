@@ -232,7 +232,12 @@ def test_nothing_asked_loads_the_model() -> None:
         ("generate", {"model": "gemma", "prompt": "a", "logprobs": True}, 400, "logprobs"),
         ("generate", {"model": "gemma", "prompt": "a", "width": 64}, 400, "width"),
         ("generate", {"model": "gemma", "prompt": "a", "tools": []}, 400, "tools"),
-        ("generate", {"model": "gemma", "prompt": "a", "options": {"repeat_penalty": 0}}, 422, "options.repeat_penalty"),
+        (
+            "generate",
+            {"model": "gemma", "prompt": "a", "options": {"repeat_penalty": 0}},
+            422,
+            "options.repeat_penalty",
+        ),
         ("chat", {"model": "gemma", "messages": [{"role": "tool", "content": "a"}]}, 400, "messages.0.role"),
         ("chat", {"model": "gemma", "messages": [{"role": "user", "content": "a"}], "tools": [{}]}, 400, "tools"),
         (
@@ -241,7 +246,12 @@ def test_nothing_asked_loads_the_model() -> None:
             400,
             "messages.0.images.1",
         ),
-        ("chat", {"model": "gemma", "messages": [{"role": "user", "content": "a", "image": []}]}, 400, "messages.0.image"),
+        (
+            "chat",
+            {"model": "gemma", "messages": [{"role": "user", "content": "a", "image": []}]},
+            400,
+            "messages.0.image",
+        ),
         (
             "chat",
             {"model": "gemma", "messages": [{"role": "assistant", "content": "a", "tool_calls": [{}]}]},
@@ -266,7 +276,9 @@ def test_what_asks_for_nothing_is_taken() -> None:
     body = {"model": "gemma", "prompt": "a", "stream": False, "system": None, "images": None, "options": None, **empty}
     assert doors.send("/api/generate", json=body).is_success
     said = {"role": "user", "content": "b", "images": None, "tool_calls": [], "name": "me"}
-    assert doors.send("/api/chat", json={"model": "gemma", "messages": [said], "tools": [], "truncate": True}).is_success
+    assert doors.send(
+        "/api/chat", json={"model": "gemma", "messages": [said], "tools": [], "truncate": True}
+    ).is_success
     assert len(doors.calls("gemma")) == 2
 
 

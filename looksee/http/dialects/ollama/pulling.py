@@ -26,7 +26,7 @@ _BETWEEN = 0.2  # seconds between two lines about the progress
 
 
 def check_key(headers: Headers, settings: Settings) -> None:
-    """Raises MissingKey or WrongKey. Without an API_KEY anybody may: a model's first request fetches its weights too."""
+    """Raises MissingKey or WrongKey. Without an API_KEY anybody may, as anybody's first request to a model may."""
     keys = ApiKeys([settings.api_key])
     if settings.debug or not keys:
         return
@@ -45,9 +45,7 @@ async def pulled(context: RequestContext, body: PullBody) -> Response:
     else:
         work = _fetched(resolve(model, settings.weights, settings.model(model).weights))
     if body.stream is not False:
-        return sse.response(
-            _lines(work), every=settings.heartbeat_seconds, beat=b" ", media_type=replies.LINES
-        )
+        return sse.response(_lines(work), every=settings.heartbeat_seconds, beat=b" ", media_type=replies.LINES)
     return JSONResponse(await context.while_connected(_last(work)))
 
 
@@ -91,8 +89,8 @@ async def _fetched(source: WeightsSource) -> AsyncGenerator[dict[str, Any], None
 async def _last(steps: AsyncGenerator[dict[str, Any], None]) -> dict[str, Any]:
     last: dict[str, Any] = {}
     async with aclosing(steps):
-        async for last in steps:
-            pass
+        async for step in steps:
+            last = step
     return last
 
 
