@@ -20,7 +20,7 @@ ARGS ?=
 # What one process compiles, the many others of a test need not compile again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs reliability protections soak fuzz build image docs lock audit clean
+.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs reliability protections soak fuzz compat build image docs lock audit clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -88,6 +88,9 @@ soak: setup  ## ask for MINUTES (20) in every dialect while parts fail: no answe
 
 fuzz: setup  ## 5,000 damaged pictures through the decoding: each a clear error or the right picture
 	@$(BIN)/python -m tools.fuzz $(ARGS)
+
+compat: setup  ## client programs from their registries, each in an environment of its own; the table in docs/compatibility.md
+	@$(BIN)/python -m tools.compat $(ARGS) && $(BIN)/python -m tools.documents
 
 build: setup  ## make the bento
 	@$(BIN)/bentoml build

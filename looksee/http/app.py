@@ -39,8 +39,9 @@ def _unknown(path: str) -> errors.LookseeError:
         known = {*REGISTRY, *ALIASES} if prefix == _CARDS else REGISTRY.keys()
         if path.startswith(prefix) and name not in known:
             return model_path.not_found()
-    if path in ollama.NOT_OFFERED:
-        return errors.NotOffered(ollama.NOT_OFFERED[path])
+    for offered in (path, path.rpartition("/")[0]):
+        if offered in ollama.NOT_OFFERED:
+            return errors.NotOffered(ollama.NOT_OFFERED[offered])
     if path == "/v1/segment":
         return errors.NotOffered("None of the models here can segment; /v1/detect finds boxes.")
     if path.startswith("/v1/tuning"):

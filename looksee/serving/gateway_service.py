@@ -39,6 +39,7 @@ from looksee.settings import Settings
 NAME = "Looksee"
 
 _UPLOAD_SECONDS = 20  # what a slow upload may take beyond the time to answer
+_PULL_SECONDS = 86400.0  # in which weights are fetched for whoever waits for it; asked again it goes on
 _LEFT_OUT = ("index", "openapi-spec", "static_content")
 
 
@@ -119,7 +120,7 @@ def _edge(
         max_body=settings.max_request_bytes,
         timeout=timeout,
         longest=timeout + _UPLOAD_SECONDS,
-        timeouts={"/v1/batch": settings.batch_timeout_seconds},
+        timeouts={"/v1/batch": settings.batch_timeout_seconds, "/api/pull": _PULL_SECONDS},
         no_forms=methods,
         pages=ForeignPages(settings.allowed_origin_list()),
         check_room=answering.check_room,

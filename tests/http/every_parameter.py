@@ -94,10 +94,11 @@ class Walk:
         elif "application/json" in content:
             schema = self._plain(content["application/json"]["schema"])
             examples = [content["application/json"].get("example"), self._sample(schema)]
-            whole = {"json": examples[0] or examples[1]}
+            examples = [one for one in examples if one is not None]
+            whole = {"json": examples[0]}
             self._above: dict[Place, Any] = {}
             for place, value, why, wanted in self._of_json(schema, (), True):
-                for example in [one for one in (*examples, *MORE.get(path, ())) if one]:
+                for example in (*examples, *MORE.get(path, ())):
                     yield Wrong(path, method, place, why, wanted, {"json": self._replaced(example, place, value)})
         for one in operation.get("parameters", ()):
             name, schema = one["name"], self._plain(one["schema"])

@@ -55,6 +55,11 @@ EDGES: dict[str, list[Edge]] = {
         Edge("a chat whose last message says nothing", "", errors.InvalidValue, "earlier ones are passed over"),
         Edge("parts of a message", "256", errors.InvalidValue),
         Edge("stop strings of a chat", "4, of 256 characters each", errors.InvalidValue),
+        Edge("stop strings of Ollama's `options`", "16, of 256 characters each", errors.InvalidValue),
+        Edge(
+            "`num_predict` of Ollama's `options`", "LOOKSEE_MAX_NEW_TOKENS", None, "cut down; `done_reason` is `length`"
+        ),
+        Edge("characters of a model's name in Ollama's API", "256", errors.InvalidValue),
         Edge("`spatial_refs` of a request", "64", errors.InvalidValue),
         Edge("tries to write JSON of a schema", "3", errors.StructuredOutputFailed),
         Edge(

@@ -74,6 +74,7 @@ EDGES_OF_REQUESTS: dict[str, list[Edge]] = {
         Edge("an unknown address", "", errors.NotFound),
         Edge("a wrong HTTP method", "", errors.MethodNotAllowed),
         Edge("a route that no model here can serve", "", errors.NotOffered, "`/v1/segment`, `/v1/tuning/...`"),
+        Edge("a route of Ollama's that makes embeddings or models", "", errors.NotOffered),
         Edge("a failure inside the service", "", errors.LookseeError, "the log has the traceback"),
         Edge(
             "a request after the process was told to end",
@@ -123,6 +124,7 @@ EDGES_OF_REQUESTS: dict[str, list[Edge]] = {
             errors.DeadlineExceeded,
             "in the line of each item that is left",
         ),
+        Edge("seconds of a pull", "86,400", errors.DeadlineExceeded, "asked again it goes on"),
         Edge(
             "seconds a request waits for weights that are loading",
             "LOOKSEE_LOAD_WAIT_SECONDS",
@@ -147,6 +149,9 @@ EDGES_OF_REQUESTS: dict[str, list[Edge]] = {
         Edge("no client key", "LOOKSEE_CLIENT_KEYS", errors.MissingKey, header="`WWW-Authenticate: Bearer`"),
         Edge("a wrong client key", "LOOKSEE_CLIENT_KEYS", errors.WrongKey, "before the body is read"),
         Edge("`/metrics` without its key", "LOOKSEE_METRICS_KEY", errors.MissingKey),
+        Edge(
+            "weights that are pulled without the service's key", "API_KEY", errors.MissingKey, "none set: anybody may"
+        ),
         Edge("an admin route where no key is set", "API_KEY", errors.AdminClosed, "open with `DEBUG=true`"),
         Edge(
             "requests to models a minute",

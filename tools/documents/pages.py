@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bench.report import documents as benchmarks
 from looksee.settings import tables as setting_tables
-from tools.documents import edges, memory, tables
+from tools.compat import table as compatibility
+from tools.documents import client_parameters, edges, memory, tables
 from tools.reliability import tables as reliability
 from tools.soak import tables as soak
 
@@ -18,6 +19,7 @@ _MARKED = re.compile(r"<!-- (?P<name>[a-z-]+) -->\n(?P<table>.*?)<!-- /(?P=name)
 TABLES: dict[str, Callable[[], str]] = {
     **benchmarks.TABLES,
     "choice": tables.choice,
+    "compatibility": compatibility.markdown,
     "edges": edges.markdown,
     "errors": tables.errors_by_code,
     "faults": reliability.faults,
@@ -26,6 +28,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "memory": memory.markdown,
     "metrics": tables.metrics,
     "models": tables.models,
+    "ollama-parameters": client_parameters.ollama_table,
+    "openai-parameters": client_parameters.openai_table,
     "protections": reliability.protections,
     "settings": setting_tables.markdown,
     "soak": soak.tables,

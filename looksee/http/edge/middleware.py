@@ -97,7 +97,7 @@ class EdgeMiddleware:
         if self._drain.begun:
             exchange.headers |= CLOSING
         with request_scope(request_id) as info:
-            info.plain_errors = path in routes.plain_errors
+            info.plain_errors = routes.has_plain_errors(path)
             try:
                 self._drain.check(path)
                 if not known:  # BentoML would keep metrics for the path

@@ -24,8 +24,9 @@ class RouteTable:
     """Paths by what the edge does with them.
 
     `open_paths` need no key. `form_paths` take files in a form and never parse JSON. `default_models` has the model
-    that a request names by the query parameter `model`, where it names none. Errors at `plain_errors` have their
-    message as the member `error`, not as one of an object there. `unknown` makes the error for a path without a route.
+    that a request names by the query parameter `model`, where it names none. Errors at `plain_errors`, and at what is
+    below them, have their message as the member `error`, not as one of an object there. `unknown` makes the error for
+    a path without a route.
     """
 
     open_paths: frozenset[str] = frozenset()
@@ -39,6 +40,10 @@ class RouteTable:
         route cannot be forgotten.
         """
         return path not in self.open_paths and not path.startswith(_ADMIN) and path != METRICS
+
+    def has_plain_errors(self, path: str) -> bool:
+        """Whether an error's message is its member `error`."""
+        return path in self.plain_errors or path.rpartition("/")[0] in self.plain_errors
 
     def acts(self, method: str, path: str) -> bool:
         """Whether a request does more than read what is there: such a one is not taken from any page."""

@@ -87,7 +87,17 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "timings_per_token": (False,),
     "transforms": ([],),
     "watermark": (False,),
+    # Ollama
+    "context": ([],),
+    "raw": (False,),
+    "suffix": ("",),
+    "template": ("",),
 }
+
+
+def values(name: str) -> tuple[Any, ...] | None:
+    """The values of a parameter that ask for nothing; None where all do."""
+    return None if name in _WITHOUT_EFFECT else _NEUTRAL.get(name, ())
 
 
 def check(sent: Mapping[str, Any], known_names: Iterable[str]) -> None:

@@ -46,11 +46,11 @@ class WeightsSource:
         fingerprint = _fingerprint(directory) if directory.is_dir() else None
         return Identity(self.model, self.kind, fingerprint[:12] if fingerprint else "missing", fingerprint)
 
-    def directory(self) -> Path:
+    def directory(self, tell: hub.Tell = lambda here, total: None) -> Path:
         """The checkpoint's local directory, downloaded if need be. Blocks; raises WeightsUnavailable."""
         if self.kind == "hub":
             try:
-                return self.fetch()
+                return self.fetch(tell)
             except hub.HubError as error:
                 raise errors.WeightsUnavailable(
                     f"The weights of '{self.model}' could not be fetched. {error} Instead, {_setting(self.model)} may "

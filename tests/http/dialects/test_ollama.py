@@ -70,6 +70,8 @@ def test_a_picture_and_a_prompt(model: str) -> None:
         ("moondream:1.8b", "moondream"),
         ("moondream2", "moondream"),
         (" blip ", "blip"),
+        ("google/gemma-3-4b-it", "gemma"),
+        ("vikhyatk/Moondream2", "moondream"),
     ],
 )
 def test_names(name: str, model: str) -> None:
@@ -227,6 +229,15 @@ def test_nothing_asked_loads_the_model() -> None:
         ("generate", {"model": "gemma", "prompt": "a", "think": True}, 400, "think"),
         ("generate", {"model": "gemma", "prompt": "", "keep_alive": 0}, 400, "keep_alive"),
         ("generate", {"model": "gemma", "promt": "a"}, 400, "promt"),
+        ("generate", {"model": "gemma", "prompt": "a", "logprobs": True}, 400, "logprobs"),
+        ("generate", {"model": "gemma", "prompt": "a", "width": 64}, 400, "width"),
+        ("generate", {"model": "gemma", "prompt": "a", "tools": []}, 400, "tools"),
+        (
+            "generate",
+            {"model": "gemma", "prompt": "a", "options": {"repeat_penalty": 0}},
+            422,
+            "options.repeat_penalty",
+        ),
         ("chat", {"model": "gemma", "messages": [{"role": "tool", "content": "a"}]}, 400, "messages.0.role"),
         ("chat", {"model": "gemma", "messages": [{"role": "user", "content": "a"}], "tools": [{}]}, 400, "tools"),
         (
@@ -234,6 +245,18 @@ def test_nothing_asked_loads_the_model() -> None:
             {"model": "gemma", "messages": [{"role": "user", "content": "a", "images": [base64_of(RED), "?"]}]},
             400,
             "messages.0.images.1",
+        ),
+        (
+            "chat",
+            {"model": "gemma", "messages": [{"role": "user", "content": "a", "image": []}]},
+            400,
+            "messages.0.image",
+        ),
+        (
+            "chat",
+            {"model": "gemma", "messages": [{"role": "assistant", "content": "a", "tool_calls": [{}]}]},
+            400,
+            "messages.0.tool_calls",
         ),
         ("show", {"model": "llava"}, 404, "model"),
     ],
@@ -245,6 +268,36 @@ def test_what_is_refused(path: str, body: dict[str, Any], status: int, param: st
     found = content(answer)
     assert (answer.status_code, found["error"]["param"]) == (status, param), found
     assert doors.calls("gemma") == []
+
+
+def test_what_asks_for_nothing_is_taken() -> None:
+    doors = Doors()
+    empty = {"suffix": "", "template": "", "raw": False, "context": [], "logprobs": False, "top_logprobs": 0}
+    body = {"model": "gemma", "prompt": "a", "stream": False, "system": None, "images": None, "options": None, **empty}
+    assert doors.send("/api/generate", json=body).is_success
+    said = {"role": "user", "content": "b", "images": None, "tool_calls": [], "name": "me"}
+    assert doors.send(
+        "/api/chat", json={"model": "gemma", "messages": [said], "tools": [], "truncate": True}
+    ).is_success
+    assert len(doors.calls("gemma")) == 2
+
+
+def test_pictures_stand_where_the_text_has_their_marks() -> None:
+    doors = Doors()
+    said = {"role": "user", "content": "Before: [img] After: [img] What changed?", "images": [RED, BLUE]}
+    chat(doors, "gemma", said)
+    job = asked(doors)
+    assert job.turns == (Turn("user", ("Before:", None, "After:", None, "What changed?")),)
+    assert job.images == (RED, BLUE)
+
+
+def test_pictures_without_a_mark_stand_before_the_text() -> None:
+    doors = Doors()
+    chat(doors, "gemma", {"role": "user", "content": "Here: [img] What is [img]?", "images": [RED]})
+    assert asked(doors).turns == (Turn("user", ("Here:", None, "What is [img]?")),)
+    chat(doors := Doors(), "gemma", {"role": "user", "content": "Here: [img] What?", "images": [RED, BLUE]})
+    assert asked(doors).turns == (Turn("user", (None, "Here:", None, "What?")),)
+    assert asked(doors).images == (BLUE, RED)
 
 
 def test_an_error_in_a_stream_is_its_last_line() -> None:

@@ -49,7 +49,7 @@ def test_the_message_is_the_error(sent_as: dict[str, Any], status: int, code: st
     assert content["request_id"]
 
 
-@pytest.mark.parametrize("path", ["embed", "embeddings", "pull", "create", "copy", "delete", "push"])
+@pytest.mark.parametrize("path", ["embed", "embeddings", "create", "copy", "delete", "push", "blobs/sha256:0a"])
 def test_what_is_not_offered_says_so(path: str) -> None:
     answer = sent("POST", f"/api/{path}", json={"model": "gemma"})
     assert (answer.status_code, answer.json()["code"]) == (501, "not_offered")

@@ -15,7 +15,7 @@ import pytest
 from looksee.models.registry import REGISTRY
 from samples.world import scenes
 from samples.world.scenes import Scene
-from tests.support.serving import Service
+from tests.support.serving import API_KEY, Service
 
 COUNT = "How many shapes are there?"
 
@@ -88,6 +88,21 @@ def test_errors_are_texts(client: ollama.Client, model: str, options: dict[str, 
     assert refused.value.status_code == status
     assert words in refused.value.error
     assert not refused.value.error.startswith("{")
+
+
+def test_weights_are_pulled_with_the_key_of_the_service(service: Service, client: ollama.Client) -> None:
+    with pytest.raises(ollama.ResponseError) as refused:
+        client.pull("blip")
+    assert refused.value.status_code == 401
+    with ollama.Client(service.url, headers={"Authorization": f"Bearer {API_KEY}"}) as operator:
+        assert operator.pull("blip").status == "success"
+        assert [part.status for part in operator.pull("blip", stream=True)][-1] == "success"
+
+
+def test_what_is_not_offered(client: ollama.Client) -> None:
+    with pytest.raises(ollama.ResponseError, match="embeddings") as refused:
+        client.embed("gemma", "a circle")
+    assert refused.value.status_code == 501
 
 
 def test_as_a_photo_library_asks_for_a_caption(service: Service) -> None:

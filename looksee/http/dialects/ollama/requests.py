@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
@@ -10,24 +9,37 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from looksee.core import errors
 from looksee.core.tasks import Sampling
 from looksee.http.apis.chat import ChatOptions
-from looksee.http.inputs import neutral_values, parameters
+from looksee.http.inputs import known, neutral_values, parameters
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.structured_output import JsonSchema, ResponseFormat
 from looksee.http.skills.conversation import ImageUrl, Message, Part
 from looksee.settings import Settings
 
-_MOST_MESSAGES, _MOST_PICTURES, _MOST_STOPS = 1024, 256, 16
+_MOST_MESSAGES, _MOST_PICTURES, _MOST_STOPS, _LONGEST_NAME = 1024, 256, 16, 256
+_PICTURE_HERE = "[img]"  # in a text: the next of its pictures stands here
 # How a runner of Ollama's is loaded, and what only says how something else is done.
-_WITHOUT_EFFECT = frozenset(
+OPTIONS_WITHOUT_EFFECT = frozenset(
     {
         *("embedding_only", "f16_kv", "logits_all", "low_vram", "main_gpu", "num_batch", "num_ctx", "num_gpu"),
         *("num_keep", "num_thread", "numa", "penalize_newline", "use_mlock", "use_mmap", "vocab_only"),
     }
 )
+# What is too long is refused here, cut or not; `id` and `version` are PhotoPrism's own.
+BODY_WITHOUT_EFFECT = frozenset({"id", "shift", "truncate", "version"})
+# Taken where the value asks for nothing (`neutral_values`), and refused by name otherwise.
+NOT_HERE = frozenset({"logprobs", "top_logprobs", "height", "steps", "width"})
+NOT_HERE_OF_CHATS = NOT_HERE | {"tools"}
+NOT_HERE_OF_PROMPTS = NOT_HERE | {"context", "raw", "suffix", "template"}
 
 
-def _listed(stop: Any) -> Any:
-    return [stop] if isinstance(stop, str) else stop
+_Stop = Annotated[str, Field(max_length=256)]
+_Stops = Annotated[list[_Stop], Field(max_length=_MOST_STOPS)]
+
+
+def _listed(value: Any) -> Any:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else value
 
 
 class OllamaOptions(BaseModel):
@@ -41,18 +53,14 @@ class OllamaOptions(BaseModel):
     min_p: float | None = Field(None, ge=0, le=1)
     seed: Integer | None = Field(None, ge=-(2**63), lt=2**63, json_schema_extra=parameters.SEED)
     num_predict: Integer | None = Field(None, description="new tokens at most; 0 and less: the model's default")
-    repeat_penalty: float | None = Field(None, gt=0, le=10)
+    repeat_penalty: float | None = Field(None, ge=0.1, le=10)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    stop: Annotated[
-        list[Annotated[str, Field(max_length=256)]] | None,
-        Field(max_length=_MOST_STOPS),
-        BeforeValidator(_listed, json_schema_input_type=str | list[str] | None),
-    ] = None
+    stop: Annotated[_Stops, FailFast(), BeforeValidator(_listed, json_schema_input_type=_Stop | _Stops | None)] = []
 
     def check(self) -> None:
         """Raises UnsupportedParameter for an option that would change the answer and is not here."""
-        more = {name: value for name, value in (self.model_extra or {}).items() if name not in _WITHOUT_EFFECT}
+        more = {name: value for name, value in (self.model_extra or {}).items() if name not in OPTIONS_WITHOUT_EFFECT}
         neutral_values.check(more, OllamaOptions.model_fields)
 
     def sampling(self) -> Sampling:
@@ -72,23 +80,39 @@ class OllamaOptions(BaseModel):
 class OllamaBody(BaseModel):
     """What both kinds of request have."""
 
-    model: str = Field(description="a name of `GET /api/tags`, with or without `:latest`, or one of Ollama's for it")
+    not_here: ClassVar[frozenset[str]] = NOT_HERE
+    without_effect: ClassVar[frozenset[str]] = BODY_WITHOUT_EFFECT | NOT_HERE
+
+    model: str = Field(
+        max_length=_LONGEST_NAME,
+        description="a name of `GET /api/tags`, with or without `:latest`, or one of Ollama's for it",
+    )
     stream: bool | None = Field(None, description="lines of JSON, as without it; false: one answer")
     format: dict[str, Any] | str | None = Field(None, description="json, or a JSON Schema: `gemma`, `intern_vlm`")
-    options: OllamaOptions = OllamaOptions()
+    options: OllamaOptions | None = None
     keep_alive: float | str | None = Field(None, description="without effect: models stay loaded")
     think: bool | str | None = Field(None, description="Moondream2: think first; the thoughts are told too")
 
     def chat_options(self, settings: Settings) -> ChatOptions:
         """Raises InvalidValue and UnsupportedParameter."""
-        self.options.check()
-        asked = self.options.num_predict or 0
+        options = self.options or OllamaOptions()
+        options.check()
+        asked = options.num_predict or 0
         return ChatOptions(
             min(asked, settings.max_new_tokens) if asked > 0 else None,
-            tuple(filter(None, self.options.stop or ())),
+            tuple(filter(None, options.stop)),
             _response_format(self.format),
             reasoning=self.think not in (None, False, "", "false"),
         )
+
+    def sampling(self) -> Sampling:
+        """What is not given has no effect."""
+        return (self.options or OllamaOptions()).sampling()
+
+    def refuse(self) -> None:
+        """Raises UnsupportedParameter for what would change the answer and is not here."""
+        more = {name: value for name, value in (self.model_extra or {}).items() if name in self.not_here}
+        neutral_values.check(more, type(self).model_fields)
 
 
 _Picture = Annotated[str, Field(json_schema_extra=parameters.PICTURE)]
@@ -98,55 +122,104 @@ _Pictures = Annotated[list[_Picture], Field(max_length=_MOST_PICTURES)]
 class GenerateBody(OllamaBody):
     """`POST /api/generate`: a prompt and its pictures."""
 
-    prompt: str = ""
-    images: _Pictures | None = Field(None, description="base64, bare or as data URIs")
-    system: str = ""
-    suffix: str | None = Field(None, description="must be empty")
-    template: str | None = Field(None, description="must be empty: each model has its own")
-    raw: bool | None = Field(None, description="must not be true")
-    context: list[int] | None = Field(None, description="must be empty; send a chat's messages instead")
+    not_here: ClassVar[frozenset[str]] = NOT_HERE_OF_PROMPTS
+    without_effect: ClassVar[frozenset[str]] = BODY_WITHOUT_EFFECT | NOT_HERE_OF_PROMPTS
 
-    def messages(self) -> list[Message]:
-        """As those of a chat. Raises UnsupportedParameter."""
-        for name in ("suffix", "template", "raw", "context"):
-            if getattr(self, name):
-                raise errors.UnsupportedParameter(f"'{name}' is not supported; leave it out.", param=name)
-        said = [_message("user", self.prompt, self.images or ())]
-        return [_message("system", self.system, ()), *said] if self.system.strip() else said
+    prompt: str | None = None
+    images: _Pictures | None = Field(None, description="base64, bare or as data URIs")
+    system: str | None = None
+
+    def said(self) -> list[OllamaMessage]:
+        """As the messages of a chat. Raises UnsupportedParameter."""
+        self.refuse()
+        asked = OllamaMessage(role="user", content=self.prompt, images=self.images)
+        return [*_instructed(self.system), asked]
 
 
 class OllamaMessage(BaseModel):
-    """A message of a chat. What an earlier answer thought is not read again."""
+    """A message of a chat. What an earlier answer thought is not read again, and speakers have no names."""
 
-    without_effect: ClassVar[frozenset[str]] = frozenset({"thinking", "tool_name"})
+    without_effect: ClassVar[frozenset[str]] = frozenset({"name", "thinking", "tool_calls", "tool_name"})
 
     role: str
-    content: str = ""
+    content: str | None = None
     images: _Pictures | None = None
-    tool_calls: Any = Field(None, description="must be empty")
+
+    def check(self, place: str) -> None:
+        """Raises UnsupportedParameter."""
+        known.refuse_members(self, f"{place}.")
+        if (self.model_extra or {}).get("tool_calls"):
+            raise errors.UnsupportedParameter(
+                f"'{place}.tool_calls' is not supported; leave it out or send [].", param=f"{place}.tool_calls"
+            )
+
+
+class NamedModel(BaseModel):
+    """What says a model and nothing else."""
+
+    model: str | None = Field(None, max_length=_LONGEST_NAME)
+    name: str | None = Field(None, max_length=_LONGEST_NAME, description="the older name of `model`")
+
+    @property
+    def asked(self) -> str:
+        return self.model or self.name or ""
+
+
+class ShowBody(NamedModel):
+    """`POST /api/show`."""
+
+    verbose: bool | None = Field(None, description="without effect")
+
+
+class PullBody(NamedModel):
+    """`POST /api/pull`."""
+
+    stream: bool | None = Field(None, description="lines of JSON with the progress, as without it; false: one answer")
+    insecure: bool | None = Field(None, description="without effect")
+
+
+_Said = Annotated[list[OllamaMessage], Field(max_length=_MOST_MESSAGES)]
 
 
 class OllamaChatBody(OllamaBody):
     """`POST /api/chat`."""
 
-    messages: Annotated[list[OllamaMessage], FailFast(), Field(max_length=_MOST_MESSAGES)] = []
-    tools: Any = Field(None, description="must be empty")
+    not_here: ClassVar[frozenset[str]] = NOT_HERE_OF_CHATS
+    without_effect: ClassVar[frozenset[str]] = BODY_WITHOUT_EFFECT | NOT_HERE_OF_CHATS
 
-    def chat_messages(self) -> list[Message]:
-        """As OpenAI's are. Their pictures are behind their texts. Raises UnsupportedParameter."""
-        if self.tools:
-            raise errors.UnsupportedParameter("'tools' are not supported; leave them out.", param="tools")
+    messages: Annotated[
+        _Said,
+        FailFast(),
+        BeforeValidator(lambda said: [] if said is None else said, json_schema_input_type=_Said | None),
+    ] = []
+    system: str | None = Field(None, description="as a first message of the role system")
+
+    def said(self) -> list[OllamaMessage]:
+        """The messages, with the system's first. Raises UnsupportedParameter."""
+        self.refuse()
         for number, one in enumerate(self.messages):
-            if one.tool_calls:
-                place = f"messages.{number}.tool_calls"
-                raise errors.UnsupportedParameter(f"'{place}' is not supported; leave it out.", param=place)
-        return [_message(one.role, one.content, one.images or ()) for one in self.messages]
+            one.check(f"messages.{number}")
+        return [*_instructed(self.system), *self.messages]
 
 
-def _message(role: str, text: str, images: Sequence[str]) -> Message:
-    parts = [Part(type="text", text=text)] if text else []
-    parts += [Part(type="image_url", image_url=ImageUrl(url=image)) for image in images]
-    return Message(role=role, content=parts)
+def as_message(said: OllamaMessage) -> Message:
+    """A message as OpenAI has it. Its pictures stand before the text, but those for which the text has `[img]`."""
+    images = said.images or []
+    texts = (said.content or "").split(_PICTURE_HERE, len(images))
+    marked = len(texts) - 1
+    parts = [_picture(image) for image in images[marked:]]
+    for text, image in zip(texts, [*images[:marked], None], strict=True):
+        parts += [Part(type="text", text=text)] if text else []
+        parts += [_picture(image)] if image is not None else []
+    return Message(role=said.role, content=parts)
+
+
+def _picture(image: str) -> Part:
+    return Part(type="image_url", image_url=ImageUrl(url=image))
+
+
+def _instructed(system: str | None) -> list[OllamaMessage]:
+    return [OllamaMessage(role="system", content=system)] if system and system.strip() else []
 
 
 def _response_format(wanted: dict[str, Any] | str | None) -> ResponseFormat | None:

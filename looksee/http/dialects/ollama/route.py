@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,40 +10,36 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from looksee.core import errors
 from looksee.http import error_params
 from looksee.http.apis.chat import PreparedChat
 from looksee.http.context import ContextFactory, RequestContext
-from looksee.http.dialects.ollama import names, replies
+from looksee.http.dialects.ollama import names, pulling, replies
 from looksee.http.dialects.ollama.replies import OllamaReply
-from looksee.http.dialects.ollama.requests import GenerateBody, OllamaBody, OllamaChatBody
+from looksee.http.dialects.ollama.requests import (
+    GenerateBody,
+    OllamaBody,
+    OllamaChatBody,
+    OllamaMessage,
+    PullBody,
+    ShowBody,
+    as_message,
+)
 from looksee.http.inputs import bodies
 from looksee.http.skills import conversation
-from looksee.http.skills.conversation import Conversation, Message
+from looksee.http.skills.conversation import Conversation
 from looksee.models.registry import REGISTRY, served
 from looksee.version import VERSION
 
 # Errors at these paths are as Ollama's clients read them: the message as the member `error`.
-PATHS = frozenset(f"/api/{name}" for name in ("generate", "chat", "tags", "show", "ps", "version"))
+PATHS = frozenset(f"/api/{name}" for name in ("generate", "chat", "tags", "show", "ps", "version", "pull"))
 _NOT_HERE = {
-    "embed": "None of the models here makes embeddings.",
-    "embeddings": "None of the models here makes embeddings.",
-    "pull": "Weights are fetched by the command `looksee pull`, or when a model is first asked.",
-    **dict.fromkeys(("create", "copy", "delete", "push"), "Models are not made, copied or deleted here."),
+    **dict.fromkeys(("embed", "embeddings"), "None of the models here makes embeddings."),
+    **dict.fromkeys(("create", "copy", "delete", "push", "blobs"), "Models are not made, copied or deleted here."),
 }
 NOT_OFFERED = {f"/api/{name}": sentence for name, sentence in _NOT_HERE.items()}
-_PICTURE = re.compile(r"messages\.(\d+)\.content\.(\d+)\.image_url")
-
-
-class ShowBody(BaseModel):
-    """`POST /api/show`."""
-
-    model: str = ""
-    name: str = Field("", description="the older name of `model`")
-    verbose: bool | None = Field(None, description="without effect")
 
 
 def router(contexts: ContextFactory) -> APIRouter:
@@ -61,8 +56,8 @@ def router(contexts: ContextFactory) -> APIRouter:
     async def generate(request: Request) -> Response:
         """Lines of JSON, or with `stream` false one object. Without a prompt and a picture the model is loaded."""
         context, body = contexts.of(request.receive), await bodies.read(request, GenerateBody, settings)
-        with _own_names({"messages": "prompt"}):
-            return await _answer(context, body, body.messages(), OllamaReply(body.model, replies.generated))
+        with _own_names({"messages.0.role": "system" if body.system else "prompt", "messages": "prompt"}):
+            return await _answer(context, body, body.said(), OllamaReply(body.model, replies.generated))
 
     @routes.post(
         "/chat",
@@ -74,7 +69,7 @@ def router(contexts: ContextFactory) -> APIRouter:
         """Lines of JSON, or with `stream` false one object. Without messages the model is loaded."""
         context, body = contexts.of(request.receive), await bodies.read(request, OllamaChatBody, settings)
         with _own_names({}):
-            return await _answer(context, body, body.chat_messages(), OllamaReply(body.model, replies.message))
+            return await _answer(context, body, body.said(), OllamaReply(body.model, replies.message))
 
     @routes.get("/tags", summary="The models on offer, as Ollama lists them")
     async def tags() -> dict[str, Any]:
@@ -83,7 +78,7 @@ def router(contexts: ContextFactory) -> APIRouter:
     @routes.post("/show", summary="One model, as Ollama describes it", openapi_extra=bodies.described(ShowBody))
     async def show(request: Request) -> dict[str, Any]:
         body = await bodies.read(request, ShowBody, settings)
-        entry = REGISTRY[names.resolved(body.model or body.name)]
+        entry = REGISTRY[names.resolved(body.asked)]
         return {
             "modelfile": "",
             "parameters": "",
@@ -106,6 +101,18 @@ def router(contexts: ContextFactory) -> APIRouter:
                 found.append({**described, "expires_at": later, "size_vram": status.device_bytes or 0})
         return {"models": found}
 
+    @routes.post(
+        "/pull",
+        summary="Fetch a model's weights, as Ollama does",
+        responses=replies.DESCRIBED,
+        openapi_extra=bodies.described(PullBody),
+    )
+    async def pull(request: Request) -> Response:
+        """Lines of JSON with the progress, or with `stream` false one object. Asks for `API_KEY` where it is set."""
+        pulling.check_key(request.headers, settings)
+        body = await bodies.read(request, PullBody, settings)
+        return await pulling.pulled(contexts.of(request.receive), body)
+
     @routes.get("/version", summary="The version of this service")
     async def version() -> dict[str, str]:
         return {"version": VERSION}
@@ -114,15 +121,15 @@ def router(contexts: ContextFactory) -> APIRouter:
 
 
 async def _answer(
-    context: RequestContext, body: OllamaBody, messages: Sequence[Message], reply: OllamaReply
+    context: RequestContext, body: OllamaBody, said: Sequence[OllamaMessage], reply: OllamaReply
 ) -> Response:
     model = names.resolved(body.model)
-    if not any(message.content for message in messages):
+    if not any(one.content or one.images for one in said):
         await _load(context, model, body)
         return reply.nothing("load")
-    options, sampling = body.chat_options(context.settings), body.options.sampling()
-    talk = conversation.read(messages, context.settings)
-    talk = _pictures_named(talk, messages, alone=isinstance(body, GenerateBody))
+    options, sampling = body.chat_options(context.settings), body.sampling()
+    talk = conversation.read([as_message(one) for one in said], context.settings)
+    talk = _pictures_named(talk, said, alone=isinstance(body, GenerateBody))
     chat = await PreparedChat.prepared(context, model, talk, options)
     if body.stream is not False:
         return reply.streamed(await chat.pieces(sampling), every=context.settings.heartbeat_seconds)
@@ -141,14 +148,14 @@ async def _load(context: RequestContext, model: str, body: OllamaBody) -> None:
         await runner.load(timeout=context.time_left())
 
 
-def _pictures_named(talk: Conversation, messages: Sequence[Message], *, alone: bool) -> Conversation:
-    """With the places of pictures as this dialect has them; `alone`: of the one message that the caller knows."""
+def _pictures_named(talk: Conversation, said: Sequence[OllamaMessage], *, alone: bool) -> Conversation:
+    """With the places of pictures as this dialect has them; `alone`: of the one message that the caller knows. Of
+    equal ones the first is named.
+    """
     places = []
-    for place in talk.places:
-        found = _PICTURE.fullmatch(place)
-        assert found is not None  # as `conversation.read` names them
-        number, index = map(int, found.groups())
-        index -= sum(part.type == "text" for part in messages[number].content)
+    for place, url in zip(talk.places, talk.urls, strict=True):
+        number = int(place.split(".")[1])  # messages.0.content.1.image_url
+        index = (said[number].images or []).index(url)
         places.append(f"images.{index}" if alone else f"messages.{number}.images.{index}")
     return replace(talk, places=tuple(places))
 
@@ -159,7 +166,7 @@ def _own_names(others: dict[str, str]) -> Iterator[None]:
     try:
         yield
     except errors.LookseeError as error:
-        for theirs, ours in {"response_format": "format", "reasoning": "think", **others}.items():
-            if error.param is not None and error.param.partition(".")[0] == theirs:
+        for theirs, ours in {**others, "response_format": "format", "reasoning": "think"}.items():
+            if error.param is not None and (error.param == theirs or error.param.startswith(f"{theirs}.")):
                 raise error_params.renamed(error, ours) from None
         raise
