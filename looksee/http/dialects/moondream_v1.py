@@ -28,8 +28,7 @@ from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
 from looksee.http.skills.localization import MAX_OBJECTS
-from looksee.http.skills.skill import DEFAULT_MODEL
-from looksee.models.registry import ALIASES, offer_for
+from looksee.models.registry import DEFAULT_MODEL, offer_for
 from looksee.settings import Settings
 
 _TOKENS = 768  # of an answer, where a request does not say
@@ -176,7 +175,7 @@ def router(contexts: ContextFactory) -> APIRouter:
 
 async def _answer(context: RequestContext, body: CaptionBody | QueryBody | DetectBody) -> Response:
     settings, skill = context.settings, body.skill(context.settings)
-    model = offer_for(ALIASES.get(body.model, body.model), skill.task).name
+    model = offer_for(body.model, skill.task).name
     skill.check(model, settings, pictures=0 if body.image_url is None else 1)
     pictures = []
     if body.image_url is not None:

@@ -136,7 +136,7 @@ def router(contexts: ContextFactory) -> APIRouter:
         """A `chat.completion`, or with `stream` events of `chat.completion.chunk`s."""
         context, body = contexts.of(request.receive), await bodies.read(request, ChatBody, settings)
         _refuse_unsupported(body)
-        model = offer_for(ALIASES.get(body.model, body.model), Task.CAPTION).name  # which all can write
+        model = offer_for(body.model, Task.CAPTION).name  # which all can write
         options = ChatOptions(
             body.new_tokens(settings), tuple(body.stop), body.response_format, reasoning=bool(body.reasoning)
         )

@@ -31,6 +31,7 @@ SPEC = ModelSpec(
     hub_bytes=14_979_207_136,
     since=date(2023, 2, 9),
     tasks=frozenset({Task.CAPTION, Task.QUERY}),
+    context=2048,
     kv_shape=(32, 2560),
     model_class="looksee.models.transformers.blip2:Blip2",
     settings=Blip2Settings,

@@ -37,6 +37,8 @@ class ModelSpec(ModelOffer):
     - `hub_id` is pinned to the full commit `revision`; `tokenizer` is a repository and a commit where the checkpoint
       comes without its own. `licence` is the publisher's word for it.
     - `parameters` counts tied ones once; `hub_bytes` are the weights' files on the hub.
+    - `context` counts the positions of prompt and answer together, pictures included where they are among them (not for
+      BLIP), of the published weights.
     - `kv_shape` is what its decoder keeps of a position: keys and values of so many numbers (heads x head size) in so
       many layers, (layers, numbers). Of BLIP's cross-attention the positions are those of the picture.
     - `model_class` is `module:class`, imported by the process that loads the model and by no other.
@@ -56,6 +58,7 @@ class ModelSpec(ModelOffer):
     parameters: int
     hub_bytes: int
     since: date
+    context: int
     model_class: str
     settings: type[ModelSettings]
     tokenizer: tuple[str, str] | None = None

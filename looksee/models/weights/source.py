@@ -5,7 +5,9 @@ Each becomes a directory in the published layout, which the same code loads.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +77,17 @@ class WeightsSource:
         directory = Path(self.location)
         return directory if (directory / "config.json").is_file() else None
 
+    def context(self) -> int | None:
+        """Positions of prompt and answer together; None while only the checkpoint says it, and it is not here."""
+        published = REGISTRY[self.model]
+        if self.kind == "hub" and self.location == published.hub_id:
+            return published.context
+        directory = self._snapshot() if self.kind == "hub" else Path(self.location)
+        file = directory / "config.json" if directory else None
+        if file is None or not file.is_file():
+            return None
+        return _positions(file) or published.context  # some are written down only where they differ
+
     def fetch(self, tell: hub.Tell = lambda here, total: None) -> Path:
         """Download what is missing of a hub's checkpoint. Blocks; raises HubError."""
         if self.tokenizer:
@@ -114,6 +127,15 @@ def resolve(model: str, default: str, own: str) -> WeightsSource:
     published = REGISTRY[model]
     pinned = published.revision if named["id"] == published.hub_id else "main"
     return WeightsSource(model, "hub", named["id"], named["revision"] or pinned, published.tokenizer)
+
+
+@functools.lru_cache(16)
+def _positions(config: Path) -> int | None:
+    """The positions that a configuration names: transformers', or Moondream's own."""
+    found = json.loads(config.read_text())
+    named = found.get("text_config", {}).get("max_position_embeddings")
+    own = found.get("config", {}).get("text", {}).get("max_context")
+    return named or own
 
 
 def _setting(model: str) -> str:
