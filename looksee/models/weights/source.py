@@ -86,7 +86,9 @@ class WeightsSource:
         file = directory / "config.json" if directory else None
         if file is None or not file.is_file():
             return None
-        return _positions(file) or published.context  # some are written down only where they differ
+        return (
+            _positions(file, file.stat().st_mtime_ns) or published.context
+        )  # some are written down only where they differ
 
     def fetch(self, tell: hub.Tell = lambda here, total: None) -> Path:
         """Download what is missing of a hub's checkpoint. Blocks; raises HubError."""
@@ -130,12 +132,19 @@ def resolve(model: str, default: str, own: str) -> WeightsSource:
 
 
 @functools.lru_cache(16)
-def _positions(config: Path) -> int | None:
-    """The positions that a configuration names: transformers', or Moondream's own."""
-    found = json.loads(config.read_text())
-    named = found.get("text_config", {}).get("max_position_embeddings")
-    own = found.get("config", {}).get("text", {}).get("max_context")
-    return named or own
+def _positions(config: Path, _: int) -> int | None:
+    """The positions that a configuration names: transformers', or Moondream's own. Read again once it has changed."""
+    try:
+        content = json.loads(config.read_bytes())
+    except (OSError, ValueError):
+        return None
+    for names in (("text_config", "max_position_embeddings"), ("config", "text", "max_context")):
+        found = content
+        for name in names:
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, int):
+            return found
+    return None
 
 
 def _setting(model: str) -> str:

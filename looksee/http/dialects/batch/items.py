@@ -67,7 +67,7 @@ class BatchDefaults(SamplingFields):
         """Raises InvalidValue or UnknownModel for what is wrong whatever the task is."""
         validation.check_new_tokens(self.max_tokens, settings, param="max_tokens")
         validation.check_objects(self.max_objects)
-        if self.model is not None and self.asked not in offers():
+        if self.model is not None and resolved(self.model) not in offers():
             offer_for(self.model, self.task)  # raises it
 
 
