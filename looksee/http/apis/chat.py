@@ -16,7 +16,7 @@ from looksee.http.context import RequestContext
 from looksee.http.inputs import structured_output, uploads
 from looksee.http.inputs.chat import new_tokens
 from looksee.http.inputs.structured_output import ResponseFormat, StructuredOutput
-from looksee.http.skills import conversation
+from looksee.http.skills import conversation, one_turn
 from looksee.http.skills.conversation import Conversation
 from looksee.models.registry import offers
 
@@ -56,6 +56,7 @@ class PreparedChat:
     async def prepared(cls, context: RequestContext, model: str, talk: Conversation, options: ChatOptions) -> Self:
         """Check a conversation, and read its pictures. Raises the error of the first thing that is wrong."""
         settings = context.settings
+        talk = one_turn.folded(talk, model, settings)
         conversation.check(talk, model)
         if options.reasoning and (not offers()[model].reasons or not talk.texts):
             raise errors.TaskNotSupported(

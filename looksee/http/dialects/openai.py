@@ -100,7 +100,7 @@ class ChatBody(SamplingFields):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ChatResponseFormat | None = None
-    tools: Tools | None = Field(None, description="functions, of which one may be forced: gemma, intern_vlm")
+    tools: Tools = Field([], description="functions, of which one may be forced: gemma, intern_vlm")
     tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = Field(
         None, description="none, the function to call, or required beside a single one"
     )

@@ -19,7 +19,7 @@ from looksee.http.inputs import known, parameters, uploads
 from looksee.http.inputs.validation import check_chat
 from looksee.http.skills import CaptionSkill, QuerySkill, tool_turns
 from looksee.http.skills.query import chat
-from looksee.http.skills.tool_turns import ToolCall
+from looksee.http.skills.tool_turns import ToolCalls
 from looksee.models.registry import chat_models, offers, prompts
 from looksee.settings import Settings
 
@@ -80,18 +80,13 @@ def _parts(content: Any) -> Any:
     return [] if content is None else content
 
 
-_Calls = Annotated[list[ToolCall], Field(max_length=_MOST_PARTS)]
-
-
 class Message(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     role: str = Field(description=", ".join(_ROLES), json_schema_extra={"enum": list(_ROLES)})
     name: str | None = Field(None, description="without effect: the models know no names of speakers")
     content: Annotated[_Parts, FailFast(), BeforeValidator(_parts, json_schema_input_type=str | _Parts | None)] = []
-    tool_calls: Annotated[_Calls | None, FailFast()] = Field(
-        None, description="assistant: calls that an earlier answer made; told to the model in words"
-    )
+    tool_calls: ToolCalls = Field([], description="assistant: calls that an earlier answer made; told in words")
     tool_call_id: str | None = Field(None, description="tool: which call its content came of")
 
 
@@ -142,8 +137,8 @@ def read(messages: Sequence[Message], settings: Settings) -> Conversation:
         place = f"messages.{number}"
         role = _role(message, place)
         said = [_part(part, message.role, f"{place}.content.{index}") for index, part in enumerate(message.content)]
-        said += tool_turns.calls(message.tool_calls or [], message.role, f"{place}.tool_calls")
-        called |= {one.id: one.function.name for one in message.tool_calls or () if one.id}
+        said += tool_turns.calls(message.tool_calls, message.role, f"{place}.tool_calls")
+        called |= {one.id: one.function.name for one in message.tool_calls if one.id}
         if message.role == "tool":
             said = [tool_turns.result("\n".join(filter(None, said)), message.tool_call_id, called)]
         if not any(part is None or part.strip() for part in said):

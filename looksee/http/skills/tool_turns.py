@@ -7,9 +7,9 @@ of such models are filled by hand.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from looksee.core import errors
 from looksee.http.inputs import known
@@ -31,6 +31,19 @@ class ToolCall(BaseModel):
     id: str | None = None
     type: Literal["function"] = "function"
     function: CalledFunction
+
+
+def _some(found: Any) -> Any:
+    return [] if found is None else found
+
+
+_MOST = 256
+ToolCalls = Annotated[
+    list[ToolCall],
+    FailFast(),
+    Field(max_length=_MOST),
+    BeforeValidator(_some, json_schema_input_type=Annotated[list[ToolCall], Field(max_length=_MOST)] | None),
+]
 
 
 def calls(found: list[ToolCall], role: str, place: str) -> list[str]:

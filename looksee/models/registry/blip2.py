@@ -36,6 +36,7 @@ SPEC = ModelSpec(
     model_class="looksee.models.transformers.blip2:Blip2",
     settings=Blip2Settings,
     one_line=True,
+    chained=True,
     continues_prompt=True,
     question_format="Question: {question} Answer:",
 )

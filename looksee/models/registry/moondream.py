@@ -67,6 +67,7 @@ SPEC = ModelSpec(
     model_class="looksee.models.moondream.model:Moondream",
     settings=MoondreamSettings,
     one_line=True,
+    instructed=True,
     lengths=LENGTHS,
     reasons=True,
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from looksee.core import errors
 from looksee.core.tasks import Task
-from looksee.models.registry.names import ALIASES, named
+from looksee.models.registry.names import ALIASES, DEFAULT, named
 from looksee.models.registry.spec import ModelOffer, ModelSpec
 from looksee.models.registry.table import REGISTRY
 
@@ -36,7 +36,7 @@ def offers() -> dict[str, ModelOffer]:
 
 def names_served(names: Sequence[Any]) -> list[Any]:
     """Of a list of models' names those that there are here; any other list as it is."""
-    if not _WITHDRAWN or any(name not in REGISTRY and name not in ALIASES for name in names):
+    if not _WITHDRAWN or any(name not in REGISTRY and name not in (*ALIASES, DEFAULT) for name in names):
         return list(names)
     return [name for name in names if ALIASES.get(name, name) not in _WITHDRAWN]
 

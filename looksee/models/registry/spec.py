@@ -46,6 +46,8 @@ class ModelSpec(ModelOffer):
     - `refused_dtypes` are those that it is not run in, each with the reason.
     - `caption_prompt` is its instruction where the caller has none; it is empty for a model that continues a prompt and
       for one with templates of its own. `question_format` has a `{question}`.
+    - `instructed`: though it takes one question, instructions may stand before it. `chained`: earlier questions about
+      the picture may, each in `question_format` with its answer behind it.
     - `one_line`: it has learnt texts of a single line, so line ends in a caller's are spaces to it.
     """
 
@@ -67,6 +69,8 @@ class ModelSpec(ModelOffer):
     caption_prompt: str = ""
     question_format: str = "{question}"
     one_line: bool = False
+    instructed: bool = False
+    chained: bool = False
 
     @property
     def bf16_bytes(self) -> int:

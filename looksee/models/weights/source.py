@@ -86,9 +86,8 @@ class WeightsSource:
         file = directory / "config.json" if directory else None
         if file is None or not file.is_file():
             return None
-        return (
-            _positions(file, file.stat().st_mtime_ns) or published.context
-        )  # some are written down only where they differ
+        written = _positions(file, file.stat().st_mtime_ns)  # some are only where they differ from a default
+        return written or published.context
 
     def fetch(self, tell: hub.Tell = lambda here, total: None) -> Path:
         """Download what is missing of a hub's checkpoint. Blocks; raises HubError."""

@@ -5,13 +5,15 @@ Programs are written for models with other limits. An answer that the limit cut 
 
 from __future__ import annotations
 
+from typing import Any
+
 from looksee.core import errors
 from looksee.settings import Settings
 
 HEADER = "X-Looksee-Max-Tokens"  # of an answer to a request that asked for more
 NO_LIMIT = -1  # as LM Studio has it
 # For the document. 0 is no number of tokens.
-SCHEMA = {"minimum": NO_LIMIT, "not": {"const": 0}, "examples": [200]}
+SCHEMA: dict[str, Any] = {"minimum": NO_LIMIT, "not": {"const": 0}, "examples": [200]}
 
 
 def check(count: int | None, *, param: str) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from looksee.core import errors
 from looksee.http import error_params
@@ -52,7 +52,16 @@ class ToolChoice(BaseModel):
     function: NamedFunction
 
 
-Tools = Annotated[list[Tool], FailFast(), Field(max_length=_MOST_TOOLS)]
+def _some(tools: Any) -> Any:
+    return [] if tools is None else tools
+
+
+Tools = Annotated[
+    list[Tool],
+    FailFast(),
+    Field(max_length=_MOST_TOOLS),
+    BeforeValidator(_some, json_schema_input_type=Annotated[list[Tool], Field(max_length=_MOST_TOOLS)] | None),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,7 @@ class ForcedFunction:
 
 
 def forced(
-    tools: Sequence[Tool] | None, choice: str | ToolChoice | None, asked: ResponseFormat | None
+    tools: Sequence[Tool], choice: str | ToolChoice | None, asked: ResponseFormat | None
 ) -> ForcedFunction | None:
     """The function that is to be called; None for a plain answer.
 
