@@ -29,6 +29,7 @@ from looksee.version import VERSION
 logger = logging.getLogger("looksee.api")
 
 _CARDS = "/v1/models/"
+_WITHOUT_VERSION = ("/chat/completions", "/models", "/responses", "/completions")  # who left out the base URL's end
 _MODEL_PATHS = (_CARDS, "/api/admin/models/")
 
 
@@ -45,6 +46,8 @@ def _unknown(path: str) -> errors.LookseeError:
         return errors.NotOffered("None of the models here can segment; /v1/detect finds boxes.")
     if path.startswith("/v1/tuning"):
         return errors.NotOffered("Models are not trained here.")
+    if path in _WITHOUT_VERSION:
+        return errors.NotFound(f"There is nothing at this address; /v1{path} is meant, so let the base URL end in /v1.")
     return errors.NotFound("There is nothing at this address.")
 
 

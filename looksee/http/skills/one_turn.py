@@ -38,13 +38,12 @@ def _question(spec: ModelSpec, turns: list[Turn]) -> str:
     *earlier, last = turns
     if not earlier:
         return _words(last)
-    if not spec.chained or not all(map(_words, turns)) or turns[0].role != "user":
+    alternate = all(turn.role == ("user", "assistant")[place % 2] for place, turn in enumerate(turns))
+    if not spec.chained or not alternate or not all(map(_words, turns)):
         return ""
     before, behind = spec.question_format.split("{question}")
-    said = [
-        (_words(asked), _words(answered).rstrip("."))
-        for asked, answered in zip(earlier[::2], earlier[1::2], strict=True)
-    ]
+    pairs = zip(earlier[::2], earlier[1::2], strict=True)
+    said = [(_words(asked), _words(answered).rstrip(".")) for asked, answered in pairs]
     return "".join(f"{asked}{behind} {answered}. {before}" for asked, answered in said) + _words(last)
 
 
