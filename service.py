@@ -15,7 +15,7 @@ from cache.answer_cache import RedisAnswerCache
 from cache.guarded_redis import GuardedRedis
 from looksee.engine.metrics import drop_dead_processes
 from looksee.gateway.answering import AnsweringService
-from looksee.models.registry import serve_only
+from looksee.models.registry import also_known_as, serve_only
 from looksee.serving import bentoml_patches, stopping, supervision
 from looksee.serving.gateway_service import gateway_service
 from looksee.settings import settings
@@ -37,6 +37,7 @@ def services() -> dict[str, Service[Any]]:
     supervision.supervise(configured.silence_seconds)
     stopping.stop_in_order(configured.drain_seconds)
     serve_only(configured.served_models())
+    also_known_as(configured.aliases())
     redis = GuardedRedis(configured.redis(), timeout=configured.cache_timeout_ms / 1000)
     answering = AnsweringService({}, RedisAnswerCache(redis, ttl=configured.cache_ttl_seconds))
     runners = runner_services()

@@ -7,6 +7,7 @@
     +- ImageUrlNotAllowed     400 image_url_not_allowed
     +- TaskNotSupported       400 task_not_supported
     +- UnsupportedParameter   400 unsupported_parameter
+    +- ContextLengthExceeded  400 context_length_exceeded
     +- MissingKey             401 missing_key
     +- WrongKey               403 wrong_key
     +- AdminClosed            403 admin_closed
@@ -89,6 +90,12 @@ class UnsupportedParameter(LookseeError):
     """A parameter that there is not, or one of a dialect that would change the answer and is not implemented here."""
 
     status, code = 400, "unsupported_parameter"
+
+
+class ContextLengthExceeded(LookseeError):
+    """A PromptTooLong as the OpenAI API has it: its clients look for this code, and cut what they send."""
+
+    status, code = 400, "context_length_exceeded"
 
 
 class MissingKey(LookseeError):

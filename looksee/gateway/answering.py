@@ -19,7 +19,7 @@ from looksee.gateway.broadcast import Listener
 from looksee.gateway.moondream_cloud import MoondreamCloud
 from looksee.gateway.runner_client import RunnerClient
 from looksee.gateway.single_flight import SingleFlight
-from looksee.models.registry import offer_for
+from looksee.models.registry import offer_for, resolved
 
 _LOOKUPS = Counter("looksee_cache_requests_total", "Lookups by result: hit, miss, coalesced, bypass", ["result"])
 
@@ -70,8 +70,9 @@ class AnsweringService:
 
     def check_room(self, model: str) -> None:
         """Raises Overloaded where the model is given no more jobs: worth asking before a large body is read."""
-        if model in self.runners:  # of others nobody here knows how busy they are
-            self.runners[model].check_room()
+        runner = self.runners.get(resolved(model))
+        if runner is not None:  # of others nobody here knows how busy they are
+            runner.check_room()
 
     async def follow(
         self, model: str, question: CacheableJob, *, timeout: float, request_id: str = ""

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from looksee.core import errors
 from looksee.gateway.answering import AnsweringService
-from looksee.http import error_responses
+from looksee.http import error_responses, openai_errors
 from looksee.http.context import ContextFactory
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
 from looksee.http.dialects.batch import route
@@ -22,13 +22,14 @@ from looksee.http.dialects.ollama import route as ollama
 from looksee.http.edge.route_table import RouteTable
 from looksee.http.error_sentences import Accepted
 from looksee.http.inputs import known, model_path
-from looksee.models.registry import ALIASES, REGISTRY
+from looksee.models.registry import REGISTRY
 from looksee.settings import Settings
 from looksee.version import VERSION
 
 logger = logging.getLogger("looksee.api")
 
 _CARDS = "/v1/models/"
+_WITHOUT_VERSION = ("/chat/completions", "/models", "/responses", "/completions")  # who left out the base URL's end
 _MODEL_PATHS = (_CARDS, "/api/admin/models/")
 
 
@@ -36,7 +37,7 @@ def _unknown(path: str) -> errors.LookseeError:
     """The error for a path without a route."""
     for prefix in _MODEL_PATHS:
         name = path.removeprefix(prefix).partition("/")[0]
-        known = {*REGISTRY, *ALIASES} if prefix == _CARDS else REGISTRY.keys()
+        known = model_path.known_names() if prefix == _CARDS else REGISTRY
         if path.startswith(prefix) and name not in known:
             return model_path.not_found()
     for offered in (path, path.rpartition("/")[0]):
@@ -46,6 +47,8 @@ def _unknown(path: str) -> errors.LookseeError:
         return errors.NotOffered("None of the models here can segment; /v1/detect finds boxes.")
     if path.startswith("/v1/tuning"):
         return errors.NotOffered("Models are not trained here.")
+    if path in _WITHOUT_VERSION:
+        return errors.NotFound(f"There is nothing at this address; /v1{path} is meant, so let the base URL end in /v1.")
     return errors.NotFound("There is nothing at this address.")
 
 
@@ -54,6 +57,14 @@ def _accepted(route: APIRoute) -> Accepted:
     described = get_openapi(title="", version="", routes=[route])["paths"][route.path_format]
     found = next(iter(described.values())).get("parameters", ())
     return Accepted({"type": "object", "properties": {one["name"]: one["schema"] for one in found}})
+
+
+def _told(request: Request, error: errors.LookseeError) -> Response:
+    """The answer of an error, in the way of the API that the route is of."""
+    if "openai" in getattr(request.scope.get("route"), "tags", ()):
+        error = openai_errors.own(error)
+        return error_responses.response(error, status=openai_errors.status(error))
+    return error_responses.response(error)
 
 
 ROUTES = RouteTable(
@@ -82,14 +93,12 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
         app.include_router(dialect.router(contexts))
 
     @app.exception_handler(errors.LookseeError)
-    async def looksee_error(_: Request, error: errors.LookseeError) -> Response:
-        return error_responses.response(error)
+    async def looksee_error(request: Request, error: errors.LookseeError) -> Response:
+        return _told(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return error_responses.response(
-            error_responses.of_validation(error.errors(), _accepted(request.scope["route"]))
-        )
+        return _told(request, error_responses.of_validation(error.errors(), _accepted(request.scope["route"])))
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:

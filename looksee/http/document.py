@@ -21,10 +21,11 @@ _ERROR = {
         "detail": {"type": "string", "description": "one sentence a person can act on"},
         "error": {
             "type": "object",
-            "required": ["code", "message", "param", "request_id"],
+            "required": ["code", "message", "type", "param", "request_id"],
             "properties": {
                 "code": {"type": "string", "description": "stable name of the error"},
                 "message": {"type": "string"},
+                "type": {"type": "string", "description": "whose fault it is, as OpenAI's clients know it"},
                 "param": {"type": ["string", "null"], "description": "which parameter is meant"},
                 "request_id": {"type": "string"},
             },

@@ -1,6 +1,6 @@
 """The one shape of every error answer, and the conversion of the frameworks' own errors to it.
 
-{"detail": "<message>", "error": {"code", "message", "param", "request_id"}}
+{"detail": "<message>", "error": {"code", "message", "type", "param", "request_id"}}
 
 Paths whose clients read `error` as a text (`RouteTable.plain_errors`) have {"error": "<message>", "code", ...} instead.
 """
@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse
 from looksee.core import errors
 from looksee.core.tasks import Failure
 from looksee.http.error_sentences import LONGEST_NAME, Accepted, from_problem
+from looksee.http.openai_errors import kind
 from looksee.http.request_info import REQUEST_ID, REQUEST_INFO
 
 _BY_STATUS: dict[int, tuple[type[errors.LookseeError], str]] = {
@@ -44,16 +45,18 @@ def body(error: errors.LookseeError) -> dict[str, Any]:
     info = REQUEST_INFO.get()
     if info is not None and info.plain_errors:
         return {"error": message, "code": error.code, **more}
-    return {"detail": message, "error": {"code": error.code, "message": message, **more}}
+    return {"detail": message, "error": {"code": error.code, "message": message, "type": kind(error), **more}}
 
 
-def response(error: errors.LookseeError, extra: Mapping[str, Any] | None = None) -> JSONResponse:
-    """The whole HTTP answer; `extra` members are put beside the error."""
+def response(
+    error: errors.LookseeError, extra: Mapping[str, Any] | None = None, *, status: int | None = None
+) -> JSONResponse:
+    """The whole HTTP answer; `extra` members are put beside the error. `status` may be another than the error's."""
     info = REQUEST_INFO.get()
     if info is not None:
         info.error = error.code
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
-    return JSONResponse({**body(error), **(extra or {})}, error.status, headers)
+    return JSONResponse({**body(error), **(extra or {})}, status or error.status, headers)
 
 
 def broken_off(error: errors.LookseeError) -> bytes:

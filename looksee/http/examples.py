@@ -99,6 +99,7 @@ BATCH = "".join(
             "error": {
                 "code": "empty_file",
                 "message": "The file is empty.",
+                "type": "invalid_request_error",
                 "param": "image",
                 "request_id": _ID,
             },

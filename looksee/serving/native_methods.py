@@ -13,7 +13,7 @@ from looksee.http.context import ContextFactory
 from looksee.http.dialects import bento_methods
 from looksee.http.inputs.bodies import Integer
 from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
-from looksee.http.skills.skill import DEFAULT_MODEL
+from looksee.models.registry import DEFAULT_MODEL
 
 
 class NativeMethods:

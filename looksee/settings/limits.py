@@ -40,6 +40,9 @@ class LimitSettings(BaseModel):
     max_pixels: PositiveInt = Field(64_000_000, description="pixels of one picture")
     min_side: PositiveInt = Field(3, description="pixels of a picture's smallest side")
     max_prompt_chars: PositiveInt = Field(4000, description="characters of a prompt")
+    max_chat_chars: PositiveInt = Field(
+        200_000, description="characters of a chat, all turns together; the model's context bounds it in tokens"
+    )
     max_new_tokens: PositiveInt = Field(1024, description="new tokens of one answer")
 
     @field_validator("image_formats")

@@ -5,9 +5,19 @@ from __future__ import annotations
 import difflib
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+)
 
 from looksee.models.registry import REGISTRY
+from looksee.models.registry.names import named
 from looksee.models.registry.options import Device, Dtype
 from looksee.settings.cpu import half_of_the_cores
 
@@ -25,11 +35,32 @@ def _models(names: str) -> str:
     return names
 
 
+def _aliases(pairs: str, info: ValidationInfo) -> str:
+    here = [name for name in _split(info.data.get("models", "")) if name] or list(REGISTRY)
+    seen = set()
+    for pair in _split(pairs) if pairs else ():
+        alias, separator, model = (part.strip() for part in pair.partition("="))
+        if not (alias and separator and model):
+            raise ValueError(f"'{pair}' is no pair; write name=model, as gpt-4o=gemma")
+        name = named(model, here)
+        if name not in here:
+            raise ValueError(f"'{alias}' is to mean '{model}', which is no model; there are: {', '.join(here)}")
+        if alias.lower() in REGISTRY:
+            raise ValueError(f"'{alias}' is a model's own name already")
+        if alias.lower() in seen:
+            raise ValueError(f"'{alias}' is there twice")
+        seen.add(alias.lower())
+    return pairs
+
+
 class RunnerSettings(BaseModel):
     """What holds for every model that does not say otherwise."""
 
     models: Annotated[str, AfterValidator(_models)] = Field(
         "", description="the models that there are, comma separated, as `blip,moondream`; empty: all"
+    )
+    model_aliases: Annotated[str, AfterValidator(_aliases)] = Field(
+        "", description="further names for models, comma separated, as `gpt-4o=gemma, default=intern_vlm`"
     )
     weights: Literal["hub", "sample"] = Field(
         "hub", description="published weights from the hub, or the bundled sample weights that know drawn scenes only"
@@ -71,6 +102,11 @@ class RunnerSettings(BaseModel):
     def served_models(self) -> list[str]:
         """The names of the models that there are, in the registry's order."""
         return [name for name in REGISTRY if not self.models or name in _split(self.models)]
+
+    def aliases(self) -> dict[str, str]:
+        """The model by each of its further names, which are in lower case."""
+        pairs = [pair.split("=", 1) for pair in _split(self.model_aliases) if pair]
+        return {alias.strip().lower(): named(model.strip(), REGISTRY) for alias, model in pairs}
 
     def torch_thread_count(self) -> int:
         """CPU threads of a runner: what is set, else half of the cores this process may use."""

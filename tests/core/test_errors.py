@@ -19,6 +19,7 @@ PROMISED: dict[str, tuple[type[errors.LookseeError], int]] = {
     "image_not_fetched": (errors.ImageNotFetched, 422),
     "task_not_supported": (errors.TaskNotSupported, 400),
     "unsupported_parameter": (errors.UnsupportedParameter, 400),
+    "context_length_exceeded": (errors.ContextLengthExceeded, 400),
     "missing_key": (errors.MissingKey, 401),
     "wrong_key": (errors.WrongKey, 403),
     "admin_closed": (errors.AdminClosed, 403),

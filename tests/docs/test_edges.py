@@ -104,6 +104,8 @@ def batch(*items: Any, **more: Any) -> Callable[[httpx.Client], httpx.Response]:
 
 DEFAULTS = Settings.model_construct()
 PART = {"type": "text", "text": "x"}
+PICTURE = {"type": "image_url", "image_url": {"url": "data:,"}}
+TOOL = {"type": "function", "function": {"name": "f"}}
 QUERY = {"image": SCENE, "question": "What is it?"}
 # Not here: what an operator sets, and what needs a fault. Tests of the rooms that raise those errors see to them.
 BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
@@ -160,12 +162,17 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "a text that is no base64": post("/caption", {"image": "%%%"}),
     "a host that is not named": post("/caption", {"image": "https://example.org/a.png"}),
     "characters of an address": post("/caption", {"image": f"https://example.org/{'a' * 4096}"}),
-    "characters of a prompt or a chat": chat([user("x" * (DEFAULTS.max_prompt_chars + 1))]),
+    "characters of a prompt": post("/query", {**QUERY, "question": "x" * (DEFAULTS.max_prompt_chars + 1)}),
+    "characters of a chat": chat([user("x" * (DEFAULTS.max_chat_chars + 1))]),
+    "tokens of a chat": chat([user("red " * 3000)]),
     "a question of nothing but space": post("/query", {**QUERY, "question": " "}),
     "new tokens of an answer": post("/caption", {"image": SCENE, "max_new_tokens": DEFAULTS.max_new_tokens + 1}),
     "`max_objects`": post("/detect", {"image": SCENE, "object": "circle", "max_objects": 151}),
     "messages of a chat": chat([user()] * 1025),
     "a chat whose last message says nothing": chat([user(), user(" ")]),
+    "pictures of a chat": chat([user([PICTURE] * (DEFAULTS.max_files + 1))]),
+    "functions of a chat": chat([user()], tools=[TOOL] * 129, tool_choice="none"),
+    "functions of a chat of which none is forced": chat([user()], tools=[TOOL]),
     "parts of a message": chat([user([PART] * 257)]),
     "stop strings of a chat": chat([user()], stop=["a"] * 5),
     "`spatial_refs` of a request": post(
@@ -173,7 +180,7 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     ),
     "a parameter of the OpenAI API that has no effect here": chat([user()], logprobs=True),
     "a model's name in a parameter": post("/caption", {"image": SCENE, "model": "nope"}),
-    "a model's name in an address": lambda client: client.get("/v1/models/nope"),
+    "a model's name in a chat, or in an address": lambda client: client.get("/v1/models/nope"),
     "a task that the model does not have": post("/query", {**QUERY, "model": "blip"}),
     "items of a batch": batch(*[{}] * (DEFAULTS.max_batch_items + 1)),
     "entries in `images`": batch({}, images={f"{number}": "" for number in range(DEFAULTS.max_batch_items + 1)}),
@@ -187,14 +194,15 @@ def test_what_is_provoked_is_on_the_page() -> None:
 
 @pytest.mark.parametrize("what", BEYOND)
 def test_beyond_an_edge_comes_what_the_page_says(what: str, service: Service) -> None:
-    wanted = next(edge.error for edge in ALL if edge.what == what)
+    edge = next(edge for edge in ALL if edge.what == what)
+    wanted = edge.error
     assert wanted is not None
     answer = BEYOND[what](service.client)
     line = json.loads(answer.text.partition("\n")[0])
     if answer.status_code == 200:  # a batch, or a picture among several
         line = line["results"][0] if "results" in line else line
-        assert line["status"] == wanted.status
+        assert line["status"] == edge.status
     else:
-        assert answer.status_code == wanted.status, answer.text[:500]
+        assert answer.status_code == edge.status, answer.text[:500]
     told = line if isinstance(line["error"], str) else line["error"]  # as Ollama's clients read it
     assert told["code"] == wanted.code

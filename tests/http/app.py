@@ -155,7 +155,7 @@ def content(answer: Response | httpx.Response) -> Any:
 def error(answer: Response | httpx.Response) -> tuple[int, str, str | None]:
     """Status, code and parameter, after checking the shape."""
     body: Mapping[str, Any] = content(answer)
-    assert set(body["error"]) == {"code", "message", "param", "request_id"}
+    assert set(body["error"]) == {"code", "message", "type", "param", "request_id"}
     assert body["detail"] == body["error"]["message"]
     return answer.status_code, body["error"]["code"], body["error"]["param"]
 

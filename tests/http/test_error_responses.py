@@ -26,7 +26,13 @@ def test_the_body_has_the_message_twice_and_all_there_is_to_know() -> None:
     error = errors.FileTooLarge("Too long.", param="images", retry_after=3)
     assert error_responses.body(error) == {
         "detail": "Too long.",
-        "error": {"code": "file_too_large", "message": "Too long.", "param": "images", "request_id": "id-1"},
+        "error": {
+            "code": "file_too_large",
+            "message": "Too long.",
+            "type": "invalid_request_error",
+            "param": "images",
+            "request_id": "id-1",
+        },
     }
 
 

@@ -69,7 +69,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
 def test_a_model_that_is_not_here_is_refused_and_those_that_are_named(doors: Doors, way: str) -> None:
     path, how = REFUSED[way]
     answer = doors.send(path, **how)
-    assert error(answer)[:2] == (422, "unknown_model")
+    expected = (404, "model_not_found") if path == "/v1/chat/completions" else (422, "unknown_model")
+    assert error(answer)[:2] == expected
     assert "blip, gemma." in content(answer)["detail"]
     assert not any(doors.calls(name) for name in REGISTRY)
 
@@ -111,7 +112,7 @@ def test_the_document_names_those_alone(doors: Doors) -> None:
 
 def test_the_words_about_a_wrong_value_name_those_alone(doors: Doors) -> None:
     answer = doors.send("/v1/chat/completions", json={"model": 5, "messages": CHAT})
-    assert error(answer)[0] == 422
+    assert error(answer)[0] == 400
     assert "blip2" not in content(answer)["detail"]
 
 

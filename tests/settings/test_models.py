@@ -44,3 +44,42 @@ def test_unknown_and_empty_names_end_the_start(text: str, said: str) -> None:
     (line,) = refusal().splitlines()[1:]
     assert line.startswith("  LOOKSEE_MODELS: ")
     assert said in line
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("gpt-4o=gemma,llava=moondream", {"gpt-4o": "gemma", "llava": "moondream"}),
+        (" GPT-4o = google/gemma-3-4b-it , default=BLIP ", {"gpt-4o": "gemma", "default": "blip"}),
+        ("local/llava:13b=intern_vlm", {"local/llava:13b": "intern_vlm"}),
+    ],
+)
+def test_further_names_for_models(text: str, expected: dict[str, str]) -> None:
+    os.environ["LOOKSEE_MODEL_ALIASES"] = text
+    assert settings().aliases() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gpt-4o=gema", f"'gpt-4o' is to mean 'gema', which is no model; there are: {', '.join(REGISTRY)}"),
+        ("gpt-4o", "'gpt-4o' is no pair; write name=model, as gpt-4o=gemma"),
+        ("gpt-4o=", "'gpt-4o=' is no pair"),
+        ("=gemma", "'=gemma' is no pair"),
+        ("gpt-4o=gemma,", "'' is no pair"),
+        ("Blip=gemma", "'Blip' is a model's own name already"),
+        ("a=gemma,A=blip", "'A' is there twice"),
+        ("a=b,b=gemma", "'a' is to mean 'b', which is no model"),
+    ],
+)
+def test_a_name_for_no_model_ends_the_start(text: str, said: str) -> None:
+    os.environ["LOOKSEE_MODEL_ALIASES"] = text
+    (line,) = refusal().splitlines()[1:]
+    assert line.startswith("  LOOKSEE_MODEL_ALIASES: ")
+    assert said in line
+
+
+def test_a_name_for_a_model_that_is_left_out_ends_the_start_too() -> None:
+    os.environ.update(LOOKSEE_MODELS="blip,moondream", LOOKSEE_MODEL_ALIASES="gpt-4o=gemma")
+    assert "'gpt-4o' is to mean 'gemma', which is no model; there are: blip, moondream" in refusal()

@@ -35,6 +35,7 @@ BARE = [
 PREFIXED = [
     ("LOOKSEE_CACHE_TIMEOUT_MS", "50", "cache_timeout_ms", 50),
     ("LOOKSEE_MODELS", "blip, moondream", "models", "blip, moondream"),
+    ("LOOKSEE_MODEL_ALIASES", "gpt-4o=gemma", "model_aliases", "gpt-4o=gemma"),
     ("LOOKSEE_WEIGHTS", "sample", "weights", "sample"),
     ("LOOKSEE_DEVICE", "cuda:1", "device", "cuda:1"),
     ("LOOKSEE_DTYPE", "bfloat16", "dtype", "bfloat16"),
@@ -57,6 +58,7 @@ PREFIXED = [
     ("LOOKSEE_MAX_PIXELS", "900", "max_pixels", 900),
     ("LOOKSEE_MIN_SIDE", "9", "min_side", 9),
     ("LOOKSEE_MAX_PROMPT_CHARS", "10", "max_prompt_chars", 10),
+    ("LOOKSEE_MAX_CHAT_CHARS", "15", "max_chat_chars", 15),
     ("LOOKSEE_MAX_NEW_TOKENS", "20", "max_new_tokens", 20),
     ("LOOKSEE_IMAGE_FORMATS", "png, JPEG", "image_formats", "png, JPEG"),
     ("LOOKSEE_IMAGE_URL_HOSTS", "example.org, *:8443", "image_url_hosts", "example.org, *:8443"),

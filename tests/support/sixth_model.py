@@ -65,6 +65,7 @@ SPEC = ModelSpec(
     hub_bytes=26,
     since=date(2026, 11, 28),
     tasks=frozenset({Task.CAPTION, Task.QUERY}),
+    context=64,
     model_class=f"{__name__}:Speller",
     settings=SpellerSettings,
     caption_prompt=DEFAULT,

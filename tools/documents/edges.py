@@ -40,8 +40,15 @@ EDGES: dict[str, list[Edge]] = {
         Edge("fetches at a time in a gateway process", "8", errors.Overloaded, "after waiting for one", RETRY_AFTER),
     ],
     "Words and answers": [
-        Edge("characters of a prompt or a chat", "LOOKSEE_MAX_PROMPT_CHARS", errors.PromptTooLong),
+        Edge("characters of a prompt", "LOOKSEE_MAX_PROMPT_CHARS", errors.PromptTooLong),
         Edge("tokens of a prompt", "the model's context", errors.PromptTooLong),
+        Edge("characters of a chat", "LOOKSEE_MAX_CHAT_CHARS", errors.ContextLengthExceeded, "all turns together"),
+        Edge(
+            "tokens of a chat",
+            "the model's context",
+            errors.ContextLengthExceeded,
+            "the message has both numbers; `max_model_len` in `/v1/models` is the context",
+        ),
         Edge("a question of nothing but space", "", errors.InvalidValue),
         Edge(
             "new tokens of an answer",
@@ -49,19 +56,40 @@ EDGES: dict[str, list[Edge]] = {
             errors.InvalidValue,
             "the answer itself is cut at the number asked for, and `finish_reason` is `length`",
         ),
+        Edge(
+            "new tokens of an answer in a chat, and to Moondream's clients",
+            "LOOKSEE_MAX_NEW_TOKENS",
+            None,
+            "as many as there may be, and `X-Looksee-Max-Tokens` says so",
+        ),
         Edge("`max_objects`", f"{MOST_OBJECTS}", errors.InvalidValue),
         Edge("tags of a caption", f"{MOST_TAGS}", None, "the first ones are kept"),
-        Edge("messages of a chat", "1,024", errors.InvalidValue),
-        Edge("a chat whose last message says nothing", "", errors.InvalidValue, "earlier ones are passed over"),
-        Edge("parts of a message", "256", errors.InvalidValue),
-        Edge("stop strings of a chat", "4, of 256 characters each", errors.InvalidValue),
+        Edge("messages of a chat", "1,024", errors.InvalidValue, openai=True),
+        Edge(
+            "a chat whose last message says nothing",
+            "",
+            errors.InvalidValue,
+            "earlier ones are passed over",
+            openai=True,
+        ),
+        Edge("parts of a message", "256", errors.InvalidValue, openai=True),
+        Edge("pictures of a chat", "LOOKSEE_MAX_FILES", errors.TooManyFiles, openai=True),
+        Edge("stop strings of a chat", "4, of 256 characters each", errors.InvalidValue, openai=True),
+        Edge("functions of a chat", "128", errors.InvalidValue, openai=True),
+        Edge(
+            "functions of a chat of which none is forced",
+            "",
+            errors.UnsupportedParameter,
+            'unless `tool_choice` is `"none"`',
+            openai=True,
+        ),
         Edge("stop strings of Ollama's `options`", "16, of 256 characters each", errors.InvalidValue),
         Edge(
             "`num_predict` of Ollama's `options`", "LOOKSEE_MAX_NEW_TOKENS", None, "cut down; `done_reason` is `length`"
         ),
         Edge("characters of a model's name in Ollama's API", "256", errors.InvalidValue),
         Edge("`spatial_refs` of a request", "64", errors.InvalidValue),
-        Edge("tries to write JSON of a schema", "3", errors.StructuredOutputFailed),
+        Edge("tries to write JSON of a schema", "3", errors.StructuredOutputFailed, openai=True),
         Edge(
             "a parameter of the OpenAI API that has no effect here",
             "",
@@ -82,7 +110,7 @@ EDGES: dict[str, list[Edge]] = {
         ),
         Edge("a model that `LOOKSEE_MODELS` does not name", "LOOKSEE_MODELS", errors.UnknownModel, "as an unknown one"),
         Edge("a model's name in a parameter", "", errors.UnknownModel, "an unknown one"),
-        Edge("a model's name in an address", "", errors.ModelNotFound, "an unknown one"),
+        Edge("a model's name in a chat, or in an address", "", errors.ModelNotFound, "an unknown one"),
         Edge(
             "a task that the model does not have", "", errors.TaskNotSupported, "the message names those that have it"
         ),
@@ -182,7 +210,7 @@ def markdown() -> str:
     for section, edges in EDGES.items():
         rows.append((f"**{section}**", "", "", "", ""))
         for edge in edges:
-            answer = f"{edge.error.status} `{edge.error.code}`" if edge.error else ""
+            answer = f"{edge.status} `{edge.error.code}`" if edge.error else ""
             rows.append((edge.what, _limit(edge.limit, defaults), answer, edge.header, edge.note))
     return table(("what", "limit (default)", "beyond it", "headers", "note"), rows)
 

@@ -26,7 +26,11 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "have the origin added to [`LOOKSEE_ALLOWED_ORIGINS`](security.md#pages-of-other-origins)",
     ),
     "not_found": ("there is nothing at this address", "check the path; `/docs` lists all"),
-    "model_not_found": ("the address names a model that does not exist", "`GET /v1/models` lists them"),
+    "model_not_found": ("the address, or a chat, names a model that does not exist", "`GET /v1/models` lists them"),
+    "context_length_exceeded": (
+        "a chat has too many tokens for the model, which the message counts",
+        "send shorter texts, fewer pictures or fewer earlier turns",
+    ),
     "method_not_allowed": ("the address does not take this HTTP method", "use the method that `/docs` shows"),
     "request_too_large": (
         "the body has too many bytes, or its JSON too many values",

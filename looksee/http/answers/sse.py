@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -63,8 +63,9 @@ def response(
     every: float,
     beat: bytes = b": the answer is on its way\n\n",
     media_type: str = "text/event-stream",
+    headers: Mapping[str, str] = {},
 ) -> Response:
-    """A streamed answer of `lines`; they are closed when the client disconnects.
+    """A streamed answer of `lines`, with further `headers`; they are closed when the client disconnects.
 
     Proxies cut a connection on which nothing comes for a minute, some for half of one: `beat`, which readers of the
     lines pass over, is sent after every `every` seconds without a line.
@@ -75,7 +76,7 @@ def response(
             async for line in lines:
                 yield line
 
-    return _KeptAlive(sent(), every=every, beat=beat, media_type=media_type, headers=_HEADERS)
+    return _KeptAlive(sent(), every=every, beat=beat, media_type=media_type, headers={**_HEADERS, **headers})
 
 
 def data(content: dict[str, Any]) -> bytes:

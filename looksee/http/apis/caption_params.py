@@ -41,4 +41,4 @@ def checked(
     check_prompt(caption_prompt, settings, param="caption_prompt")
     check_prompt(flag_caption_prompt, settings, param="flag_caption_prompt")
     asked = flag_caption_prompt.strip() or settings.flag_prompt
-    return CaptionParams(model, caption_prompt, asked if Task.QUERY in found.tasks else "", strict)
+    return CaptionParams(found.name, caption_prompt, asked if Task.QUERY in found.tasks else "", strict)

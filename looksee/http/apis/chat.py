@@ -14,15 +14,20 @@ from looksee.core.tasks import Sampling
 from looksee.gateway.answering import CacheableJob, ServedAnswer
 from looksee.http.context import RequestContext
 from looksee.http.inputs import structured_output, uploads
+from looksee.http.inputs.chat import new_tokens
 from looksee.http.inputs.structured_output import ResponseFormat, StructuredOutput
-from looksee.http.skills import conversation
+from looksee.http.skills import conversation, one_turn
 from looksee.http.skills.conversation import Conversation
 from looksee.models.registry import offers
 
 
 @dataclass(frozen=True, slots=True)
 class ChatOptions:
-    """What is asked of the answer, beside how it is sampled. `max_new_tokens` None: the model's own default."""
+    """What is asked of the answer, beside how it is sampled.
+
+    `max_new_tokens` None is the model's own default; of more than the settings admit, the answer has what they do, and
+    `PreparedChat.headers` say so.
+    """
 
     max_new_tokens: int | None = None
     stop: tuple[str, ...] = ()
@@ -42,10 +47,16 @@ class PreparedChat:
     pictures: Sequence[Picture]
     structure: StructuredOutput | None
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Further headers of the answer, whole or streamed."""
+        return new_tokens.headers(self.options.max_new_tokens, self.context.settings)
+
     @classmethod
     async def prepared(cls, context: RequestContext, model: str, talk: Conversation, options: ChatOptions) -> Self:
         """Check a conversation, and read its pictures. Raises the error of the first thing that is wrong."""
         settings = context.settings
+        talk = one_turn.folded(talk, model, settings)
         conversation.check(talk, model)
         if options.reasoning and (not offers()[model].reasons or not talk.texts):
             raise errors.TaskNotSupported(
@@ -87,7 +98,7 @@ class PreparedChat:
             self.pictures,
             self.model,
             self.context.settings,
-            max_new_tokens=options.max_new_tokens,
+            max_new_tokens=new_tokens.bounded(options.max_new_tokens, self.context.settings),
             stop=options.stop,
             sampling=sampling,
             **more,

@@ -25,7 +25,7 @@ async def answer(
 
     The picture is read when everything else has been checked. Raises the error to answer.
     """
-    offer_for(model, skill.task)
+    model = offer_for(model, skill.task).name
     skill.check(model, context.settings)
     picture = await read_picture()
     job = skill.job(model, [picture], context.settings)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from looksee.core.tasks import Length
 from looksee.http.context import ContextFactory
 from looksee.http.inputs import model_path
-from looksee.models.registry import ALIASES, REGISTRY, ModelSpec, served
+from looksee.models.registry import REGISTRY, ModelSpec, other_names, resolved, served
 from looksee.models.weights.source import resolve
 from looksee.settings import Settings
 
@@ -32,6 +32,11 @@ class ModelCard(BaseModel):
     bf16_bytes: int = Field(description="memory of the weights as bfloat16")
     tasks: list[str]
     continues_prompt: bool = Field(description="whether a caption's prompt is its beginning; else it is an instruction")
+    names: list[str] = Field(description="further names that requests may have for it")
+    max_model_len: int | None = Field(
+        description="tokens of prompt and answer together, as vLLM names it; null while only weights say it that are "
+        "not here yet"
+    )
     lengths: list[Length] = Field(description="the lengths of captions that can be asked for")
     weights: Literal["sample", "hub", "local"] = Field(description="where the weights come from that answer here")
 
@@ -55,13 +60,14 @@ def router(contexts: ContextFactory) -> APIRouter:
     @routes.get(f"/{model_path.KNOWN}", summary="One model")
     async def one(name: model_path.KnownName) -> ModelCard:
         """Also by the other names that the chat takes; `id` is the name that was asked for."""
-        entry = REGISTRY[model_path.checked(ALIASES.get(name, name))]
+        entry = REGISTRY[model_path.checked(resolved(name))]
         return _model(entry, settings).model_copy(update={"id": name})
 
     return routes
 
 
 def _model(entry: ModelSpec, settings: Settings) -> ModelCard:
+    weights = resolve(entry.name, settings.weights, settings.model(entry.name).weights)
     return ModelCard(
         id=entry.name,
         created=int(datetime.combine(entry.since, time(), UTC).timestamp()),
@@ -75,6 +81,8 @@ def _model(entry: ModelSpec, settings: Settings) -> ModelCard:
         bf16_bytes=entry.bf16_bytes,
         tasks=sorted(entry.tasks),
         continues_prompt=entry.continues_prompt,
+        names=[name for name, model in other_names().items() if model == entry.name],
+        max_model_len=weights.context(),
         lengths=list(entry.lengths),
-        weights=resolve(entry.name, settings.weights, settings.model(entry.name).weights).kind,
+        weights=weights.kind,
     )

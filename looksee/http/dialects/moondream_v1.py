@@ -25,11 +25,11 @@ from looksee.http.answers.server_timing import server_timing
 from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.inputs import bodies, parameters, uploads
 from looksee.http.inputs.bodies import Integer
+from looksee.http.inputs.chat import new_tokens
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
 from looksee.http.skills.localization import MAX_OBJECTS
-from looksee.http.skills.skill import DEFAULT_MODEL
-from looksee.models.registry import ALIASES, offer_for
+from looksee.models.registry import DEFAULT_MODEL, offer_for
 from looksee.settings import Settings
 
 _TOKENS = 768  # of an answer, where a request does not say
@@ -91,9 +91,9 @@ class TextBody(Body):
     stream: bool = False
 
     def text(self, settings: Settings) -> dict[str, Any]:
-        """The parameters of a TextSkill; too many tokens are no error here."""
-        tokens = min(self.settings.max_tokens or _TOKENS, settings.max_new_tokens)
-        return {"max_new_tokens": tokens, "sampling": self.settings.sampling()}
+        """The parameters of a TextSkill; too many tokens are no error here, and the answer's headers tell of them."""
+        count = new_tokens.bounded(self.settings.max_tokens or _TOKENS, settings)
+        return {"max_new_tokens": count, "sampling": self.settings.sampling()}
 
 
 def _one_of(task: Task) -> Any:
@@ -176,7 +176,8 @@ def router(contexts: ContextFactory) -> APIRouter:
 
 async def _answer(context: RequestContext, body: CaptionBody | QueryBody | DetectBody) -> Response:
     settings, skill = context.settings, body.skill(context.settings)
-    model = offer_for(ALIASES.get(body.model, body.model), skill.task).name
+    told = new_tokens.headers(body.settings.max_tokens, settings) if isinstance(body, TextBody) else {}
+    model = offer_for(body.model, skill.task).name
     skill.check(model, settings, pictures=0 if body.image_url is None else 1)
     pictures = []
     if body.image_url is not None:
@@ -184,10 +185,11 @@ async def _answer(context: RequestContext, body: CaptionBody | QueryBody | Detec
     job = skill.job(model, pictures, settings)
     if isinstance(body, TextBody) and body.stream:
         pieces = await context.follow(model, job, param=body.prompt_param)
-        return sse.response(_chunks(context.request_id, pieces), every=settings.heartbeat_seconds)
+        lines = _chunks(context.request_id, pieces)
+        return sse.response(lines, every=settings.heartbeat_seconds, headers=told)
     served = await context.ask(model, job, param=body.prompt_param)
     content = {"request_id": context.request_id, **skill.members(served.answer, pictures), **source(served)}
-    return JSONResponse(content, headers=server_timing([served]))
+    return JSONResponse(content, headers={**server_timing([served]), **told})
 
 
 async def _chunks(request_id: str, pieces: AsyncGenerator[str | ServedAnswer, None]) -> AsyncGenerator[bytes, None]:

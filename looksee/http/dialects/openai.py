@@ -9,9 +9,9 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
@@ -20,20 +20,21 @@ from starlette.responses import JSONResponse, Response
 from looksee.core import errors
 from looksee.core.tasks import Answer, Finish, Sampling, Task
 from looksee.gateway.answering import ServedAnswer
-from looksee.http import error_responses
-from looksee.http.answers import sse
+from looksee.http import error_responses, openai_errors
+from looksee.http.answers import sse, tool_calls
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
 from looksee.http.apis.chat import ChatOptions, PreparedChat
 from looksee.http.context import ContextFactory
-from looksee.http.inputs import bodies, neutral_values, parameters, validation
+from looksee.http.inputs import bodies, neutral_values, parameters
 from looksee.http.inputs.bodies import Integer
+from looksee.http.inputs.chat import new_tokens, tools
+from looksee.http.inputs.chat.response_format import ChatResponseFormat
+from looksee.http.inputs.chat.tools import ForcedFunction, ToolChoice, Tools
 from looksee.http.inputs.sampling_fields import SamplingFields
-from looksee.http.inputs.structured_output import ResponseFormat
 from looksee.http.skills import conversation
 from looksee.http.skills.conversation import Messages
-from looksee.models.registry import ALIASES, REGISTRY, offer_for
-from looksee.settings import Settings
+from looksee.models.registry import ALIASES, DEFAULT, REGISTRY, offer_for
 
 _MOST_STOPS = 4
 _LONGEST_STOP = 256  # characters
@@ -45,6 +46,8 @@ _FINISH: dict[Finish, Finish] = {"stop": "stop", "empty": "stop", "length": "len
 
 class StreamOptions(BaseModel):
     include_usage: bool | None = Field(None, description="tell the usage in a last event")
+    continuous_usage_stats: Literal[False] | None = Field(None, description="the usage is told at the end alone")
+    include_obfuscation: Literal[False] | None = Field(None, description="nothing is padded")
 
 
 _Stop = Annotated[str, Field(min_length=1, max_length=_LONGEST_STOP)]
@@ -62,13 +65,20 @@ class ChatBody(SamplingFields):
 
     model_config = ConfigDict(extra="allow")
 
-    model: str = Field(description=f"one of: {', '.join(REGISTRY)}", json_schema_extra={"enum": [*REGISTRY, *ALIASES]})
+    model: str = Field(
+        DEFAULT,
+        description=f"one of: {', '.join(REGISTRY)}",
+        json_schema_extra={"enum": [*REGISTRY, *ALIASES, DEFAULT]},
+    )
     messages: Messages = Field(description="the last one is the user's")
     max_completion_tokens: Integer | None = Field(
-        None, description="new tokens at most; cut, finish_reason is length", json_schema_extra=parameters.NEW_TOKENS
+        None,
+        description="new tokens at most, -1: as many as there may be; LOOKSEE_MAX_NEW_TOKENS bounds it, of which "
+        f"{new_tokens.HEADER} tells; cut, finish_reason is length",
+        json_schema_extra=new_tokens.SCHEMA,
     )
     max_tokens: Integer | None = Field(
-        None, description="the older name of max_completion_tokens", json_schema_extra=parameters.NEW_TOKENS
+        None, description="the older name of max_completion_tokens", json_schema_extra=new_tokens.SCHEMA
     )
     temperature: float | None = Field(None, ge=0, le=2, description="0, as without one: the likeliest word each time")
     top_p: float | None = Field(
@@ -89,7 +99,11 @@ class ChatBody(SamplingFields):
     )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    response_format: ResponseFormat | None = None
+    response_format: ChatResponseFormat | None = None
+    tools: Tools = Field([], description="functions, of which one may be forced: gemma, intern_vlm")
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = Field(
+        None, description="none, the function to call, or required beside a single one"
+    )
     reasoning: bool | None = Field(None, description="Moondream2: think first; the thoughts are told too")
 
     def sampling(self) -> Sampling:
@@ -106,10 +120,10 @@ class ChatBody(SamplingFields):
             return [first] * count
         return [replace(first, seed=_within_64_bits(first.seed + number)) for number in range(count)]
 
-    def new_tokens(self, settings: Settings) -> int | None:
+    def new_tokens(self) -> int | None:
         """Raises InvalidValue."""
         for param in ("max_tokens", "max_completion_tokens"):
-            validation.check_new_tokens(getattr(self, param), settings, param=param)
+            new_tokens.check(getattr(self, param), param=param)
         if None not in (self.max_tokens, self.max_completion_tokens) and self.max_tokens != self.max_completion_tokens:
             raise errors.InvalidValue(
                 "'max_tokens' and 'max_completion_tokens' differ; send one of them.", param="max_tokens"
@@ -136,16 +150,26 @@ def router(contexts: ContextFactory) -> APIRouter:
         """A `chat.completion`, or with `stream` events of `chat.completion.chunk`s."""
         context, body = contexts.of(request.receive), await bodies.read(request, ChatBody, settings)
         _refuse_unsupported(body)
-        model = offer_for(ALIASES.get(body.model, body.model), Task.CAPTION).name  # which all can write
-        options = ChatOptions(
-            body.new_tokens(settings), tuple(body.stop), body.response_format, reasoning=bool(body.reasoning)
-        )
-        chat = await PreparedChat.prepared(context, model, conversation.read(body.messages, settings), options)
+        model = offer_for(body.model or DEFAULT, Task.CAPTION).name  # which all can write
+        asked = body.response_format.plain() if body.response_format else None
+        called = tools.forced(body.tools, body.tool_choice, asked)
         about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": model}
-        if body.stream:
-            return _streamed(about, await chat.pieces(body.sampling()), body, settings)
-        found = await chat.answers(body.samplings())
-        return _completion(about, found if len(found) > 1 else found * (body.n or 1))
+        with called.errors_named() if called else nullcontext():
+            options = ChatOptions(
+                body.new_tokens(),
+                tuple(body.stop),
+                called.response_format if called else asked,
+                reasoning=bool(body.reasoning),
+            )
+            chat = await PreparedChat.prepared(context, model, conversation.read(body.messages, settings), options)
+            if body.stream:
+                pieces = await chat.pieces(body.sampling())
+                usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+                events = _chunks(about, pieces, usage=usage, called=called)
+                return sse.response(events, every=settings.heartbeat_seconds, headers=chat.headers)
+            found = await chat.answers(body.samplings())
+        found = found if len(found) > 1 else found * (body.n or 1)
+        return _completion(about, found, called, chat.headers)
 
     return routes
 
@@ -166,36 +190,41 @@ def _refuse_unsupported(body: ChatBody) -> None:
         )
 
 
-def _completion(about: dict[str, Any], served: Sequence[ServedAnswer]) -> Response:
+def _completion(
+    about: dict[str, Any], served: Sequence[ServedAnswer], called: ForcedFunction | None, headers: dict[str, str]
+) -> Response:
     content = {
         **about,
         "object": "chat.completion",
-        "choices": [_choice(index, one.answer) for index, one in enumerate(served)],
+        "choices": [_choice(index, one.answer, called) for index, one in enumerate(served)],
         "usage": _usage(*(one.answer for one in served)),
         **_source(served[0]),
     }
-    return JSONResponse(content, headers=server_timing(served))
+    return JSONResponse(content, headers={**server_timing(served), **headers})
 
 
-def _choice(index: int, answer: Answer) -> dict[str, Any]:
-    message = {"role": "assistant", "content": answer.text, "refusal": None}
+def _choice(index: int, answer: Answer, called: ForcedFunction | None) -> dict[str, Any]:
+    said = tool_calls.message(called, answer.text) if called else {"content": answer.text}
+    message = {"role": "assistant", **said, "refusal": None}
     return {
         "index": index,
         "message": {**message, **reasoning_member(answer.reasoning)},
         "logprobs": None,
-        "finish_reason": _FINISH[answer.finish],
+        "finish_reason": _finish(answer, called),
     }
 
 
-def _streamed(
-    about: dict[str, Any], pieces: AsyncGenerator[str | ServedAnswer, None], body: ChatBody, settings: Settings
-) -> Response:
-    wanted = body.stream_options is not None and bool(body.stream_options.include_usage)
-    return sse.response(_chunks(about, pieces, usage=wanted), every=settings.heartbeat_seconds)
+def _finish(answer: Answer, called: ForcedFunction | None) -> str:
+    found = _FINISH[answer.finish]
+    return tool_calls.finish(called, found) if called else found
 
 
 async def _chunks(
-    about: dict[str, Any], pieces: AsyncGenerator[str | ServedAnswer, None], *, usage: bool
+    about: dict[str, Any],
+    pieces: AsyncGenerator[str | ServedAnswer, None],
+    *,
+    usage: bool,
+    called: ForcedFunction | None = None,
 ) -> AsyncGenerator[bytes, None]:
     """The packages' events."""
     head = {**about, "object": "chat.completion.chunk"}
@@ -207,17 +236,17 @@ async def _chunks(
 
     try:
         async with aclosing(pieces):
-            yield chunk({"role": "assistant", "content": ""})
+            yield chunk({"role": "assistant", **(tool_calls.beginning(called) if called else {"content": ""})})
             async for piece in pieces:
                 if isinstance(piece, str):
-                    yield chunk({"content": piece})
+                    yield chunk(tool_calls.piece(piece) if called else {"content": piece})
                     continue
                 source = _source(piece)
-                yield chunk(reasoning_member(piece.answer.reasoning), finish=_FINISH[piece.answer.finish], **source)
+                yield chunk(reasoning_member(piece.answer.reasoning), finish=_finish(piece.answer, called), **source)
                 if usage:
                     yield sse.data({**head, "choices": [], "usage": _usage(piece.answer), **source})
     except errors.LookseeError as error:
-        yield error_responses.broken_off(error)
+        yield error_responses.broken_off(openai_errors.own(called.own(error) if called else error))
     else:
         yield b"data: [DONE]\n\n"
 

@@ -4,18 +4,24 @@ name must not reach it.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from fastapi import Path
 from starlette.convertors import Convertor, register_url_convertor
 
 from looksee.core import errors
-from looksee.models.registry import ALIASES, REGISTRY, served
+from looksee.models.registry import ALIASES, DEFAULT, REGISTRY, other_names, served
 
 MODEL = "{name:model}"  # in a route: a model's name
 KNOWN = "{name:known}"  # the same, or a name that clients of other servers have for one
 Name = Annotated[str, Path(json_schema_extra={"enum": list(REGISTRY)})]  # that part as a parameter
 KnownName = Annotated[str, Path(json_schema_extra={"enum": [*REGISTRY, *ALIASES]})]
+
+
+def known_names() -> list[str]:
+    """All names that have an address."""
+    return [*REGISTRY, *(spec.hub_id for spec in REGISTRY.values()), *other_names(), DEFAULT]
 
 
 def checked(name: str) -> str:
@@ -43,9 +49,12 @@ class _ModelName(Convertor[str]):
 
 
 class _KnownName(_ModelName):
-    """What `KNOWN` matches."""
+    """What `KNOWN` matches: every name, a hub id also as the hub spells it."""
 
-    regex = "|".join((*REGISTRY, *ALIASES))
+    @property
+    def regex(self) -> str:  # type: ignore[override]
+        """Looked at when an app is built: the operator's names are known by then."""
+        return "|".join(re.escape(name) for name in known_names())
 
 
 register_url_convertor("model", _ModelName())

@@ -31,9 +31,7 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "functions": ([],),
     "logprobs": (False,),
     "modalities": (["text"],),
-    "reasoning_effort": ("none",),
-    "tool_choice": ("auto", "none"),
-    "tools": ([],),
+    "reasoning_effort": ("none", "minimal", "low", "medium"),  # more than that asks for thoughts
     "top_logprobs": (0,),
     "verbosity": ("medium",),
     # Sampling elsewhere

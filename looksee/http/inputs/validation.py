@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import get_args
 
 from looksee.core import errors
@@ -13,6 +14,7 @@ from looksee.settings import Settings
 
 LENGTHS: tuple[Length, ...] = get_args(Length)
 MOST_OBJECTS = 150
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def check_prompt(prompt: str, settings: Settings, *, param: str) -> None:
@@ -20,13 +22,22 @@ def check_prompt(prompt: str, settings: Settings, *, param: str) -> None:
 
     Raises InvalidValue for one with half of a surrogate pair, which JSON can hold.
     """
-    if any("\ud800" <= character <= "\udfff" for character in prompt):
+    _check_text(prompt, settings.max_prompt_chars, "LOOKSEE_MAX_PROMPT_CHARS", param)
+
+
+def check_chat(words: str, settings: Settings, *, param: str = "messages") -> None:
+    """As `check_prompt`, for all words of a chat: their limit only keeps a runner from counting the tokens of what is
+    far beyond any context.
+    """
+    _check_text(words, settings.max_chat_chars, "LOOKSEE_MAX_CHAT_CHARS", param)
+
+
+def _check_text(text: str, most: int, variable: str, param: str) -> None:
+    if _HALF.search(text):
         raise errors.InvalidValue(f"'{param}' is not valid Unicode: it has half of a surrogate pair.", param=param)
-    if len(prompt) > settings.max_prompt_chars:
+    if len(text) > most:
         raise errors.PromptTooLong(
-            f"'{param}' has {len(prompt)} characters; at most {settings.max_prompt_chars} are accepted"
-            f"{raised('LOOKSEE_MAX_PROMPT_CHARS')}.",
-            param=param,
+            f"'{param}' has {len(text)} characters; at most {most} are accepted{raised(variable)}.", param=param
         )
 
 

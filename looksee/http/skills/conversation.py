@@ -16,20 +16,24 @@ from looksee.gateway.answering import CacheableJob
 from looksee.http import error_params
 from looksee.http.error_sentences import must_be
 from looksee.http.inputs import known, parameters, uploads
-from looksee.http.inputs.validation import check_prompt
-from looksee.http.skills import CaptionSkill, QuerySkill
+from looksee.http.inputs.validation import check_chat
+from looksee.http.skills import CaptionSkill, QuerySkill, tool_turns
 from looksee.http.skills.query import chat
+from looksee.http.skills.tool_turns import ToolCalls
 from looksee.models.registry import chat_models, offers, prompts
 from looksee.settings import Settings
 
-# Far more than LOOKSEE_MAX_PROMPT_CHARS and LOOKSEE_MAX_FILES admit; reading millions would block the event loop.
+# Far more than a chat has, and LOOKSEE_MAX_FILES admits; reading millions would block the event loop.
 # FailFast: one error for the first bad element.
 _MOST_MESSAGES, _MOST_PARTS = 1024, 256
 
 _EMPTY: tuple[Any, ...] = (None, [], {}, "", False)  # of further members of a message
 # Thoughts of an answer, which its client sends back: nobody reads them again.
 _THOUGHTS = ("reasoning", "reasoning_content", "reasoning_details", "thinking_blocks")
-_ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_ROLES: dict[str, Role] = {
+    **{"system": "system", "developer": "system", "user": "user", "assistant": "assistant"},
+    "tool": "user",  # what came of a call is told to the model
+}
 
 
 _Url = Annotated[
@@ -82,6 +86,8 @@ class Message(BaseModel):
     role: str = Field(description=", ".join(_ROLES), json_schema_extra={"enum": list(_ROLES)})
     name: str | None = Field(None, description="without effect: the models know no names of speakers")
     content: Annotated[_Parts, FailFast(), BeforeValidator(_parts, json_schema_input_type=str | _Parts | None)] = []
+    tool_calls: ToolCalls = Field([], description="assistant: calls that an earlier answer made; told in words")
+    tool_call_id: str | None = Field(None, description="tool: which call its content came of")
 
 
 Messages = Annotated[list[Message], FailFast(), Field(min_length=1, max_length=_MOST_MESSAGES)]
@@ -119,15 +125,22 @@ def read(messages: Sequence[Message], settings: Settings) -> Conversation:
     A message that says nothing is passed over, since a client keeps it in all that follows: a system prompt that was
     left empty, an answer that was one. Only the question itself, the last message, must say something.
 
+    Calls of functions and what came of them are turns of words.
+
     Raises UnsupportedParameter, InvalidRequest, InvalidValue, PromptTooLong or TooManyFiles.
     """
     turns: list[tuple[Role, list[str | None]]] = []
     firsts, urls, places = [], [], []
+    called: dict[str, str] = {}  # functions by the ids of their calls
     empty = ""  # the place of a user's message that says nothing, with nothing said after it
     for number, message in enumerate(messages):
         place = f"messages.{number}"
         role = _role(message, place)
-        said = [_part(part, role, f"{place}.content.{index}") for index, part in enumerate(message.content)]
+        said = [_part(part, message.role, f"{place}.content.{index}") for index, part in enumerate(message.content)]
+        said += tool_turns.calls(message.tool_calls, message.role, f"{place}.tool_calls")
+        called |= {one.id: one.function.name for one in message.tool_calls if one.id}
+        if message.role == "tool":
+            said = [tool_turns.result("\n".join(filter(None, said)), message.tool_call_id, called)]
         if not any(part is None or part.strip() for part in said):
             empty = f"{place}.content" if role == "user" else empty
             continue
@@ -146,7 +159,7 @@ def read(messages: Sequence[Message], settings: Settings) -> Conversation:
         raise errors.InvalidRequest("The last message must be the user's, with a text or a picture.", param="messages")
     uploads.check_count(len(urls), "messages", settings.max_files)
     words = "\n".join(part for _, parts in turns for part in parts if part is not None)
-    check_prompt(words, settings, param="messages")
+    check_chat(words, settings)
     arranged = tuple(Turn(role, _arranged(_pictures_first(parts))) for role, parts in turns)
     return Conversation(arranged, tuple(firsts), tuple(urls), tuple(places))
 
@@ -222,7 +235,7 @@ def _role(message: Message, place: str) -> Role:
     return _ROLES[message.role]
 
 
-def _part(part: Part, role: Role, place: str) -> str | None:
+def _part(part: Part, role: str, place: str) -> str | None:
     """A text, or None for a picture."""
     if part.type in ("text", "image_url"):
         known.refuse_members(part, f"{place}.", always=True)
@@ -236,7 +249,10 @@ def _part(part: Part, role: Role, place: str) -> str | None:
                 wanted = f"'{place}' must have an image_url: a text, or an object with 'url'."
                 raise errors.InvalidValue(wanted, param=f"{place}.image_url")
             if role != "user":
-                raise errors.UnsupportedParameter("Pictures are taken in messages of the role user alone.", param=place)
+                raise errors.UnsupportedParameter(
+                    f"'{place}' is a picture in a message of the role {role}; the user's alone may have pictures.",
+                    param=place,
+                )
             return None
         case _:
             kinds = {"enum": ["text", "image_url"]}

@@ -14,10 +14,10 @@ from looksee.core.tasks import GREEDY, Answer, Sampling, Task
 from looksee.gateway.answering import CacheableJob
 from looksee.http.answers.detections import BoxView, PointView
 from looksee.http.inputs import parameters, validation
+from looksee.models.registry import DEFAULT_MODEL
 from looksee.settings import Settings
 
 View = BoxView | PointView
-DEFAULT_MODEL = "moondream"  # of a request that names none
 
 
 @dataclass(frozen=True)

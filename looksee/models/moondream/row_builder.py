@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from looksee.core import errors
 from looksee.core.tasks import GREEDY, Job, Sampling, Task
+from looksee.models.context import MIN_ANSWER_TOKENS, room
 from looksee.models.moondream import prompts
 from looksee.models.moondream.config import Config, Template
 from looksee.models.moondream.crops.image import CroppedImage
@@ -18,7 +19,6 @@ from looksee.models.moondream.tokenizer import MoondreamTokenizer
 from looksee.models.sampling import seed_of
 
 MAX_OBJECTS = 50
-MIN_ANSWER_TOKENS = 16  # a prompt that leaves fewer positions is refused, unless fewer were asked for
 
 RowT = TypeVar("RowT", bound=MoondreamRow)
 PointRowT = TypeVar("PointRowT", bound=PointRow)
@@ -157,10 +157,4 @@ class RowBuilder:
 
     def _free_positions(self, image: bytes | None, prompt: list[SequenceItem], wanted: int) -> int:
         """Positions behind the prompt. Raises PromptTooLong when they are fewer than `wanted` and fewer than 16."""
-        context = self._config.text.max_context - self._start(image)
-        free = context - len(prompt)
-        if free < min(wanted, MIN_ANSWER_TOKENS):
-            raise errors.PromptTooLong(
-                f"The prompt has {len(prompt)} tokens; prompt and answer must fit {context}.", param="prompt"
-            )
-        return free
+        return room(self._start(image) + len(prompt), self._config.text.max_context, wanted)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from looksee.models.registry import blip, blip2, gemma, intern_vlm, moondream
+from looksee.models.registry.names import ALIASES, DEFAULT, DEFAULT_MODEL, also_known_as, other_names
 from looksee.models.registry.offers import (
-    ALIASES,
     REMOTE_MODELS,
     chat_models,
     names_served,
     offer_for,
     offers,
+    resolved,
     serve_only,
     served,
 )
@@ -18,15 +19,20 @@ from looksee.models.registry.table import REGISTRY, register
 
 __all__ = [
     "ALIASES",
+    "DEFAULT",
+    "DEFAULT_MODEL",
     "REGISTRY",
     "REMOTE_MODELS",
     "ModelOffer",
     "ModelSpec",
+    "also_known_as",
     "chat_models",
     "names_served",
     "offer_for",
     "offers",
+    "other_names",
     "register",
+    "resolved",
     "serve_only",
     "served",
 ]

@@ -31,6 +31,7 @@ SPEC = ModelSpec(
     hub_bytes=989_820_849,
     since=date(2022, 12, 21),
     tasks=frozenset({Task.CAPTION}),
+    context=512,
     kv_shape=(12, 768),
     model_class="looksee.models.transformers.blip:Blip",
     settings=BlipSettings,

@@ -31,10 +31,12 @@ SPEC = ModelSpec(
     hub_bytes=14_979_207_136,
     since=date(2023, 2, 9),
     tasks=frozenset({Task.CAPTION, Task.QUERY}),
+    context=2048,
     kv_shape=(32, 2560),
     model_class="looksee.models.transformers.blip2:Blip2",
     settings=Blip2Settings,
     one_line=True,
+    chained=True,
     continues_prompt=True,
     question_format="Question: {question} Answer:",
 )

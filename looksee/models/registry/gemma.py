@@ -31,6 +31,7 @@ SPEC = ModelSpec(
     hub_bytes=8_600_277_880,
     since=date(2025, 3, 12),
     tasks=TEXT_TASKS,
+    context=131_072,
     kv_shape=(34, 4 * 256),
     model_class="looksee.models.transformers.gemma:Gemma",
     settings=GemmaSettings,

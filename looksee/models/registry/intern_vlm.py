@@ -43,6 +43,7 @@ SPEC = ModelSpec(
     hub_bytes=1_876_478_048,
     since=date(2025, 4, 18),
     tasks=TEXT_TASKS,
+    context=32_768,
     kv_shape=(24, 2 * 64),
     model_class="looksee.models.transformers.intern_vlm:InternVlm",
     settings=InternVlmSettings,

@@ -62,10 +62,12 @@ SPEC = ModelSpec(
     since=date(2025, 6, 21),
     tasks=frozenset({Task.CAPTION, Task.QUERY, Task.DETECT, Task.POINT}),
     tokenizer=("moondream/starmie-v1", "35192e10a54e36eabe0a7cc57a2c1aab371cafc5"),
+    context=2048,
     kv_shape=(24, 2048),
     model_class="looksee.models.moondream.model:Moondream",
     settings=MoondreamSettings,
     one_line=True,
+    instructed=True,
     lengths=LENGTHS,
     reasons=True,
 )

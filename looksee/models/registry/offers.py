@@ -7,14 +7,14 @@ from typing import Any
 
 from looksee.core import errors
 from looksee.core.tasks import Task
+from looksee.models.registry.names import ALIASES, DEFAULT, named
 from looksee.models.registry.spec import ModelOffer, ModelSpec
 from looksee.models.registry.table import REGISTRY
 
-# What clients of other servers call them; "moondream3-preview" is what the moondream package chats with by default.
-ALIASES = {"moondream2": "moondream", "moondream-2b": "moondream", "moondream3-preview": "moondream"}
 # Models that others serve and that may be asked from here: none, unless the gateway is configured so
 # (`looksee.gateway.moondream_cloud`).
 REMOTE_MODELS: dict[str, ModelOffer] = {}
+_LONGEST = 100  # characters of a name that an error quotes
 _WITHDRAWN: set[str] = set()  # names of the registry that this deployment does not have
 
 
@@ -36,7 +36,7 @@ def offers() -> dict[str, ModelOffer]:
 
 def names_served(names: Sequence[Any]) -> list[Any]:
     """Of a list of models' names those that there are here; any other list as it is."""
-    if not _WITHDRAWN or any(name not in REGISTRY and name not in ALIASES for name in names):
+    if not _WITHDRAWN or any(name not in REGISTRY and name not in (*ALIASES, DEFAULT) for name in names):
         return list(names)
     return [name for name in names if ALIASES.get(name, name) not in _WITHDRAWN]
 
@@ -46,11 +46,21 @@ def chat_models() -> list[str]:
     return sorted(name for name, offer in offers().items() if offer.chats)
 
 
+def resolved(name: str) -> str:
+    """The model that is `named` so, whatever it can do; the name as it is where it is nobody's."""
+    return named(name, offers())
+
+
 def offer_for(name: str, task: Task) -> ModelOffer:
-    """The model of that name, which can do `task`. Raises UnknownModel or TaskNotSupported, naming those that can."""
+    """The model of that name, or that is `named` so, which can do `task`.
+
+    Raises UnknownModel or TaskNotSupported, naming those that can.
+    """
     known = offers()
+    name, asked = named(name, known), name
     if name not in known:
-        raise errors.UnknownModel(f"There is no model '{name}'. Choose one of: {', '.join(known)}.", param="model")
+        shown = asked if len(asked) <= _LONGEST else f"{asked[:_LONGEST]}..."
+        raise errors.UnknownModel(f"There is no model '{shown}'. Choose one of: {', '.join(known)}.", param="model")
     if task not in known[name].tasks:
         able = ", ".join(other.name for other in known.values() if task in other.tasks)
         raise errors.TaskNotSupported(f"The model '{name}' has no task '{task}'. These have it: {able}.", param="model")

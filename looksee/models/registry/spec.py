@@ -37,6 +37,8 @@ class ModelSpec(ModelOffer):
     - `hub_id` is pinned to the full commit `revision`; `tokenizer` is a repository and a commit where the checkpoint
       comes without its own. `licence` is the publisher's word for it.
     - `parameters` counts tied ones once; `hub_bytes` are the weights' files on the hub.
+    - `context` counts the positions of prompt and answer together, pictures included where they are among them (not for
+      BLIP), of the published weights.
     - `kv_shape` is what its decoder keeps of a position: keys and values of so many numbers (heads x head size) in so
       many layers, (layers, numbers). Of BLIP's cross-attention the positions are those of the picture.
     - `model_class` is `module:class`, imported by the process that loads the model and by no other.
@@ -44,6 +46,8 @@ class ModelSpec(ModelOffer):
     - `refused_dtypes` are those that it is not run in, each with the reason.
     - `caption_prompt` is its instruction where the caller has none; it is empty for a model that continues a prompt and
       for one with templates of its own. `question_format` has a `{question}`.
+    - `instructed`: though it takes one question, instructions may stand before it. `chained`: earlier questions about
+      the picture may, each in `question_format` with its answer behind it.
     - `one_line`: it has learnt texts of a single line, so line ends in a caller's are spaces to it.
     """
 
@@ -56,6 +60,7 @@ class ModelSpec(ModelOffer):
     parameters: int
     hub_bytes: int
     since: date
+    context: int
     model_class: str
     settings: type[ModelSettings]
     tokenizer: tuple[str, str] | None = None
@@ -64,6 +69,8 @@ class ModelSpec(ModelOffer):
     caption_prompt: str = ""
     question_format: str = "{question}"
     one_line: bool = False
+    instructed: bool = False
+    chained: bool = False
 
     @property
     def bf16_bytes(self) -> int:

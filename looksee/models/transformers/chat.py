@@ -16,7 +16,7 @@ from jinja2 import TemplateError
 from looksee.core import errors
 from looksee.core.tasks import Turn
 
-_CACHED_CHATS = 256
+_CACHED_CHATS, _LONGEST_CACHED = 256, 4000  # of so many characters at most: long chats do not come twice
 
 
 def control_tokens(tokenizer: Any) -> tuple[str, ...]:
@@ -57,7 +57,8 @@ class Chat:
         template refuses.
         """
         turns = turns or (Turn("user", (*(None for _ in image_tokens), text)),)
-        return list(self._cached_ids(turns, tuple(image_tokens)))
+        long = sum(len(part) for turn in turns for part in turn.parts if part) > _LONGEST_CACHED
+        return list((self._ids if long else self._cached_ids)(turns, tuple(image_tokens)))
 
     def _ids(self, turns: tuple[Turn, ...], image_tokens: tuple[int, ...]) -> tuple[int, ...]:
         messages = [{"role": turn.role, "content": [self._content(part) for part in turn.parts]} for turn in turns]

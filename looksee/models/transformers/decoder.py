@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from looksee.core import errors
 from looksee.core.tasks import Answer
 from looksee.models import sampling
+from looksee.models.context import room
 from looksee.models.core.decoder import Decoder
 from looksee.models.core.model import DecodedRow, DecoderModel
 from looksee.models.texts.detokenize import Detokenizer
@@ -21,7 +21,6 @@ from looksee.models.texts.row_text import RowText
 # In one pass of a vision tower: for more, a published one needs gigabytes beside the weights. 16 tiles of InternVL, and
 # 4 of Gemma's larger pictures.
 CROPS_AT_ONCE, PIXELS_AT_ONCE = 16, 16 * 448 * 448
-_MIN_ANSWER_TOKENS = 16  # a prompt that leaves fewer positions is refused, unless fewer were asked for
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,14 +112,7 @@ class TransformersModel(DecoderModel[RowT]):
 
         Raises PromptTooLong when that is fewer than `wanted` and fewer than 16.
         """
-        free = self.max_positions - prompt_tokens
-        if free < min(wanted, _MIN_ANSWER_TOKENS):
-            raise errors.PromptTooLong(
-                f"The prompt has {prompt_tokens} tokens with its pictures; prompt and answer must fit "
-                f"{self.max_positions}.",
-                param="prompt",
-            )
-        return min(wanted, free)
+        return min(wanted, room(prompt_tokens, self.max_positions, wanted))
 
 
 def for_tokenizer(tokenizer: Any) -> Detokenizer:

@@ -5,7 +5,9 @@ Each becomes a directory in the published layout, which the same code loads.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +77,18 @@ class WeightsSource:
         directory = Path(self.location)
         return directory if (directory / "config.json").is_file() else None
 
+    def context(self) -> int | None:
+        """Positions of prompt and answer together; None while only the checkpoint says it, and it is not here."""
+        published = REGISTRY[self.model]
+        if self.kind == "hub" and self.location == published.hub_id:
+            return published.context
+        directory = self._snapshot() if self.kind == "hub" else Path(self.location)
+        file = directory / "config.json" if directory else None
+        if file is None or not file.is_file():
+            return None
+        written = _positions(file, file.stat().st_mtime_ns)  # some are only where they differ from a default
+        return written or published.context
+
     def fetch(self, tell: hub.Tell = lambda here, total: None) -> Path:
         """Download what is missing of a hub's checkpoint. Blocks; raises HubError."""
         if self.tokenizer:
@@ -114,6 +128,22 @@ def resolve(model: str, default: str, own: str) -> WeightsSource:
     published = REGISTRY[model]
     pinned = published.revision if named["id"] == published.hub_id else "main"
     return WeightsSource(model, "hub", named["id"], named["revision"] or pinned, published.tokenizer)
+
+
+@functools.lru_cache(16)
+def _positions(config: Path, _: int) -> int | None:
+    """The positions that a configuration names: transformers', or Moondream's own. Read again once it has changed."""
+    try:
+        content = json.loads(config.read_bytes())
+    except (OSError, ValueError):
+        return None
+    for names in (("text_config", "max_position_embeddings"), ("config", "text", "max_context")):
+        found = content
+        for name in names:
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, int):
+            return found
+    return None
 
 
 def _setting(model: str) -> str:

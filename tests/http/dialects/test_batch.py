@@ -208,7 +208,7 @@ def test_a_bad_item_spoils_nothing(bad: Any, expected: tuple[int, str, str | Non
     assert good["caption"] == also["caption"] == "a red circle"
     told = failed["error"]
     assert (failed["status"], told["code"], told["param"]) == expected
-    assert set(told) == {"code", "message", "param", "request_id"}
+    assert set(told) == {"code", "message", "type", "param", "request_id"}
     assert failed["id"] == ("mine" if isinstance(bad, dict) else None)
 
 

@@ -184,7 +184,7 @@ def check(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert int(answer.headers["content-length"]) == len(answer.content)
     content = answer.json()
     error: dict[str, Any] = content["error"]
-    assert set(error) == {"code", "message", "param", "request_id"}
+    assert set(error) == {"code", "message", "type", "param", "request_id"}
     assert error["code"] == code
     assert content["detail"] == error["message"]
     assert error["request_id"] == answer.headers["x-request-id"] != ""

@@ -89,7 +89,7 @@ def test_what_was_not_wanted_is_asked_for_again(bad: str) -> None:
 def test_further_tries_are_other_draws(options: dict[str, Any], samplings: list[Sampling]) -> None:
     doors = Doors(lambda _: "red")
     answer = chat(doors, "gemma", user("Which?"), response_format=PLEASE, **options)
-    assert error(answer) == (422, "structured_output_failed", "response_format")
+    assert error(answer) == (400, "structured_output_failed", "response_format")
     assert [job.sampling for (job,) in doors.calls("gemma")] == samplings
 
 
@@ -97,7 +97,7 @@ def test_further_tries_are_other_draws(options: dict[str, Any], samplings: list[
 def test_what_never_comes_is_an_honest_error(stream: bool) -> None:
     doors = Doors(lambda _: Answer("{", "length", 1, 5))
     answer = chat(doors, "gemma", user("Which?"), response_format=OBJECT, stream=stream)
-    assert error(answer) == (422, "structured_output_failed", "response_format")
+    assert error(answer) == (400, "structured_output_failed", "response_format")
     assert "cut" in content(answer)["detail"]
     assert len(doors.calls("gemma")) == 3
 
@@ -150,8 +150,8 @@ SCHEMA = "response_format.json_schema.schema"
         ({"$defs": {"a": {"patternProperties": {"a": True}}}}, (400, "invalid_request", SCHEMA)),
         ({"uniqueItems": True}, (400, "invalid_request", SCHEMA)),
         ({"unevaluatedProperties": False}, (400, "invalid_request", SCHEMA)),
-        ({"description": "a" * 4000}, (422, "prompt_too_long", SCHEMA)),
-        ([], (422, "invalid_value", SCHEMA)),
+        ({"description": "a" * 4000}, (400, "context_length_exceeded", SCHEMA)),
+        ([], (400, "invalid_value", SCHEMA)),
     ],
     ids=lambda value: json.dumps(value)[:40],
 )
@@ -199,7 +199,7 @@ def doubling(depth: int, **more: Any) -> dict[str, Any]:
 def test_a_check_that_takes_too_long_ends(schema: dict[str, Any]) -> None:
     """Unbounded it would take weeks."""
     answer = chat(Doors(lambda _: "1"), "gemma", user("Which?"), response_format=wants(schema))
-    assert error(answer) == (422, "structured_output_failed", "response_format")
+    assert error(answer) == (400, "structured_output_failed", "response_format")
 
 
 def test_numbers_that_cannot_be_compared_are_not_what_was_wanted() -> None:

@@ -132,12 +132,10 @@ def test_an_answer_comes_back_as_the_packages_send_it(echoed: dict[str, Any]) ->
 @pytest.mark.parametrize(
     ("role", "member", "value"),
     [
-        ("assistant", "tool_calls", [{"id": "1"}]),
         ("assistant", "refusal", "No."),
         ("assistant", "function_call", {"name": "f"}),
         ("user", "reasoning_content", "mine"),
         ("user", "cache", True),
-        ("assistant", "tool_calls", [{}]),
         ("assistant", "audio", {"id": "1", "data": None}),
     ],
 )
@@ -182,6 +180,6 @@ def test_a_text_and_a_list_of_it_are_the_same() -> None:
 def test_what_is_no_picture_is_told_both_forms(image_url: Any) -> None:
     message = {"role": "user", "content": [{"type": "image_url", "image_url": image_url}]}
     answer = Doors().send("/v1/chat/completions", json={"model": "gemma", "messages": [message]})
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     assert content(answer)["error"]["param"].startswith("messages.0.content.0.image_url")
     assert "'url'" in content(answer)["detail"] or ".url' is missing" in content(answer)["detail"]

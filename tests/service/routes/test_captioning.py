@@ -25,7 +25,7 @@ def error(response: httpx.Response) -> tuple[int, str]:
     """Status and code, after checking the shape."""
     body = response.json()
     assert set(body) >= {"detail", "error"}
-    assert set(body["error"]) == {"code", "message", "param", "request_id"}
+    assert set(body["error"]) == {"code", "message", "type", "param", "request_id"}
     assert body["error"]["message"] == body["detail"]
     assert body["error"]["request_id"] == response.headers["x-request-id"]
     return response.status_code, body["error"]["code"]

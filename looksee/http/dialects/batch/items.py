@@ -21,7 +21,7 @@ from looksee.http.inputs.sampling_fields import SamplingFields
 from looksee.http.skills import SKILLS, Skill
 from looksee.http.skills.localization import MAX_OBJECTS
 from looksee.http.skills.skill import TextSkill
-from looksee.models.registry import REGISTRY, offer_for, offers
+from looksee.models.registry import REGISTRY, offer_for, offers, resolved
 from looksee.settings import Settings
 
 # Members that make up the parameters of a TextSkill.
@@ -67,7 +67,7 @@ class BatchDefaults(SamplingFields):
         """Raises InvalidValue or UnknownModel for what is wrong whatever the task is."""
         validation.check_new_tokens(self.max_tokens, settings, param="max_tokens")
         validation.check_objects(self.max_objects)
-        if self.model is not None and self.model not in offers():
+        if self.model is not None and resolved(self.model) not in offers():
             offer_for(self.model, self.task)  # raises it
 
 
@@ -90,7 +90,7 @@ class BatchItem(BatchDefaults):
     @property
     def asked(self) -> str:
         """The model that is asked."""
-        return self.model or SKILLS[self.task].default_model
+        return resolved(self.model or SKILLS[self.task].default_model)
 
     def skill(self) -> Skill:
         """The skill of a completed item, with its parameters."""

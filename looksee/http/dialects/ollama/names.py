@@ -7,22 +7,20 @@ from typing import Any
 
 from looksee.core import errors
 from looksee.core.tasks import Task
-from looksee.models.registry import ALIASES, REGISTRY, ModelSpec, offer_for, served
+from looksee.models.registry import ModelSpec, offer_for, served
 from looksee.models.weights.source import resolve
 from looksee.settings import Settings
 
-_TAG = ":latest"
+_TAG = ":latest"  # which a name may have behind it, or not
 # In Ollama's library; a name with another tag is other weights, which are not here.
 _LIBRARY = {"gemma3": "gemma", "gemma3:4b": "gemma", "moondream:1.8b": "moondream"}
-_BY_HUB_ID = {entry.hub_id.lower(): name for name, entry in REGISTRY.items()}
 
 
 def resolved(name: str) -> str:
     """The model that a client means. Raises ModelNotFound."""
     plain = name.strip().lower().removesuffix(_TAG)
-    plain = _LIBRARY.get(plain) or ALIASES.get(plain) or _BY_HUB_ID.get(plain, plain)
     try:
-        return offer_for(plain, Task.CAPTION).name  # which all can write
+        return offer_for(_LIBRARY.get(plain, name), Task.CAPTION).name  # which all can write
     except errors.UnknownModel:
         known = ", ".join(f"{entry}{_TAG}" for entry in served())
         raise errors.ModelNotFound(f"model '{name[:100]}' not found; there are: {known}", param="model") from None

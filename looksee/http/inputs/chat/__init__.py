@@ -1,0 +1,1 @@
+"""What a chat brings beside its messages, as OpenAI's clients write it."""

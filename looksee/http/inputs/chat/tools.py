@@ -1,0 +1,156 @@
+"""`tools` of a chat: the one function whose call is forced is answered in JSON of its parameters' schema.
+
+The models here were not taught to choose between functions and words; to write JSON of a schema they can be held. So a
+call is made where one is forced, and everything else that would call one is refused with what works.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
+
+from looksee.core import errors
+from looksee.http import error_params
+from looksee.http.inputs import known
+from looksee.http.inputs.structured_output import JsonSchema, ResponseFormat
+
+_MOST_TOOLS = 128
+_SCHEMA = "response_format.json_schema.schema"
+_EMPTY = {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+class FunctionTool(BaseModel):
+    model_config = ConfigDict(extra="allow")  # they are in a list, and have their own check
+
+    name: str = Field(min_length=1, max_length=64)
+    description: str | None = None
+    parameters: dict[str, Any] | None = Field(None, description="JSON Schema of an object; left out: no parameters")
+    strict: bool | None = Field(None, description="without effect: arguments always follow the schema")
+
+
+class Tool(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    without_effect: ClassVar[frozenset[str]] = frozenset({"cache_control"})
+
+    type: Literal["function"]
+    function: FunctionTool
+
+
+class NamedFunction(BaseModel):
+    name: str
+
+
+class ToolChoice(BaseModel):
+    """The function to call."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+def _some(tools: Any) -> Any:
+    return [] if tools is None else tools
+
+
+Tools = Annotated[
+    list[Tool],
+    FailFast(),
+    Field(max_length=_MOST_TOOLS),
+    BeforeValidator(_some, json_schema_input_type=Annotated[list[Tool], Field(max_length=_MOST_TOOLS)] | None),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedFunction:
+    """The function that is to be called. `named`: the request chose it by its name."""
+
+    name: str
+    schema: dict[str, Any]
+    place: str  # the caller's name of the schema
+    named: bool
+
+    @property
+    def response_format(self) -> ResponseFormat:
+        """The arguments as an answer in JSON."""
+        wanted = JsonSchema.model_validate({"name": self.name, "schema": self.schema})
+        return ResponseFormat(type="json_schema", json_schema=wanted)
+
+    @contextmanager
+    def errors_named(self) -> Iterator[None]:
+        """Errors about the schema name it as the caller does."""
+        try:
+            yield
+        except errors.LookseeError as error:
+            raise self.own(error) from None
+
+    def own(self, error: errors.LookseeError) -> errors.LookseeError:
+        """The error as the caller knows its place."""
+        if error.param is None or not error.param.startswith("response_format"):
+            return error
+        found = error_params.renamed(error, self.place)
+        found.message = found.message.replace(_SCHEMA, self.place)
+        return found
+
+
+def forced(
+    tools: Sequence[Tool], choice: str | ToolChoice | None, asked: ResponseFormat | None
+) -> ForcedFunction | None:
+    """The function that is to be called; None for a plain answer.
+
+    Raises UnsupportedParameter, InvalidRequest or InvalidValue.
+    """
+    if not tools:
+        if choice in (None, "none", "auto"):
+            return None
+        raise errors.InvalidRequest("'tool_choice' goes with 'tools' alone; leave it out.", param="tool_choice")
+    for number, tool in enumerate(tools):
+        known.refuse_members(tool, f"tools.{number}.", always=True)
+        known.refuse_members(tool.function, f"tools.{number}.function.", always=True)
+    if choice == "none":
+        return None
+    number = _chosen(tools, choice)
+    if asked is not None and asked.type != "text":
+        raise errors.InvalidRequest(
+            "'response_format' is for answers, and a call of a function is forced; send one of the two.",
+            param="response_format",
+        )
+    place = f"tools.{number}.function.parameters"
+    return ForcedFunction(
+        tools[number].function.name,
+        _schema(tools[number].function, place),
+        place,
+        isinstance(choice, ToolChoice),
+    )
+
+
+def _chosen(tools: Sequence[Tool], choice: str | ToolChoice | None) -> int:
+    """Which tool is forced."""
+    names = [tool.function.name for tool in tools]
+    if isinstance(choice, ToolChoice):
+        if choice.function.name not in names:
+            listed = ", ".join(names)
+            raise errors.InvalidValue(
+                f"'tool_choice.function.name' must be one of the tools: {listed}.", param="tool_choice.function.name"
+            )
+        return names.index(choice.function.name)
+    if choice == "required" and len(tools) == 1:
+        return 0
+    example = json.dumps({"type": "function", "function": {"name": names[0]}})
+    raise errors.UnsupportedParameter(
+        f"Functions are called here only where one is forced: send 'tool_choice' as {example}, as \"required\" beside "
+        'a single tool, or as "none" for an answer in words.',
+        param="tool_choice" if choice == "required" else "tools",
+    )
+
+
+def _schema(function: FunctionTool, place: str) -> dict[str, Any]:
+    """The schema of the arguments, which says the function's name and purpose: the model reads it."""
+    given = function.parameters or _EMPTY
+    if given.get("type", "object") != "object":
+        raise errors.InvalidRequest(f"'{place}' must be a JSON Schema of the type object.", param=place)
+    purpose = {"description": function.description} if function.description else {}
+    return {"title": function.name, **purpose, "type": "object", **given}
