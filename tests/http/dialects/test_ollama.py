@@ -275,7 +275,7 @@ def test_what_asks_for_nothing_is_taken() -> None:
     empty = {"suffix": "", "template": "", "raw": False, "context": [], "logprobs": False, "top_logprobs": 0}
     body = {"model": "gemma", "prompt": "a", "stream": False, "system": None, "images": None, "options": None, **empty}
     assert doors.send("/api/generate", json=body).is_success
-    said = {"role": "user", "content": "b", "images": None, "tool_calls": [], "name": "me"}
+    said: dict[str, Any] = {"role": "user", "content": "b", "images": None, "tool_calls": [], "name": "me"}
     assert doors.send(
         "/api/chat", json={"model": "gemma", "messages": [said], "tools": [], "truncate": True}
     ).is_success

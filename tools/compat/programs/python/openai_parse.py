@@ -9,7 +9,7 @@ from pydantic import BaseModel
 client = openai.OpenAI(base_url=f"{URL}/v1", api_key="none")
 
 
-class Counted(BaseModel):
+class HowMany(BaseModel):
     count: int
 
 
@@ -20,7 +20,7 @@ def parsed(scene):
     ]
     said = [{"role": "user", "content": parts}]
     return (
-        client.chat.completions.parse(model="gemma", messages=said, response_format=Counted).choices[0].message.parsed
+        client.chat.completions.parse(model="gemma", messages=said, response_format=HowMany).choices[0].message.parsed
     )
 
 
