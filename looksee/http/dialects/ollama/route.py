@@ -17,6 +17,7 @@ from looksee.http import error_params
 from looksee.http.apis.chat import PreparedChat
 from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.dialects.ollama import names, pulling, replies
+from looksee.http.dialects.ollama.pulling import Pulls
 from looksee.http.dialects.ollama.replies import OllamaReply
 from looksee.http.dialects.ollama.requests import (
     GenerateBody,
@@ -44,7 +45,7 @@ NOT_OFFERED = {f"/api/{name}": sentence for name, sentence in _NOT_HERE.items()}
 
 def router(contexts: ContextFactory) -> APIRouter:
     """The routes."""
-    settings, gateway = contexts.settings, contexts.gateway
+    settings, gateway, pulls = contexts.settings, contexts.gateway, Pulls()
     routes = APIRouter(prefix="/api", tags=["ollama"])
 
     @routes.post(
@@ -111,7 +112,7 @@ def router(contexts: ContextFactory) -> APIRouter:
         """Lines of JSON with the progress, or with `stream` false one object. Asks for `API_KEY` where it is set."""
         pulling.check_key(request.headers, settings)
         body = await bodies.read(request, PullBody, settings)
-        return await pulling.pulled(contexts.of(request.receive), body)
+        return await pulls.answer(contexts.of(request.receive), body)
 
     @routes.get("/version", summary="The version of this service")
     async def version() -> dict[str, str]:
