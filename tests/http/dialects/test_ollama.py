@@ -203,7 +203,7 @@ def test_moondream_thinks_first() -> None:
 
 def test_nothing_asked_loads_the_model() -> None:
     doors = Doors()
-    for answer in (generate(doors, prompt=""), chat(doors, "gemma")):
+    for answer in (generate(doors, prompt=" "), chat(doors, "gemma")):
         assert (answer.done, answer.done_reason) == (True, "load")
     assert doors.calls("gemma") == []
     assert doors.proxies["gemma"].orders == ["load", "load"]
@@ -257,6 +257,18 @@ def test_nothing_asked_loads_the_model() -> None:
             {"model": "gemma", "messages": [{"role": "assistant", "content": "a", "tool_calls": [{}]}]},
             400,
             "messages.0.tool_calls",
+        ),
+        (
+            "chat",
+            {"model": "gemma", "system": "Hi", "messages": [{"role": "tool", "content": "a"}]},
+            400,
+            "messages.0.role",
+        ),
+        (
+            "chat",
+            {"model": "gemma", "system": "Hi", "messages": [{"role": "user", "content": "a", "images": ["?"]}]},
+            400,
+            "messages.0.images.0",
         ),
         ("show", {"model": "llava"}, 404, "model"),
     ],
