@@ -99,7 +99,7 @@ class CompatProgram:
         if done.returncode or not told:
             return self.failed((done.stderr.strip().splitlines() or ["printed nothing"])[-1])
         wrong = [f"{one['asked']}: {one['answer'] or one['error']}" for one in told if not is_right(one)]
-        return ProgramResult(self.name, len(told), len(told) - len(wrong), shortened("; ".join(wrong)))
+        return ProgramResult(self.name, len(told), len(told) - len(wrong), shortened("; ".join(dict.fromkeys(wrong))))
 
     def failed(self, why: str) -> ProgramResult:
         return ProgramResult(self.name, 0, 0, shortened(why))
