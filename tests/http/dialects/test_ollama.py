@@ -238,7 +238,7 @@ def test_nothing_asked_loads_the_model() -> None:
             422,
             "options.repeat_penalty",
         ),
-        ("chat", {"model": "gemma", "messages": [{"role": "tool", "content": "a"}]}, 400, "messages.0.role"),
+        ("chat", {"model": "gemma", "messages": [{"role": "robot", "content": "a"}]}, 400, "messages.0.role"),
         ("chat", {"model": "gemma", "messages": [{"role": "user", "content": "a"}], "tools": [{}]}, 400, "tools"),
         (
             "chat",
@@ -260,7 +260,7 @@ def test_nothing_asked_loads_the_model() -> None:
         ),
         (
             "chat",
-            {"model": "gemma", "system": "Hi", "messages": [{"role": "tool", "content": "a"}]},
+            {"model": "gemma", "system": "Hi", "messages": [{"role": "robot", "content": "a"}]},
             400,
             "messages.0.role",
         ),
