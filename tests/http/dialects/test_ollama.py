@@ -190,6 +190,8 @@ def test_json_is_forced_and_checked() -> None:
     doors = Doors(lambda job: '{"colour": "red"}')
     assert json.loads(generate(doors, format=schema, images=[RED]).response) == {"colour": "red"}
     assert json.loads(generate(doors, format="json", images=[RED]).response) == {"colour": "red"}
+    answer = doors.send("/api/generate", json={"model": "gemma", "prompt": "Which?", "format": {}, "stream": False})
+    assert json.loads(content(answer)["response"]) == {"colour": "red"}
     with pytest.raises(ollama.ResponseError):
         generate(Doors(lambda job: "red"), format=schema)
 
@@ -310,6 +312,20 @@ def test_pictures_without_a_mark_stand_before_the_text() -> None:
     chat(doors := Doors(), "gemma", {"role": "user", "content": "Here: [img] What?", "images": [RED, BLUE]})
     assert asked(doors).turns == (Turn("user", (None, "Here:", None, "What?")),)
     assert asked(doors).images == (BLUE, RED)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"prompt": "", "system": "Be brief."}, "'prompt' is empty"),
+        ({"prompt": "a", "format": {"type": "object", "unevaluatedItems": False}}, "schema"),
+    ],
+    ids=str,
+)
+def test_sentences_have_the_names_of_this_api(body: dict[str, Any], words: str) -> None:
+    answer = Doors().send("/api/generate", json={"model": "gemma", **body})
+    assert words in content(answer)["error"]["message"]
+    assert "response_format" not in answer.text
 
 
 def test_an_error_in_a_stream_is_its_last_line() -> None:

@@ -230,9 +230,9 @@ def _instructed(system: str | None) -> list[OllamaMessage]:
 def _response_format(wanted: dict[str, Any] | str | None) -> ResponseFormat | None:
     if wanted is None or wanted == "":
         return None
-    if isinstance(wanted, dict):
+    if isinstance(wanted, dict) and wanted:
         schema = JsonSchema.model_validate({"name": "format", "schema": wanted})
         return ResponseFormat(type="json_schema", json_schema=schema)
-    if wanted != "json":
+    if wanted not in ("json", {}):  # a schema that accepts anything
         raise errors.InvalidValue("'format' must be json or a JSON Schema.", param="format")
     return ResponseFormat(type="json_object")

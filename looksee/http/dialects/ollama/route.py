@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from looksee.core import errors
-from looksee.http import error_params
+from looksee.core.tasks import Failure
 from looksee.http.apis.chat import PreparedChat
 from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.dialects.ollama import names, pulling, replies
@@ -173,9 +173,15 @@ def _own_names(others: dict[str, str], *, before: int = 0) -> Iterator[None]:
     except errors.LookseeError as error:
         for theirs, ours in {**others, "response_format": "format", "reasoning": "think"}.items():
             if error.param is not None and (error.param == theirs or error.param.startswith(f"{theirs}.")):
-                raise error_params.renamed(error, ours) from None
+                raise _renamed(error, ours) from None
         found = _MESSAGE.match(error.param or "")
         if found is None or not before:
             raise
         number = int(found[1]) - before
-        raise error_params.renamed(error, f"messages.{number}.{found[2]}" if number >= 0 else "system") from None
+        raise _renamed(error, f"messages.{number}.{found[2]}" if number >= 0 else "system") from None
+
+
+def _renamed(error: errors.LookseeError, param: str) -> errors.LookseeError:
+    """The error about `param`, in its sentence too."""
+    failure = Failure.of(error)
+    return replace(failure, param=param, message=failure.message.replace(f"'{failure.param}'", f"'{param}'")).error()
