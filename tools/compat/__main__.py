@@ -20,7 +20,7 @@ from looksee.models.registry import REGISTRY
 from samples.world import scenes
 from tests.support.serving import EVERY, serve
 from tools.compat import table
-from tools.compat.program import ClientProgram, ProgramResult, all_programs
+from tools.compat.program import CompatProgram, ProgramResult, all_programs
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "looksee-compat"
 _SCENES = 3
@@ -59,7 +59,7 @@ def service(url: str) -> Iterator[str]:
         yield running.url
 
 
-def result(program: ClientProgram, url: str, told: Path) -> ProgramResult:
+def result(program: CompatProgram, url: str, told: Path) -> ProgramResult:
     """Install and run one program."""
     try:
         folder = program.installed(_CACHE)

@@ -24,8 +24,10 @@ _LONGEST = 200  # characters of an error in the table
 
 
 @dataclass(frozen=True)
-class ClientProgram:
-    """One file of `programs/`. Without their dependencies are installed the packages of `alone`."""
+class CompatProgram:
+    """One file of `programs/`. Packages of `alone` are installed without their dependencies (PyPI), or in place of the
+    version that others ask for (npm).
+    """
 
     file: Path
     title: str
@@ -34,7 +36,7 @@ class ClientProgram:
     alone: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, file: Path) -> ClientProgram:
+    def read(cls, file: Path) -> CompatProgram:
         """Raises KeyError where a line of the head is missing."""
         found: dict[str, str] = {}
         for line in file.read_text().splitlines():
@@ -42,7 +44,10 @@ class ClientProgram:
             if match is None:
                 break
             found[match["name"]] = match["value"]
-        packages, alone = found["packages"].split(), found.get("without dependencies", "").split()
+        packages, alone = (
+            found["packages"].split(),
+            (found.get("without dependencies") or found.get("in place", "")).split(),
+        )
         return cls(file, found["program"], found["asks"], tuple(packages), tuple(alone))
 
     @property
@@ -56,11 +61,14 @@ class ClientProgram:
     def installed(self, cache: Path) -> Path:
         """The folder of its environment, made where it is not there yet. Raises CalledProcessError, TimeoutExpired."""
         key = hashlib.sha256(repr((self.packages, self.alone, sys.version)).encode()).hexdigest()[:12]
-        folder = cache / f"{self.file.parent.name}-{self.file.stem}-{key}"
+        folder = cache / f"{self.registry.lower()}-{key}"  # of all programs with the same packages
         ready = folder / "ready"
         if not ready.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
+            if self.registry == "npm":
+                others = dict(package.rsplit("@", 1) for package in self.alone)
+                folder.joinpath("package.json").write_text(json.dumps({"overrides": others}))
             for command in self._commands(folder):
                 subprocess.run(command, check=True, capture_output=True, text=True, timeout=_INSTALL_SECONDS)
             ready.touch()
@@ -91,7 +99,7 @@ class ClientProgram:
         if done.returncode or not told:
             return self.failed((done.stderr.strip().splitlines() or ["printed nothing"])[-1])
         wrong = [f"{one['asked']}: {one['answer'] or one['error']}" for one in told if not is_right(one)]
-        return ProgramResult(self.name, len(told), len(told) - len(wrong), shortened("; ".join(wrong)))
+        return ProgramResult(self.name, len(told), len(told) - len(wrong), shortened("; ".join(dict.fromkeys(wrong))))
 
     def failed(self, why: str) -> ProgramResult:
         return ProgramResult(self.name, 0, 0, shortened(why))
@@ -123,5 +131,5 @@ def shortened(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
 
 
-def all_programs() -> list[ClientProgram]:
-    return [ClientProgram.read(file) for file in sorted([*_FOLDER.glob("*/*.py"), *_FOLDER.glob("*/*.mjs")])]
+def all_programs() -> list[CompatProgram]:
+    return [CompatProgram.read(file) for file in sorted([*_FOLDER.glob("*/*.py"), *_FOLDER.glob("*/*.mjs")])]

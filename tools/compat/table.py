@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tools.compat.program import ClientProgram, all_programs
+from tools.compat.program import CompatProgram, all_programs
 
 MEASURED = Path(__file__).parent / "measured.json"
 
@@ -28,7 +28,7 @@ def markdown() -> str:
     return "\n".join(lines)
 
 
-def _versions(program: ClientProgram) -> str:
+def _versions(program: CompatProgram) -> str:
     return ", ".join(f"`{package}`" for package in (*program.packages, *program.alone))
 
 

@@ -40,7 +40,7 @@ def ollama_parameters() -> dict[str, str]:
             found[name] = _heeded(ours, name) or _left_out(ours, name)
     for name in published.Message.model_fields:
         message = of_ollama.OllamaMessage
-        told = _ONLY + _listed([[]]) if name == "tool_calls" else NOTHING if name in message.without_effect else REFUSED
+        told = _unless(([],)) if name == "tool_calls" else NOTHING if name in message.without_effect else REFUSED
         found[f"messages.{name}"] = _heeded(message, name) or told
     for name in (*published.Options.model_fields, "min_p"):  # which its documentation has beside the package's
         nothing = name in of_ollama.OPTIONS_WITHOUT_EFFECT
@@ -75,19 +75,17 @@ def _heeded(kind: type[BaseModel], name: str) -> str:
 
 def _left_out(kind: type[of_ollama.OllamaBody], name: str) -> str:
     if name in kind.not_here:
-        return _neutral(name)
+        return _unless(kind.not_here[name])
     return NOTHING if name in kind.without_effect else REFUSED
 
 
 def _neutral(name: str) -> str:
     values = neutral_values.values(name)
-    if values is None:
-        return NOTHING
-    return _ONLY + _listed(values) if values else REFUSED
+    return NOTHING if values is None else _unless(values)
 
 
-def _listed(values: Any) -> str:
-    return " or ".join(f"`{json.dumps(value)}`" for value in values)
+def _unless(values: tuple[Any, ...]) -> str:
+    return _ONLY + " or ".join(f"`{json.dumps(value)}`" for value in values) if values else REFUSED
 
 
 def _table(found: dict[str, str]) -> str:

@@ -1,7 +1,8 @@
-"""The APIs of OpenAI's and Moondream's clients, whole and streamed, batches, and BentoML's own client."""
+"""The APIs of OpenAI's, Ollama's and Moondream's clients, whole and streamed, batches, and BentoML's own client."""
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -67,6 +68,36 @@ async def chat_stream(session: aiohttp.ClientSession, url: str, queries: Sequenc
     if not ended:
         raise BadShape("a chat's stream has no end")
     return [Told(text)]
+
+
+def _ollama_body(query: Query, *, stream: bool) -> dict[str, Any]:
+    images = [base64.b64encode(file).decode() for file in query.files]
+    message = {"role": "user", "content": query.words, "images": images}
+    return {"model": f"{query.model}:latest", "messages": [message], "stream": stream}
+
+
+async def ollama_chat(session: aiohttp.ClientSession, url: str, queries: Sequence[Query]) -> list[Told]:
+    (query,) = queries
+    body = await posted(session, f"{url}/api/chat", _ollama_body(query, stream=False))
+    return [Told(str(body["message"]["content"]), body["cache"])]
+
+
+async def ollama_stream(session: aiohttp.ClientSession, url: str, queries: Sequence[Query]) -> list[Told]:
+    (query,) = queries
+    sent = io.BytesIO(json.dumps(_ollama_body(query, stream=True)).encode())
+    text, cached = "", None
+    async with session.post(f"{url}/api/chat", data=sent, headers={"Content-Type": "application/json"}) as response:
+        if response.status != 200:
+            await checked(response)
+        async for line in response.content:
+            part = json.loads(line)
+            if "error" in part:
+                raise Refused(0, str(part["code"]))
+            text += part["message"]["content"]
+            cached = part["cache"] if part["done"] else cached
+    if cached is None:
+        raise BadShape("a stream of Ollama's API has no end")
+    return [Told(text, cached)]
 
 
 def _moondream(query: Query) -> tuple[str, dict[str, Any]]:

@@ -31,6 +31,8 @@ DIALECTS = (
     Dialect("collective", frozenset({TOGETHER}), container.together_method),
     Dialect("chat", frozenset({CHAT}), clients.chat),
     Dialect("chat stream", frozenset({CHAT}), clients.chat_stream),
+    Dialect("Ollama chat", frozenset({CHAT}), clients.ollama_chat),
+    Dialect("Ollama stream", frozenset({CHAT}), clients.ollama_stream),
     Dialect("v1", ONE, clients.v1),
     Dialect("v1 stream", TEXT, clients.v1_stream),
     Dialect("batch", ONE | {TOGETHER}, clients.batch, most=8, one_model=False),

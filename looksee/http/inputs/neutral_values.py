@@ -85,11 +85,6 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "timings_per_token": (False,),
     "transforms": ([],),
     "watermark": (False,),
-    # Ollama
-    "context": ([],),
-    "raw": (False,),
-    "suffix": ("",),
-    "template": ("",),
 }
 
 
@@ -111,6 +106,13 @@ def check(sent: Mapping[str, Any], known_names: Iterable[str]) -> None:
             hint = "" if neutral else known.nearest(name, known_names)
             shown = name[:LONGEST_NAME]
             raise errors.UnsupportedParameter(f"'{shown}' is not supported; leave it out{instead}.{hint}", param=shown)
+
+
+def check_one(name: str, value: Any, neutral: tuple[Any, ...]) -> None:
+    """Raises UnsupportedParameter for a parameter that is not here, unless its value is one that asks for nothing."""
+    if not any(_same(value, one) for one in neutral):
+        instead = "".join(f" or send {json.dumps(one)}" for one in neutral)
+        raise errors.UnsupportedParameter(f"'{name}' is not supported; leave it out{instead}.", param=name)
 
 
 def _same(value: Any, neutral: Any) -> bool:

@@ -55,6 +55,13 @@ def chat(doors: Doors, **more: Any) -> httpx.Response:
     )
 
 
+def ollama(doors: Doors, *, stream: bool) -> Told:
+    """By the last line, or the only one."""
+    body = {"model": "gemma", "prompt": "Who?", "images": [IMAGE], "stream": stream}
+    last = json.loads(doors.send("/api/generate", json=body).text.splitlines()[-1])
+    return last.get("done_reason"), (last.get("error") or {}).get("code")
+
+
 DIALECTS: dict[str, Callable[[Doors], Told]] = {
     "captions": lambda doors: whole(doors.captions(("a.png", PICTURE), model="gemma")),
     "collective": lambda doors: whole(doors.collective(("a.png", PICTURE), ("b.png", PICTURE))),
@@ -70,6 +77,8 @@ DIALECTS: dict[str, Callable[[Doors], Told]] = {
     "v1 stream": lambda doors: events(doors.send("/v1/caption", json={"image_url": URL, "stream": True})),
     "chat": lambda doors: whole(chat(doors)),
     "chat stream": lambda doors: events(chat(doors, stream=True)),
+    "Ollama": lambda doors: ollama(doors, stream=False),
+    "Ollama stream": lambda doors: ollama(doors, stream=True),
 }
 OPENAI = {"empty": "stop", "loop": "length"}
 

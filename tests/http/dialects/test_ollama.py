@@ -190,6 +190,8 @@ def test_json_is_forced_and_checked() -> None:
     doors = Doors(lambda job: '{"colour": "red"}')
     assert json.loads(generate(doors, format=schema, images=[RED]).response) == {"colour": "red"}
     assert json.loads(generate(doors, format="json", images=[RED]).response) == {"colour": "red"}
+    answer = doors.send("/api/generate", json={"model": "gemma", "prompt": "Which?", "format": {}, "stream": False})
+    assert json.loads(content(answer)["response"]) == {"colour": "red"}
     with pytest.raises(ollama.ResponseError):
         generate(Doors(lambda job: "red"), format=schema)
 
@@ -203,7 +205,7 @@ def test_moondream_thinks_first() -> None:
 
 def test_nothing_asked_loads_the_model() -> None:
     doors = Doors()
-    for answer in (generate(doors, prompt=""), chat(doors, "gemma")):
+    for answer in (generate(doors, prompt=" "), chat(doors, "gemma")):
         assert (answer.done, answer.done_reason) == (True, "load")
     assert doors.calls("gemma") == []
     assert doors.proxies["gemma"].orders == ["load", "load"]
@@ -238,7 +240,7 @@ def test_nothing_asked_loads_the_model() -> None:
             422,
             "options.repeat_penalty",
         ),
-        ("chat", {"model": "gemma", "messages": [{"role": "tool", "content": "a"}]}, 400, "messages.0.role"),
+        ("chat", {"model": "gemma", "messages": [{"role": "robot", "content": "a"}]}, 400, "messages.0.role"),
         ("chat", {"model": "gemma", "messages": [{"role": "user", "content": "a"}], "tools": [{}]}, 400, "tools"),
         (
             "chat",
@@ -258,6 +260,18 @@ def test_nothing_asked_loads_the_model() -> None:
             400,
             "messages.0.tool_calls",
         ),
+        (
+            "chat",
+            {"model": "gemma", "system": "Hi", "messages": [{"role": "robot", "content": "a"}]},
+            400,
+            "messages.0.role",
+        ),
+        (
+            "chat",
+            {"model": "gemma", "system": "Hi", "messages": [{"role": "user", "content": "a", "images": ["?"]}]},
+            400,
+            "messages.0.images.0",
+        ),
         ("show", {"model": "llava"}, 404, "model"),
     ],
     ids=lambda value: str(value)[:60],
@@ -275,7 +289,7 @@ def test_what_asks_for_nothing_is_taken() -> None:
     empty = {"suffix": "", "template": "", "raw": False, "context": [], "logprobs": False, "top_logprobs": 0}
     body = {"model": "gemma", "prompt": "a", "stream": False, "system": None, "images": None, "options": None, **empty}
     assert doors.send("/api/generate", json=body).is_success
-    said = {"role": "user", "content": "b", "images": None, "tool_calls": [], "name": "me"}
+    said: dict[str, Any] = {"role": "user", "content": "b", "images": None, "tool_calls": [], "name": "me"}
     assert doors.send(
         "/api/chat", json={"model": "gemma", "messages": [said], "tools": [], "truncate": True}
     ).is_success
@@ -298,6 +312,20 @@ def test_pictures_without_a_mark_stand_before_the_text() -> None:
     chat(doors := Doors(), "gemma", {"role": "user", "content": "Here: [img] What?", "images": [RED, BLUE]})
     assert asked(doors).turns == (Turn("user", (None, "Here:", None, "What?")),)
     assert asked(doors).images == (BLUE, RED)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"prompt": "", "system": "Be brief."}, "'prompt' is empty"),
+        ({"prompt": "a", "format": {"type": "object", "unevaluatedItems": False}}, "schema"),
+    ],
+    ids=str,
+)
+def test_sentences_have_the_names_of_this_api(body: dict[str, Any], words: str) -> None:
+    answer = Doors().send("/api/generate", json={"model": "gemma", **body})
+    assert words in content(answer)["error"]["message"]
+    assert "response_format" not in answer.text
 
 
 def test_an_error_in_a_stream_is_its_last_line() -> None:

@@ -153,7 +153,7 @@ def test_frigate_describes_an_event(model: str, thinks: bool) -> None:
         assert ("thinking" in (shown.capabilities or [])) is thinks
         message = {"role": "user", "content": "[img]\nDescribe the person.", "images": [RED]}
         options = {"temperature": 0.5, "repeat_penalty": 1.05, "presence_penalty": 0.3}
-        return await client(models).chat(model, [message], options=options, **({"think": False} if thinks else {}))
+        return await client(models).chat(model, [message], options=options, think=False if thinks else None)
 
     models = doors()
     answer = run(ask(models))

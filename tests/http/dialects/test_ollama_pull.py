@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -14,7 +15,7 @@ import ollama
 import pytest
 from starlette.responses import StreamingResponse
 
-from looksee.http.dialects.ollama import pulling
+from looksee.http.dialects.ollama.pulling import Pulls
 from looksee.http.dialects.ollama.requests import PullBody
 from looksee.models.registry import REGISTRY
 from looksee.models.weights import hub
@@ -43,9 +44,9 @@ def fetching(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[hub.Tell], 
     return replace
 
 
-async def lines(doors: Doors, body: PullBody) -> AsyncGenerator[dict[str, Any], None]:
+async def lines(doors: Doors, body: PullBody, pulls: Pulls | None = None) -> AsyncGenerator[dict[str, Any], None]:
     """What is said, as it is said."""
-    answer = await pulling.pulled(doors.context(), body)
+    answer = await (pulls or Pulls()).answer(doors.context(), body)
     assert isinstance(answer, StreamingResponse)
     said = cast(AsyncGenerator[bytes, None], answer.body_iterator)
     async with aclosing(said):
@@ -77,6 +78,33 @@ def test_the_progress_is_told(fetching: Callable[[Callable[[hub.Tell], Path]], N
     assert said[-1] == {"status": "success"}
 
 
+def test_callers_of_one_model_share_a_download(fetching: Callable[[Callable[[hub.Tell], Path]], None]) -> None:
+    begun, going_on = [], threading.Event()
+
+    def fetch(tell: hub.Tell) -> Path:
+        begun.append(1)
+        tell(10, 1000)
+        assert going_on.wait(PATIENCE)
+        tell(1000, 1000)
+        return Path()
+
+    async def read() -> list[dict[str, Any]]:
+        doors, pulls = Doors(weights="hub"), Pulls()
+        first = lines(doors, PullBody(model="gemma"), pulls)
+        while "total" not in await anext(first):
+            pass
+        second = lines(doors, PullBody(model="gemma3"), pulls)
+        while "total" not in await anext(second):
+            pass
+        await first.aclose()  # the other one still waits
+        going_on.set()
+        return [line async for line in second]
+
+    fetching(fetch)
+    assert run(read())[-1] == {"status": "success"}
+    assert begun == [1]
+
+
 def test_what_fails_is_told(fetching: Callable[[Callable[[hub.Tell], Path]], None]) -> None:
     def fetch(tell: hub.Tell) -> Path:
         raise hub.HubError("The hub is away.")
@@ -103,8 +131,9 @@ def test_nothing_is_fetched_for_nobody(fetching: Callable[[Callable[[hub.Tell], 
 
     def fetch(tell: hub.Tell) -> Path:
         try:
-            for done in range(10**9):
-                tell(done, 10**9)
+            end = time.monotonic() + PATIENCE
+            while time.monotonic() < end:
+                tell(1, 1000)
         finally:
             stopped.set()
         return Path()

@@ -413,10 +413,10 @@ def test_no_route_parses_more_json_than_it_may(path: str, content_type: str | No
 
     async def main() -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url="http://looksee") as inside:
-            for values, code in ((10, 422), (2000, 413)):
+            for values, codes in ((10, (400, 422)), (2000, (413,))):  # read, and missing or unknown members named
                 content = b'{"unknown": [' + b"0," * values + b"0]}"
                 answer = await inside.post(path, content=content, headers=typed(content_type))
-                assert answer.status_code == code, answer.text
+                assert answer.status_code in codes, answer.text
 
     run(main())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tools.compat import table
-from tools.compat.program import ClientProgram, ProgramResult, all_programs, is_right
+from tools.compat.program import CompatProgram, ProgramResult, all_programs, is_right
 
 HEAD = """# program: a program
 # asks: nothing
@@ -32,11 +32,11 @@ def scenes(tmp_path: Path) -> Path:
     return file
 
 
-def program(folder: Path, text: str) -> ClientProgram:
+def program(folder: Path, text: str) -> CompatProgram:
     file = folder / "python" / "json.py"  # with the name of a module that it uses
     file.parent.mkdir()
     file.write_text(HEAD + text)
-    return ClientProgram.read(file)
+    return CompatProgram.read(file)
 
 
 def environment(folder: Path) -> Path:

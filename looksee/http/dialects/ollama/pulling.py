@@ -6,7 +6,10 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -18,6 +21,7 @@ from looksee.http.context import RequestContext
 from looksee.http.dialects.ollama import names, replies
 from looksee.http.dialects.ollama.requests import PullBody
 from looksee.http.edge.access.api_keys import ApiKeys, presented
+from looksee.models.registry import REGISTRY
 from looksee.models.weights.hub import HubError
 from looksee.models.weights.source import WeightsSource, resolve
 from looksee.settings import Settings
@@ -37,16 +41,77 @@ def check_key(headers: Headers, settings: Settings) -> None:
         raise errors.WrongKey("The key is not the service's API_KEY.")
 
 
-async def pulled(context: RequestContext, body: PullBody) -> Response:
-    """The answer. Raises ModelNotFound, and what the fetching raises where no lines are wanted."""
-    settings, model = context.settings, names.resolved(body.asked)
-    if settings.model(model).url:  # its weights are on the runner's machine
-        work = _by_runner(context, model)
-    else:
-        work = _fetched(resolve(model, settings.weights, settings.model(model).weights))
-    if body.stream is not False:
-        return sse.response(_lines(work), every=settings.heartbeat_seconds, beat=b" ", media_type=replies.LINES)
-    return JSONResponse(await context.while_connected(_last(work)))
+@dataclass(eq=False)
+class _Download:
+    """One that runs in a thread. `here` is what it has told: bytes present, bytes in total."""
+
+    fetching: asyncio.Future[Path] = field(init=False)
+    here: tuple[int, int] = (0, 0)
+    waiting: int = 0  # callers
+    left: threading.Event = field(default_factory=threading.Event)
+
+    def tell(self, here: int, total: int) -> None:
+        """Raises HubError once nobody waits, which ends the download; what has come is kept."""
+        self.here = here, total
+        if self.left.is_set():
+            raise HubError("Nobody waits for the weights any more.")
+
+
+class Pulls:
+    """The downloads of one app. Callers that ask for the same weights wait for one download.
+
+    It has threads of its own: a download may wait for another process that fetches the same file, and whatever else the
+    gateway does in threads must not wait with it.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[str, _Download] = {}
+        self._threads = ThreadPoolExecutor(len(REGISTRY), "looksee-pull")
+
+    async def answer(self, context: RequestContext, body: PullBody) -> Response:
+        """Lines, or one object. Raises ModelNotFound, and what the fetching raises where no lines are wanted."""
+        settings, model = context.settings, names.resolved(body.asked)
+        if settings.model(model).url:  # its weights are on the runner's machine
+            steps = _by_runner(context, model)
+        else:
+            steps = self._fetched(resolve(model, settings.weights, settings.model(model).weights))
+        if body.stream is not False:
+            return sse.response(_lines(steps), every=settings.heartbeat_seconds, beat=b" ", media_type=replies.LINES)
+        return JSONResponse(await context.while_connected(_last(steps)))
+
+    async def _fetched(self, source: WeightsSource) -> AsyncGenerator[dict[str, Any], None]:
+        """What is said while the weights come."""
+        yield {"status": "pulling manifest"}
+        told = {"status": f"pulling {source.location}", "digest": source.revision or source.model}
+        download = self._running.get(source.model) or self._begun(source)
+        download.waiting += 1
+        try:
+            before = (0, 0)
+            while not download.fetching.done():
+                await asyncio.wait((download.fetching,), timeout=_BETWEEN)
+                if download.here != before:
+                    before = download.here
+                    yield {**told, "total": before[1], "completed": before[0]}
+            download.fetching.result()
+        finally:
+            download.waiting -= 1
+            if not download.waiting:
+                download.left.set()
+                self._running.pop(source.model, None)
+        yield {"status": "success"}
+
+    def _begun(self, source: WeightsSource) -> _Download:
+        download = _Download()
+        loop = asyncio.get_running_loop()
+        download.fetching = loop.run_in_executor(self._threads, source.directory, download.tell)
+        download.fetching.add_done_callback(_look_at)  # its last caller may have left
+        self._running[source.model] = download
+        return download
+
+
+def _look_at(ended: asyncio.Future[Path]) -> None:
+    if not ended.cancelled():
+        ended.exception()
 
 
 async def _by_runner(context: RequestContext, model: str) -> AsyncGenerator[dict[str, Any], None]:
@@ -55,34 +120,6 @@ async def _by_runner(context: RequestContext, model: str) -> AsyncGenerator[dict
     if runner is None:
         raise errors.ModelNotReady(f"The runner of '{model}' is not connected; try again.", retry_after=5)
     await runner.load(timeout=context.time_left())
-    yield {"status": "success"}
-
-
-async def _fetched(source: WeightsSource) -> AsyncGenerator[dict[str, Any], None]:
-    """What is said while the weights come. Closing it ends the download; what has come is kept."""
-    here, left = (0, 0), threading.Event()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal here
-        here = done, total
-        if left.is_set():
-            raise HubError("Nobody waits for the weights any more.")
-
-    yield {"status": "pulling manifest"}
-    told = {"status": f"pulling {source.location}", "digest": source.revision or source.model}
-    fetching = asyncio.ensure_future(asyncio.to_thread(source.directory, tell))
-    try:
-        before = here
-        while not fetching.done():
-            await asyncio.wait((fetching,), timeout=_BETWEEN)
-            if here != before:
-                before = here
-                yield {**told, "total": here[1], "completed": here[0]}
-        fetching.result()
-    finally:
-        left.set()
-        if not fetching.done():  # a thread cannot be cancelled: it ends at its next byte
-            fetching.add_done_callback(lambda ended: ended.exception())
     yield {"status": "success"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
@@ -26,11 +27,14 @@ OPTIONS_WITHOUT_EFFECT = frozenset(
 )
 # What is too long is refused here, cut or not; `id` and `version` are PhotoPrism's own.
 BODY_WITHOUT_EFFECT = frozenset({"id", "shift", "truncate", "version"})
-# Taken where the value asks for nothing (`neutral_values`), and refused by name otherwise.
-NOT_HERE = frozenset({"logprobs", "top_logprobs", "height", "steps", "width"})
-NOT_HERE_OF_CHATS = NOT_HERE | {"tools"}
-NOT_HERE_OF_PROMPTS = NOT_HERE | {"context", "raw", "suffix", "template"}
-
+# With the values that ask for nothing: those are taken, and others refused by name.
+NOT_HERE: dict[str, tuple[Any, ...]] = {
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    **dict.fromkeys(("height", "steps", "width"), ()),  # of pictures that a model makes
+}
+NOT_HERE_OF_CHATS = {**NOT_HERE, "tools": ([],)}
+NOT_HERE_OF_PROMPTS = {**NOT_HERE, "context": ([],), "raw": (False,), "suffix": ("",), "template": ("",)}
 
 _Stop = Annotated[str, Field(max_length=256)]
 _Stops = Annotated[list[_Stop], Field(max_length=_MOST_STOPS)]
@@ -80,8 +84,8 @@ class OllamaOptions(BaseModel):
 class OllamaBody(BaseModel):
     """What both kinds of request have."""
 
-    not_here: ClassVar[frozenset[str]] = NOT_HERE
-    without_effect: ClassVar[frozenset[str]] = BODY_WITHOUT_EFFECT | NOT_HERE
+    not_here: ClassVar[Mapping[str, tuple[Any, ...]]] = NOT_HERE
+    without_effect: ClassVar[frozenset[str]] = BODY_WITHOUT_EFFECT | NOT_HERE.keys()
 
     model: str = Field(
         max_length=_LONGEST_NAME,
@@ -111,8 +115,9 @@ class OllamaBody(BaseModel):
 
     def refuse(self) -> None:
         """Raises UnsupportedParameter for what would change the answer and is not here."""
-        more = {name: value for name, value in (self.model_extra or {}).items() if name in self.not_here}
-        neutral_values.check(more, type(self).model_fields)
+        for name, value in (self.model_extra or {}).items():
+            if name in self.not_here and value is not None:
+                neutral_values.check_one(name, value, self.not_here[name])
 
 
 _Picture = Annotated[str, Field(json_schema_extra=parameters.PICTURE)]
@@ -122,8 +127,8 @@ _Pictures = Annotated[list[_Picture], Field(max_length=_MOST_PICTURES)]
 class GenerateBody(OllamaBody):
     """`POST /api/generate`: a prompt and its pictures."""
 
-    not_here: ClassVar[frozenset[str]] = NOT_HERE_OF_PROMPTS
-    without_effect: ClassVar[frozenset[str]] = BODY_WITHOUT_EFFECT | NOT_HERE_OF_PROMPTS
+    not_here: ClassVar[Mapping[str, tuple[Any, ...]]] = NOT_HERE_OF_PROMPTS
+    without_effect: ClassVar[frozenset[str]] = BODY_WITHOUT_EFFECT | NOT_HERE_OF_PROMPTS.keys()
 
     prompt: str | None = None
     images: _Pictures | None = Field(None, description="base64, bare or as data URIs")
@@ -184,8 +189,8 @@ _Said = Annotated[list[OllamaMessage], Field(max_length=_MOST_MESSAGES)]
 class OllamaChatBody(OllamaBody):
     """`POST /api/chat`."""
 
-    not_here: ClassVar[frozenset[str]] = NOT_HERE_OF_CHATS
-    without_effect: ClassVar[frozenset[str]] = BODY_WITHOUT_EFFECT | NOT_HERE_OF_CHATS
+    not_here: ClassVar[Mapping[str, tuple[Any, ...]]] = NOT_HERE_OF_CHATS
+    without_effect: ClassVar[frozenset[str]] = BODY_WITHOUT_EFFECT | NOT_HERE_OF_CHATS.keys()
 
     messages: Annotated[
         _Said,
@@ -225,9 +230,9 @@ def _instructed(system: str | None) -> list[OllamaMessage]:
 def _response_format(wanted: dict[str, Any] | str | None) -> ResponseFormat | None:
     if wanted is None or wanted == "":
         return None
-    if isinstance(wanted, dict):
+    if isinstance(wanted, dict) and wanted:
         schema = JsonSchema.model_validate({"name": "format", "schema": wanted})
         return ResponseFormat(type="json_schema", json_schema=schema)
-    if wanted != "json":
+    if wanted not in ("json", {}):  # a schema that accepts anything
         raise errors.InvalidValue("'format' must be json or a JSON Schema.", param="format")
     return ResponseFormat(type="json_object")

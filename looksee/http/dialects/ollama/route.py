@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,10 +14,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from looksee.core import errors
-from looksee.http import error_params
+from looksee.core.tasks import Failure
 from looksee.http.apis.chat import PreparedChat
 from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.dialects.ollama import names, pulling, replies
+from looksee.http.dialects.ollama.pulling import Pulls
 from looksee.http.dialects.ollama.replies import OllamaReply
 from looksee.http.dialects.ollama.requests import (
     GenerateBody,
@@ -40,11 +42,12 @@ _NOT_HERE = {
     **dict.fromkeys(("create", "copy", "delete", "push", "blobs"), "Models are not made, copied or deleted here."),
 }
 NOT_OFFERED = {f"/api/{name}": sentence for name, sentence in _NOT_HERE.items()}
+_MESSAGE = re.compile(r"messages\.(\d+)\.((?!images).+)")  # pictures have their own names already
 
 
 def router(contexts: ContextFactory) -> APIRouter:
     """The routes."""
-    settings, gateway = contexts.settings, contexts.gateway
+    settings, gateway, pulls = contexts.settings, contexts.gateway, Pulls()
     routes = APIRouter(prefix="/api", tags=["ollama"])
 
     @routes.post(
@@ -68,8 +71,9 @@ def router(contexts: ContextFactory) -> APIRouter:
     async def chat(request: Request) -> Response:
         """Lines of JSON, or with `stream` false one object. Without messages the model is loaded."""
         context, body = contexts.of(request.receive), await bodies.read(request, OllamaChatBody, settings)
-        with _own_names({}):
-            return await _answer(context, body, body.said(), OllamaReply(body.model, replies.message))
+        said = body.said()
+        with _own_names({}, before=len(said) - len(body.messages)):
+            return await _answer(context, body, said, OllamaReply(body.model, replies.message))
 
     @routes.get("/tags", summary="The models on offer, as Ollama lists them")
     async def tags() -> dict[str, Any]:
@@ -111,7 +115,7 @@ def router(contexts: ContextFactory) -> APIRouter:
         """Lines of JSON with the progress, or with `stream` false one object. Asks for `API_KEY` where it is set."""
         pulling.check_key(request.headers, settings)
         body = await bodies.read(request, PullBody, settings)
-        return await pulling.pulled(contexts.of(request.receive), body)
+        return await pulls.answer(contexts.of(request.receive), body)
 
     @routes.get("/version", summary="The version of this service")
     async def version() -> dict[str, str]:
@@ -124,12 +128,13 @@ async def _answer(
     context: RequestContext, body: OllamaBody, said: Sequence[OllamaMessage], reply: OllamaReply
 ) -> Response:
     model = names.resolved(body.model)
-    if not any(one.content or one.images for one in said):
+    if not any((one.content or "").strip() or one.images for one in said):
         await _load(context, model, body)
         return reply.nothing("load")
     options, sampling = body.chat_options(context.settings), body.sampling()
     talk = conversation.read([as_message(one) for one in said], context.settings)
-    talk = _pictures_named(talk, said, alone=isinstance(body, GenerateBody))
+    before = len(said) - len(body.messages) if isinstance(body, OllamaChatBody) else None
+    talk = _pictures_named(talk, said, before)
     chat = await PreparedChat.prepared(context, model, talk, options)
     if body.stream is not False:
         return reply.streamed(await chat.pieces(sampling), every=context.settings.heartbeat_seconds)
@@ -148,25 +153,35 @@ async def _load(context: RequestContext, model: str, body: OllamaBody) -> None:
         await runner.load(timeout=context.time_left())
 
 
-def _pictures_named(talk: Conversation, said: Sequence[OllamaMessage], *, alone: bool) -> Conversation:
-    """With the places of pictures as this dialect has them; `alone`: of the one message that the caller knows. Of
-    equal ones the first is named.
+def _pictures_named(talk: Conversation, said: Sequence[OllamaMessage], before: int | None) -> Conversation:
+    """With the places of pictures as this dialect has them. `before` the caller's messages are so many; None: the
+    caller knows of one alone. Of equal pictures the first is named.
     """
     places = []
     for place, url in zip(talk.places, talk.urls, strict=True):
         number = int(place.split(".")[1])  # messages.0.content.1.image_url
         index = (said[number].images or []).index(url)
-        places.append(f"images.{index}" if alone else f"messages.{number}.images.{index}")
+        places.append(f"images.{index}" if before is None else f"messages.{number - before}.images.{index}")
     return replace(talk, places=tuple(places))
 
 
 @contextmanager
-def _own_names(others: dict[str, str]) -> Iterator[None]:
-    """Errors name members as this dialect has them."""
+def _own_names(others: dict[str, str], *, before: int = 0) -> Iterator[None]:
+    """Errors name members as this dialect has them; `before` the caller's messages are so many."""
     try:
         yield
     except errors.LookseeError as error:
         for theirs, ours in {**others, "response_format": "format", "reasoning": "think"}.items():
             if error.param is not None and (error.param == theirs or error.param.startswith(f"{theirs}.")):
-                raise error_params.renamed(error, ours) from None
-        raise
+                raise _renamed(error, ours) from None
+        found = _MESSAGE.match(error.param or "")
+        if found is None or not before:
+            raise
+        number = int(found[1]) - before
+        raise _renamed(error, f"messages.{number}.{found[2]}" if number >= 0 else "system") from None
+
+
+def _renamed(error: errors.LookseeError, param: str) -> errors.LookseeError:
+    """The error about `param`, in its sentence too."""
+    failure = Failure.of(error)
+    return replace(failure, param=param, message=failure.message.replace(f"'{failure.param}'", f"'{param}'")).error()

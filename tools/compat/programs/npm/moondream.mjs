@@ -1,6 +1,7 @@
 // program: moondream (JavaScript)
 // asks: caption, query
 // packages: moondream@0.2.0
+// in place: sharp@0.34.5
 import { readFileSync } from "node:fs";
 import { vl } from "moondream";
 import { QUESTION, SCENES, tell, URL_OF_SERVICE } from "./compat_scenes.mjs";

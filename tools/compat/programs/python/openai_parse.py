@@ -3,24 +3,21 @@
 # packages: openai==3.57.0
 
 import openai
-from compat_scenes import SCENES, URL, tell
+from compat_scenes import QUESTION, SCENES, URL, tell
 from pydantic import BaseModel
 
 client = openai.OpenAI(base_url=f"{URL}/v1", api_key="none")
 
 
-class Counted(BaseModel):
+class HowMany(BaseModel):
     count: int
 
 
 def parsed(scene):
-    parts = [
-        {"type": "text", "text": "How many shapes are there? Answer in JSON with the member count."},
-        {"type": "image_url", "image_url": {"url": scene["uri"]}},
-    ]
+    parts = [{"type": "text", "text": QUESTION}, {"type": "image_url", "image_url": {"url": scene["uri"]}}]
     said = [{"role": "user", "content": parts}]
     return (
-        client.chat.completions.parse(model="gemma", messages=said, response_format=Counted).choices[0].message.parsed
+        client.chat.completions.parse(model="gemma", messages=said, response_format=HowMany).choices[0].message.parsed
     )
 
 
