@@ -36,7 +36,8 @@ CHAT = "/v1/chat/completions"
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
 def test_statuses_and_codes(found: errors.LookseeError, status: int, code: str) -> None:
-    assert (openai_errors.status(found), openai_errors.own(found).code) == (status, code)
+    own = openai_errors.own(found)
+    assert (openai_errors.status(own), own.code) == (status, code)
 
 
 def test_an_error_keeps_what_it_says() -> None:
