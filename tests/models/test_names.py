@@ -42,7 +42,7 @@ def test_names_of_others_mean_moondream(name: str) -> None:
 def test_default_is_the_first_model_where_moondream_is_not_here() -> None:
     serve_only(["gemma", "blip2"])
     assert resolved("default") == "blip2"
-    with pytest.raises(errors.UnknownModel, match="There is no model 'moondream2'. Choose one of: blip2, gemma."):
+    with pytest.raises(errors.UnknownModel, match=r"There is no model 'moondream2'\. Choose one of: blip2, gemma\."):
         offer_for("moondream2", Task.CAPTION)
 
 

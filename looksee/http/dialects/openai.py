@@ -21,9 +21,10 @@ from looksee.core import errors
 from looksee.core.tasks import Answer, Finish, Sampling, Task
 from looksee.gateway.answering import ServedAnswer
 from looksee.http import error_responses, openai_errors
-from looksee.http.answers import sse, tool_calls
+from looksee.http.answers import sse
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
+from looksee.http.apis import tool_calls
 from looksee.http.apis.chat import ChatOptions, PreparedChat
 from looksee.http.context import ContextFactory
 from looksee.http.inputs import bodies, neutral_values, parameters

@@ -214,7 +214,7 @@ def test_nothing_asked_loads_the_model() -> None:
         ("generate", {"prompt": "a"}, 422, "model"),
         ("generate", {"model": "gemma", "prompt": "a", "images": ["no picture!"]}, 400, "images.0"),
         ("generate", {"model": "gemma", "prompt": "a", "images": [base64_of(b"GIF89a")]}, 400, "images.0"),
-        ("generate", {"model": "gemma", "prompt": "a" * 5000}, 422, "prompt"),
+        ("generate", {"model": "gemma", "prompt": "a" * 200_001}, 422, "prompt"),
         ("generate", {"model": "gemma", "prompt": "a", "suffix": "b"}, 400, "suffix"),
         ("generate", {"model": "gemma", "prompt": "a", "template": "b"}, 400, "template"),
         ("generate", {"model": "gemma", "prompt": "a", "raw": True}, 400, "raw"),
@@ -227,7 +227,7 @@ def test_nothing_asked_loads_the_model() -> None:
         ("generate", {"model": "gemma", "prompt": "a", "think": True}, 400, "think"),
         ("generate", {"model": "gemma", "prompt": "", "keep_alive": 0}, 400, "keep_alive"),
         ("generate", {"model": "gemma", "promt": "a"}, 400, "promt"),
-        ("chat", {"model": "gemma", "messages": [{"role": "tool", "content": "a"}]}, 400, "messages.0.role"),
+        ("chat", {"model": "gemma", "messages": [{"role": "function", "content": "a"}]}, 400, "messages.0.role"),
         ("chat", {"model": "gemma", "messages": [{"role": "user", "content": "a"}], "tools": [{}]}, 400, "tools"),
         (
             "chat",

@@ -416,7 +416,8 @@ def test_no_route_parses_more_json_than_it_may(path: str, content_type: str | No
             for values, code in ((10, 422), (2000, 413)):
                 content = b'{"unknown": [' + b"0," * values + b"0]}"
                 answer = await inside.post(path, content=content, headers=typed(content_type))
-                assert answer.status_code == code, answer.text
+                own = 400 if code == 422 and path == "/v1/chat/completions" else code  # as its clients know it
+                assert answer.status_code == own, answer.text
 
     run(main())
 
