@@ -28,9 +28,9 @@ def as_before() -> Iterator[None]:
 @pytest.mark.parametrize("name", REGISTRY)
 def test_a_model_is_known_by_its_own_name_in_any_case_and_by_its_place_on_the_hub(name: str) -> None:
     hub_id = REGISTRY[name].hub_id
-    forms = (name, name.upper(), name.title(), f"{name}:latest", f" {name} ")
-    forms = (*forms, hub_id, hub_id.lower(), hub_id.upper(), hub_id.rpartition("/")[2], f"{hub_id}:latest")
-    for form in forms:
+    own = (name, name.upper(), name.title(), f"{name}:latest", f" {name} ")
+    of_hub = (hub_id, hub_id.lower(), hub_id.upper(), hub_id.rpartition("/")[2], f"{hub_id}:latest")
+    for form in (*own, *of_hub):
         assert offer_for(form, Task.CAPTION).name == name, form
 
 

@@ -129,6 +129,7 @@ def test_a_choice_of_the_models_own_is_refused_with_what_works(options: dict[str
         ({"tools": [tool()], "tool_choice": named("nope")}, ("invalid_value", "tool_choice.function.name")),
         ({"tools": [tool()], "tool_choice": "any"}, ("invalid_value", "tool_choice")),
         ({"tools": [tool()], "tool_choice": {"type": "allowed_tools"}}, ("invalid_value", "tool_choice")),
+        ({"tools": [tool()], "tool_choice": {**named(), "type": "custom"}}, ("invalid_value", "tool_choice.type")),
         ({"tools": [{"type": "custom", "custom": {}}]}, ("invalid_value", "tools.0")),
         ({"tools": [{"type": "function"}]}, ("invalid_value", "tools.0.function")),
         ({"tools": [{**tool(), "strict": True}], "tool_choice": "none"}, ("unsupported_parameter", "tools.0.strict")),
