@@ -22,9 +22,9 @@ def test_a_schema_beside_json_object_is_followed() -> None:
 
 
 def test_an_empty_one_is_none() -> None:
-    nothing: dict[str, Any] | None
-    for nothing in ({}, None):
-        wanted = {"type": "json_object", "schema": nothing}
+    empty: dict[str, Any] = {}
+    for nothing in (empty, None):
+        wanted: dict[str, Any] = {"type": "json_object", "schema": nothing}
         assert said(chat(Doors(lambda _: "{}"), "gemma", user("Which?"), response_format=wanted)) == "{}"
 
 
