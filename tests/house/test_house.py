@@ -71,7 +71,7 @@ LAYERS: dict[str, set[str]] = {
         "looksee.http.error_sentences",
     },
     "looksee.http.apis": {
-        *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.models.registry"),
+        *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.models.registry", "looksee.models.weights"),
         *("looksee.http.answers", "looksee.http.inputs", "looksee.http.skills"),
         *("looksee.http.context", "looksee.http.error_params", "looksee.http.error_responses"),
     },
@@ -84,7 +84,12 @@ LAYERS: dict[str, set[str]] = {
             "looksee.http.context",
             "looksee.http.error_params",
         ),
-        *("looksee.http.error_responses", "looksee.http.error_sentences", "looksee.http.examples"),
+        *(
+            "looksee.http.error_responses",
+            "looksee.http.error_sentences",
+            "looksee.http.openai_errors",
+            "looksee.http.examples",
+        ),
         *("looksee.http.disconnect", "looksee.http.page_policy", "looksee.http.request_info"),
     },
     "looksee.cli": {

@@ -30,12 +30,18 @@ FAR = 10**30  # beyond any range; where the document has none it may be accepted
 NO_CHOICE = "no-such-choice"
 _PICTURE = f"data:image/png;base64,{base64.b64encode(plain()).decode()}"
 # Requests in which further members mean something, by path.
-MORE = {
+_TOOL = {"type": "function", "function": {"name": "f"}}
+_ASKED = {"role": "user", "content": "Who?"}
+MORE: dict[str, Any] = {
+    "/v1/chat/completions": (
+        {"model": "gemma", "messages": [_ASKED], "tools": [_TOOL], "tool_choice": "none"},
+        {"model": "gemma", "messages": [{"role": "assistant", "tool_calls": [_TOOL]}, _ASKED]},
+    ),
     "/v1/batch": (
         {"task": "detect", "items": [{"image": _PICTURE, "object": "circle"}]},
         {"task": "query", "items": [{"image": _PICTURE, "question": "Who?"}]},
         {"task": "collective", "items": [{"images": [_PICTURE]}]},
-    )
+    ),
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from looksee.core import errors
 from looksee.http import openai_errors
+from looksee.http.app import ROUTES
 from tests.http.app import Doors, content, error
 from tests.support.files import plain
 
@@ -36,7 +37,8 @@ CHAT = "/v1/chat/completions"
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
 def test_statuses_and_codes(found: errors.LookseeError, status: int, code: str) -> None:
-    assert (openai_errors.status(found), openai_errors.own(found).code) == (status, code)
+    own = openai_errors.own(found)
+    assert (openai_errors.status(own), own.code) == (status, code)
 
 
 def test_an_error_keeps_what_it_says() -> None:
@@ -92,3 +94,11 @@ def test_bodies_of_a_chat_that_are_no_requests() -> None:
     for body in ("{", "[]", '{"model": 5, "messages": []}', '{"messages": 5}'):
         assert doors.send(CHAT, content=body).status_code == 400, body
     assert doors.send(CHAT, content="who", headers={"content-type": "text/plain"}).status_code == 400
+
+
+def test_who_leaves_out_the_version_is_told_the_address() -> None:
+    for path in ("/chat/completions", "/models"):
+        unknown = ROUTES.unknown(path)
+        assert isinstance(unknown, errors.NotFound)
+        assert f"/v1{path} is meant" in unknown.message
+    assert ROUTES.unknown("/nope").message == "There is nothing at this address."

@@ -28,9 +28,9 @@ def as_before() -> Iterator[None]:
 @pytest.mark.parametrize("name", REGISTRY)
 def test_a_model_is_known_by_its_own_name_in_any_case_and_by_its_place_on_the_hub(name: str) -> None:
     hub_id = REGISTRY[name].hub_id
-    forms = (name, name.upper(), name.title(), f"{name}:latest", f" {name} ")
-    forms = (*forms, hub_id, hub_id.lower(), hub_id.upper(), hub_id.rpartition("/")[2], f"{hub_id}:latest")
-    for form in forms:
+    own = (name, name.upper(), name.title(), f"{name}:latest", f" {name} ")
+    of_hub = (hub_id, hub_id.lower(), hub_id.upper(), hub_id.rpartition("/")[2], f"{hub_id}:latest")
+    for form in (*own, *of_hub):
         assert offer_for(form, Task.CAPTION).name == name, form
 
 
@@ -42,7 +42,7 @@ def test_names_of_others_mean_moondream(name: str) -> None:
 def test_default_is_the_first_model_where_moondream_is_not_here() -> None:
     serve_only(["gemma", "blip2"])
     assert resolved("default") == "blip2"
-    with pytest.raises(errors.UnknownModel, match="There is no model 'moondream2'. Choose one of: blip2, gemma."):
+    with pytest.raises(errors.UnknownModel, match=r"There is no model 'moondream2'\. Choose one of: blip2, gemma\."):
         offer_for("moondream2", Task.CAPTION)
 
 

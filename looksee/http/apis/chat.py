@@ -12,11 +12,12 @@ from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tasks import Sampling
 from looksee.gateway.answering import CacheableJob, ServedAnswer
+from looksee.http.apis import one_turn
 from looksee.http.context import RequestContext
 from looksee.http.inputs import structured_output, uploads
 from looksee.http.inputs.chat import new_tokens
 from looksee.http.inputs.structured_output import ResponseFormat, StructuredOutput
-from looksee.http.skills import conversation, one_turn
+from looksee.http.skills import conversation
 from looksee.http.skills.conversation import Conversation
 from looksee.models.registry import offers
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
@@ -21,16 +21,17 @@ from looksee.core import errors
 from looksee.core.tasks import Answer, Finish, Sampling, Task
 from looksee.gateway.answering import ServedAnswer
 from looksee.http import error_responses, openai_errors
-from looksee.http.answers import sse, tool_calls
+from looksee.http.answers import sse
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
+from looksee.http.apis import tool_calls
 from looksee.http.apis.chat import ChatOptions, PreparedChat
 from looksee.http.context import ContextFactory
 from looksee.http.inputs import bodies, neutral_values, parameters
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.chat import new_tokens, tools
 from looksee.http.inputs.chat.response_format import ChatResponseFormat
-from looksee.http.inputs.chat.tools import ForcedFunction, ToolChoice, Tools
+from looksee.http.inputs.chat.tools import Choice, ForcedFunction, Tools
 from looksee.http.inputs.sampling_fields import SamplingFields
 from looksee.http.skills import conversation
 from looksee.http.skills.conversation import Messages
@@ -46,8 +47,8 @@ _FINISH: dict[Finish, Finish] = {"stop": "stop", "empty": "stop", "length": "len
 
 class StreamOptions(BaseModel):
     include_usage: bool | None = Field(None, description="tell the usage in a last event")
-    continuous_usage_stats: Literal[False] | None = Field(None, description="the usage is told at the end alone")
-    include_obfuscation: Literal[False] | None = Field(None, description="nothing is padded")
+    continuous_usage_stats: bool | None = Field(None, description="must not be true: the usage is told at the end")
+    include_obfuscation: bool | None = Field(None, description="must not be true: nothing is padded")
 
 
 _Stop = Annotated[str, Field(min_length=1, max_length=_LONGEST_STOP)]
@@ -68,7 +69,7 @@ class ChatBody(SamplingFields):
     model: str = Field(
         DEFAULT,
         description=f"one of: {', '.join(REGISTRY)}",
-        json_schema_extra={"enum": [*REGISTRY, *ALIASES, DEFAULT]},
+        json_schema_extra={"enum": [*REGISTRY, *ALIASES]},
     )
     messages: Messages = Field(description="the last one is the user's")
     max_completion_tokens: Integer | None = Field(
@@ -101,9 +102,7 @@ class ChatBody(SamplingFields):
     stream_options: StreamOptions | None = None
     response_format: ChatResponseFormat | None = None
     tools: Tools = Field([], description="functions, of which one may be forced: gemma, intern_vlm")
-    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = Field(
-        None, description="none, the function to call, or required beside a single one"
-    )
+    tool_choice: Choice = Field(None, description="none, the function to call, or required beside a single one")
     reasoning: bool | None = Field(None, description="Moondream2: think first; the thoughts are told too")
 
     def sampling(self) -> Sampling:
@@ -188,6 +187,10 @@ def _refuse_unsupported(body: ChatBody) -> None:
         raise errors.InvalidRequest(
             "'stream_options' go with 'stream' alone; leave them out, or send 'stream' as true.", param="stream_options"
         )
+    for name in ("continuous_usage_stats", "include_obfuscation"):
+        if getattr(body.stream_options, name, None):
+            param = f"stream_options.{name}"
+            raise errors.UnsupportedParameter(f"'{param}' is not supported; leave it out or send false.", param=param)
 
 
 def _completion(

@@ -32,6 +32,8 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "logprobs": (False,),
     "modalities": (["text"],),
     "reasoning_effort": ("none", "minimal", "low", "medium"),  # more than that asks for thoughts
+    "tool_choice": ("auto", "none"),
+    "tools": ([],),
     "top_logprobs": (0,),
     "verbosity": ("medium",),
     # Sampling elsewhere

@@ -7,11 +7,12 @@ of such models are filled by hand.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from looksee.core import errors
+from looksee.http.error_sentences import must_be
 from looksee.http.inputs import known
 
 
@@ -29,7 +30,7 @@ class ToolCall(BaseModel):
     without_effect: ClassVar[frozenset[str]] = frozenset({"index"})
 
     id: str | None = None
-    type: Literal["function"] = "function"
+    type: str = Field("function", description="function", json_schema_extra={"enum": ["function"]})
     function: CalledFunction
 
 
@@ -51,6 +52,9 @@ def calls(found: list[ToolCall], role: str, place: str) -> list[str]:
     if found and role != "assistant":
         raise errors.UnsupportedParameter("Calls are taken in messages of the role assistant alone.", param=place)
     for number, one in enumerate(found):
+        if one.type != "function":
+            kinds = {"enum": ["function"]}
+            raise errors.InvalidValue(must_be(f"{place}.{number}.type", kinds), param=f"{place}.{number}.type")
         known.refuse_members(one, f"{place}.{number}.", always=True)
         known.refuse_members(one.function, f"{place}.{number}.function.", always=True)
     return [f"{one.function.name}({one.function.arguments})" for one in found]

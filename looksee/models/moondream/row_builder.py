@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from looksee.core import errors
 from looksee.core.tasks import GREEDY, Job, Sampling, Task
-from looksee.models.context import MIN_ANSWER_TOKENS, room
+from looksee.models.core.context import MIN_ANSWER_TOKENS, room
 from looksee.models.moondream import prompts
 from looksee.models.moondream.config import Config, Template
 from looksee.models.moondream.crops.image import CroppedImage

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from looksee.core.tasks import Answer
 from looksee.models import sampling
-from looksee.models.context import room
+from looksee.models.core.context import room
 from looksee.models.core.decoder import Decoder
 from looksee.models.core.model import DecodedRow, DecoderModel
 from looksee.models.texts.detokenize import Detokenizer

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from looksee.models.registry import REGISTRY, also_known_as, resolved
 from looksee.http.inputs.model_path import known_names
+from looksee.models.registry import REGISTRY, also_known_as, resolved
 from tests.http.app import Doors, content, error
 from tests.support.loops import run
 

@@ -218,7 +218,7 @@ def test_nothing_asked_loads_the_model() -> None:
         ("generate", {"prompt": "a"}, 422, "model"),
         ("generate", {"model": "gemma", "prompt": "a", "images": ["no picture!"]}, 400, "images.0"),
         ("generate", {"model": "gemma", "prompt": "a", "images": [base64_of(b"GIF89a")]}, 400, "images.0"),
-        ("generate", {"model": "gemma", "prompt": "a" * 5000}, 422, "prompt"),
+        ("generate", {"model": "gemma", "prompt": "a" * 200_001}, 422, "prompt"),
         ("generate", {"model": "gemma", "prompt": "a", "suffix": "b"}, 400, "suffix"),
         ("generate", {"model": "gemma", "prompt": "a", "template": "b"}, 400, "template"),
         ("generate", {"model": "gemma", "prompt": "a", "raw": True}, 400, "raw"),

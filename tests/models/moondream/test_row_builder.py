@@ -61,7 +61,7 @@ def test_a_length_that_does_not_exist(model: Moondream) -> None:
 def test_prompt_and_answer_must_fit_the_context(model: Moondream) -> None:
     """The published code fails with an index error deep inside."""
     room = 160 - 26 - 5
-    with pytest.raises(errors.PromptTooLong, match="must fit 134"):
+    with pytest.raises(errors.PromptTooLong, match="is 160 tokens; the prompt has 145 with"):
         model.row_builder.query(PICTURE, "a" * (room - 15), TextOptions(60))
     with pytest.raises(errors.PromptTooLong):
         model.row_builder.query(PICTURE, "a" * (room - 15), TextOptions(60), reasoning=True)

@@ -233,7 +233,7 @@ def test_usage_counts_pictures(client: OpenAI, model: str) -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "code", "param"),
     [
-        ({"model": "gpt-4o"}, openai.UnprocessableEntityError, "unknown_model", "model"),
+        ({"model": "gpt-4o"}, openai.NotFoundError, "model_not_found", "model"),
         ({"logprobs": True}, openai.BadRequestError, "unsupported_parameter", "logprobs"),
         (
             {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]},
@@ -241,17 +241,17 @@ def test_usage_counts_pictures(client: OpenAI, model: str) -> None:
             "unsupported_parameter",
             "tools",
         ),
-        ({"temperature": 3}, openai.UnprocessableEntityError, "invalid_value", "temperature"),
-        ({"messages": [user("a " * 1500)]}, openai.UnprocessableEntityError, "prompt_too_long", "messages"),
+        ({"temperature": 3}, openai.BadRequestError, "invalid_value", "temperature"),
+        ({"messages": [user("a " * 1500)]}, openai.BadRequestError, "context_length_exceeded", "messages"),
         (
             {"messages": [user(b"no picture")]},
-            openai.APIStatusError,
+            openai.BadRequestError,
             "unsupported_image_type",
             "messages.0.content.0.image_url",
         ),
         (
             {"response_format": {"type": "json_object"}},
-            openai.UnprocessableEntityError,
+            openai.BadRequestError,
             "structured_output_failed",
             "response_format",
         ),
@@ -265,8 +265,40 @@ def test_errors_are_raised(
     with pytest.raises(kind) as caught:
         client.chat.completions.create(**asked)
     assert (caught.value.code, caught.value.param) == (code, param)
-    assert caught.value.status_code in (400, 415, 422)
+    assert caught.value.type == "invalid_request_error"
     assert caught.value.request_id
+
+
+def test_a_chat_longer_than_the_context_is_told_in_tokens(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model="gemma", messages=[user("red " * 5000)])
+    assert caught.value.code == "context_length_exceeded"
+    context: Any = client.models.retrieve("google/gemma-3-4b-it")
+    assert f"maximum context length is {context.max_model_len} tokens; the prompt has " in caught.value.message
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_more_tokens_than_there_may_be_are_told_in_a_header(client: OpenAI, stream: bool) -> None:
+    scene, picture = drawn(1)[0]
+    raw = client.chat.completions.with_raw_response
+    asked: Any = {"model": "google/gemma-3-4b-it", "messages": [user(picture)], "stream": stream}
+    assert "X-Looksee-Max-Tokens" not in raw.create(**asked, max_tokens=100).headers
+    answer = raw.create(**asked, max_tokens=16_384)
+    assert answer.headers["X-Looksee-Max-Tokens"] == "1024"
+    if not stream:
+        completion: Any = answer.parse()
+        assert (completion.model, completion.choices[0].message.content) == ("gemma", scene.caption())
+
+
+def test_a_function_that_is_not_called(client: OpenAI) -> None:
+    scene, picture = drawn(1)[0]
+    tool: Any = {"type": "function", "function": {"name": "paint", "parameters": {"type": "object"}}}
+    asked: Any = {"model": "gemma", "messages": [user(picture)], "tools": [tool]}
+    answer = client.chat.completions.create(**asked, tool_choice="none", parallel_tool_calls=False)
+    assert answer.choices[0].message.content == scene.caption()
+    assert answer.choices[0].message.tool_calls is None
+    with pytest.raises(openai.BadRequestError, match="only where one is forced"):
+        client.chat.completions.create(**asked)
 
 
 def test_overload_is_told_before_a_stream_begins(narrow: Service) -> None:

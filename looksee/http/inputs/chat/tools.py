@@ -16,11 +16,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from looksee.core import errors
 from looksee.http import error_params
+from looksee.http.error_sentences import must_be
 from looksee.http.inputs import known
 from looksee.http.inputs.structured_output import JsonSchema, ResponseFormat
 
 _MOST_TOOLS = 128
 _SCHEMA = "response_format.json_schema.schema"
+_KINDS: list[Any] = ["function"]
+_WORDS = ("none", "auto", "required")
 _EMPTY = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
@@ -37,19 +40,30 @@ class Tool(BaseModel):
     model_config = ConfigDict(extra="allow")
     without_effect: ClassVar[frozenset[str]] = frozenset({"cache_control"})
 
-    type: Literal["function"]
+    type: str = Field(description="function", json_schema_extra={"enum": _KINDS})
     function: FunctionTool
 
 
 class NamedFunction(BaseModel):
-    name: str
+    name: str = Field(max_length=64)
 
 
 class ToolChoice(BaseModel):
-    """The function to call."""
+    """The function to call; in the words none, auto and required, which stand for themselves, it has no name."""
 
-    type: Literal["function"]
+    type: str = Field(description="function", json_schema_extra={"enum": _KINDS})
     function: NamedFunction
+
+
+def _object(choice: Any) -> Any:
+    """A word in the form of an object."""
+    return {"type": choice, "function": {"name": ""}} if isinstance(choice, str) else choice
+
+
+Choice = Annotated[
+    ToolChoice | None,
+    BeforeValidator(_object, json_schema_input_type=Literal["none", "auto", "required"] | ToolChoice | None),
+]
 
 
 def _some(tools: Any) -> Any:
@@ -96,23 +110,23 @@ class ForcedFunction:
         return found
 
 
-def forced(
-    tools: Sequence[Tool], choice: str | ToolChoice | None, asked: ResponseFormat | None
-) -> ForcedFunction | None:
+def forced(tools: Sequence[Tool], choice: ToolChoice | None, asked: ResponseFormat | None) -> ForcedFunction | None:
     """The function that is to be called; None for a plain answer.
 
     Raises UnsupportedParameter, InvalidRequest or InvalidValue.
     """
+    word = _word(choice)
     if not tools:
-        if choice in (None, "none", "auto"):
+        if word in ("none", "auto"):
             return None
         raise errors.InvalidRequest("'tool_choice' goes with 'tools' alone; leave it out.", param="tool_choice")
     for number, tool in enumerate(tools):
         known.refuse_members(tool, f"tools.{number}.", always=True)
+        _check_kind(tool.type, f"tools.{number}.type")
         known.refuse_members(tool.function, f"tools.{number}.function.", always=True)
-    if choice == "none":
+    if word == "none":
         return None
-    number = _chosen(tools, choice)
+    number = _chosen(tools, word, choice.function.name if choice else "")
     if asked is not None and asked.type != "text":
         raise errors.InvalidRequest(
             "'response_format' is for answers, and a call of a function is forced; send one of the two.",
@@ -123,27 +137,44 @@ def forced(
         tools[number].function.name,
         _schema(tools[number].function, place),
         place,
-        isinstance(choice, ToolChoice),
+        word == "function",
     )
 
 
-def _chosen(tools: Sequence[Tool], choice: str | ToolChoice | None) -> int:
+def _word(choice: ToolChoice | None) -> str:
+    """`function`, or one of the words. Raises InvalidValue."""
+    if choice is None:
+        return "auto"
+    if choice.function.name:
+        _check_kind(choice.type, "tool_choice.type")
+    elif choice.type not in (*_WORDS, *_KINDS):
+        words = {"anyOf": [{"enum": list(_WORDS)}, {"type": "object", "required": ["type", "function"]}]}
+        raise errors.InvalidValue(must_be("tool_choice", words), param="tool_choice")
+    return choice.type
+
+
+def _check_kind(kind: str, place: str) -> None:
+    if kind not in _KINDS:
+        raise errors.InvalidValue(must_be(place, {"enum": _KINDS}), param=place)
+
+
+def _chosen(tools: Sequence[Tool], word: str, name: str) -> int:
     """Which tool is forced."""
     names = [tool.function.name for tool in tools]
-    if isinstance(choice, ToolChoice):
-        if choice.function.name not in names:
+    if word == "function":
+        if name not in names:
             listed = ", ".join(names)
             raise errors.InvalidValue(
                 f"'tool_choice.function.name' must be one of the tools: {listed}.", param="tool_choice.function.name"
             )
-        return names.index(choice.function.name)
-    if choice == "required" and len(tools) == 1:
+        return names.index(name)
+    if word == "required" and len(tools) == 1:
         return 0
     example = json.dumps({"type": "function", "function": {"name": names[0]}})
     raise errors.UnsupportedParameter(
         f"Functions are called here only where one is forced: send 'tool_choice' as {example}, as \"required\" beside "
         'a single tool, or as "none" for an answer in words.',
-        param="tool_choice" if choice == "required" else "tools",
+        param="tool_choice" if word == "required" else "tools",
     )
 
 

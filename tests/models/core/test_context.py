@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from looksee.core import errors
-from looksee.models.context import room
+from looksee.models.core.context import room
 from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES, resolve
 
