@@ -1,0 +1,41 @@
+"""The mask of a step: rows that are forced into a form lose the tokens that their grammars do not take next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from looksee.core import errors
+from looksee.models.interface import Row
+
+
+def force(logits: Tensor, rows: Sequence[Row]) -> None:
+    """Change `logits` (rows, vocabulary) float32 in place: minus infinity for what may not be next in its row.
+
+    A row whose grammar takes too much gets its `error`, and its logits stay. What is not finite stays so.
+    """
+    indices, masks = list[int](), list[bytes]()
+    for index, row in enumerate(rows):
+        if row.matcher is None or row.forced is None or row.finish is not None or row.error is not None:
+            continue
+        allowed = row.matcher.allowed(row.forced)
+        if allowed is None:
+            row.error = errors.StructuredOutputFailed(
+                "The form of the answer takes too much to follow; use a simpler one.", param="grammar"
+            )
+        else:
+            indices.append(index)
+            masks.append(allowed)
+    if not indices:
+        return
+    packed = torch.frombuffer(bytearray(b"".join(masks)), dtype=torch.uint8).view(len(masks), -1, 1)
+    bits = packed.to(logits.device) & (1 << torch.arange(8, device=logits.device)).to(torch.uint8)
+    taken = bits.flatten(1)[:, : logits.shape[-1]] != 0
+    # By addition, so that what is not finite is still told from what is forbidden.
+    addends = torch.zeros(taken.shape, device=logits.device).masked_fill_(~taken, -torch.inf)
+    if len(indices) == len(rows):
+        logits += addends
+    else:
+        logits.index_add_(0, torch.tensor(indices, device=logits.device), addends)
