@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from starlette.responses import JSONResponse, Response
 
 from looksee.core import errors
-from looksee.core.tasks import Answer, Finish, Sampling, Task
+from looksee.core.tasks import Answer, Finish, Grammar, Sampling, Task
 from looksee.gateway.answering import ServedAnswer
 from looksee.http import error_responses
 from looksee.http.answers import sse
@@ -28,6 +28,7 @@ from looksee.http.apis.chat import ChatOptions, PreparedChat
 from looksee.http.context import ContextFactory
 from looksee.http.inputs import bodies, neutral_values, parameters, validation
 from looksee.http.inputs.bodies import Integer
+from looksee.http.inputs.forced import texts
 from looksee.http.inputs.sampling_fields import SamplingFields
 from looksee.http.inputs.structured_output import ResponseFormat
 from looksee.http.skills import conversation
@@ -90,6 +91,8 @@ class ChatBody(SamplingFields):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
+    choices: texts.Choices = texts.CHOICES
+    regex: str = texts.REGEX
     reasoning: bool | None = Field(None, description="Moondream2: think first; the thoughts are told too")
 
     def sampling(self) -> Sampling:
@@ -116,6 +119,16 @@ class ChatBody(SamplingFields):
             )
         return self.max_completion_tokens or self.max_tokens
 
+    def grammar(self, model: str, settings: Settings) -> Grammar | None:
+        """Raises what `texts.check` raises, and InvalidRequest beside a `response_format`."""
+        texts.check(self.choices, self.regex, model, settings)
+        found = texts.grammar(self.choices, self.regex)
+        if found is not None and self.response_format is not None and self.response_format.type != "text":
+            raise errors.InvalidRequest(
+                f"'{found.kind}' and 'response_format' do not go together; send one of them.", param=found.kind
+            )
+        return found
+
 
 def _within_64_bits(seed: int) -> int:
     return (seed + _INT64) % (2 * _INT64) - _INT64
@@ -138,7 +151,11 @@ def router(contexts: ContextFactory) -> APIRouter:
         _refuse_unsupported(body)
         model = offer_for(ALIASES.get(body.model, body.model), Task.CAPTION).name  # which all can write
         options = ChatOptions(
-            body.new_tokens(settings), tuple(body.stop), body.response_format, reasoning=bool(body.reasoning)
+            body.new_tokens(settings),
+            tuple(body.stop),
+            body.response_format,
+            body.grammar(model, settings),
+            reasoning=bool(body.reasoning),
         )
         chat = await PreparedChat.prepared(context, model, conversation.read(body.messages, settings), options)
         about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": model}

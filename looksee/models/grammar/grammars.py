@@ -1,7 +1,7 @@
 """Grammars made from what is asked, by the library `llguidance`, over one checkpoint's tokens.
 
 A grammar is untrusted: the library's own limits bound what making one takes, what a step takes, and its memory. What
-they do not bound is left out of a schema, or refused, before it comes here (`looksee.http.inputs.schemas`).
+they do not bound is left out of a schema, or refused, before it comes here (`looksee.http.inputs.forced.schemas`).
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class Grammars:
             made = self._made(grammar)
             with self._lock:
                 made = self._kept.setdefault(grammar, made)
-        return Matcher(made.deep_copy(), self._ends)
+        return Matcher(made.deep_copy(), self._ends, _param(grammar))
 
     def _made(self, grammar: Grammar) -> Any:
         from llguidance import LLMatcher, LLParserLimits
 
         if len(grammar.text) > MOST_CHARACTERS:
-            raise _refused(f"it has {len(grammar.text)} characters; at most {MOST_CHARACTERS} are taken")
+            raise _refused(grammar, f"it has {len(grammar.text)} characters; at most {MOST_CHARACTERS} are taken")
         tokens = self._library_tokens()
         try:
             made = LLMatcher(tokens, _text(grammar), limits=LLParserLimits(**_LIMITS), log_level=0)
@@ -70,7 +70,7 @@ class Grammars:
                 raise
             why = "the library failed"
         if why:
-            raise _refused(_sentence(why))
+            raise _refused(grammar, _sentence(why))
         return made
 
     def _library_tokens(self) -> Any:
@@ -115,5 +115,10 @@ def _sentence(why: str) -> str:
     return {"NoExtensionBias": "nothing follows it"}.get(found, found.removeprefix("error: ").rstrip(".")[:200])
 
 
-def _refused(why: str) -> errors.LookseeError:
-    return errors.InvalidRequest(f"No answer can be forced into this form: {why}.", param="grammar")
+def _refused(grammar: Grammar, why: str) -> errors.LookseeError:
+    return errors.InvalidRequest(f"No answer can be forced into this form: {why}.", param=_param(grammar))
+
+
+def _param(grammar: Grammar) -> str:
+    """The parameter of requests that has it."""
+    return grammar.kind if grammar.kind in ("choices", "regex") else "response_format"

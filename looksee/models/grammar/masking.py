@@ -23,7 +23,7 @@ def force(logits: Tensor, rows: Sequence[Row]) -> None:
         allowed = row.matcher.allowed(row.forced)
         if allowed is None:
             row.error = errors.StructuredOutputFailed(
-                "The form of the answer takes too much to follow; use a simpler one.", param="grammar"
+                "The form of the answer takes too much to follow; use a simpler one.", param=row.matcher.param
             )
         else:
             indices.append(index)

@@ -12,8 +12,11 @@ class Matcher:
     For one thread at a time.
     """
 
-    def __init__(self, matcher: Any, ends: Collection[int]) -> None:
-        """`matcher` is one of the library `llguidance` at its start; `ends` are the ids that end an answer."""
+    def __init__(self, matcher: Any, ends: Collection[int], param: str) -> None:
+        """`matcher` is one of the library `llguidance` at its start; `ends` are the ids that end an answer; `param` is
+        what errors about the grammar name.
+        """
+        self.param = param
         self._matcher, self._ends = matcher, ends
         self._seen: list[int] = []
 

@@ -36,5 +36,6 @@ SPEC = ModelSpec(
     settings=Blip2Settings,
     one_line=True,
     continues_prompt=True,
+    forces=True,
     question_format="Question: {question} Answer:",
 )

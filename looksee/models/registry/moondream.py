@@ -68,4 +68,5 @@ SPEC = ModelSpec(
     one_line=True,
     lengths=LENGTHS,
     reasons=True,
+    forces=True,
 )

@@ -46,6 +46,11 @@ def chat_models() -> list[str]:
     return sorted(name for name, offer in offers().items() if offer.chats)
 
 
+def forced_models() -> list[str]:
+    """The names of the models whose answers can be forced into a form, in alphabetical order."""
+    return sorted(name for name, offer in offers().items() if offer.forces)
+
+
 def offer_for(name: str, task: Task) -> ModelOffer:
     """The model of that name, which can do `task`. Raises UnknownModel or TaskNotSupported, naming those that can."""
     known = offers()

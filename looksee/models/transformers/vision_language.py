@@ -125,8 +125,8 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
         return min(self.max_positions, self.image_slots + TEXT_SLOTS)
 
     def prepare(self, job: Job) -> ImageRow:
-        """Raises CorruptImage, PromptTooLong when prompt and answer would not fit the decoder's positions, InvalidValue,
-        and what `Grammars.matcher` raises.
+        """Raises CorruptImage, PromptTooLong when prompt and answer would not fit the decoder's positions,
+        InvalidValue, and what `Grammars.matcher` raises.
         """
         check_bias(job.sampling, self.decoder.vocabulary)
         matcher = self.grammars.matcher(job.grammar)
