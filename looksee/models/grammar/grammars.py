@@ -20,10 +20,10 @@ from looksee.models.grammar.vocabulary import Vocabulary
 
 MOST_CHARACTERS = 32_768  # of a grammar's text
 _KEPT = 64  # of a few hundred kilobytes each
-_LIMITS = {"max_lexer_states": 20_000, "max_grammar_size": 200_000, "verbose_errors": False}
+_LIMITS: dict[str, Any] = {"max_lexer_states": 20_000, "max_grammar_size": 200_000, "verbose_errors": False}
 # Members in the schema's order. Of space there is no more than a model needs for an indented text: one that has lost
 # its way would write it for ever.
-_JSON = {"lenient": True, "coerce_one_of": True, "whitespace_flexible": True, "whitespace_pattern": r"\n? {0,16}"}
+_JSON: Any = {"lenient": True, "coerce_one_of": True, "whitespace_flexible": True, "whitespace_pattern": r"\n? {0,16}"}
 
 
 class Grammars:
