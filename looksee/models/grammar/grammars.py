@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Collection
+from concurrent.futures import Future
 from typing import Any
 
 from cachetools import LRUCache
@@ -20,6 +21,8 @@ from looksee.models.grammar.vocabulary import Vocabulary
 
 MOST_CHARACTERS = 32_768  # of a grammar's text
 _KEPT = 64  # of a few hundred kilobytes each
+_SECONDS = 10.0  # that making one may take; it takes milliseconds
+_MOST_LEFT = 2
 _LIMITS: dict[str, Any] = {"max_lexer_states": 20_000, "max_grammar_size": 200_000, "verbose_errors": False}
 # Members in the schema's order. Of space there is no more than a model needs for an indented text: one that has lost
 # its way would write it for ever.
@@ -35,22 +38,50 @@ class Grammars:
         self._kept: LRUCache[Grammar, Any] = LRUCache(_KEPT)
         self._lock = threading.Lock()
         self._tokens: Any = None
+        self._left = 0
 
     def matcher(self, grammar: Grammar | None) -> Matcher | None:
         """A matcher at the beginning of `grammar`; None for none.
 
         Raises TaskNotSupported where the tokens are no bytes, and InvalidRequest for a grammar that is none, that
-        nothing follows, or that is too large.
+        nothing follows, or that takes too much; Overloaded while several of these are still being made.
         """
         if grammar is None:
             return None
         with self._lock:
             made = self._kept.get(grammar)
         if made is None:
-            made = self._made(grammar)
+            made = self._made_in_time(grammar)
             with self._lock:
                 made = self._kept.setdefault(grammar, made)
-        return Matcher(made.deep_copy(), self._ends, _param(grammar))
+        return Matcher(made, self._ends, _param(grammar))
+
+    def _made_in_time(self, grammar: Grammar) -> Any:
+        """What `_made` returns or raises. The library cannot be stopped: what takes it too long is left behind in a
+        thread, and while there are several of these no further grammar is made.
+        """
+        self._library_tokens()  # once, and no fault of the grammar
+        if self._left >= _MOST_LEFT:
+            raise errors.Overloaded("No further form of an answer can be prepared now; try again.", retry_after=30)
+        made: Future[Any] = Future()
+
+        def make() -> None:
+            try:
+                made.set_result(self._made(grammar))
+            except BaseException as error:  # the caller's
+                made.set_exception(error)
+
+        threading.Thread(target=make, name="grammar", daemon=True).start()
+        try:
+            return made.result(_SECONDS)
+        except TimeoutError:
+            self._count_left(1)
+            made.add_done_callback(lambda _: self._count_left(-1))
+            raise _refused(grammar, "it takes too long") from None
+
+    def _count_left(self, more: int) -> None:
+        with self._lock:
+            self._left += more
 
     def _made(self, grammar: Grammar) -> Any:
         from llguidance import LLMatcher, LLParserLimits

@@ -12,12 +12,13 @@ class Matcher:
     For one thread at a time.
     """
 
-    def __init__(self, matcher: Any, ends: Collection[int], param: str) -> None:
-        """`matcher` is one of the library `llguidance` at its start; `ends` are the ids that end an answer; `param` is
-        what errors about the grammar name.
+    def __init__(self, start: Any, ends: Collection[int], param: str) -> None:
+        """`start` is a matcher of the library `llguidance` at its start, and stays there; `ends` are the ids that end an
+        answer; `param` is what errors about the grammar name.
         """
         self.param = param
-        self._matcher, self._ends = matcher, ends
+        self._start, self._ends = start, ends
+        self._matcher = start.deep_copy()
         self._seen: list[int] = []
 
     def allowed(self, tokens: list[int]) -> bytes | None:
@@ -44,7 +45,7 @@ class Matcher:
     def _follow(self, tokens: list[int]) -> bool:
         """Go on to the end of `tokens`; whether the library could."""
         if tokens[: len(self._seen)] != self._seen:
-            self._matcher.reset()
+            self._matcher = self._start.deep_copy()  # the library's own way back does not lead out of an error
             self._seen = []
         new = tokens[len(self._seen) :]
         if new:
