@@ -17,7 +17,7 @@ from torch import Tensor
 
 from looksee.core import errors
 from looksee.core.tasks import Sampling
-from looksee.models.grammar.masking import force
+from looksee.models.forcing import force
 from looksee.models.interface import Row
 
 _GREEDY_BELOW = 1e-4  # temperature: only the likeliest token has a chance, and logits over it lose their order

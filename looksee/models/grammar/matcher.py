@@ -13,8 +13,8 @@ class Matcher:
     """
 
     def __init__(self, start: Any, ends: Collection[int], param: str) -> None:
-        """`start` is a matcher of the library `llguidance` at its start, and stays there; `ends` are the ids that end an
-        answer; `param` is what errors about the grammar name.
+        """`start` is a matcher of the library `llguidance` at its start, and stays there; `ends` are the ids that end
+        an answer; `param` is what errors about the grammar name.
         """
         self.param = param
         self._start, self._ends = start, ends

@@ -13,9 +13,9 @@ from tokenizers import Tokenizer, decoders, models
 
 from looksee.core import errors
 from looksee.core.tasks import Grammar
+from looksee.models.forcing import force
 from looksee.models.grammar import grammars as module
 from looksee.models.grammar.grammars import MOST_CHARACTERS, Grammars
-from looksee.models.grammar.masking import force
 from looksee.models.grammar.vocabulary import Vocabulary
 from looksee.models.interface import Row
 from looksee.models.sampling import choose, read_indices

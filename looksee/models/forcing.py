@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -30,12 +31,17 @@ def force(logits: Tensor, rows: Sequence[Row]) -> None:
             masks.append(allowed)
     if not indices:
         return
-    packed = torch.frombuffer(bytearray(b"".join(masks)), dtype=torch.uint8).view(len(masks), -1, 1)
-    bits = packed.to(logits.device) & (1 << torch.arange(8, device=logits.device)).to(torch.uint8)
-    taken = bits.flatten(1)[:, : logits.shape[-1]] != 0
+    packed = torch.frombuffer(bytearray(b"".join(masks)), dtype=torch.uint8).to(logits.device)
     # By addition, so that what is not finite is still told from what is forbidden.
-    addends = torch.zeros(taken.shape, device=logits.device).masked_fill_(~taken, -torch.inf)
+    addends = _addends(logits.device).index_select(0, packed.int()).view(len(masks), -1)[:, : logits.shape[-1]]
     if len(indices) == len(rows):
         logits += addends
     else:
         logits.index_add_(0, torch.tensor(indices, device=logits.device), addends)
+
+
+@functools.cache
+def _addends(device: torch.device) -> Tensor:
+    """For each byte of a mask what is added to the logits of its eight ids: (256, 8) float32, 0 or minus infinity."""
+    taken = (torch.arange(256)[:, None] >> torch.arange(8)) & 1
+    return torch.zeros(256, 8).masked_fill_(taken == 0, -torch.inf).to(device)
