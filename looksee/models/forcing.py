@@ -19,7 +19,7 @@ def force(logits: Tensor, rows: Sequence[Row]) -> None:
     """
     indices, masks = list[int](), list[bytes]()
     for index, row in enumerate(rows):
-        if row.matcher is None or row.forced is None or row.finish is not None or row.error is not None:
+        if row.matcher is None or row.forced is None:
             continue
         allowed = row.matcher.allowed(row.forced)
         if allowed is None:

@@ -33,8 +33,7 @@ class Matcher:
         if self._matcher.is_error():
             return None
         complete = self._matcher.is_accepting()
-        for number in self._ends:  # by hand, since one may be an ordinary token too: BLIP-2 ends with that of a line
-            bits[number // 8] &= ~(1 << number % 8)
+        for number in self._ends:  # the library knows one of them
             bits[number // 8] |= complete << number % 8
         return bytes(bits)
 

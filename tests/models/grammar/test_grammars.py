@@ -64,13 +64,14 @@ COLOUR = json_schema(
     [
         (COLOUR, '{"colour": "red"}', (True, True, True)),
         (COLOUR, '{"colour":"red","count":5}', (True, True, True)),
-        (COLOUR, '{\n  "colour": "red",\n  "count": 12\n}', (True, True, True)),
+        (COLOUR, '{ "colour" : "red" , "count": 12 }', (True, True, True)),
+        (COLOUR, '{\n"colour": "red"}', (False, False, False)),
         (COLOUR, '{"colour": "re', (True, False, False)),
         (COLOUR, '{"colour": "green"}', (False, False, False)),
         (COLOUR, '{"count": 5}', (False, False, False)),
         (COLOUR, '{"colour": "red"} ', (False, False, False)),
         (COLOUR, '```json\n{"colour": "red"}', (False, False, False)),
-        (COLOUR, '{"colour": ' + 30 * " " + '"red"}', (False, False, False)),
+        (COLOUR, '{"colour":  "red"}', (False, False, False)),
         (Grammar("json_object"), '{"a": [1, {"b": null}]}', (True, True, True)),
         (Grammar("json_object"), "[1]", (False, False, False)),
         (Grammar("json_object"), '{"a": NaN}', (False, False, False)),
@@ -203,6 +204,15 @@ def test_an_end_that_is_an_ordinary_token_ends_only_what_is_complete() -> None:
     assert end in bits(matcher.allowed(ids("[1]")))
 
 
+def test_an_answer_may_end_by_any_of_several_tokens() -> None:
+    """As Gemma's ends with a turn or the text."""
+    ends = {INTERN.end, INTERN.tokenizer.token_to_id("<|endoftext|>")}
+    matcher = Grammars(INTERN.tokenizer, ends, INTERN.size).matcher(json_schema({"type": "integer"}))
+    assert matcher is not None
+    assert not ends & bits(matcher.allowed([]))
+    assert ends < bits(matcher.allowed(ids("1")))
+
+
 def test_grammars_are_kept_and_rows_do_not_share_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens, made = Tokens("gemma"), list[Grammar]()
     inner = tokens.grammars._made
@@ -263,6 +273,7 @@ def test_each_row_has_its_own_mask() -> None:
 def test_what_is_not_finite_stays_an_error_also_where_it_is_forbidden() -> None:
     logits = torch.zeros(2, INTERN.size)
     logits[0, ids("{")[0]] = torch.nan
+    assert read_indices(choose(logits[:1].clone(), rows_of(Grammar("choices", '["yes"]')), [0])) == [None]
     assert read_indices(choose(logits, rows_of(Grammar("choices", '["yes"]'), None), [0, 0])) == [None, 0]
 
 

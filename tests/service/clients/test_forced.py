@@ -46,7 +46,7 @@ def client(service: Service) -> Iterator[OpenAI]:
         yield client
 
 
-@pytest.mark.parametrize("model", ANSWERING)
+@pytest.mark.parametrize("model", ["gemma", "intern_vlm", "moondream"])
 def test_parse_succeeds(client: OpenAI, model: str) -> None:
     asked = [user(PICTURE, "What is there?")]
     completion = client.chat.completions.parse(model=model, messages=asked, response_format=Things, max_tokens=120)
