@@ -24,8 +24,8 @@ _KEPT = 64  # of a few hundred kilobytes each
 _SECONDS = 10.0  # that making one may take; it takes milliseconds
 _MOST_LEFT = 2
 _LIMITS: dict[str, Any] = {"max_lexer_states": 20_000, "max_grammar_size": 200_000, "verbose_errors": False}
-# Members in the schema's order. Between two tokens of JSON is at most a space: a model that has lost its way would write
-# line ends and spaces for ever.
+# Members in the schema's order. Between two tokens of JSON is at most a space: a model that has lost its way would
+# write line ends and spaces for ever.
 _JSON: Any = {"lenient": True, "coerce_one_of": True, "whitespace_flexible": True, "whitespace_pattern": " ?"}
 
 

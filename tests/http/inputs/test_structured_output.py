@@ -248,7 +248,7 @@ def test_patterns_are_forced_and_not_checked() -> None:
     assert said(chat(doors, "gemma", user("Which?"), response_format=wants(wanted))) == answer
     ((job,),) = doors.calls("gemma")
     assert job.grammar is not None
-    assert json.loads(job.grammar.text) == wanted
+    assert json.loads(job.grammar.text) == {**wanted, "additionalProperties": False}
 
 
 @pytest.mark.parametrize(
@@ -259,10 +259,16 @@ def test_patterns_are_forced_and_not_checked() -> None:
         ({"type": "integer", "multipleOf": 5}, {"type": "integer", "multipleOf": 5}),
         ({"type": "integer", "multipleOf": 1234567}, {"type": "integer"}),
         ({"type": "number", "multipleOf": 0.1}, {"type": "number"}),
+        ({"pattern": "a", "minLength": 2, "maxLength": 9, "format": "date"}, {"pattern": "a"}),
         ({"allOf": [{"multipleOf": 7}, {"multipleOf": 9}]}, {"allOf": [{}, {}]}),
         ({"allOf": [{"format": "date"}, {"format": "uuid"}]}, {"allOf": [{}, {}]}),
         ({"anyOf": [{"format": "date"}], "title": "When"}, {"anyOf": [{"format": "date"}], "title": "When"}),
-        ({"properties": {"not": {"type": "null"}}}, {"properties": {"not": {"type": "null"}}}),
+        ({"properties": {"not": {}}}, {"properties": {"not": {}}, "additionalProperties": False}),
+        ({"properties": {"a": {}}, "required": ["b"]}, {"properties": {"a": {}}, "required": ["b"]}),
+        ({"properties": {"a": {}}, "minProperties": 2}, {"properties": {"a": {}}, "minProperties": 2}),
+        ({"properties": {"a": {}}, "additionalProperties": {}}, {"properties": {"a": {}}, "additionalProperties": {}}),
+        ({"allOf": [{"properties": {"a": {}}}]}, {"allOf": [{"properties": {"a": {}}}]}),
+        ({"properties": {}}, {"properties": {}}),
     ],
     ids=lambda value: json.dumps(value)[:40],
 )

@@ -87,9 +87,21 @@ def forced(schema: dict[str, Any]) -> dict[str, Any]:
         divisor = one.get("multipleOf", 1)
         if combined or not isinstance(divisor, int) or divisor > _LARGEST_DIVISOR:
             one.pop("multipleOf", None)
-        if combined:
+        if combined or "pattern" in one:
             one.pop("format", None)
+        if "pattern" in one:  # the library cannot always tell whether anything follows both
+            one.pop("minLength", None)
+            one.pop("maxLength", None)
+        if not combined and "additionalProperties" not in one and _has_all(one):
+            one["additionalProperties"] = False  # what nobody asked for is not what was wanted, and has no end
     return made
+
+
+def _has_all(schema: dict[str, Any]) -> bool:
+    """Whether its properties are enough for an object of it."""
+    properties = schema.get("properties", {})
+    least = schema.get("minProperties", 0)
+    return bool(properties) and len(properties) >= least and properties.keys() >= set(schema.get("required", ()))
 
 
 def follows(content: Any, schema: dict[str, Any]) -> bool:
