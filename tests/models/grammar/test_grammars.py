@@ -206,7 +206,7 @@ def test_an_end_that_is_an_ordinary_token_ends_only_what_is_complete() -> None:
 
 def test_an_answer_may_end_by_any_of_several_tokens() -> None:
     """As Gemma's ends with a turn or the text."""
-    ends = {INTERN.end, INTERN.tokenizer.token_to_id("<|endoftext|>")}
+    ends = {INTERN.end, INTERN.tokenizer.get_vocab()["<|endoftext|>"]}
     matcher = Grammars(INTERN.tokenizer, ends, INTERN.size).matcher(json_schema({"type": "integer"}))
     assert matcher is not None
     assert not ends & bits(matcher.allowed([]))

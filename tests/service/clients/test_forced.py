@@ -24,14 +24,14 @@ PICTURE = scenes.encode(scenes.draw(SCENE, RNG), RNG)
 OBJECT = {"type": "json_object"}
 
 
-class Thing(BaseModel):
+class ShownThing(BaseModel):
     colour: Literal["red", "green", "blue"]
     shape: Literal["circle", "square", "triangle"]
 
 
-class Things(BaseModel):
+class ShownThings(BaseModel):
     kind: Literal["picture"]
-    first: Thing
+    first: ShownThing
     others: bool
 
 
@@ -49,9 +49,9 @@ def client(service: Service) -> Iterator[OpenAI]:
 @pytest.mark.parametrize("model", ["gemma", "intern_vlm", "moondream"])
 def test_parse_succeeds(client: OpenAI, model: str) -> None:
     asked = [user(PICTURE, "What is there?")]
-    completion = client.chat.completions.parse(model=model, messages=asked, response_format=Things, max_tokens=120)
+    completion = client.chat.completions.parse(model=model, messages=asked, response_format=ShownThings, max_tokens=120)
     (choice,) = completion.choices
-    assert isinstance(choice.message.parsed, Things)
+    assert isinstance(choice.message.parsed, ShownThings)
     assert choice.finish_reason == "stop"
 
 
@@ -69,7 +69,7 @@ def test_choices_and_expressions(client: OpenAI, model: str) -> None:
 def test_what_is_cut_says_so(client: OpenAI) -> None:
     asked = [user("Who?")]
     with pytest.raises(openai.LengthFinishReasonError):
-        client.chat.completions.parse(model="gemma", messages=asked, response_format=Things, max_tokens=5)
+        client.chat.completions.parse(model="gemma", messages=asked, response_format=ShownThings, max_tokens=5)
 
 
 def test_forms_beside_each_other(service: Service) -> None:
