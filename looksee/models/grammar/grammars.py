@@ -12,18 +12,15 @@ from collections.abc import Collection
 from concurrent.futures import Future
 from typing import Any
 
-from cachetools import LRUCache
-
 from looksee.core import errors
 from looksee.core.tasks import Grammar
 from looksee.models.grammar.matcher import Matcher
 from looksee.models.grammar.vocabulary import Vocabulary
 
 MOST_CHARACTERS = 32_768  # of a grammar's text
-_KEPT = 64  # of a few hundred kilobytes each
 _SECONDS = 10.0  # that making one may take; it takes milliseconds
 _MOST_LEFT = 2
-_LIMITS: dict[str, Any] = {"max_lexer_states": 20_000, "max_grammar_size": 200_000, "verbose_errors": False}
+_LIMITS: dict[str, Any] = {"max_lexer_states": 5_000, "max_grammar_size": 200_000, "verbose_errors": False}
 # Members in the schema's order. Between two tokens of JSON is at most a space: a model that has lost its way would
 # write line ends and spaces for ever.
 _JSON: Any = {"lenient": True, "coerce_one_of": True, "whitespace_flexible": True, "whitespace_pattern": " ?"}
@@ -35,7 +32,6 @@ class Grammars:
     def __init__(self, tokenizer: Any, ends: Collection[int], size: int) -> None:
         """As `Vocabulary`."""
         self._tokenizer, self._ends, self._size = tokenizer, sorted(ends), size
-        self._kept: LRUCache[Grammar, Any] = LRUCache(_KEPT)
         self._lock = threading.Lock()
         self._tokens: Any = None
         self._left = 0
@@ -48,13 +44,8 @@ class Grammars:
         """
         if grammar is None:
             return None
-        with self._lock:
-            made = self._kept.get(grammar)
-        if made is None:
-            made = self._made_in_time(grammar)
-            with self._lock:
-                made = self._kept.setdefault(grammar, made)
-        return Matcher(made, self._ends, _param(grammar))
+        # Made anew for each row: the library's copies share what they learn, and the limits of that.
+        return Matcher(self._made_in_time(grammar), self._ends, _param(grammar))
 
     def _made_in_time(self, grammar: Grammar) -> Any:
         """What `_made` returns or raises. The library cannot be stopped: what takes it too long is left behind in a

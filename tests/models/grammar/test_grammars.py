@@ -213,24 +213,20 @@ def test_an_answer_may_end_by_any_of_several_tokens() -> None:
     assert ends < bits(matcher.allowed(ids("1")))
 
 
-def test_grammars_are_kept_and_rows_do_not_share_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens, made = Tokens("gemma"), list[Grammar]()
-    inner = tokens.grammars._made
-
-    def counted(grammar: Grammar) -> Any:
-        made.append(grammar)
-        return inner(grammar)
-
-    monkeypatch.setattr(tokens.grammars, "_made", counted)
+def test_rows_of_one_grammar_do_not_share_a_place_or_a_limit() -> None:
+    tokens = Tokens("gemma")
     first, second = tokens.grammars.matcher(COLOUR), tokens.grammars.matcher(COLOUR)
     assert first is not None
     assert second is not None
     assert first.is_over(ids('{"colour": "red"}', tokens))
     assert not second.is_over([])
-    assert made == [COLOUR]
-    for number in range(100):
-        tokens.grammars.matcher(Grammar("choices", f'["{number}"]'))
-    assert len(tokens.grammars._kept) < 100
+    grown = Grammar("regex", r"(\w+\s?){1,500}\.")  # each row finds out anew what may follow, up to the library's limit
+    for number in range(12):
+        matcher, rng, said = tokens.grammars.matcher(grown), random.Random(number), list[int]()
+        assert matcher is not None
+        while len(said) < 60 and (mask := matcher.allowed(said)) is not None and bits(mask) != {tokens.end}:
+            said.append(rng.choice(sorted(bits(mask) - {tokens.end})))
+        assert said
 
 
 def test_several_threads_make_grammars() -> None:
