@@ -65,6 +65,9 @@ format: setup  ## put the code into form
 samples: setup  ## train the sample weights of MODEL (blip)
 	@$(BIN)/python -m samples.training $(or $(MODEL),blip)
 
+grammars: setup  ## force answers of random weights into 1,000 schemas: each is valid, or cut and says so
+	@$(BIN)/python -m tests.models.grammar.every
+
 evaluate: setup  ## measure the sample weights of MODEL (all) through a running service, best with MODEL_CAPACITY=0
 	@$(BIN)/python -m samples.evaluate $(MODEL)
 

@@ -75,6 +75,16 @@ GREEDY = Sampling()
 
 
 @dataclass(frozen=True, slots=True)
+class Grammar:
+    """The form that an answer is forced into. `text` is, by `kind`, empty, the schema, a list of texts in JSON of which
+    the answer is one, or the regular expression that the whole answer matches.
+    """
+
+    kind: Literal["json_object", "json_schema", "choices", "regex"]
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """A turn of a chat: texts, and None in the place of each of the job's pictures, in their order."""
 
@@ -89,6 +99,8 @@ class Job:
     `images` are encoded files, as bytes. `prompt` is made by
     `looksee.models.registry.prompts`: a text to continue, an instruction, or the name of an object to find. The answer
     ends before the first of the `stop` strings.
+
+    With a `grammar` each token is chosen among those after which the answer may still become one of that form.
 
     The fields after `stop` are for some models only: a caption's `length` where there is no prompt; places that a
     question is about (`spatial_refs`, as (x, y) or (x_min, y_min, x_max, y_max), normalised); `reasoning` before the
@@ -108,6 +120,7 @@ class Job:
     reasoning: bool = False
     max_objects: int = 50
     turns: tuple[Turn, ...] = ()
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, slots=True)

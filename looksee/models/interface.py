@@ -31,6 +31,7 @@ from typing import Protocol, TypeVar
 
 from looksee.core import errors
 from looksee.core.tasks import GREEDY, Answer, Finish, Job, Sampling
+from looksee.models.grammar.matcher import Matcher
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,7 +41,8 @@ class Row:
     `cost`: what the row's pictures take of a batch, at least 0, in the model's own unit: picture tokens, for InternVL
     tiles. `max_new_tokens` bounds `tokens`, the ids sampled so far; `prompt_tokens` counts the decoder's input, picture
     tokens included. `seed` is the row's own also where the caller gave none. `stop`: strings, the first of which to
-    appear ends the text. `finish` is None until the row has finished, and `error` unless it
+    appear ends the text. `matcher` has the grammar of a text
+    that is forced into a form. `finish` is None until the row has finished, and `error` unless it
     cannot go on, alone of its batch.
     """
 
@@ -50,9 +52,20 @@ class Row:
     sampling: Sampling = GREEDY
     seed: int = 0
     stop: tuple[str, ...] = ()
+    matcher: Matcher | None = None
     tokens: list[int] = field(default_factory=list)
     finish: Finish | None = None
     error: errors.LookseeError | None = None
+
+    @property
+    def forced(self) -> list[int] | None:
+        """The tokens so far of what is forced into a form; None where the next token may be any."""
+        return None if self.matcher is None else self.tokens
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing may follow what is forced into a form."""
+        return self.matcher is not None and self.forced is not None and self.matcher.is_over(self.forced)
 
     @property
     def slots(self) -> int:

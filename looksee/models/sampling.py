@@ -17,6 +17,7 @@ from torch import Tensor
 
 from looksee.core import errors
 from looksee.core.tasks import Sampling
+from looksee.models.forcing import force
 from looksee.models.interface import Row
 
 _GREEDY_BELOW = 1e-4  # temperature: only the likeliest token has a chance, and logits over it lose their order
@@ -41,9 +42,10 @@ def choose(logits: Tensor, rows: Sequence[Row], pending: Sequence[int]) -> Tenso
 
     `logits` is (rows, vocabulary) float32, in the order of `rows`; minus infinity stands for an id that may not be
     chosen. It is changed. `pending` is how many tokens were chosen for each row that are not among its `tokens` yet;
-    none for rows that penalize.
+    none for rows that penalize or are forced into a form.
     """
     _adjust(logits, rows)
+    force(logits, rows)
     best, chosen = logits.max(-1)  # NaN where any of them is
     drawing = [index for index, row in enumerate(rows) if row.sampling.temperature > _GREEDY_BELOW]
     if drawing:

@@ -146,6 +146,7 @@ def test_the_defaults_are_as_they_were() -> None:
         "reasoning": False,
         "max_objects": 50,
         "turns": (),
+        "grammar": None,
     }
 
 

@@ -17,6 +17,7 @@ from looksee.core.tasks import (
     Call,
     Event,
     Failure,
+    Grammar,
     Grounding,
     Identity,
     Job,
@@ -46,6 +47,7 @@ RECORDS: list[Any] = [
                 1.0,
             ),
             Ask(Job(Task.QUERY, (), "why?", reasoning=True), 1.0),
+            Ask(Job(Task.QUERY, (), "why?", grammar=Grammar("choices", '["\u00e9", "null"]')), 1.0),
             Ask(
                 Job(
                     Task.QUERY,
@@ -114,9 +116,10 @@ def test_types_survive_json() -> None:
     assert type(again.asks[0].job) is Job
     assert type(again.asks[0].job.task) is Task
     assert type(again.asks[0].job.images) is tuple
+    assert type(again.asks[4].job.grammar) is Grammar
     assert again.asks[0].job.images == (EVERY_BYTE,)
-    assert [type(turn) for turn in again.asks[4].job.turns] == [Turn] * 3
-    assert again.asks[4].job.turns[1].parts == (None, "null", None)
+    assert [type(turn) for turn in again.asks[5].job.turns] == [Turn] * 3
+    assert again.asks[5].job.turns[1].parts == (None, "null", None)
 
 
 def test_places_survive_json_as_such() -> None:

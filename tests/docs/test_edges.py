@@ -175,6 +175,9 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "functions of a chat of which none is forced": chat([user()], tools=[TOOL]),
     "parts of a message": chat([user([PART] * 257)]),
     "stop strings of a chat": chat([user()], stop=["a"] * 5),
+    "`choices` of an answer": chat([user()], choices=["a"] * 101),
+    "characters of a `regex`": chat([user()], regex="a" * 1001),
+    "a form that no answer can have, or that takes too much": chat([user()], regex="("),
     "`spatial_refs` of a request": post(
         "/v1/query", {"image_url": SCENE, "question": "what?", "spatial_refs": [[0.5, 0.5]] * 65}
     ),

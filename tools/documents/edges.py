@@ -9,6 +9,7 @@ from __future__ import annotations
 from looksee.core import errors
 from looksee.core.images import mib
 from looksee.core.tags import MOST as MOST_TAGS
+from looksee.http.inputs.forced.texts import LONGEST_REGEX, MOST_CHOICES
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.settings import tables as setting_tables
 from tools.documents.edge import RETRY_AFTER, Edge
@@ -89,7 +90,21 @@ EDGES: dict[str, list[Edge]] = {
         ),
         Edge("characters of a model's name in Ollama's API", "256", errors.InvalidValue),
         Edge("`spatial_refs` of a request", "64", errors.InvalidValue),
-        Edge("tries to write JSON of a schema", "3", errors.StructuredOutputFailed, openai=True),
+        Edge(
+            "tries to write JSON of a schema",
+            "3",
+            errors.StructuredOutputFailed,
+            "forced at the first, but for keywords that are only checked",
+            openai=True,
+        ),
+        Edge("`choices` of an answer", f"{MOST_CHOICES}", errors.InvalidValue),
+        Edge("characters of a `regex`", f"{LONGEST_REGEX:,}", errors.InvalidValue),
+        Edge(
+            "a form that no answer can have, or that takes too much",
+            "",
+            errors.InvalidRequest,
+            "the message says what is wrong with it",
+        ),
         Edge(
             "a parameter of the OpenAI API that has no effect here",
             "",

@@ -51,7 +51,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "unknown_model": ("a parameter names a model that does not exist", "choose one of those in the message"),
     "prompt_too_long": ("the prompt has too many characters, or too many tokens for the model", "shorten it"),
     "structured_output_failed": (
-        "the model wrote no JSON of the schema, in three tries",
+        "three answers did not follow what is only checked of a schema, or a form takes too much to follow",
         "use a simpler schema or another model; the same request fails again",
     ),
     "overloaded": ("the model's queue is full, or too many pictures are being fetched", "wait `Retry-After` seconds"),

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from looksee.core import errors
 from looksee.core.images import Picture
-from looksee.core.tasks import Sampling
+from looksee.core.tasks import Grammar, Sampling
 from looksee.gateway.answering import CacheableJob, ServedAnswer
 from looksee.http.apis import one_turn
 from looksee.http.context import RequestContext
@@ -33,6 +33,7 @@ class ChatOptions:
     max_new_tokens: int | None = None
     stop: tuple[str, ...] = ()
     response_format: ResponseFormat | None = None
+    grammar: Grammar | None = None
     reasoning: bool = False
 
 
@@ -86,7 +87,10 @@ class PreparedChat:
         return _named(found, self.talk)
 
     async def _answer(self, sampling: Sampling) -> ServedAnswer:
-        return await (self._ask(sampling) if self.structure is None else self.structure.asked(self._ask, sampling))
+        return await (self._ask(sampling) if self.structure is None else self._structured(self.structure, sampling))
+
+    async def _structured(self, structure: StructuredOutput, sampling: Sampling) -> ServedAnswer:
+        return await structure.asked(self._ask, sampling, stop=bool(self.options.stop))
 
     async def _ask(self, sampling: Sampling) -> ServedAnswer:
         return await self.context.ask(self.model, self._job(sampling), param="messages")
@@ -94,6 +98,7 @@ class PreparedChat:
     def _job(self, sampling: Sampling) -> CacheableJob:
         options = self.options
         more: dict[str, Any] = {"reasoning": True} if options.reasoning else {}
+        grammar = options.grammar if self.structure is None else self.structure.grammar
         return conversation.job(
             self.asked,
             self.pictures,
@@ -102,6 +107,7 @@ class PreparedChat:
             max_new_tokens=new_tokens.bounded(options.max_new_tokens, self.context.settings),
             stop=options.stop,
             sampling=sampling,
+            grammar=grammar,
             **more,
         )
 

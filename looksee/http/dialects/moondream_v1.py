@@ -26,6 +26,7 @@ from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.inputs import bodies, parameters, uploads
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.chat import new_tokens
+from looksee.http.inputs.forced import texts
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
 from looksee.http.skills.localization import MAX_OBJECTS
@@ -122,9 +123,15 @@ class QueryBody(TextBody):
     reasoning: bool = Field(False, description="think first; the thoughts, and places in them, are told too")
     spatial_refs: References = Field([], description="[x, y] or [x_min, y_min, x_max, y_max], each 0 to 1")
 
+    choices: texts.Choices = texts.CHOICES
+    regex: str = texts.REGEX
+
     def skill(self, settings: Settings) -> Skill:
         refs = tuple(map(tuple, self.spatial_refs))
-        return QuerySkill(question=self.question, reasoning=self.reasoning, spatial_refs=refs, **self.text(settings))
+        form: dict[str, Any] = {"choices": self.choices, "regex": self.regex}
+        return QuerySkill(
+            question=self.question, reasoning=self.reasoning, spatial_refs=refs, **form, **self.text(settings)
+        )
 
 
 class DetectBody(Body):

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from starlette.responses import JSONResponse, Response
 
 from looksee.core import errors
-from looksee.core.tasks import Answer, Finish, Sampling, Task
+from looksee.core.tasks import Answer, Finish, Grammar, Sampling, Task
 from looksee.gateway.answering import ServedAnswer
 from looksee.http import error_responses, openai_errors
 from looksee.http.answers import sse
@@ -32,10 +32,13 @@ from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.chat import new_tokens, tools
 from looksee.http.inputs.chat.response_format import ChatResponseFormat
 from looksee.http.inputs.chat.tools import Choice, ForcedFunction, Tools
+from looksee.http.inputs.forced import texts
 from looksee.http.inputs.sampling_fields import SamplingFields
+from looksee.http.inputs.structured_output import ResponseFormat
 from looksee.http.skills import conversation
 from looksee.http.skills.conversation import Messages
 from looksee.models.registry import ALIASES, DEFAULT, REGISTRY, offer_for
+from looksee.settings import Settings
 
 _MOST_STOPS = 4
 _LONGEST_STOP = 256  # characters
@@ -101,8 +104,10 @@ class ChatBody(SamplingFields):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ChatResponseFormat | None = None
-    tools: Tools = Field([], description="functions, of which one may be forced: gemma, intern_vlm")
+    tools: Tools = Field([], description="functions, of which one may be forced; not for `blip`")
     tool_choice: Choice = Field(None, description="none, the function to call, or required beside a single one")
+    choices: texts.Choices = texts.CHOICES
+    regex: str = texts.REGEX
     reasoning: bool | None = Field(None, description="Moondream2: think first; the thoughts are told too")
 
     def sampling(self) -> Sampling:
@@ -129,6 +134,17 @@ class ChatBody(SamplingFields):
             )
         return self.max_completion_tokens or self.max_tokens
 
+    def grammar(self, model: str, beside: ResponseFormat | None, settings: Settings) -> Grammar | None:
+        """Raises what `texts.check` raises, and InvalidRequest `beside` another form."""
+        texts.check(self.choices, self.regex, model, settings)
+        found = texts.grammar(self.choices, self.regex)
+        if found is not None and beside is not None and beside.type != "text":
+            other = "response_format" if self.response_format else "tool_choice"
+            raise errors.InvalidRequest(
+                f"'{found.kind}' and '{other}' do not go together; send one of them.", param=found.kind
+            )
+        return found
+
 
 def _within_64_bits(seed: int) -> int:
     return (seed + _INT64) % (2 * _INT64) - _INT64
@@ -154,10 +170,12 @@ def router(contexts: ContextFactory) -> APIRouter:
         called = tools.forced(body.tools, body.tool_choice, asked)
         about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": model}
         with called.errors_named() if called else nullcontext():
+            form = called.response_format if called else asked
             options = ChatOptions(
                 body.new_tokens(),
                 tuple(body.stop),
-                called.response_format if called else asked,
+                form,
+                body.grammar(model, form, settings),
                 reasoning=bool(body.reasoning),
             )
             chat = await PreparedChat.prepared(context, model, conversation.read(body.messages, settings), options)

@@ -88,6 +88,13 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "transforms": ([],),
     "watermark": (False,),
 }
+# Other servers' names for what is here.
+_INSTEAD = {
+    "guided_choice": "choices",
+    "guided_json": "response_format",
+    "guided_regex": "regex",
+    "structured_outputs": "choices', 'regex' or 'response_format",
+}
 
 
 def values(name: str) -> tuple[Any, ...] | None:
@@ -106,6 +113,8 @@ def check(sent: Mapping[str, Any], known_names: Iterable[str]) -> None:
         if not any(_same(value, one) for one in neutral):
             instead = "".join(f" or send {json.dumps(one)}" for one in neutral)
             hint = "" if neutral else known.nearest(name, known_names)
+            if name in _INSTEAD:
+                hint = f" Send '{_INSTEAD[name]}'."
             shown = name[:LONGEST_NAME]
             raise errors.UnsupportedParameter(f"'{shown}' is not supported; leave it out{instead}.{hint}", param=shown)
 

@@ -15,6 +15,7 @@ from looksee.gateway.answering import CacheableJob
 from looksee.http.answers.container_schemas import AnswerMetadata
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.inputs import parameters, validation
+from looksee.http.inputs.forced import texts
 from looksee.http.skills.skill import NEW_TOKENS_FIELD, ContainerApi, TextSkill, model_field
 from looksee.models.registry import offers, prompts
 from looksee.settings import Settings
@@ -22,6 +23,7 @@ from looksee.settings import Settings
 # New tokens where a request does not say.
 _TOKENS = 200
 _FLAG_TOKENS = 30
+_YES_OR_NO = ("yes", "no", "Yes", "No")
 
 
 class QueryForm(BaseModel):
@@ -40,7 +42,7 @@ class QueryAnswer(AnswerMetadata):
 
 @dataclass(frozen=True, kw_only=True)
 class QuerySkill(TextSkill):
-    """`spatial_refs` as in a Job."""
+    """`spatial_refs` as in a Job. Where they are given, the answer is one of the `choices` or matches the `regex`."""
 
     task: ClassVar[Task] = Task.QUERY
     prompt_param: ClassVar[str] = "question"
@@ -51,11 +53,14 @@ class QuerySkill(TextSkill):
     question: str
     reasoning: bool = False
     spatial_refs: tuple[tuple[float, ...], ...] = ()
+    choices: Sequence[str] = ()
+    regex: str = ""
 
     def check(self, model: str, settings: Settings, *, pictures: int = 1) -> None:
         if not offers()[model].reasons and (self.reasoning or self.spatial_refs or not pictures):
             raise errors.TaskNotSupported(f"'{model}' answers plain questions about pictures only.", param="model")
         validation.check_question(self.question, settings, param="question")
+        texts.check(self.choices, self.regex, model, settings)
         self.check_new_tokens(settings)
 
     def job(self, model: str, pictures: Sequence[Picture], settings: Settings, **fields: Any) -> CacheableJob:
@@ -67,7 +72,7 @@ class QuerySkill(TextSkill):
             default_tokens=_TOKENS,
             reasoning=self.reasoning,
             spatial_refs=self.spatial_refs,
-            **fields,
+            **{"grammar": texts.grammar(self.choices, self.regex), **fields},
         )
 
     def members(self, answer: Answer, pictures: Sequence[Picture]) -> dict[str, Any]:
@@ -75,9 +80,14 @@ class QuerySkill(TextSkill):
 
 
 def flag(model: str, pictures: Sequence[Picture], question: str, settings: Settings) -> CacheableJob:
-    """A job that asks a question of yes or no about the pictures together."""
+    """A job that asks a question of yes or no about the pictures together, and gets one where the model can be forced.
+
+    In the spellings that models were trained with.
+    """
     tokens = min(_FLAG_TOKENS, settings.max_new_tokens)
-    return CacheableJob.about(pictures, Task.QUERY, prompts.flag(model, question), max_new_tokens=tokens)
+    grammar = texts.grammar(_YES_OR_NO, "") if offers()[model].forces else None
+    words = prompts.flag(model, question)
+    return CacheableJob.about(pictures, Task.QUERY, words, max_new_tokens=tokens, grammar=grammar)
 
 
 def chat(

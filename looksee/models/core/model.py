@@ -98,7 +98,7 @@ class DecoderModel(ABC, Generic[RowT]):
 
     def predictable(self, rows: Sequence[RowT]) -> bool:
         """Whether the rows' next step and its tokens need nothing that the host has not read yet."""
-        return not any(row.sampling.penalizes for row in rows)
+        return not any(row.sampling.penalizes or row.matcher is not None for row in rows)
 
     @property
     @abstractmethod

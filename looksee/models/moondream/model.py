@@ -17,6 +17,7 @@ from looksee.core.tasks import Answer, Job, Reasoning
 from looksee.models import sampling
 from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.model import TEXT_SLOTS, DecoderBatch, DecoderModel
+from looksee.models.grammar.grammars import Grammars
 from looksee.models.interface import not_finite
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.crops.encoder import ImageEncoder
@@ -68,6 +69,9 @@ class Moondream(DecoderModel[MoondreamRow]):
         self.encoder = ImageEncoder(self.net, crops_at_once=crops_at_once)
         self.prefixes = PrefixCache(self.net, self.encoder, max_bytes=prefix_bytes)
         self.row_builder = RowBuilder(self.config, self.tokenizer, self.prefixes)
+        self.grammars = Grammars(
+            self.tokenizer.whole, frozenset({self.config.tokenizer.eos_id}), self.config.text.vocab_size
+        )
         self.use_decoder(self.net.text, self.net.cache_dtype)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
@@ -75,9 +79,12 @@ class Moondream(DecoderModel[MoondreamRow]):
         return self.net.text, self.net
 
     def prepare(self, job: Job) -> MoondreamRow:
-        """Raises what `RowBuilder.row` does, and InvalidValue."""
+        """Raises what `RowBuilder.row` and `Grammars.matcher` do, and InvalidValue."""
         sampling.check_bias(job.sampling, self.config.text.vocab_size)
-        return self.row_builder.row(job)
+        matcher = self.grammars.matcher(job.grammar)
+        row = self.row_builder.row(job)
+        row.matcher = matcher
+        return row
 
     def fill(self, rows: Sequence[MoondreamRow], cache: BatchCache) -> None:
         self.prefixes.write([row.image for row in rows], cache)
@@ -159,11 +166,11 @@ class Moondream(DecoderModel[MoondreamRow]):
     def _advance(self, row: MoondreamRow, output: StepOutput) -> None:
         row.advance(output)
         if isinstance(row, TextRow) and row.finish != "stop" and row.answer:
-            row.finish = self._row_text(row).end(row.answer) or row.finish
+            row.finish = "stop" if row.is_over else self._row_text(row).end(row.answer) or row.finish
 
     def _row_text(self, row: TextRow) -> RowText:
         if row.told is None:
-            row.told = RowText(self.tokenizer.detokenizer, row.stop)
+            row.told = RowText(self.tokenizer.detokenizer, row.stop, forced=row.matcher is not None)
         return row.told
 
     def _head_outputs(self, batch: MoondreamBatch) -> list[StepOutput | None]:

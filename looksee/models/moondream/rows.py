@@ -107,6 +107,10 @@ class TextRow(MoondreamRow):
         return (self.special_ids.answer_id,) if self.answer or pending else ()
 
     @property
+    def forced(self) -> list[int] | None:
+        return None if self.matcher is None or self.answer_start is None else self.answer
+
+    @property
     def remaining(self) -> int:
         return self.max_new_tokens - len(self.answer)
 

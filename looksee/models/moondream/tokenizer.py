@@ -26,13 +26,13 @@ class MoondreamTokenizer:
         """Raises WeightsUnavailable where `file` is missing, damaged or another revision's."""
         try:
             text = file.read_text(encoding="utf-8")
-            self._whole = Library.from_str(text)
+            self.whole = Library.from_str(text)
             # Without added tokens the library finds no special ones in a text.
             self._plain = Library.from_str(json.dumps({**json.loads(text), "added_tokens": []}))
         except Exception as error:  # the library raises bare Exceptions
             raise errors.WeightsUnavailable("The tokenizer of 'moondream' is missing or damaged.") from error
-        self.detokenizer = Detokenizer(self._whole)
-        if self._whole.token_to_id(_END) != special_ids.eos_id:
+        self.detokenizer = Detokenizer(self.whole)
+        if self.whole.token_to_id(_END) != special_ids.eos_id:
             raise errors.WeightsUnavailable(
                 f"The tokenizer of 'moondream' is not that of its weights: {_END} must be {special_ids.eos_id}."
             )
@@ -44,5 +44,5 @@ class MoondreamTokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids` without special tokens; an incomplete character becomes U+FFFD."""
-        text: str = self._whole.decode(list(ids))
+        text: str = self.whole.decode(list(ids))
         return text

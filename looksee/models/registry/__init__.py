@@ -7,6 +7,7 @@ from looksee.models.registry.names import ALIASES, DEFAULT, DEFAULT_MODEL, also_
 from looksee.models.registry.offers import (
     REMOTE_MODELS,
     chat_models,
+    forced_models,
     names_served,
     offer_for,
     offers,
@@ -27,6 +28,7 @@ __all__ = [
     "ModelSpec",
     "also_known_as",
     "chat_models",
+    "forced_models",
     "names_served",
     "offer_for",
     "offers",

@@ -38,5 +38,6 @@ SPEC = ModelSpec(
     one_line=True,
     chained=True,
     continues_prompt=True,
+    forces=True,
     question_format="Question: {question} Answer:",
 )

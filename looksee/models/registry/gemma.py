@@ -37,5 +37,6 @@ SPEC = ModelSpec(
     settings=GemmaSettings,
     refused_dtypes=(("float16", "it was trained in bfloat16, and its activations may exceed what float16 can hold"),),
     chats=True,
+    forces=True,
     caption_prompt=prompts.CAPTION,
 )

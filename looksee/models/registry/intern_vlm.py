@@ -48,5 +48,6 @@ SPEC = ModelSpec(
     model_class="looksee.models.transformers.intern_vlm:InternVlm",
     settings=InternVlmSettings,
     chats=True,
+    forces=True,
     caption_prompt=prompts.CAPTION,
 )

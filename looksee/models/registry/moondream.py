@@ -70,4 +70,5 @@ SPEC = ModelSpec(
     instructed=True,
     lengths=LENGTHS,
     reasons=True,
+    forces=True,
 )

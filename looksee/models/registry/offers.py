@@ -51,6 +51,11 @@ def resolved(name: str) -> str:
     return named(name, offers())
 
 
+def forced_models() -> list[str]:
+    """The names of the models whose answers can be forced into a form, in alphabetical order."""
+    return sorted(name for name, offer in offers().items() if offer.forces)
+
+
 def offer_for(name: str, task: Task) -> ModelOffer:
     """The model of that name, or that is `named` so, which can do `task`.
 

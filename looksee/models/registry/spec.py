@@ -17,7 +17,8 @@ class ModelOffer:
 
     `lengths` are those of the captions that it can write where no prompt is given. A model that `reasons` takes
     `reasoning`, `spatial_refs` and questions without a picture. One that `chats` knows turns, system sentences and
-    several pictures. One that `continues_prompt` writes on from a caption's prompt.
+    several pictures. One that `continues_prompt` writes on from a caption's prompt. What one that `forces` answers can
+    be forced into a form, as JSON: its tokens are bytes.
     """
 
     name: str
@@ -26,6 +27,7 @@ class ModelOffer:
     reasons: bool = False
     chats: bool = False
     continues_prompt: bool = False
+    forces: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,8 +66,8 @@ class Blip(TransformersModel[BlipRow]):
         self.use_decoder(self.decoder, dtype)
 
     def prepare(self, job: Job) -> BlipRow:
-        """Raises CorruptImage, PromptTooLong when prompt and answer would not fit the decoder's positions, and
-        InvalidValue.
+        """Raises CorruptImage, PromptTooLong when prompt and answer would not fit the decoder's positions,
+        InvalidValue, and what `Grammars.matcher` raises.
         """
         check_bias(job.sampling, self.decoder.vocabulary)
         prompt_ids = self.tokenizer(escape_special_tokens(job.prompt, self._control_tokens)).input_ids[:-1]
@@ -79,6 +79,7 @@ class Blip(TransformersModel[BlipRow]):
             sampling=job.sampling,
             seed=seed_of(job.sampling),
             stop=job.stop,
+            matcher=self.grammars.matcher(job.grammar),
             pixel_values=self.pixels(images.decode(job.images[0], least_side=self.pixels.least_side)),
             prompt_ids=prompt_ids,
         )

@@ -15,6 +15,7 @@ from looksee.models import sampling
 from looksee.models.core.context import room
 from looksee.models.core.decoder import Decoder
 from looksee.models.core.model import DecodedRow, DecoderModel
+from looksee.models.grammar.grammars import Grammars
 from looksee.models.texts.detokenize import Detokenizer
 from looksee.models.texts.row_text import RowText
 
@@ -72,6 +73,8 @@ class TransformersModel(DecoderModel[RowT]):
     def accept(self, row: RowT, token: int) -> None:
         row.tokens.append(token)
         row.finish = "stop" if token in self.eos_ids else self.row_text(row).end(row.tokens)
+        if row.finish is None and row.is_over:
+            row.finish = "stop"
         if row.finish is None and len(row.tokens) >= row.max_new_tokens:
             row.finish = "length"
 
@@ -87,10 +90,15 @@ class TransformersModel(DecoderModel[RowT]):
         """The tokenizer's way back to text."""
         return for_tokenizer(self.tokenizer)
 
+    @functools.cached_property
+    def grammars(self) -> Grammars:
+        """The forms that answers can be forced into."""
+        return Grammars(self.tokenizer.backend_tokenizer, self.eos_ids, self.decoder.vocabulary)
+
     def row_text(self, row: RowT) -> RowText:
         """What the row's tokens say."""
         if row.told is None:
-            row.told = RowText(self.detokenizer, row.stop, self.continued(row))
+            row.told = RowText(self.detokenizer, row.stop, self.continued(row), forced=row.matcher is not None)
         return row.told
 
     def continued(self, row: RowT) -> Sequence[int]:

@@ -125,10 +125,11 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
         return min(self.max_positions, self.image_slots + TEXT_SLOTS)
 
     def prepare(self, job: Job) -> ImageRow:
-        """Raises CorruptImage, PromptTooLong when prompt and answer would not fit the decoder's positions, and
-        InvalidValue.
+        """Raises CorruptImage, PromptTooLong when prompt and answer would not fit the decoder's positions,
+        InvalidValue, and what `Grammars.matcher` raises.
         """
         check_bias(job.sampling, self.decoder.vocabulary)
+        matcher = self.grammars.matcher(job.grammar)
         several = len(job.images) > 1
         inputs = [
             self._image_input(data, param=f"images.{index}" if several else None)
@@ -143,6 +144,7 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
             sampling=job.sampling,
             seed=seed_of(job.sampling),
             stop=job.stop,
+            matcher=matcher,
             prompt_ids=prompt_ids,
             images=inputs,
             beginning=beginning(prompt_ids, self.image_token_id, [image.key for image in inputs]),

@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from looksee.core import errors
-from looksee.core.tasks import Job, Task
+from looksee.core.tasks import Grammar, Job, Task
 from looksee.http.dialects import bento_methods
 from looksee.models.registry import prompts
 from tests.http.app import Doors, Said, content, error
@@ -20,6 +20,7 @@ RED, BLUE, GREEN = (plain(colour=colour) for colour in ((200, 0, 0), (0, 0, 200)
 NAMES = {RED: "red", BLUE: "blue", GREEN: "green"}
 FLAG = "Is there a circle?"
 OPEN = ("blip2", "gemma", "intern_vlm")  # these answer questions
+YES_OR_NO = Grammar("choices", '["yes", "no", "Yes", "No"]')
 
 
 def by_picture(job: Job) -> Said:
@@ -60,6 +61,7 @@ def test_captions_and_flags_travel_in_one_call(model: str) -> None:
         (Task.QUERY, (BLUE,)),
     ]
     assert [job.prompt for job in jobs] == [prompts.caption(model)] * 2 + [prompts.flag(model, FLAG)] * 2
+    assert [job.grammar for job in jobs] == [None, None, YES_OR_NO, YES_OR_NO]
     assert answer.headers["server-timing"].endswith('cache;desc="0/4"')
 
 

@@ -40,6 +40,7 @@ def test_all_pictures_are_one_job_and_so_is_their_flag(model: str) -> None:
         (Task.COLLECTIVE, (RED, BLUE), prompts.COLLECTIVE),
         (Task.QUERY, (RED, BLUE), prompts.flag(model, FLAG)),
     ]
+    assert [job.grammar and job.grammar.kind for job in jobs] == [None, "choices"]
     assert "compute;dur=300.0" in answer.headers["server-timing"]
 
 

@@ -50,7 +50,7 @@ def test_of_a_long_name_an_error_has_the_beginning() -> None:
         ({"best_of": True}, "'best_of' is not supported; leave it out or send 1."),
         ({"ignore_eos": 0}, "'ignore_eos' is not supported; leave it out or send false."),
         ({"skip_special_tokens": False}, "'skip_special_tokens' is not supported; leave it out or send true."),
-        ({"guided_json": {}}, "'guided_json' is not supported; leave it out."),
+        ({"guided_json": {}}, "'guided_json' is not supported; leave it out. Send 'response_format'."),
         ({"made_up": 0}, "'made_up' is not supported; leave it out."),
     ],
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else None,

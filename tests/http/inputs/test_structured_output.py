@@ -1,4 +1,4 @@
-"""Answers in JSON: the model is told, its answer is checked and asked for again, and schemas do no harm."""
+"""Answers in JSON: the model is told and forced, its answer is checked, and schemas do no harm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from looksee.core import errors
-from looksee.core.tasks import Answer, Job, Sampling, Turn
+from looksee.core.tasks import Answer, Grammar, Job, Sampling, Turn
+from looksee.http.inputs.forced import schemas
 from looksee.http.inputs.structured_output import StructuredOutput
 from tests.http.app import Doors, Said, content, error
 from tests.http.dialects.test_openai import RED, asked, chat, events, image, said, says, text, user
@@ -36,7 +37,7 @@ def in_turn(*answers: str) -> Callable[[Job], Said]:
 
 
 @pytest.mark.parametrize("model", ["gemma", "intern_vlm"])
-def test_the_model_is_told_and_answers(model: str) -> None:
+def test_the_model_is_told_and_forced(model: str) -> None:
     doors = Doors(lambda _: GOOD)
     answer = chat(doors, model, user(image(), text("Which colour?")), response_format=PLEASE)
     assert (answer.status_code, said(answer)) == (200, GOOD)
@@ -44,6 +45,17 @@ def test_the_model_is_told_and_answers(model: str) -> None:
     assert job.images == (RED,)
     words, _, schema = job.prompt.partition("\n\nAnswer with JSON only")
     assert (words, json.loads(schema.partition("\n")[2])) == ("Which colour?", COLOUR)
+    assert job.grammar is not None
+    assert (job.grammar.kind, json.loads(job.grammar.text)) == ("json_schema", COLOUR)
+
+
+@pytest.mark.parametrize("model", ["blip2", "moondream"])
+def test_models_that_follow_no_instructions_are_forced_too(model: str) -> None:
+    doors = Doors(lambda _: "{}")
+    assert said(chat(doors, model, user(image(), text("Which?")), response_format=OBJECT)) == "{}"
+    ((job,),) = doors.calls(model)
+    assert job.grammar == Grammar("json_object")
+    assert "Which? Answer with one JSON object only" in job.prompt
 
 
 def test_instructions_stand_at_the_end_of_a_chat() -> None:
@@ -95,11 +107,29 @@ def test_further_tries_are_other_draws(options: dict[str, Any], samplings: list[
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_what_never_comes_is_an_honest_error(stream: bool) -> None:
-    doors = Doors(lambda _: Answer("{", "length", 1, 5))
+    doors = Doors(lambda _: Answer("[1]", "stop", 1, 5))
     answer = chat(doors, "gemma", user("Which?"), response_format=OBJECT, stream=stream)
     assert error(answer) == (400, "structured_output_failed", "response_format")
-    assert "cut" in content(answer)["detail"]
     assert len(doors.calls("gemma")) == 3
+
+
+def test_what_was_cut_is_told_as_it_is() -> None:
+    """As OpenAI does: its packages raise an error of their own for that reason of an end."""
+    doors = Doors(lambda _: Answer('{"colour": "r', "length", 1, 5))
+    answer = chat(doors, "gemma", user("Which?"), response_format=PLEASE)
+    assert said(answer) == '{"colour": "r'
+    assert content(answer)["choices"][0]["finish_reason"] == "length"
+    *told, last, _ = events(chat(doors, "gemma", user("Which?"), response_format=PLEASE, stream=True))
+    assert "".join(one["choices"][0]["delta"]["content"] for one in told) == '{"colour": "r'
+    assert last["choices"][0]["finish_reason"] == "length"
+    assert len(doors.calls("gemma")) == 1
+
+
+def test_a_stop_string_ends_json_too() -> None:
+    doors = Doors(lambda _: Answer('{"colour": "r', "stop", 1, 5))
+    answer = chat(doors, "gemma", user("Which?"), response_format=PLEASE, stop="ed")
+    assert (said(answer), content(answer)["choices"][0]["finish_reason"]) == ('{"colour": "r', "stop")
+    assert error(chat(doors, "gemma", user("Which?"), response_format=PLEASE))[1] == "structured_output_failed"
 
 
 def test_an_error_of_the_model_ends_the_tries() -> None:
@@ -121,13 +151,13 @@ def test_an_object_is_an_object(bad: str) -> None:
     assert StructuredOutput().found("{}") == "{}"
 
 
-@pytest.mark.parametrize("model", ["blip", "blip2", "moondream"])
 @pytest.mark.parametrize("wanted", [OBJECT, PLEASE])
-def test_models_that_follow_no_instructions_are_not_asked(model: str, wanted: dict[str, Any]) -> None:
+def test_a_model_that_cannot_be_forced_is_not_asked(wanted: dict[str, Any]) -> None:
     doors = Doors()
-    answer = chat(doors, model, user(image(), text("Which?")), response_format=wanted)
+    answer = chat(doors, "blip", user(image(), text("Which?")), response_format=wanted)
     assert error(answer) == (400, "task_not_supported", "response_format")
-    assert doors.calls(model) == []
+    assert "blip2, gemma, intern_vlm, moondream" in content(answer)["detail"]
+    assert doors.calls("blip") == []
 
 
 SCHEMA = "response_format.json_schema.schema"
@@ -145,8 +175,11 @@ SCHEMA = "response_format.json_schema.schema"
         ({"$ref": "http://127.0.0.1:9/a.json"}, (400, "invalid_request", SCHEMA)),
         ({"$ref": "file:///etc/passwd"}, (400, "invalid_request", SCHEMA)),
         ({"$id": "http://127.0.0.1:9/", "$ref": "a"}, (400, "invalid_request", SCHEMA)),
-        ({"pattern": "(a+)+$"}, (400, "invalid_request", SCHEMA)),
-        ({"items": {"anyOf": [{"pattern": "a"}]}}, (400, "invalid_request", SCHEMA)),
+        ({"pattern": "a", "not": {}}, (400, "invalid_request", SCHEMA)),
+        ({"allOf": [{"pattern": "a"}]}, (400, "invalid_request", SCHEMA)),
+        ({"items": {"anyOf": [{}], "pattern": "a"}}, (400, "invalid_request", SCHEMA)),
+        ({"$ref": "#/$defs/a", "pattern": "b", "$defs": {"a": {}}}, (400, "invalid_request", SCHEMA)),
+        ({"x-guidance": {"lenient": True}}, (400, "invalid_request", SCHEMA)),
         ({"$defs": {"a": {"patternProperties": {"a": True}}}}, (400, "invalid_request", SCHEMA)),
         ({"uniqueItems": True}, (400, "invalid_request", SCHEMA)),
         ({"unevaluatedProperties": False}, (400, "invalid_request", SCHEMA)),
@@ -205,3 +238,41 @@ def test_a_check_that_takes_too_long_ends(schema: dict[str, Any]) -> None:
 def test_numbers_that_cannot_be_compared_are_not_what_was_wanted() -> None:
     assert StructuredOutput({"multipleOf": 0.1}).found("1" + "0" * 400) is None
     assert StructuredOutput({"type": "integer"}).found("9" * 5000) is None
+
+
+def test_patterns_are_forced_and_not_checked() -> None:
+    """A check would be Python's, which may take for ever."""
+    wanted = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}
+    answer = json.dumps({"a": "a" * 60 + "b"})
+    doors = Doors(lambda _: answer)
+    assert said(chat(doors, "gemma", user("Which?"), response_format=wants(wanted))) == answer
+    ((job,),) = doors.calls("gemma")
+    assert job.grammar is not None
+    assert json.loads(job.grammar.text) == {**wanted, "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "left"),
+    [
+        ({"not": {"type": "null"}, "type": "array"}, {"type": "array"}),
+        ({"items": {"if": {}, "then": {"minItems": 1}}}, {"items": {"then": {"minItems": 1}}}),
+        ({"type": "integer", "multipleOf": 5}, {"type": "integer", "multipleOf": 5}),
+        ({"type": "integer", "multipleOf": 1234567}, {"type": "integer"}),
+        ({"type": "number", "multipleOf": 0.1}, {"type": "number"}),
+        ({"pattern": "a", "minLength": 2, "maxLength": 9, "format": "date"}, {"pattern": "a"}),
+        ({"allOf": [{"multipleOf": 7}, {"multipleOf": 9}]}, {"allOf": [{}, {}]}),
+        ({"allOf": [{"format": "date"}, {"format": "uuid"}]}, {"allOf": [{}, {}]}),
+        ({"anyOf": [{"format": "date"}], "title": "When"}, {"anyOf": [{"format": "date"}], "title": "When"}),
+        ({"properties": {"not": {}}}, {"properties": {"not": {}}, "additionalProperties": False}),
+        ({"properties": {"a": {}}, "required": ["b"]}, {"properties": {"a": {}}, "required": ["b"]}),
+        ({"properties": {"a": {}}, "minProperties": 2}, {"properties": {"a": {}}, "minProperties": 2}),
+        ({"properties": {"a": {}}, "additionalProperties": {}}, {"properties": {"a": {}}, "additionalProperties": {}}),
+        ({"allOf": [{"properties": {"a": {}}}]}, {"allOf": [{"properties": {"a": {}}}]}),
+        ({"properties": {}}, {"properties": {}}),
+    ],
+    ids=lambda value: json.dumps(value)[:40],
+)
+def test_what_would_cost_too_much_is_left_to_the_check(schema: dict[str, Any], left: dict[str, Any]) -> None:
+    before = json.dumps(schema)
+    assert schemas.forced(schema) == left
+    assert json.dumps(schema) == before

@@ -88,6 +88,26 @@ def test_a_row_that_only_repeats_itself_ends_and_is_told_as_a_loop(model: Any, s
     assert answer.text == said(model, before + again * 2).strip()
 
 
+def test_what_is_forced_may_repeat_itself(model: Any, script: Callable[..., Any]) -> None:
+    """A list of zeros is JSON, and a text that its limit cuts is told whole."""
+    again = words(model, 2)
+    free, forced = script([], again, most=80), script([], again, most=80)
+    forced.matcher = NeverOver()
+    run(model, free, forced)
+    assert model.answer(free).finish == "loop"
+    assert model.answer(forced).finish == "length"
+    assert model.answer(forced).text == said(model, again * 40).strip()
+    if model.name != "moondream":  # which tells whole words alone
+        assert model.partial(forced).startswith(said(model, again * 30).strip())
+
+
+class NeverOver:
+    """A matcher of a row whose tokens are scripted."""
+
+    def is_over(self, tokens: list[int]) -> bool:
+        return False
+
+
 def test_loops_end_in_a_batch_as_they_do_alone(model: Any, script: Callable[..., Any]) -> None:
     made = [(rambling(model, 6 * number), words(model, 1 + number % 4, number)) for number in range(10)]
     made += [(words(model, 15) * 8, words(model, 3, 20))]

@@ -17,6 +17,7 @@ from looksee.http.context import RequestContext
 from looksee.http.error_sentences import Accepted, raised
 from looksee.http.inputs import parameters, uploads, validation
 from looksee.http.inputs.bodies import Integer
+from looksee.http.inputs.forced import texts
 from looksee.http.inputs.sampling_fields import SamplingFields
 from looksee.http.skills import SKILLS, Skill
 from looksee.http.skills.localization import MAX_OBJECTS
@@ -44,6 +45,8 @@ class BatchDefaults(SamplingFields):
     prompt: str = Field("", description="caption, collective; as in `/caption`")
     length: Length = Field("normal", description="caption; short and long are Moondream's")
     question: str = Field("", description="query")
+    choices: texts.Choices = texts.CHOICES
+    regex: str = texts.REGEX
     object: str = Field("", description="detect, point: what is to be found, in a word or a few")
     max_objects: Integer | None = Field(
         None,

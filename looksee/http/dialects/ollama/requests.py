@@ -92,7 +92,7 @@ class OllamaBody(BaseModel):
         description="a name of `GET /api/tags`, with or without `:latest`, or one of Ollama's for it",
     )
     stream: bool | None = Field(None, description="lines of JSON, as without it; false: one answer")
-    format: dict[str, Any] | str | None = Field(None, description="json, or a JSON Schema: `gemma`, `intern_vlm`")
+    format: dict[str, Any] | str | None = Field(None, description="json, or a JSON Schema; not for `blip`")
     options: OllamaOptions | None = None
     keep_alive: float | str | None = Field(None, description="without effect: models stay loaded")
     think: bool | str | None = Field(None, description="Moondream2: think first; the thoughts are told too")
