@@ -19,6 +19,7 @@ from looksee.http.context import ContextFactory
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
 from looksee.http.dialects.batch import route
 from looksee.http.dialects.ollama import route as ollama
+from looksee.http.dialects.programs import photoprism, x_anylabeling
 from looksee.http.edge.route_table import RouteTable
 from looksee.http.error_sentences import Accepted
 from looksee.http.inputs import known, model_path
@@ -29,7 +30,7 @@ from looksee.version import VERSION
 logger = logging.getLogger("looksee.api")
 
 _CARDS = "/v1/models/"
-_MODEL_PATHS = (_CARDS, "/api/admin/models/")
+_MODEL_PATHS = (_CARDS, "/api/admin/models/", x_anylabeling.MODELS)
 
 
 def _unknown(path: str) -> errors.LookseeError:
@@ -41,6 +42,8 @@ def _unknown(path: str) -> errors.LookseeError:
             return model_path.not_found()
     if path in ollama.NOT_OFFERED:
         return errors.NotOffered(ollama.NOT_OFFERED[path])
+    if path in photoprism.NOT_OFFERED:
+        return errors.NotOffered(photoprism.NOT_OFFERED[path])
     if path == "/v1/segment":
         return errors.NotOffered("None of the models here can segment; /v1/detect finds boxes.")
     if path.startswith("/v1/tuning"):
@@ -60,6 +63,7 @@ ROUTES = RouteTable(
     form_paths=container_forms.PATHS | captioning.MODELS.keys(),
     default_models=captioning.MODELS,
     plain_errors=ollama.PATHS | ollama.NOT_OFFERED.keys(),
+    numbered_errors=photoprism.PATHS | photoprism.NOT_OFFERED.keys(),
     unknown=_unknown,
 )
 
@@ -79,6 +83,8 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
     contexts = ContextFactory(gateway, settings)
     for dialect in (captioning, container_forms, moondream_v1, openai, ollama, route, models, admin, pages):
         app.include_router(dialect.router(contexts))
+    for program in (photoprism, x_anylabeling):
+        app.include_router(program.router(contexts))
 
     @app.exception_handler(errors.LookseeError)
     async def looksee_error(_: Request, error: errors.LookseeError) -> Response:

@@ -73,6 +73,7 @@ class RequestInfo:
     cached: int = 0  # of the answers
     error: str | None = None  # its code
     plain_errors: bool = False  # the message of an error is its member `error`
+    numbered_errors: bool = False  # the same, and its status is the member `code`
 
 
 DEADLINE: ContextVar[Deadline | None] = ContextVar("deadline", default=None)

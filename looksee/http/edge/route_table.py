@@ -32,6 +32,7 @@ class RouteTable:
     form_paths: frozenset[str] = frozenset()
     default_models: Mapping[str, str] = field(default_factory=dict)
     plain_errors: frozenset[str] = frozenset()
+    numbered_errors: frozenset[str] = frozenset()  # the same, with the status as the member `code`
     unknown: Callable[[str], errors.LookseeError] = _not_found
 
     def needs_client_key(self, path: str) -> bool:
