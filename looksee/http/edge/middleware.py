@@ -104,7 +104,7 @@ class EdgeMiddleware:
                 if not known:  # BentoML would keep metrics for the path
                     raise routes.unknown(path)
                 if routes.acts(method, path):
-                    self._pages.check(headers)
+                    self._pages.check(headers, scope.get("server"))
                 await self._access.admit(scope, headers, routes, exchange.headers)
                 if path in routes.default_models:
                     query = QueryParams(scope["query_string"])
