@@ -17,7 +17,7 @@ FAST := -n 3 tests $(SLOW:%=--ignore=tests/%)
 
 ARGS ?=
 
-.PHONY: compat help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs reliability protections soak fuzz build image docs lock audit clean
+.PHONY: adapters help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs reliability protections soak fuzz build image docs lock audit clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -86,8 +86,8 @@ soak: setup  ## ask for MINUTES (20) in every dialect while parts fail: no answe
 fuzz: setup  ## 5,000 damaged pictures through the decoding: each a clear error or the right picture
 	@$(BIN)/python -m tools.fuzz $(ARGS)
 
-compat: setup  ## other programs' packages, each in an environment of its own (.local/compat; minutes to make, once)
-	@COMPAT_ENVIRONMENTS=$${COMPAT_ENVIRONMENTS:-.local/compat} $(BIN)/python -m pytest -p no:xdist tests/compat $(ARGS)
+adapters: setup  ## adapters with their programs' packages, in environments of their own (.local/compat; minutes, once)
+	@COMPAT_ENVIRONMENTS=$${COMPAT_ENVIRONMENTS:-.local/compat} $(BIN)/python -m pytest -p no:xdist tests/compat/adapters $(ARGS)
 
 build: setup  ## make the bento
 	@$(BIN)/bentoml build

@@ -88,8 +88,8 @@ class Remote:
     model: str = "moondream"
     at_once: int = 8
     timeout: float = 120.0
-    _client: httpx.Client | None = field(default=None, init=False, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _client: httpx.Client | None = field(default=None, init=False, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def caption(self, picture: str, length: str = "normal") -> str:
         """What the picture shows."""

@@ -1,5 +1,5 @@
-"""Environments of other programs, which `make compat` makes: each has packages that do not go with this project's, or
-that are too heavy for it.
+"""Environments of other programs, which `make adapters` makes: each has packages that do not go with this project's,
+or that are too heavy for it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,20 @@ FOLDER = "COMPAT_ENVIRONMENTS"
 def environment(name: str, *packages: str) -> Path:
     """The interpreter of an environment with these packages, which is made where it is not there yet."""
     if FOLDER not in os.environ:
-        pytest.skip(f"needs {' '.join(packages)} in an environment of its own: `make compat` makes it")
+        pytest.skip(f"needs {' '.join(packages)} in an environment of its own: `make adapters` makes it")
     home = Path(os.environ[FOLDER]).resolve() / name
     done = home / "packages.json"
     if not done.exists() or json.loads(done.read_text()) != list(packages):
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        install = [home / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+        install = [
+            str(home / "bin/python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            *packages,
+        ]
         subprocess.run(install, check=True)
         done.write_text(json.dumps(packages))
     return home / "bin/python"

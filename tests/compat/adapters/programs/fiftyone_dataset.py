@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone
-import fiftyone.core.image as foui
 import fiftyone.core.models as fom
+import fiftyone.utils.image as foui
 
 from adapters.fiftyone_model import LookseeModel
 from adapters.remote import Remote, RemoteError

@@ -12,13 +12,12 @@ from typing import Any
 from anylabeling.services.auto_labeling import model as base
 from anylabeling.services.auto_labeling.remote_server import RemoteServer
 
-base.get_config = lambda *_: {}
-
 
 def main(url: str, folder: str) -> None:
     heard: list[str] = []
     settings = {"server_url": f"{url}/x-anylabeling", "api_key": os.environ["LOOKSEE_KEY"]}
-    config = {"type": "remote_server", "display_name": "Remote", "timeout": 90, "remote_server_settings": settings}
+    base.get_config = lambda *_: {"remote_server_settings": settings}
+    config = {"type": "remote_server", "display_name": "Remote", "timeout": 90}
     client = RemoteServer(config, heard.append)
     available = client.get_available_models()
 
