@@ -17,7 +17,7 @@ FAST := -n 3 tests $(SLOW:%=--ignore=tests/%)
 
 ARGS ?=
 
-.PHONY: adapters help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs reliability protections soak fuzz build image docs lock audit clean
+.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs reliability protections soak fuzz build image docs lock audit clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -86,6 +86,7 @@ soak: setup  ## ask for MINUTES (20) in every dialect while parts fail: no answe
 fuzz: setup  ## 5,000 damaged pictures through the decoding: each a clear error or the right picture
 	@$(BIN)/python -m tools.fuzz $(ARGS)
 
+.PHONY: adapters
 adapters: setup  ## adapters with their programs' packages, in environments of their own (.local/compat; minutes, once)
 	@COMPAT_ENVIRONMENTS=$${COMPAT_ENVIRONMENTS:-.local/compat} $(BIN)/python -m pytest -p no:xdist tests/compat/adapters $(ARGS)
 
