@@ -42,12 +42,12 @@ def _unknown(path: str) -> errors.LookseeError:
             return model_path.not_found()
     if path in ollama.NOT_OFFERED:
         return errors.NotOffered(ollama.NOT_OFFERED[path])
-    if path in photoprism.NOT_OFFERED:
-        return errors.NotOffered(photoprism.NOT_OFFERED[path])
     if path == "/v1/segment":
         return errors.NotOffered("None of the models here can segment; /v1/detect finds boxes.")
     if path.startswith("/v1/tuning"):
         return errors.NotOffered("Models are not trained here.")
+    if path in photoprism.NOT_OFFERED:
+        return errors.NotOffered(photoprism.NOT_OFFERED[path])
     return errors.NotFound("There is nothing at this address.")
 
 
@@ -63,8 +63,8 @@ ROUTES = RouteTable(
     form_paths=container_forms.PATHS | captioning.MODELS.keys(),
     default_models=captioning.MODELS,
     plain_errors=ollama.PATHS | ollama.NOT_OFFERED.keys(),
-    numbered_errors=photoprism.PATHS | photoprism.NOT_OFFERED.keys(),
     unknown=_unknown,
+    numbered_errors=photoprism.PATHS | photoprism.NOT_OFFERED.keys(),
 )
 
 
@@ -81,10 +81,10 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
         dependencies=[Depends(known.refuse_unknown)],
     )
     contexts = ContextFactory(gateway, settings)
-    for dialect in (captioning, container_forms, moondream_v1, openai, ollama, route, models, admin, pages):
-        app.include_router(dialect.router(contexts))
     for program in (photoprism, x_anylabeling):
         app.include_router(program.router(contexts))
+    for dialect in (captioning, container_forms, moondream_v1, openai, ollama, route, models, admin, pages):
+        app.include_router(dialect.router(contexts))
 
     @app.exception_handler(errors.LookseeError)
     async def looksee_error(_: Request, error: errors.LookseeError) -> Response:

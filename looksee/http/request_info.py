@@ -68,12 +68,12 @@ def deadline_from(header: str | None, longest: float) -> Deadline:
 class RequestInfo:
     """What the access log says of a request beside its path and status; handlers fill it in."""
 
+    numbered_errors: bool = False  # as `plain_errors`, and the status is the member `code`
     model: str | None = None
     answers: int = 0
     cached: int = 0  # of the answers
     error: str | None = None  # its code
     plain_errors: bool = False  # the message of an error is its member `error`
-    numbered_errors: bool = False  # the same, and its status is the member `code`
 
 
 DEADLINE: ContextVar[Deadline | None] = ContextVar("deadline", default=None)

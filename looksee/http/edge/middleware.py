@@ -98,8 +98,8 @@ class EdgeMiddleware:
             exchange.headers |= CLOSING
         with request_scope(request_id) as info:
             info.plain_errors = path in routes.plain_errors
-            info.numbered_errors = path in routes.numbered_errors
             try:
+                info.numbered_errors = path in routes.numbered_errors
                 self._drain.check(path)
                 if not known:  # BentoML would keep metrics for the path
                     raise routes.unknown(path)
