@@ -413,10 +413,11 @@ def test_no_route_parses_more_json_than_it_may(path: str, content_type: str | No
 
     async def main() -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url="http://looksee") as inside:
-            for values, code in ((10, 422), (2000, 413)):
+            # A member that is missing, or where all may be left out one that is not there.
+            for values, codes in ((10, (422, 400)), (2000, (413,))):
                 content = b'{"unknown": [' + b"0," * values + b"0]}"
                 answer = await inside.post(path, content=content, headers=typed(content_type))
-                assert answer.status_code == code, answer.text
+                assert answer.status_code in codes, answer.text
 
     run(main())
 
