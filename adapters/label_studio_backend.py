@@ -40,7 +40,9 @@ _KINDS |= {"TextArea": "textarea", "Choices": "choices"}
 _NAMED = ("Label", "Choice")
 _QUESTION = "Is there a {name}? Answer yes or no."
 # The service's codes for what is wrong with one picture.
-_OF_A_PICTURE = ("corrupt_image", "empty_file", "file_too_large", "image_too_large", "unsupported_image_type")
+_OF_A_PICTURE = frozenset(
+    "corrupt_image empty_file file_too_large image_too_large image_too_small unsupported_image_type".split()
+)
 _POINT_SIZE = 1.0  # of a point, in hundredths of the picture's width
 
 
