@@ -13,7 +13,7 @@ from samples.world import finding, scenes
 from tests.compat.adapters.conftest import SceneFiles, all_found, asked
 from tests.compat.environments import environment
 
-PACKAGES = ("cvat-sdk==2.80.0", "httpx==0.28.1")
+PACKAGES = ("cvat-sdk==2.80.0", "cvat-cli==2.80.0", "httpx==0.28.1")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import cvat_sdk.auto_annotation as cvataa
+from cvat_cli._internal.common import FunctionLoader
 from cvat_sdk import models
 from cvat_sdk.auto_annotation import driver
 from PIL import Image
@@ -59,9 +60,8 @@ def main(url: str, folder: str) -> None:
     driver.TaskDataset = lambda *_, **__: task
     client = KeptAnnotations()
     question = "Is there a {name}?"
-    function = cvat_function.create(
-        boxes=",".join(SHAPES), points="shape", tags="red circle", question=question, url=url
-    )
+    given = {"boxes": ",".join(SHAPES), "points": "shape", "tags": "red circle", "url": url}
+    function = FunctionLoader("adapters.cvat_function", None, given).load()  # as CVAT's command does
     cvataa.annotate_task(client, 1, function, clear_existing=True)
     told = {"package": version("cvat-sdk"), "first": FIRST, **client.kept}
     try:
