@@ -59,7 +59,6 @@ def main(url: str, folder: str) -> None:
     task = TaskOfFiles(labels, sorted(Path(folder).glob("*.png")))
     driver.TaskDataset = lambda *_, **__: task
     client = KeptAnnotations()
-    question = "Is there a {name}?"
     given = {"boxes": ",".join(SHAPES), "points": "shape", "tags": "red circle", "url": url}
     function = FunctionLoader("adapters.cvat_function", None, given).load()  # as CVAT's command does
     cvataa.annotate_task(client, 1, function, clear_existing=True)
