@@ -95,6 +95,10 @@ fuzz: setup  ## 5,000 damaged pictures through the decoding: each a clear error 
 compat: setup  ## client programs from their registries, each in an environment of its own; the table in docs/compatibility.md
 	@$(BIN)/python -m tools.compat $(ARGS) && $(BIN)/python -m tools.documents
 
+.PHONY: adapters
+adapters: setup  ## adapters with their programs' packages, in environments of their own (.local/compat; minutes, once)
+	@COMPAT_ENVIRONMENTS=$${COMPAT_ENVIRONMENTS:-.local/compat} $(BIN)/python -m pytest -p no:xdist tests/compat/adapters $(ARGS)
+
 build: setup  ## make the bento
 	@$(BIN)/bentoml build
 

@@ -19,6 +19,7 @@ from looksee.http.context import ContextFactory
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
 from looksee.http.dialects.batch import route
 from looksee.http.dialects.ollama import route as ollama
+from looksee.http.dialects.programs import photoprism, x_anylabeling
 from looksee.http.edge.route_table import RouteTable
 from looksee.http.error_sentences import Accepted
 from looksee.http.inputs import known, model_path
@@ -29,8 +30,8 @@ from looksee.version import VERSION
 logger = logging.getLogger("looksee.api")
 
 _CARDS = "/v1/models/"
+_MODEL_PATHS = (_CARDS, "/api/admin/models/", x_anylabeling.MODELS)
 _WITHOUT_VERSION = ("/chat/completions", "/models", "/responses", "/completions")  # who left out the base URL's end
-_MODEL_PATHS = (_CARDS, "/api/admin/models/")
 
 
 def _unknown(path: str) -> errors.LookseeError:
@@ -49,6 +50,8 @@ def _unknown(path: str) -> errors.LookseeError:
         return errors.NotOffered("Models are not trained here.")
     if path in _WITHOUT_VERSION:
         return errors.NotFound(f"There is nothing at this address; /v1{path} is meant, so let the base URL end in /v1.")
+    if path in photoprism.NOT_OFFERED:
+        return errors.NotOffered(photoprism.NOT_OFFERED[path])
     return errors.NotFound("There is nothing at this address.")
 
 
@@ -73,6 +76,7 @@ ROUTES = RouteTable(
     default_models=captioning.MODELS,
     plain_errors=ollama.PATHS | ollama.NOT_OFFERED.keys(),
     unknown=_unknown,
+    numbered_errors=photoprism.PATHS | photoprism.NOT_OFFERED.keys(),
 )
 
 
@@ -89,6 +93,8 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
         dependencies=[Depends(known.refuse_unknown)],
     )
     contexts = ContextFactory(gateway, settings)
+    for program in (photoprism, x_anylabeling):
+        app.include_router(program.router(contexts))
     for dialect in (captioning, container_forms, moondream_v1, openai, ollama, route, models, admin, pages):
         app.include_router(dialect.router(contexts))
 

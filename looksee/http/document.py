@@ -32,10 +32,23 @@ _ERROR = {
         },
     },
 }
-_DEFAULT = {
-    "description": "Any error",
-    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+# At the routes of programs that read the message there (`RouteTable.plain_errors` and `numbered_errors`).
+_PLAIN_ERROR = {
+    "type": "object",
+    "required": ["error", "code", "param", "request_id"],
+    "properties": {
+        "error": {"type": "string", "description": "one sentence a person can act on"},
+        "code": {"type": ["string", "integer"], "description": "stable name of the error, or the status"},
+        "reason": {"type": "string", "description": "stable name of the error, where `code` is the status"},
+        "param": {"type": ["string", "null"], "description": "which parameter is meant"},
+        "request_id": {"type": "string"},
+    },
 }
+
+
+def _any_error(schema: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"description": "Any error", "content": content}
 
 
 # Of the three headers that take a client's key the documents' pages fill in this one.
@@ -51,7 +64,8 @@ def document(app: FastAPI, routes: RouteTable, methods: dict[str, Any]) -> dict[
             succeeded = {
                 str(code): answer for code, answer in operation["responses"].items() if str(code).startswith("2")
             }
-            operation["responses"] = {**succeeded, "default": _DEFAULT}
+            plain = path in routes.plain_errors or path in routes.numbered_errors
+            operation["responses"] = {**succeeded, "default": _any_error("PlainError" if plain else "Error")}
             if routes.needs_client_key(path):
                 operation["security"] = [{}, {"key": []}]
             if path in ANSWERS:
@@ -65,7 +79,7 @@ def document(app: FastAPI, routes: RouteTable, methods: dict[str, Any]) -> dict[
         "paths": paths,
         "components": {
             **found.get("components", {}),
-            "schemas": {**kept, **bodies.SCHEMAS, "Error": _ERROR},
+            "schemas": {**kept, **bodies.SCHEMAS, "Error": _ERROR, "PlainError": _PLAIN_ERROR},
             "securitySchemes": {"key": _KEY},
         },
     }

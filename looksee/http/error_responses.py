@@ -2,7 +2,8 @@
 
 {"detail": "<message>", "error": {"code", "message", "type", "param", "request_id"}}
 
-Paths whose clients read `error` as a text (`RouteTable.plain_errors`) have {"error": "<message>", "code", ...} instead.
+Paths whose clients read `error` as a text (`RouteTable.plain_errors`) have {"error": "<message>", "code", ...} instead;
+those of `numbered_errors` have their status as `code`, a number, and the code as `reason`.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def body(error: errors.LookseeError) -> dict[str, Any]:
     message = error.message.encode(errors="replace").decode()
     more = {"param": error.param, "request_id": REQUEST_ID.get()}
     info = REQUEST_INFO.get()
+    if info is not None and info.numbered_errors:
+        return {"error": message, "code": error.status, "reason": error.code, **more}
     if info is not None and info.plain_errors:
         return {"error": message, "code": error.code, **more}
     return {"detail": message, "error": {"code": error.code, "message": message, "type": kind(error), **more}}

@@ -68,6 +68,7 @@ def deadline_from(header: str | None, longest: float) -> Deadline:
 class RequestInfo:
     """What the access log says of a request beside its path and status; handlers fill it in."""
 
+    numbered_errors: bool = False  # as `plain_errors`, and the status is the member `code`
     model: str | None = None
     answers: int = 0
     cached: int = 0  # of the answers

@@ -28,8 +28,12 @@ _REST = "..."
 _SERVER = "it starts a server: tests/service/start and tests/service/routes/test_keys.py do"
 _DOCKER = "it needs Docker: tests/service/start serves the same bento without it"
 _HUB = "it fetches published weights: tests/service/models/test_hub.py fetches from a hub of its own"
+_PROGRAM = "it is run where the program is: tests/compat/adapters does"
 # By page and first line.
 NOT_RUN = {
+    ("adapters.md", "PYTHONPATH=. cvat-cli --server-host https://cvat.example.org task auto-annotate 42 \\"): _PROGRAM,
+    ("adapters.md", "import fiftyone as fo"): _PROGRAM,
+    ("adapters.md", "pip install label-studio-ml==1.0.9 redis rq httpx"): _PROGRAM,
     ("README.md", "make serve"): _SERVER,
     ("README.md", "make setup && .venv/bin/looksee pull moondream"): _HUB,
     ("README.md", "make image"): _DOCKER,

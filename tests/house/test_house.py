@@ -95,6 +95,7 @@ LAYERS: dict[str, set[str]] = {
     "looksee.cli": {
         *("looksee.core", "looksee.settings", "looksee.version", "looksee.models.registry", "looksee.models.weights"),
     },
+    "adapters": set(),  # they run where this project is not installed
     "cache": {"looksee.core"},
     "runners": {
         *("looksee.core", "looksee.settings", "looksee.serving.bentoml_patches", "looksee.engine", "looksee.models"),

@@ -54,6 +54,15 @@ def test_a_route_shows_what_it_takes_and_what_it_answers(path: str) -> None:
         assert schema["required"][0] == ("file" if path in UPLOADS else "images")
 
 
+@pytest.mark.parametrize(
+    ("path", "schema"),
+    [("/caption", "Error"), ("/api/generate", "PlainError"), ("/api/v1/vision/caption", "PlainError")],
+)
+def test_errors_are_described_as_they_are_there(path: str, schema: str) -> None:
+    described = made()[path]["post"]["responses"]["default"]["content"]["application/json"]["schema"]
+    assert described == {"$ref": f"#/components/schemas/{schema}"}
+
+
 def test_the_chat_shows_what_it_takes_and_what_it_answers() -> None:
     path = "/v1/chat/completions"
     operation = made()[path]["post"]

@@ -80,6 +80,8 @@ class WholeGateway:
 def _told(answer: httpx.Response, line: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """The status of a refusal, which for an item of a batch is in its line, and the error."""
     error = line if isinstance(line["error"], str) else line["error"]  # as some clients read it
+    if "reason" in line:
+        error = {**line, "code": line["reason"]}  # as PhotoPrism does
     return line.get("status", answer.status_code), {"message": line["error"], **error}
 
 

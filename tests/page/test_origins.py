@@ -86,3 +86,9 @@ def test_a_foreign_form_is_refused(host: str, page: Page, service: Service) -> N
 def test_the_own_page_has_its_work_done(host: str, page: Page, service: Service) -> None:
     page.goto(f"http://{host}:{port(service)}/")
     assert page.evaluate(OWN, "/caption") == 422  # it was read, and has no picture
+
+
+def test_a_page_whose_name_was_led_here_is_refused(page: Page, service: Service) -> None:
+    """It was loaded from this very service, so the browser takes it for the own page."""
+    page.goto(f"http://evil.example:{port(service)}/")
+    assert page.evaluate(OWN, "/caption") == 403

@@ -22,7 +22,7 @@ SWITCHES = (
     "--disable-component-update",
     "--disable-sync",
     # Names for this machine: over plain http a browser treats them as it treats any host of a network.
-    "--host-resolver-rules=MAP *.test 127.0.0.1",
+    "--host-resolver-rules=MAP *.test 127.0.0.1, MAP *.example 127.0.0.1",
 )
 
 

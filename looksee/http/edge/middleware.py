@@ -99,11 +99,12 @@ class EdgeMiddleware:
         with request_scope(request_id) as info:
             info.plain_errors = routes.has_plain_errors(path)
             try:
+                info.numbered_errors = path in routes.numbered_errors
                 self._drain.check(path)
                 if not known:  # BentoML would keep metrics for the path
                     raise routes.unknown(path)
                 if routes.acts(method, path):
-                    self._pages.check(headers)
+                    self._pages.check(headers, scope.get("server"))
                 await self._access.admit(scope, headers, routes, exchange.headers)
                 if path in routes.default_models:
                     query = QueryParams(scope["query_string"])

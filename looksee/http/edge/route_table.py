@@ -34,6 +34,7 @@ class RouteTable:
     default_models: Mapping[str, str] = field(default_factory=dict)
     plain_errors: frozenset[str] = frozenset()
     unknown: Callable[[str], errors.LookseeError] = _not_found
+    numbered_errors: frozenset[str] = frozenset()  # as `plain_errors`, with the status as the member `code`
 
     def needs_client_key(self, path: str) -> bool:
         """Whether a request needs a client's key, where any are set: whatever is not excepted here does, so that a new

@@ -62,5 +62,23 @@ def test_a_method_that_a_path_does_not_take() -> None:
     assert isinstance(answer.json()["error"], str)
 
 
+@pytest.mark.parametrize(
+    ("path", "sent_as", "status", "reason"),
+    [
+        ("caption", {"key": "wrong", "json": {}}, 403, "wrong_key"),
+        ("caption", {"content": b"x" * 20_000}, 413, "request_too_large"),
+        ("labels", {"json": {"model": 5}}, 422, "invalid_value"),
+        ("nsfw", {"json": {}}, 501, "not_offered"),
+        ("face", {"json": {}}, 501, "not_offered"),
+    ],
+)
+def test_photoprism_reads_the_status_as_the_code(path: str, sent_as: dict[str, Any], status: int, reason: str) -> None:
+    answer = sent("POST", f"/api/v1/vision/{path}", **sent_as)
+    content = answer.json()
+    assert (answer.status_code, content["code"], content["reason"]) == (status, status, reason)
+    assert isinstance(content["error"], str)
+    assert content["request_id"]
+
+
 def test_other_paths_have_an_object() -> None:
     assert sent("POST", "/v1/caption", json={}).json()["error"]["code"]

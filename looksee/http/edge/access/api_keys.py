@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from starlette.datastructures import Headers
 
-_PLAIN = ("X-API-Key", "X-Moondream-Auth")
+_PLAIN = ("X-API-Key", "X-Moondream-Auth", "Token")  # the last is X-AnyLabeling's
 _BEARER = "bearer "
 
 

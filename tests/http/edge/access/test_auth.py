@@ -32,6 +32,7 @@ HEADERS = [
     {"Authorization": "bearer  two "},
     {"X-API-Key": "wrong", "Authorization": "Bearer two"},
     {"X-API-Key": "", "X-Moondream-Auth": "two"},
+    {"Token": "two"},
 ]
 
 
