@@ -19,6 +19,7 @@ from looksee.http.context import ContextFactory
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
 from looksee.http.dialects.batch import route
 from looksee.http.dialects.ollama import route as ollama
+from looksee.http.dialects.responses import route as responses
 from looksee.http.edge.route_table import RouteTable
 from looksee.http.error_sentences import Accepted
 from looksee.http.inputs import known, model_path
@@ -39,6 +40,8 @@ def _unknown(path: str) -> errors.LookseeError:
         known = {*REGISTRY, *ALIASES} if prefix == _CARDS else REGISTRY.keys()
         if path.startswith(prefix) and name not in known:
             return model_path.not_found()
+    if (refusal := responses.not_stored(path)) is not None:
+        return refusal
     if path in ollama.NOT_OFFERED:
         return errors.NotOffered(ollama.NOT_OFFERED[path])
     if path == "/v1/segment":
@@ -77,7 +80,7 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
         dependencies=[Depends(known.refuse_unknown)],
     )
     contexts = ContextFactory(gateway, settings)
-    for dialect in (captioning, container_forms, moondream_v1, openai, ollama, route, models, admin, pages):
+    for dialect in (captioning, container_forms, moondream_v1, openai, responses, ollama, route, models, admin, pages):
         app.include_router(dialect.router(contexts))
 
     @app.exception_handler(errors.LookseeError)
