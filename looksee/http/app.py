@@ -17,6 +17,7 @@ from looksee.gateway.answering import AnsweringService
 from looksee.http import error_responses
 from looksee.http.context import ContextFactory
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
+from looksee.http.dialects.anthropic import route as anthropic
 from looksee.http.dialects.batch import route
 from looksee.http.dialects.ollama import route as ollama
 from looksee.http.dialects.responses import route as responses
@@ -42,8 +43,9 @@ def _unknown(path: str) -> errors.LookseeError:
             return model_path.not_found()
     if (refusal := responses.not_stored(path)) is not None:
         return refusal
-    if path in ollama.NOT_OFFERED:
-        return errors.NotOffered(ollama.NOT_OFFERED[path])
+    for not_offered in (ollama.NOT_OFFERED, anthropic.NOT_OFFERED):
+        if path in not_offered:
+            return errors.NotOffered(not_offered[path])
     if path == "/v1/segment":
         return errors.NotOffered("None of the models here can segment; /v1/detect finds boxes.")
     if path.startswith("/v1/tuning"):
@@ -63,6 +65,7 @@ ROUTES = RouteTable(
     form_paths=container_forms.PATHS | captioning.MODELS.keys(),
     default_models=captioning.MODELS,
     plain_errors=ollama.PATHS | ollama.NOT_OFFERED.keys(),
+    enveloped_errors=anthropic.PATHS | anthropic.NOT_OFFERED.keys(),
     unknown=_unknown,
 )
 
@@ -80,7 +83,19 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
         dependencies=[Depends(known.refuse_unknown)],
     )
     contexts = ContextFactory(gateway, settings)
-    for dialect in (captioning, container_forms, moondream_v1, openai, responses, ollama, route, models, admin, pages):
+    for dialect in (
+        captioning,
+        container_forms,
+        moondream_v1,
+        openai,
+        responses,
+        anthropic,
+        ollama,
+        route,
+        models,
+        admin,
+        pages,
+    ):
         app.include_router(dialect.router(contexts))
 
     @app.exception_handler(errors.LookseeError)

@@ -62,19 +62,20 @@ class Said:
 
 
 def read(said: Sequence[Said], settings: Settings, others: Mapping[str, str]) -> tuple[Conversation, OwnNames]:
-    """The conversation that messages are, and the caller's names in it, `others` among them.
+    """The conversation that messages are, with the chat's names in it, and the caller's names of these, `others` too.
 
-    Raises what `conversation.read` raises, in those names.
+    Raises what `conversation.read` raises, in the caller's names.
     """
     names = dict(others)
     for number, one in enumerate(said):
-        names |= {f"messages.{number}": one.place, f"messages.{number}.content": one.content}
+        chats = f"messages.{number}"
+        names |= {chats: one.place, f"{chats}.content": one.content}
+        if one.content == one.place:  # it is a text alone, whose role is not the caller's
+            names[f"{chats}.role"] = one.place
         for index, (part, place) in enumerate(zip(one.parts, one.places, strict=True)):
-            chats = f"messages.{number}.content.{index}"
-            names[chats] = place
+            names[f"{chats}.content.{index}"] = place
             if part.image_url is not None:
-                names[f"{chats}.image_url"] = place
+                names[f"{chats}.content.{index}.image_url"] = place
     own = OwnNames(names)
     with own.told():
-        talk = conversation.read([Message(role=one.role, content=one.parts) for one in said], settings)
-    return replace(talk, places=tuple(map(own._own, talk.places))), own
+        return conversation.read([Message(role=one.role, content=one.parts) for one in said], settings), own

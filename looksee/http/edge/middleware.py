@@ -98,6 +98,7 @@ class EdgeMiddleware:
             exchange.headers |= CLOSING
         with request_scope(request_id) as info:
             info.plain_errors = path in routes.plain_errors
+            info.enveloped_errors = path in routes.enveloped_errors
             try:
                 self._drain.check(path)
                 if not known:  # BentoML would keep metrics for the path

@@ -25,13 +25,15 @@ class RouteTable:
 
     `open_paths` need no key. `form_paths` take files in a form and never parse JSON. `default_models` has the model
     that a request names by the query parameter `model`, where it names none. Errors at `plain_errors` have their
-    message as the member `error`, not as one of an object there. `unknown` makes the error for a path without a route.
+    message as the member `error`, not as one of an object there; at `enveloped_errors` they stand in an object of the
+    type `error`. `unknown` makes the error for a path without a route.
     """
 
     open_paths: frozenset[str] = frozenset()
     form_paths: frozenset[str] = frozenset()
     default_models: Mapping[str, str] = field(default_factory=dict)
     plain_errors: frozenset[str] = frozenset()
+    enveloped_errors: frozenset[str] = frozenset()
     unknown: Callable[[str], errors.LookseeError] = _not_found
 
     def needs_client_key(self, path: str) -> bool:
