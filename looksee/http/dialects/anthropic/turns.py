@@ -47,13 +47,15 @@ _Blocks = Annotated[list[Block], Field(max_length=_MOST_BLOCKS)]
 
 
 def _blocks(content: Any) -> Any:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    return [] if content is None else content
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _system(system: Any) -> Any:
+    return [] if system is None else _blocks(system)
 
 
 Content = Annotated[_Blocks, FailFast(), BeforeValidator(_blocks, json_schema_input_type=str | _Blocks)]
-System = Annotated[_Blocks, FailFast(), BeforeValidator(_blocks, json_schema_input_type=str | _Blocks | None)]
+System = Annotated[_Blocks, FailFast(), BeforeValidator(_system, json_schema_input_type=str | _Blocks | None)]
 
 
 class TurnMessage(BaseModel):

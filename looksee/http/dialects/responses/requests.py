@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,19 +21,20 @@ from looksee.settings import Settings
 
 _INT64 = 2**63
 _EFFORTS: list[Any] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-# Of `include`: what belongs to items that no output here has. Thoughts are not encrypted here, so they need no asking.
-_NOTHING_TO_INCLUDE = frozenset(
-    {
-        *("code_interpreter_call.outputs", "computer_call_output.output.image_url", "file_search_call.results"),
-        *("message.input_image.image_url", "reasoning.encrypted_content", "web_search_call.action.sources"),
-        "web_search_call.results",
-    }
-)
+# What belongs to items that no output here has. Thoughts are not encrypted here, so they need no asking.
+_Nothing = Literal[
+    "code_interpreter_call.outputs",
+    "computer_call_output.output.image_url",
+    "file_search_call.results",
+    "message.input_image.image_url",
+    "reasoning.encrypted_content",
+    "web_search_call.action.sources",
+    "web_search_call.results",
+]
 _FORCED = '{"type": "function", "name": "..."}'
 _CHOICES = "no tools, or 'tool_choice' as none, or as one function that has to be called"
 # What would have to be kept from one request to the next, or run apart from it.
 _REFUSED = {
-    "background": "Responses are made while their caller waits: leave out 'background', or send false.",
     "conversation": f"'conversation' is not supported. {NOT_STORED}",
     "previous_response_id": f"'previous_response_id' is not supported. {NOT_STORED}",
     "prompt": "'prompt' is not supported: no templates are stored here. Send 'instructions' and 'input'.",
@@ -127,25 +128,24 @@ class ResponsesBody(SamplingFields):
     tools: list[dict[str, Any]] | None = Field(
         None, description="functions, where tool_choice says what to do with them"
     )
-    tool_choice: Any = Field(None, description="none, or a function that has to be called; auto without tools")
-    include: list[str] | None = Field(None, description="what no answer here has")
+    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = Field(
+        None, description="none, or a function that has to be called; auto without tools"
+    )
+    include: list[_Nothing] | None = Field(None, description="without effect: no answer here has these")
     background: bool | None = Field(None, description="must not be true")
-    conversation: Any = Field(None, description="must be null: nothing is stored")
-    previous_response_id: str | None = Field(None, description="must be null: nothing is stored")
-    prompt: Any = Field(None, description="must be null: nothing is stored")
 
     def check(self) -> None:
         """Raises UnsupportedParameter for what would change the answer and is not here."""
         more = {name: value for name, value in (self.model_extra or {}).items() if name not in _WITHOUT_EFFECT}
-        neutral_values.check(more, ResponsesBody.model_fields)
         for name, sentence in _REFUSED.items():
-            if getattr(self, name):
+            if more.pop(name, None):
                 raise errors.UnsupportedParameter(sentence, param=name)
-        for item in self.include or ():
-            if item not in _NOTHING_TO_INCLUDE:
-                raise errors.UnsupportedParameter(
-                    f"'include' of '{item[:100]}' is not supported; leave it out.", param="include"
-                )
+        neutral_values.check(more, ResponsesBody.model_fields)
+        if self.background:
+            raise errors.UnsupportedParameter(
+                "Responses are made while their caller waits: leave out 'background', or send false.",
+                param="background",
+            )
         _check_choice("truncation", self.truncation, ["auto", "disabled"])
         if self.text is not None:
             _check_choice("text.verbosity", self.text.verbosity, ["medium"])
