@@ -2,77 +2,44 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
 import httpx
-import httpx2
-import openai
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 from looksee.core import errors
-from looksee.core.tasks import GREEDY, Answer, Job, Reasoning, Sampling, Task, Turn
+from looksee.core.tasks import GREEDY, Answer, Reasoning, Sampling, Task, Turn
 from looksee.gateway.answering import ServedAnswer
 from looksee.http.apis.own_names import OwnNames
-from looksee.http.app import ROUTES
 from looksee.http.dialects.responses.events import events as written
 from looksee.http.dialects.responses.replies import ResponseReply
 from looksee.http.dialects.responses.requests import ResponsesBody
 from looksee.models.registry import REGISTRY
 from tests.gateway.proxy import IDENTITY
 from tests.http.app import Doors, content
-from tests.support.files import plain
+from tests.http.dialects.responses.asking import (
+    BLUE,
+    FORCED,
+    FUNCTION,
+    RED,
+    asked_of,
+    client,
+    create,
+    picture,
+    raw,
+    text,
+    user,
+)
 from tests.support.loops import run
 
-RED, BLUE = plain(), plain(colour=(0, 0, 200))
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
-FUNCTION = {
-    "type": "function",
-    "name": "note",
-    "description": "Notes a colour.",
-    "parameters": {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]},
-    "strict": True,
-}
-FORCED = {"tools": [FUNCTION], "tool_choice": {"type": "function", "name": "note"}}
 
 
 class Colour(BaseModel):
     colour: str
-
-
-def client(doors: Doors) -> openai.AsyncOpenAI:
-    transport = httpx2.ASGITransport(doors.app, raise_app_exceptions=False)
-    http = httpx2.AsyncClient(transport=transport)
-    return openai.AsyncOpenAI(base_url="http://looksee/v1", api_key="none", max_retries=0, http_client=http)
-
-
-def create(doors: Doors, asked: Any = "What is it?", model: str = "gemma", **options: Any) -> Any:
-    return run(client(doors).responses.create(model=model, input=asked, **options))
-
-
-def asked_of(doors: Doors, model: str = "gemma") -> Job:
-    ((job,),) = doors.calls(model)
-    return job
-
-
-def raw(doors: Doors, **body: Any) -> httpx.Response:
-    return doors.send("/v1/responses", json={"model": "gemma", "input": "What is it?", **body})
-
-
-def picture(data: bytes = RED) -> dict[str, Any]:
-    uri = f"data:image/png;base64,{base64.b64encode(data).decode()}"
-    return {"type": "input_image", "image_url": uri, "detail": "auto"}
-
-
-def text(words: str) -> dict[str, Any]:
-    return {"type": "input_text", "text": words}
-
-
-def user(*parts: dict[str, Any]) -> dict[str, Any]:
-    return {"role": "user", "content": list(parts)}
 
 
 def told(answer: httpx.Response) -> list[dict[str, Any]]:
@@ -191,10 +158,13 @@ def test_what_changes_nothing_may_be_sent() -> None:
 # -- what comes back
 
 
+def _saying(finish: Any) -> Doors:
+    return Doors(lambda job: Answer("" if finish == "empty" else "red", finish, 1, 2))
+
+
 def test_an_answer_that_was_cut_is_incomplete() -> None:
     for finish, status in (("length", "incomplete"), ("loop", "incomplete"), ("empty", "completed")):
-        said: Any = Answer("red" if status == "incomplete" else "", finish, 1, 2)  # type: ignore[arg-type]
-        answer = create(Doors(lambda job, said=said: said))
+        answer = create(_saying(finish))
         assert answer.status == answer.output[0].status == status
         reason = answer.incomplete_details
         assert (reason.reason if reason else None) == ("max_output_tokens" if status == "incomplete" else None)
@@ -243,7 +213,8 @@ def test_json_is_parsed_by_the_package() -> None:
     doors = Doors(lambda job: '{"colour": "red"}')
     found = run(client(doors).responses.parse(model="gemma", input="What?", text_format=Colour))
     assert found.output_parsed == Colour(colour="red")
-    assert found.text.format.name == "Colour"
+    shown: Any = found.text
+    assert shown.format.name == "Colour"
     assert create(doors, text={"format": {"type": "json_object"}}).output_text == '{"colour": "red"}'
 
 
@@ -302,82 +273,3 @@ def test_the_source_of_an_answer_is_told() -> None:
     reply = ResponseReply(body, "gemma", body.options(Doors().settings), GREEDY)
     shown = reply.finished(ServedAnswer(Answer("red", "stop", 1, 2), IDENTITY, cached=True))
     assert (shown["cache"], shown["revision"], shown["weights"]) == (True, IDENTITY.revision, IDENTITY.weights)
-
-
-# -- what is refused
-
-
-@pytest.mark.parametrize(
-    ("body", "param"),
-    [
-        ({"model": "gpt-4o"}, "model"),
-        ({"input": " "}, "input"),
-        ({"input": []}, "input"),
-        ({"input": "a" * 200_000}, "input"),
-        ({"instructions": "a", "input": ""}, "input"),
-        ({"input": [{"role": "user", "content": [text("")]}]}, "input.0.content"),
-        ({"input": [{"role": "tool", "content": "a"}]}, "input.0.role"),
-        ({"input": [{"content": "a"}]}, "input.0.role"),
-        ({"input": [{"role": "user", "content": "a", "name": "b"}]}, "input.0.name"),
-        ({"input": [{"role": "assistant", "content": "a"}]}, "input"),
-        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input.0.type"),
-        ({"input": [{"type": "web_search_call", "id": "ws_1"}]}, "input.0.type"),
-        ({"input": [user({"type": "input_file", "file_id": "f"})]}, "input.0.content.0.type"),
-        ({"input": [user({"type": "text", "text": "a"})]}, "input.0.content.0.type"),
-        ({"input": [user({"type": "input_text"})]}, "input.0.content.0.text"),
-        ({"input": [user({"type": "input_image", "image_url": None})]}, "input.0.content.0.image_url"),
-        ({"input": [user({"type": "input_image", "file_id": "f"})]}, "input.0.content.0.file_id"),
-        ({"input": [user({**picture(), "text": "a"})]}, "input.0.content.0.image_url"),
-        ({"input": [user(text("a"), {**picture(), "image_url": "zz!"})]}, "input.0.content.1.image_url"),
-        ({"instructions": "a", "input": [user({**picture(), "image_url": "zz!"})]}, "input.0.content.0.image_url"),
-        ({"max_output_tokens": 0}, "max_output_tokens"),
-        ({"temperature": 3}, "temperature"),
-        ({"previous_response_id": "resp_1"}, "previous_response_id"),
-        ({"conversation": "conv_1"}, "conversation"),
-        ({"prompt": {"id": "pmpt_1"}}, "prompt"),
-        ({"background": True}, "background"),
-        ({"include": ["message.output_text.logprobs"]}, "include.0"),
-        ({"truncation": "middle"}, "truncation"),
-        ({"text": {"verbosity": "low"}}, "text.verbosity"),
-        ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
-        ({"text": {"format": {"type": "json_schema"}}}, "text.format.schema"),
-        ({"text": {"formt": {"type": "text"}}}, "text.formt"),
-        ({"reasoning": {"effort": "much"}}, "reasoning.effort"),
-        ({"reasoning": {"effort": "low"}}, "reasoning"),
-        ({"tools": [FUNCTION]}, "tools"),
-        ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, "tool_choice"),
-        ({"tool_choice": "required"}, "tool_choice"),
-        ({**FORCED, "tool_choice": {"type": "function", "name": "other"}}, "tool_choice"),
-        ({**FORCED, "tools": [{**FUNCTION, "parameters": {"type": "string"}}]}, "tools.0.parameters"),
-        ({**FORCED, "text": {"format": {"type": "json_object"}}}, "text.format"),
-        ({"model": "blip2", "input": [user(picture())], "text": {"format": {"type": "json_object"}}}, "text.format"),
-        ({"stream_options": {"include_obfuscation": False}}, "stream_options"),
-        ({"stream": True, "stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
-        ({"messages": []}, "messages"),
-        ({"moderation": {"model": "x"}}, "moderation"),
-    ],
-    ids=lambda value: str(value)[:70],
-)
-def test_what_is_no_request_is_refused(body: dict[str, Any], param: str) -> None:
-    doors = Doors()
-    answer = raw(doors, **body)
-    found = content(answer)["error"]
-    assert answer.status_code in (400, 404, 422)
-    assert found["param"] == param, found
-    assert "messages" not in found["message"] or param == "messages"
-    assert doors.calls("gemma") == []
-
-
-def test_an_invalid_answer_in_json_names_the_format() -> None:
-    answer = raw(Doors(lambda job: "red"), text={"format": {"type": "json_object"}})
-    assert content(answer)["error"]["param"] == "text.format"
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["/v1/responses/resp_1", "/v1/responses/resp_1/input_items", "/v1/responses/resp_1/cancel", "/v1/conversations"],
-)
-def test_nothing_is_stored(path: str) -> None:
-    refusal = ROUTES.unknown(path)
-    assert (refusal.status, refusal.code) == (404, "not_found")
-    assert "Nothing is stored here" in refusal.message
