@@ -54,7 +54,9 @@ class MessagesBody(BaseModel):
     model: str = Field(description=f"one of: {', '.join(REGISTRY)}", json_schema_extra={"enum": [*REGISTRY, *ALIASES]})
     messages: TurnMessages = Field(description="the last one is the user's")
     max_tokens: Integer = Field(
-        ge=1, description="new tokens at most; cut, stop_reason is max_tokens", json_schema_extra={"minimum": 1}
+        ge=1,
+        description="new tokens at most; cut, stop_reason is max_tokens",
+        json_schema_extra={"minimum": 1, "examples": [200]},
     )
     system: System = Field([], description="instructions")
     temperature: float | None = Field(None, ge=0, le=2, description="0, as without one: the likeliest word each time")

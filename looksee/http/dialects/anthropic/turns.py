@@ -32,7 +32,7 @@ class PictureSource(BaseModel):
     )
 
 
-class Block(BaseModel):
+class ContentBlock(BaseModel):
     """A text or a picture."""
 
     model_config = ConfigDict(extra="allow")  # some are named in an error
@@ -43,7 +43,7 @@ class Block(BaseModel):
     source: PictureSource | None = None
 
 
-_Blocks = Annotated[list[Block], Field(max_length=_MOST_BLOCKS)]
+_Blocks = Annotated[list[ContentBlock], Field(max_length=_MOST_BLOCKS)]
 
 
 def _blocks(content: Any) -> Any:
@@ -68,7 +68,7 @@ class TurnMessage(BaseModel):
 TurnMessages = Annotated[list[TurnMessage], FailFast(), Field(min_length=1, max_length=_MOST_MESSAGES)]
 
 
-def said(system: Sequence[Block], messages: Sequence[TurnMessage]) -> list[Said]:
+def said(system: Sequence[ContentBlock], messages: Sequence[TurnMessage]) -> list[Said]:
     """The messages of a conversation. Raises UnsupportedParameter and InvalidValue.
 
     What an earlier answer thought is passed over: nobody reads it again.
@@ -85,7 +85,7 @@ def said(system: Sequence[Block], messages: Sequence[TurnMessage]) -> list[Said]
     return found
 
 
-def _said(role: str, place: str, content: str, blocks: Sequence[Block]) -> Said:
+def _said(role: str, place: str, content: str, blocks: Sequence[ContentBlock]) -> Said:
     found = Said(role, place, content)
     for index, block in enumerate(blocks):
         if not (role == "assistant" and block.type in _THOUGHTS):
@@ -93,7 +93,7 @@ def _said(role: str, place: str, content: str, blocks: Sequence[Block]) -> Said:
     return found
 
 
-def _read(block: Block, place: str) -> tuple[Part, str]:
+def _read(block: ContentBlock, place: str) -> tuple[Part, str]:
     """The block as the chat has it, and the name of what is in it."""
     if block.type not in _KINDS:
         raise errors.UnsupportedParameter(must_be(f"{place}.type", {"enum": _KINDS}), param=f"{place}.type")

@@ -71,7 +71,7 @@ class TextFormat(BaseModel):
         return {"type": self.type, **shown}
 
 
-class TextConfig(BaseModel):
+class TextOptions(BaseModel):
     format: TextFormat | None = None
     verbosity: str | None = Field(None, description="must be medium", json_schema_extra={"enum": ["medium"]})
 
@@ -99,7 +99,10 @@ class ResponsesBody(SamplingFields):
     input: Input = Field(description="a text, or items; the last message is the user's")
     instructions: str | None = Field(None, description="put before the input, as of the system")
     max_output_tokens: Integer | None = Field(
-        None, ge=1, description="new tokens at most; cut, status is incomplete", json_schema_extra={"minimum": 1}
+        None,
+        ge=1,
+        description="new tokens at most; cut, status is incomplete",
+        json_schema_extra={"minimum": 1, "examples": [200]},
     )
     temperature: float | None = Field(None, ge=0, le=2, description="0, as without one: the likeliest word each time")
     top_p: float | None = Field(
@@ -114,7 +117,7 @@ class ResponsesBody(SamplingFields):
     )
     stream: bool | None = None
     stream_options: StreamingOptions | None = None
-    text: TextConfig | None = None
+    text: TextOptions | None = None
     reasoning: ReasoningConfig | None = None
     metadata: dict[str, str] | None = Field(None, description="repeated in the answer")
     user: str | None = Field(None, description="repeated in the answer")
