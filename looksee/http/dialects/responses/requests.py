@@ -71,7 +71,7 @@ class TextFormat(BaseModel):
         return {"type": self.type, **shown}
 
 
-class TextOptions(BaseModel):
+class TextSettings(BaseModel):
     format: TextFormat | None = None
     verbosity: str | None = Field(None, description="must be medium", json_schema_extra={"enum": ["medium"]})
 
@@ -117,7 +117,7 @@ class ResponsesBody(SamplingFields):
     )
     stream: bool | None = None
     stream_options: StreamingOptions | None = None
-    text: TextOptions | None = None
+    text: TextSettings | None = None
     reasoning: ReasoningConfig | None = None
     metadata: dict[str, str] | None = Field(None, description="repeated in the answer")
     user: str | None = Field(None, description="repeated in the answer")
