@@ -246,6 +246,14 @@ def test_what_is_refused(body: dict[str, Any], status: int, kind: str, param: st
     assert doors.calls("gemma") == []
 
 
+@pytest.mark.parametrize("source", [{"type": "base64", "data": "https://a.example/b"}, {"type": "url", "url": "aGk="}])
+def test_a_source_is_what_its_type_says(source: dict[str, Any]) -> None:
+    """An address is not fetched where it was not said to be one."""
+    answer = raw(Doors(), messages=[user({"type": "image", "source": source})])
+    assert content(answer)["error"]["code"] == "invalid_value"
+    assert "address" in content(answer)["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("error", "status", "kind"),
     [
