@@ -17,9 +17,11 @@ from looksee.gateway.answering import AnsweringService
 from looksee.http import error_responses, openai_errors
 from looksee.http.context import ContextFactory
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
+from looksee.http.dialects.anthropic import route as anthropic
 from looksee.http.dialects.batch import route
 from looksee.http.dialects.ollama import route as ollama
 from looksee.http.dialects.programs import photoprism, x_anylabeling
+from looksee.http.dialects.responses import route as responses
 from looksee.http.edge.route_table import RouteTable
 from looksee.http.error_sentences import Accepted
 from looksee.http.inputs import known, model_path
@@ -31,7 +33,8 @@ logger = logging.getLogger("looksee.api")
 
 _CARDS = "/v1/models/"
 _MODEL_PATHS = (_CARDS, "/api/admin/models/", x_anylabeling.MODELS)
-_WITHOUT_VERSION = ("/chat/completions", "/models", "/responses", "/completions")  # who left out the base URL's end
+# Asked by those who left out the end of the base URL.
+_WITHOUT_VERSION = ("/chat/completions", "/models", "/responses", "/completions", "/messages")
 
 
 def _unknown(path: str) -> errors.LookseeError:
@@ -41,17 +44,18 @@ def _unknown(path: str) -> errors.LookseeError:
         known = model_path.known_names() if prefix == _CARDS else REGISTRY
         if path.startswith(prefix) and name not in known:
             return model_path.not_found()
+    if (refusal := responses.not_stored(path)) is not None:
+        return refusal
+    not_offered = {**ollama.NOT_OFFERED, **anthropic.NOT_OFFERED, **photoprism.NOT_OFFERED}
     for offered in (path, path.rpartition("/")[0]):
-        if offered in ollama.NOT_OFFERED:
-            return errors.NotOffered(ollama.NOT_OFFERED[offered])
+        if offered in not_offered:
+            return errors.NotOffered(not_offered[offered])
     if path == "/v1/segment":
         return errors.NotOffered("None of the models here can segment; /v1/detect finds boxes.")
     if path.startswith("/v1/tuning"):
         return errors.NotOffered("Models are not trained here.")
     if path in _WITHOUT_VERSION:
         return errors.NotFound(f"There is nothing at this address; /v1{path} is meant, so let the base URL end in /v1.")
-    if path in photoprism.NOT_OFFERED:
-        return errors.NotOffered(photoprism.NOT_OFFERED[path])
     return errors.NotFound("There is nothing at this address.")
 
 
@@ -75,6 +79,7 @@ ROUTES = RouteTable(
     form_paths=container_forms.PATHS | captioning.MODELS.keys(),
     default_models=captioning.MODELS,
     plain_errors=ollama.PATHS | ollama.NOT_OFFERED.keys(),
+    enveloped_errors=anthropic.PATHS | anthropic.NOT_OFFERED.keys(),
     unknown=_unknown,
     numbered_errors=photoprism.PATHS | photoprism.NOT_OFFERED.keys(),
 )
@@ -93,9 +98,8 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
         dependencies=[Depends(known.refuse_unknown)],
     )
     contexts = ContextFactory(gateway, settings)
-    for program in (photoprism, x_anylabeling):
-        app.include_router(program.router(contexts))
-    for dialect in (captioning, container_forms, moondream_v1, openai, ollama, route, models, admin, pages):
+    dialects = [captioning, container_forms, moondream_v1, openai, responses, anthropic, ollama, photoprism]
+    for dialect in (*dialects, x_anylabeling, route, models, admin, pages):
         app.include_router(dialect.router(contexts))
 
     @app.exception_handler(errors.LookseeError)

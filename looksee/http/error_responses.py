@@ -3,7 +3,9 @@
 {"detail": "<message>", "error": {"code", "message", "type", "param", "request_id"}}
 
 Paths whose clients read `error` as a text (`RouteTable.plain_errors`) have {"error": "<message>", "code", ...} instead;
-those of `numbered_errors` have their status as `code`, a number, and the code as `reason`.
+those of `numbered_errors` have their status as `code`, a number, and the code as `reason`. Those of Anthropic's clients
+(`RouteTable.enveloped_errors`) have {"type": "error", "error": {"type", "message", ...}}, with the statuses that these
+know.
 """
 
 from __future__ import annotations
@@ -35,20 +37,40 @@ _BY_STATUS: dict[int, tuple[type[errors.LookseeError], str]] = {
     504: (errors.DeadlineExceeded, "The request was not answered within its time."),
 }
 _PLACES = ("body", "query", "header", "path")  # FastAPI puts them before a parameter's name
+# The types of errors that Anthropic's clients know, by status.
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+_BAD = (405, 413, 415, 422)  # statuses of what a request says or brings; 400 for these clients
 _INTERNAL = (errors.LookseeError, "Something went wrong inside; the log says what.")
 
 
 def body(error: errors.LookseeError) -> dict[str, Any]:
     """The error as JSON: `detail` as in FastAPI's, `error` as in OpenAI's."""
-    # A message may quote the request, and JSON can hold half of a surrogate pair, which has no UTF-8.
-    message = error.message.encode(errors="replace").decode()
+    message = _text(error)
     more = {"param": error.param, "request_id": REQUEST_ID.get()}
     info = REQUEST_INFO.get()
     if info is not None and info.numbered_errors:
         return {"error": message, "code": error.status, "reason": error.code, **more}
+    if info is not None and info.enveloped_errors:
+        return enveloped(error)
     if info is not None and info.plain_errors:
         return {"error": message, "code": error.code, **more}
     return {"detail": message, "error": {"code": error.code, "message": message, "type": kind(error), **more}}
+
+
+def enveloped(error: errors.LookseeError) -> dict[str, Any]:
+    """The error as Anthropic's clients read it; our own code is beside the type."""
+    found = _TYPES.get(_known_status(error), "api_error")
+    about = {"type": found, "message": _text(error), "code": error.code, "param": error.param}
+    return {"type": "error", "error": about, "request_id": REQUEST_ID.get()}
 
 
 def response(
@@ -59,6 +81,8 @@ def response(
     if info is not None:
         info.error = error.code
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+    if info is not None and info.enveloped_errors:
+        status = _known_status(error)
     return JSONResponse({**body(error), **(extra or {})}, status or error.status, headers)
 
 
@@ -148,3 +172,15 @@ def reshaped(status: int, payload: bytes) -> errors.LookseeError | None:
         if status == 400 and isinstance(problems, list) and all(isinstance(problem, dict) for problem in problems):
             return of_validation(problems)
     return of_status(status)
+
+
+def _text(error: errors.LookseeError) -> str:
+    """The message, which may quote the request: JSON can hold half of a surrogate pair, which has no UTF-8."""
+    return error.message.encode(errors="replace").decode()
+
+
+def _known_status(error: errors.LookseeError) -> int:
+    """The status that Anthropic's clients have a class for."""
+    if isinstance(error, errors.UnknownModel):
+        return 404
+    return 400 if error.status in _BAD and not isinstance(error, errors.RequestTooLarge) else error.status

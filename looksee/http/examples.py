@@ -85,6 +85,68 @@ _COMPLETION = {
     "revision": _WHOSE["revision"],
     "weights": "sample",
 }
+_SOURCE = {name: _WHOSE[name] for name in ("cache", "revision", "weights")}
+_RESPONSE = {
+    "id": "resp_5f1c0e6b9d2a47c8a1e3f405",
+    "object": "response",
+    "created_at": 1795219200.0,
+    "completed_at": 1795219200.0,
+    "status": "completed",
+    "background": False,
+    "error": None,
+    "incomplete_details": None,
+    "instructions": None,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "metadata": {},
+    "model": "gemma",
+    "output": [
+        {
+            "id": "msg_5f1c0e6b9d2a47c8a1e3f405",
+            "type": "message",
+            "status": "completed",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "red", "annotations": [], "logprobs": []}],
+        }
+    ],
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "reasoning": {"effort": None, "summary": None},
+    "service_tier": "default",
+    "store": False,
+    "temperature": 0.0,
+    "text": {"format": {"type": "text"}, "verbosity": "medium"},
+    "tool_choice": "auto",
+    "tools": [],
+    "top_logprobs": 0,
+    "top_p": 1.0,
+    "truncation": "disabled",
+    "usage": {
+        "input_tokens": 46,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": 3,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 49,
+    },
+    "user": None,
+    **_SOURCE,
+}
+_MESSAGE = {
+    "id": "msg_5f1c0e6b9d2a47c8a1e3f405",
+    "type": "message",
+    "role": "assistant",
+    "model": "gemma",
+    "content": [{"type": "text", "text": "red", "citations": None}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {
+        "input_tokens": 46,
+        "output_tokens": 3,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+    },
+    **_SOURCE,
+}
 _ID = "5f0c8e2d7b1a4c3d9e6f7a8b"
 # The lines that answer the request below.
 BATCH = "".join(
@@ -131,6 +193,38 @@ REQUESTS: dict[str, dict[str, Any]] = {
             }
         ],
     },
+    "/v1/responses": {
+        "model": "gemma",
+        "input": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": "What color is the square?"},
+                    {"type": "input_image", "image_url": PICTURE},
+                ],
+            }
+        ],
+    },
+    "/v1/messages": {
+        "model": "gemma",
+        "max_tokens": 100,
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "image",
+                        "source": {
+                            "type": "base64",
+                            "media_type": "image/png",
+                            "data": PICTURE.partition(",")[2],
+                        },
+                    },
+                    {"type": "text", "text": "What color is the square?"},
+                ],
+            }
+        ],
+    },
     "/v1/batch": {
         "images": {"square": PICTURE},
         "items": [
@@ -158,4 +252,6 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "/api/caption-images": {"results": [_CAPTIONED, _FAILED]},
     "/api/caption-collective-images": _COLLECTIVE,
     "/v1/chat/completions": _COMPLETION,
+    "/v1/responses": _RESPONSE,
+    "/v1/messages": _MESSAGE,
 }

@@ -74,6 +74,7 @@ class RequestInfo:
     cached: int = 0  # of the answers
     error: str | None = None  # its code
     plain_errors: bool = False  # the message of an error is its member `error`
+    enveloped_errors: bool = False  # an error stands in an object of the type `error`
 
 
 DEADLINE: ContextVar[Deadline | None] = ContextVar("deadline", default=None)

@@ -182,6 +182,10 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
         "/v1/query", {"image_url": SCENE, "question": "what?", "spatial_refs": [[0.5, 0.5]] * 65}
     ),
     "a parameter of the OpenAI API that has no effect here": chat([user()], logprobs=True),
+    "a stored response or conversation, referred to": post(
+        "/v1/responses", {"model": "gemma", "input": "Hello", "previous_response_id": "resp_1"}
+    ),
+    "the address of a stored response": lambda client: client.get("/v1/responses/resp_1"),
     "a model's name in a parameter": post("/caption", {"image": SCENE, "model": "nope"}),
     "a model's name in a chat, or in an address": lambda client: client.get("/v1/models/nope"),
     "a task that the model does not have": post("/query", {**QUERY, "model": "blip"}),

@@ -73,7 +73,7 @@ class WholeGateway:
         answers = self.answers(lambda client: (one.request(client) for one in all_wrong))
         for one, answer in zip(all_wrong, answers, strict=True):
             lines = [json.loads(line) for line in answer.text.splitlines()]
-            lines = [line for line in lines if "error" in line]
+            lines = [line for line in lines if line.get("error")]
             yield (one, answer.status_code, {}) if not lines else (one, *_told(answer, lines[0]))
 
 
@@ -99,6 +99,9 @@ def gateway(process: None) -> WholeGateway:
     return WholeGateway()
 
 
+_OPENAI = ("/v1/chat/completions", "/v1/models/{name}", "/v1/responses")  # whose statuses their clients know
+
+
 def shortcomings(gateway: WholeGateway, walk: Walk) -> dict[str, str]:
     """What was not refused as it should be. Of several requests for one mistake one has to be: the others may have
     another mistake that is told first.
@@ -119,9 +122,11 @@ def shortcomings(gateway: WholeGateway, walk: Walk) -> dict[str, str]:
 
 
 def _status(wrong: Wrong, code: str) -> int:
-    """The status that a code has on the route."""
+    """The status of an error, as the clients of a route know it."""
+    if wrong.path == "/v1/messages":
+        return 404 if code == "unknown_model" else 400
     error = errors.BY_CODE[code]("")
-    return openai_errors.status(error) if wrong.path in ("/v1/chat/completions", "/v1/models/{name}") else error.status
+    return openai_errors.status(error) if wrong.path in _OPENAI else error.status
 
 
 def _same_place(wrong: Wrong, param: str | None) -> bool:

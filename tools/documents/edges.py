@@ -111,6 +111,8 @@ EDGES: dict[str, list[Edge]] = {
             errors.UnsupportedParameter,
             "values that ask for nothing are taken; the message names them",
         ),
+        Edge("a stored response or conversation, referred to", "", errors.UnsupportedParameter, "nothing is stored"),
+        Edge("the address of a stored response", "", errors.NotFound, "nothing is stored"),
     ],
     "Models": [
         Edge(

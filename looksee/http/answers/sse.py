@@ -82,3 +82,8 @@ def response(
 def data(content: dict[str, Any]) -> bytes:
     """An event."""
     return f"data: {json.dumps(content, separators=(',', ':'))}\n\n".encode()
+
+
+def event(kind: str, content: dict[str, Any]) -> bytes:
+    """An event that has its name in a line of its own."""
+    return f"event: {kind}\n".encode() + data(content)

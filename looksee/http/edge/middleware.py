@@ -98,6 +98,7 @@ class EdgeMiddleware:
             exchange.headers |= CLOSING
         with request_scope(request_id) as info:
             info.plain_errors = routes.has_plain_errors(path)
+            info.enveloped_errors = path in routes.enveloped_errors
             try:
                 info.numbered_errors = path in routes.numbered_errors
                 self._drain.check(path)

@@ -25,14 +25,15 @@ class RouteTable:
 
     `open_paths` need no key. `form_paths` take files in a form and never parse JSON. `default_models` has the model
     that a request names by the query parameter `model`, where it names none. Errors at `plain_errors`, and at what is
-    below them, have their message as the member `error`, not as one of an object there. `unknown` makes the error for
-    a path without a route.
+    below them, have their message as the member `error`, not as one of an object there; at `enveloped_errors` they
+    stand in an object of the type `error`. `unknown` makes the error for a path without a route.
     """
 
     open_paths: frozenset[str] = frozenset()
     form_paths: frozenset[str] = frozenset()
     default_models: Mapping[str, str] = field(default_factory=dict)
     plain_errors: frozenset[str] = frozenset()
+    enveloped_errors: frozenset[str] = frozenset()
     unknown: Callable[[str], errors.LookseeError] = _not_found
     numbered_errors: frozenset[str] = frozenset()  # as `plain_errors`, with the status as the member `code`
 

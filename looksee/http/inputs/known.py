@@ -17,8 +17,9 @@ from looksee.core import errors
 
 _LONGEST = 80  # characters of a name that an error quotes
 _SHORT = 2**16  # bytes of a body that is read for the names in it
-# Query parameters that clients add to every address, and that ask for nothing: Azure's of the OpenAI packages.
-HARMLESS_QUERY = frozenset({"api-version"})
+# Query parameters that clients add to every address, and that ask for nothing, by the tag of a route: Azure's of the
+# OpenAI packages, and what tells Anthropic's that a feature is new.
+HARMLESS_QUERY: dict[str, frozenset[str]] = {"openai": frozenset({"api-version"}), "anthropic": frozenset({"beta"})}
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -94,7 +95,7 @@ async def refuse_unknown(request: Request) -> None:
         return  # probes and monitors add what they like: `/livez?verbose`, `/health?t=123`
     names = sorted(param.alias for param in route.dependant.query_params)
     if request.query_params:
-        harmless = HARMLESS_QUERY if "openai" in route.tags else ()
+        harmless = {name for tag in route.tags for name in HARMLESS_QUERY.get(tag, ())}
         given = QueryParams([pair for pair in request.query_params.multi_items() if pair[0] not in harmless])
         refuse_query(given, names, is_json="application/json" in content)
     if not content and request.method == "POST":

@@ -15,6 +15,7 @@ from tests.support.serving import Service
 DATA = base64.b64decode(examples.PICTURE.partition(",")[2])
 # What differs from one time to the next, or from one training of the weights to the next.
 OWN = {"cache", "revision", "request_id", "id", "created", "usage", "system_fingerprint", "model", "weights"}
+OWN |= {"created_at", "completed_at"}
 NEARLY = 0.03  # of the picture's sides
 
 

@@ -1,0 +1,130 @@
+"""The input of a response: a text, or items of a conversation, those of an earlier response's output among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
+
+from looksee.core import errors
+from looksee.http.apis.own_names import Said
+from looksee.http.error_sentences import must_be
+from looksee.http.inputs import known, parameters
+from looksee.http.skills.conversation import ImageUrl, Part
+
+_MOST_ITEMS, _MOST_PARTS = 1024, 256
+_TEXTS = ("input_text", "output_text")
+_PARTS: list[Any] = [*_TEXTS, "input_image", "refusal"]
+_ROLES: list[Any] = ["user", "assistant", "system", "developer"]
+_KINDS: list[Any] = ["message", "reasoning"]
+NOT_STORED = "Nothing is stored here: send the earlier items themselves, whole, in 'input'."
+
+
+class InputPart(BaseModel):
+    """A text, a picture, or a refusal of an earlier answer."""
+
+    model_config = ConfigDict(extra="allow")  # some are named in an error
+    without_effect: ClassVar[frozenset[str]] = frozenset({"annotations", "logprobs", "prompt_cache_breakpoint"})
+
+    type: str = Field(description=", ".join(_PARTS), json_schema_extra={"enum": _PARTS})
+    text: str | None = None
+    image_url: str | None = Field(
+        None,
+        description="a data URI, or an address that LOOKSEE_IMAGE_URL_HOSTS allows",
+        json_schema_extra=parameters.PICTURE,
+    )
+    detail: Literal["auto", "low", "high", "original"] | None = Field(
+        None, description="without effect: each model cuts pictures in its own way"
+    )
+    refusal: str | None = Field(None, description="of an earlier answer")
+
+
+_Parts = Annotated[list[InputPart], Field(max_length=_MOST_PARTS)]
+
+
+def _parts(content: Any) -> Any:
+    if isinstance(content, str):
+        return [{"type": "input_text", "text": content}]
+    return [] if content is None else content
+
+
+class InputItem(BaseModel):
+    """A message, or what else an output may have."""
+
+    model_config = ConfigDict(extra="allow")
+    without_effect: ClassVar[frozenset[str]] = frozenset({"id", "phase", "status"})
+
+    type: str | None = Field(
+        None, description="message, as without it; or reasoning", json_schema_extra={"enum": _KINDS}
+    )
+    role: str | None = Field(None, description=", ".join(_ROLES), json_schema_extra={"enum": _ROLES})
+    content: Annotated[_Parts, FailFast(), BeforeValidator(_parts, json_schema_input_type=str | _Parts | None)] = []
+
+
+class OnlyText(InputItem):
+    """The text that an input is."""
+
+
+def _items(value: Any) -> Any:
+    return [OnlyText(role="user", content=_parts(value))] if isinstance(value, str) else value
+
+
+_Items = Annotated[list[InputItem], Field(min_length=1, max_length=_MOST_ITEMS)]
+Input = Annotated[_Items, FailFast(), BeforeValidator(_items, json_schema_input_type=str | _Items)]
+
+
+def said(instructions: str | None, items: Sequence[InputItem]) -> list[Said]:
+    """The messages of a conversation. Raises UnsupportedParameter and InvalidValue.
+
+    What an earlier answer thought is passed over: nobody reads it again.
+    """
+    found = []
+    if instructions:
+        told = Said("system", "instructions", content="instructions")
+        told.add(Part(type="text", text=instructions), "instructions")
+        found.append(told)
+    for number, item in enumerate(items):
+        place = "input" if isinstance(item, OnlyText) else f"input.{number}"
+        if item.type == "reasoning":
+            continue
+        _check(item, place)
+        assert item.role is not None
+        message = Said(item.role, place, content=place if isinstance(item, OnlyText) else f"{place}.content")
+        for index, part in enumerate(item.content):
+            at = place if isinstance(item, OnlyText) else f"{place}.content.{index}"
+            message.add(*_read(part, at))
+        found.append(message)
+    return found
+
+
+def _check(item: InputItem, place: str) -> None:
+    if item.type == "item_reference":
+        raise errors.UnsupportedParameter(f"'{place}' refers to a stored item. {NOT_STORED}", param=f"{place}.type")
+    if item.type not in (None, "message"):
+        raise errors.UnsupportedParameter(must_be(f"{place}.type", {"enum": _KINDS}), param=f"{place}.type")
+    known.refuse_members(item, f"{place}.", always=True)
+    if item.role is None:
+        wanted = {"type": "string", "enum": _ROLES}
+        raise errors.InvalidValue(
+            must_be(f"{place}.role", wanted).replace("must be", "is missing; it must be"), param=f"{place}.role"
+        )
+    if item.role not in _ROLES:
+        raise errors.UnsupportedParameter(must_be(f"{place}.role", {"enum": _ROLES}), param=f"{place}.role")
+
+
+def _read(part: InputPart, place: str) -> tuple[Part, str]:
+    """The part as the chat has it, and the name of what is in it."""
+    if part.type not in _PARTS:
+        raise errors.UnsupportedParameter(must_be(f"{place}.type", {"enum": _PARTS}), param=f"{place}.type")
+    known.refuse_members(part, f"{place}.", always=True)
+    member = {"input_image": "image_url", "refusal": "refusal"}.get(part.type, "text")
+    given = {name for name in ("text", "image_url", "refusal") if getattr(part, name) is not None}
+    at = f"{place}.{member}"
+    if given - {member} or member not in part.model_fields_set:
+        raise errors.InvalidValue(f"'{place}' must have '{member}', a text, and no other content.", param=at)
+    if member != "image_url":
+        return Part(type="text", text=getattr(part, member)), place
+    if part.image_url is None:
+        raise errors.InvalidValue(f"'{at}' is null; it must be a picture as a text.", param=at)
+    return Part(type="image_url", image_url=ImageUrl(url=part.image_url)), at
