@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -63,3 +64,34 @@ def behind(special: Sequence[str], learnt: dict[str, int]) -> dict[str, int]:
     """A vocabulary that begins with special tokens."""
     vocabulary = {token: number for number, token in enumerate(special)}
     return vocabulary | {token: number + len(special) for token, number in learnt.items()}
+
+
+def with_words(learnt: tuple[dict[str, int], Merges], words: Sequence[str], *, space: str) -> tuple[dict[str, int], Merges]:
+    """A vocabulary with each of these words as one token too, their merges behind all others.
+
+    So what was one token before still is. `space` is how the vocabulary writes one.
+    """
+    vocabulary, merges = dict(learnt[0]), list(learnt[1])
+    for word in words:
+        parts = _parts(word.replace(" ", space), merges)
+        for part in parts:
+            vocabulary.setdefault(part, len(vocabulary))
+        while len(parts) > 1:
+            merges.append((parts[0], parts[1]))
+            parts = [parts[0] + parts[1], *parts[2:]]
+            vocabulary.setdefault(parts[0], len(vocabulary))
+    return vocabulary, merges
+
+
+def _parts(word: str, merges: Merges) -> list[str]:
+    """The tokens of a word: neighbours are merged, the earliest merge first."""
+    ranks = {pair: rank for rank, pair in enumerate(merges)}
+    parts = list(word)
+    while pairs := [pair for pair in pairwise(parts) if pair in ranks]:
+        best = min(pairs, key=ranks.__getitem__)
+        number = 0
+        while number < len(parts) - 1:
+            if (parts[number], parts[number + 1]) == best:
+                parts[number : number + 2] = ["".join(best)]
+            number += 1
+    return parts

@@ -10,7 +10,8 @@ from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3Ima
 from looksee.models.core import masks
 from looksee.models.transformers.gemma import chat
 from looksee.models.transformers.images.pixels import Pixels
-from samples.recipes import bpe, language, tower
+from samples.recipes import beginning, bpe, language, tower
+from samples.recipes.json_words import JSON_WORDS
 from samples.recipes.tower import GRID, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
 from samples.world.exercises import Exercise
 
@@ -43,7 +44,7 @@ _TEMPLATE = """\
 
 
 def tokenizer() -> GemmaTokenizer:
-    learnt, merges = bpe.sentence_piece(600)
+    learnt, merges = bpe.with_words(bpe.sentence_piece(600), JSON_WORDS, space="\u2581")
     return GemmaTokenizer(
         vocab=bpe.behind(_SPECIAL, learnt),
         merges=merges,
@@ -138,6 +139,9 @@ class GemmaLesson(language.LanguageLesson):
             use_cache=False,
         ).last_hidden_state
         return states
+
+    def begin(self, directory: Path) -> None:
+        beginning.begin(self.model, tokenizer(), directory)
 
     def save(self, directory: Path) -> None:
         """Write the checkpoint in the published layout; what exists in training only is left behind."""

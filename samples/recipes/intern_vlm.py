@@ -15,7 +15,8 @@ from transformers import (
 from looksee.models.transformers.chat import Chat
 from looksee.models.transformers.images.pixels import Pixels
 from looksee.models.transformers.intern_vlm import chat
-from samples.recipes import bpe, language, tower
+from samples.recipes import beginning, bpe, language, tower
+from samples.recipes.json_words import JSON_WORDS
 from samples.recipes.tower import GRID, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
 from samples.world.exercises import Exercise
 
@@ -42,7 +43,7 @@ _TEMPLATE = """\
 
 
 def tokenizer() -> Qwen2Tokenizer:
-    vocabulary, merges = bpe.byte_level(590)
+    vocabulary, merges = bpe.with_words(bpe.byte_level(590), JSON_WORDS, space="\u0120")
     return Qwen2Tokenizer(
         vocab=vocabulary,
         merges=merges,
@@ -143,6 +144,9 @@ class InternVlmLesson(language.LanguageLesson):
             use_cache=False,
         ).last_hidden_state
         return states
+
+    def begin(self, directory: Path) -> None:
+        beginning.begin(self.model, tokenizer(), directory)
 
     def save(self, directory: Path) -> None:
         """Write the checkpoint in the published layout; what exists in training only is left behind."""

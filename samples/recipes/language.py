@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from looksee.core.tasks import Task, Turn
 from looksee.models.registry import prompts
 from samples.recipes.tower import GRID, IGNORED, PatchLoss, cross_entropy, patch_labels
-from samples.world import exercises, wordings
+from samples.world import exercises, structures, wordings
 from samples.world.exercises import Exercise
 from samples.world.scenes import COLOURS, SHAPES, Scene
 
 ROUNDS = 5  # of questions about each picture
+_STRUCTURES, _LENGTHS = 2, 4  # answers in JSON about each picture
 _PATCH_LOSS_ENDS = 0.7  # of the training
 _INSTRUCTED, _CONTINUED = 0.4, 0.15  # parts of the pictures whose exercises have instructions, and follow earlier turns
 _WRITTEN = ("Describe this image.", "describe the picture", "What do you see?", "Write a caption.", "caption", "")
@@ -110,19 +111,24 @@ class LanguageLesson(nn.Module):
         hints = patch_loss + self.hint(features, batch)
         loss = max(0.0, 1 - progress / _PATCH_LOSS_ENDS) * hints
         figures = {"patch": patch_loss.item()}
+        marks: dict[str, list[bool]] = {}
         for rows in batch["groups"]:
             pictures = rows["ids"] == self.image_token
             seen = features[rows["pictures"]].flatten(0, 1)
             embeddings = self.embed(rows).masked_scatter(pictures[..., None], seen)
             hidden = self.read(embeddings, rows["positions"], sees(rows["parts"]), pictures)
             own_loss, right = self.judge(hidden, rows)
-            loss = loss + own_loss
+            loss = loss + rows["weight"] * own_loss
             numbers = rows["numbers"][rows["targets"] != IGNORED]
             exact = torch.ones(len(rows["tasks"]), dtype=torch.bool).index_put_((numbers[~right],), torch.tensor(False))
-            for task in dict.fromkeys(rows["tasks"]):
-                own = torch.tensor([other == task for other in rows["tasks"]])
-                figures[str(task)] = exact[own].float().mean().item()
-        return loss, {"loss": loss.item(), **figures}
+            for task, good in zip(rows["tasks"], exact.tolist(), strict=True):
+                marks.setdefault(str(task), []).append(good)
+        shares = {task: sum(good) / len(good) for task, good in marks.items()}
+        return loss, {"loss": loss.item(), **figures, **shares}
+
+    def begin(self, directory: Path) -> None:
+        """Go on from the weights in `directory`. Raises NotImplementedError for a recipe that cannot."""
+        raise NotImplementedError
 
     def save(self, directory: Path) -> None:
         raise NotImplementedError
@@ -146,6 +152,7 @@ class LanguageCollate:
         """A model that `chats` also learns captions of several pictures, instructions and earlier turns."""
         self.pixels, self.ids, self.answer = pixels, ids, answer
         self.caption_words, self.chats = caption_words, chats
+        self.rounds = ROUNDS
 
     def __call__(self, pairs: Sequence[tuple[Scene, Any]], rng: random.Random) -> Batch:
         found = [scene for scene, _ in pairs]
@@ -159,6 +166,7 @@ class LanguageCollate:
                 exercise = Exercise(Task.COLLECTIVE, tuple(chosen), rng.choice(_TOGETHER), text)
                 several.append([replace(exercise, instructions=self._instructions(rng))])
             groups.append(self._group(several))
+            groups += self._by_length([self._structured(number, scene, rng) for number, scene in enumerate(found)])
         return {
             "pixel_values": self._together([self.pixels(picture) for _, picture in pairs]),
             "patch_labels": torch.tensor([patch_labels(scene) for scene in found]),
@@ -172,13 +180,21 @@ class LanguageCollate:
     def _about(self, number: int, scene: Scene, rng: random.Random) -> list[Exercise]:
         """What is asked about one picture: its caption, and questions of every kind."""
         caption = Exercise(Task.CAPTION, (number,), self.caption_words(rng), scene.caption())
-        found = [caption, *self._questions(number, scene, rng, ROUNDS)]
+        found = [caption, *self._questions(number, scene, rng, self.rounds)]
         if not self.chats:
             return found
         told, before = self._instructions(rng), tuple[tuple[str, str], ...]()
         if rng.random() < _CONTINUED:
             before = (((earlier := found.pop(rng.randrange(len(found)))).words, earlier.answer),)
         return [replace(exercise, instructions=told, before=before) for exercise in found]
+
+    def _structured(self, number: int, scene: Scene, rng: random.Random) -> list[Exercise]:
+        """What is asked about one picture for an answer in JSON."""
+        told, before = self._instructions(rng), tuple[tuple[str, str], ...]()
+        if rng.random() < _CONTINUED:
+            before = (rng.choice(exercises.questions(scene, rng)),)
+        asked = [structures.question(scene, rng) for _ in range(_STRUCTURES)]
+        return [Exercise(structures.STRUCTURED, (number,), *one, instructions=told, before=before) for one in asked]
 
     def _instructions(self, rng: random.Random) -> str:
         return wordings.instructions(rng) if rng.random() < _INSTRUCTED else ""
@@ -188,6 +204,13 @@ class LanguageCollate:
         for _ in range(rounds):
             asked |= dict(exercises.questions(scene, rng))
         return [Exercise(Task.QUERY, (number,), wordings.question(words, rng), text) for words, text in asked.items()]
+
+    def _by_length(self, rows: Sequence[Sequence[Exercise]]) -> list[Batch]:
+        """A few groups of about as many rows: all rows of a group are as long as its longest."""
+        ordered = sorted(rows, key=lambda row: sum(len(one.words) for one in row))
+        size = max(1, -(-len(ordered) // _LENGTHS))
+        found = [self._group(ordered[first : first + size]) for first in range(0, len(ordered), size)]
+        return [{**rows, "weight": _STRUCTURES / len(found)} for rows in found]
 
     def _group(self, rows: Sequence[Sequence[Exercise]]) -> Batch:
         """One sequence for each row of exercises about the same pictures.
@@ -215,6 +238,7 @@ class LanguageCollate:
             "numbers": numbers,
             "pictures": torch.tensor([number for row in rows for number in row[0].pictures]),
             "tasks": [exercise.task for row in rows for exercise in row],
+            "weight": 1.0,
         }
 
     def _packed(
