@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 _CARD = """# Sample weights: {model}
 
 Tiny weights in the published architecture and layout of `{model}`. They know drawn scenes of coloured shapes
 (`samples/world/scenes.py`) and nothing else: they are for trying the service out and for its tests.
 
-- Made by this command, in {minutes:.0f} minutes on two CPU cores that did other work beside:
-  `python -m samples.training {model} --seed {seed} --steps {steps} --batch-size {batch_size} --threads {threads}`
+{made}
 - `model.safetensors` has {megabytes:.1f} MB.
 - Apache-2.0, as the project.
 
@@ -38,7 +38,7 @@ every second scene the order is hard to see).
 def write(directory: Path, model: str, scenes: int, accuracy: Mapping[tuple[str, int], float]) -> Path:
     """Write `README.md` beside the weights; `accuracy` by task and concurrency, in parts of one."""
     training = json.loads((directory / "training.json").read_text())
-    curve = training.pop("curve")
+    curve = training["curve"]
     rows = [f"| {task} | {concurrency} | {value:.1%} |" for (task, concurrency), value in accuracy.items()]
     names = list(curve[-1])
     points = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
@@ -47,13 +47,24 @@ def write(directory: Path, model: str, scenes: int, accuracy: Mapping[tuple[str,
     card.write_text(
         _CARD.format(
             model=model,
-            minutes=curve[-1]["seconds"] / 60,
+            made="\n".join(_made(model, training)),
             megabytes=(directory / "model.safetensors").stat().st_size / 1e6,
             scenes=scenes,
             date=f"{datetime.now(UTC):%Y-%m-%d}",
             accuracy="\n".join(rows),
             curve="\n".join(points),
-            **training,
         )
     )
     return card
+
+
+def _made(model: str, training: Mapping[str, Any]) -> list[str]:
+    """The command, or one behind the other those that went on from the weights of the last."""
+    before = training.get("before")
+    options = "--seed {seed} --steps {steps} --batch-size {batch_size} --threads {threads}".format_map(training)
+    minutes = training["curve"][-1]["seconds"] / 60
+    how = f"in {minutes:.0f} minutes on two CPU cores that did other work beside:\n"
+    if before is None:
+        return [f"- Made by this command, {how}  `python -m samples.training {model} {options}`"]
+    then = f"- Then by this command, with the exercises that there were by then, {how}"
+    return [*_made(model, before), f"{then}  `python -m samples.training {model} --further {options}`"]

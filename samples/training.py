@@ -37,7 +37,7 @@ _FURTHER_RATE = 1e-3  # for weights that know the world already
 _FURTHER_ROUNDS = 2  # of questions about each picture: what is known needs less
 _WARM_PART = 0.3  # of the rate, for parts that begin with what another model has learnt
 _WARM_UP = 0.03  # part of the training in which the learning rate rises
-_CHECKPOINT_EVERY = 250
+_CHECKPOINT_EVERY = 100
 
 
 class Lessons(Dataset[dict[str, Tensor]]):
@@ -46,7 +46,12 @@ class Lessons(Dataset[dict[str, Tensor]]):
     def __init__(self, model: str, seed: int, steps: int, batch_size: int, *, further: bool = False) -> None:
         """With `further` three at once, for a model that has learnt from such lessons before."""
         self.collate = importlib.import_module(f"samples.recipes.{model}").COLLATE()
-        self.seed, self.steps, self.batch_size, self.further = f"further {seed}" if further else seed, steps, batch_size, further
+        self.seed, self.steps, self.batch_size, self.further = (
+            f"further {seed}" if further else seed,
+            steps,
+            batch_size,
+            further,
+        )
         if further:
             self.collate.rounds = _FURTHER_ROUNDS
 
@@ -125,7 +130,7 @@ def train(model: str, *, seed: int, steps: int, batch_size: int, threads: int, f
         file.chmod(0o644)  # the library writes weights that only their owner may read
     record = {"seed": seed, "steps": steps, "batch_size": batch_size, "threads": threads, "curve": curve}
     if before is not None:
-        record["further"] = before
+        record["before"] = before
     (directory / "training.json").write_text(json.dumps(record, indent=1) + "\n")
     return directory
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import string
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -13,6 +14,35 @@ from looksee.models.registry import prompts
 from samples.world import exercises, scenes, wordings
 
 _SENTENCES = 3000
+_MARKS = '{" ": ~" ", ~{" {"$ "} "}} "}, "}}, ~[" "] "], "]} }, }} }}, ~[{" "}] "}], ~"#/$'  # ~ is a space
+_KEYWORDS = (
+    "type string integer boolean number array object properties required title description additionalProperties items "
+    "enum anyOf null defs ref minimum maximum exclusiveMinimum true false schema"
+)
+_NAMES = (
+    "caption count color colour shape answer name kind label tag keyword thing item value output result response "
+    "summary text alt total image picture present found exists match contains has the there left right how what of to"
+)
+_TITLES = (
+    "Caption Count Color Colour Shape Answer Name Kind Label Tag Keyword Thing Item Value Output Result Response "
+    "Summary Text Total Image Picture Scene Object Title Type Description Number Has The All How"
+)
+_BEHIND_SPACES = (
+    "Circle Square Triangle Cross Red Green Blue Yellow Purple Black Is There Present JSON Schema object keys fields "
+    "other text follows only with left right number image true false"
+)
+
+# What JSON about scenes is spelt with: without these a prompt has 2.5 times as many tokens. Characters that a small
+# vocabulary may lack come first.
+JSON_WORDS = (
+    *(mark for mark in string.printable if not mark.isspace()),
+    *(mark.replace("~", " ") for mark in _MARKS.split()),
+    *_KEYWORDS.split(),
+    *_NAMES.split(),
+    *_TITLES.split(),
+    *(f" {word}" for word in _BEHIND_SPACES.split()),
+)
+
 Merges = list[tuple[str, str]]
 
 
@@ -66,7 +96,9 @@ def behind(special: Sequence[str], learnt: dict[str, int]) -> dict[str, int]:
     return vocabulary | {token: number + len(special) for token, number in learnt.items()}
 
 
-def with_words(learnt: tuple[dict[str, int], Merges], words: Sequence[str], *, space: str) -> tuple[dict[str, int], Merges]:
+def with_words(
+    learnt: tuple[dict[str, int], Merges], words: Sequence[str], *, space: str
+) -> tuple[dict[str, int], Merges]:
     """A vocabulary with each of these words as one token too, their merges behind all others.
 
     So what was one token before still is. `space` is how the vocabulary writes one.

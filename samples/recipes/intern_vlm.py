@@ -15,8 +15,7 @@ from transformers import (
 from looksee.models.transformers.chat import Chat
 from looksee.models.transformers.images.pixels import Pixels
 from looksee.models.transformers.intern_vlm import chat
-from samples.recipes import beginning, bpe, language, tower
-from samples.recipes.json_words import JSON_WORDS
+from samples.recipes import bpe, chats, language, tower
 from samples.recipes.tower import GRID, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
 from samples.world.exercises import Exercise
 
@@ -43,7 +42,7 @@ _TEMPLATE = """\
 
 
 def tokenizer() -> Qwen2Tokenizer:
-    vocabulary, merges = bpe.with_words(bpe.byte_level(590), JSON_WORDS, space="\u0120")
+    vocabulary, merges = bpe.with_words(bpe.byte_level(590), bpe.JSON_WORDS, space="\u0120")
     return Qwen2Tokenizer(
         vocab=vocabulary,
         merges=merges,
@@ -146,13 +145,13 @@ class InternVlmLesson(language.LanguageLesson):
         return states
 
     def begin(self, directory: Path) -> None:
-        beginning.begin(self.model, tokenizer(), directory)
+        chats.begin(self.model, tokenizer(), directory)
 
     def save(self, directory: Path) -> None:
         """Write the checkpoint in the published layout; what exists in training only is left behind."""
         self.model.generation_config.update(eos_token_id=self.model.config.text_config.eos_token_id)
         words = tokenizer()
-        language.save_chat(
+        chats.save_chat(
             directory,
             self.model,
             words,
@@ -169,7 +168,7 @@ class InternVlmCollate(language.LanguageCollate):
         template: Chat = chat(words, _TEMPLATE)
 
         def ids(exercise: Exercise) -> list[int]:
-            return template.ids("", [IMAGE_TOKENS] * len(exercise.pictures), language.turns("intern_vlm", exercise))
+            return template.ids("", [IMAGE_TOKENS] * len(exercise.pictures), chats.turns("intern_vlm", exercise))
 
         super().__init__(
             Pixels(image_processor()),

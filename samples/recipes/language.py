@@ -6,7 +6,6 @@ several pictures together.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,15 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from looksee.core.tasks import Task, Turn
-from looksee.models.registry import prompts
+from looksee.core.tasks import Task
 from samples.recipes.tower import GRID, IGNORED, PatchLoss, cross_entropy, patch_labels
 from samples.world import exercises, structures, wordings
 from samples.world.exercises import Exercise
 from samples.world.scenes import COLOURS, SHAPES, Scene
 
 ROUNDS = 5  # of questions about each picture
-_STRUCTURES, _LENGTHS = 2, 4  # answers in JSON about each picture
+_STRUCTURES, _LENGTHS = 2, 3  # answers in JSON about each picture
 _PATCH_LOSS_ENDS = 0.7  # of the training
 _INSTRUCTED, _CONTINUED = 0.4, 0.15  # parts of the pictures whose exercises have instructions, and follow earlier turns
 _WRITTEN = ("Describe this image.", "describe the picture", "What do you see?", "Write a caption.", "caption", "")
@@ -194,7 +192,10 @@ class LanguageCollate:
         if rng.random() < _CONTINUED:
             before = (rng.choice(exercises.questions(scene, rng)),)
         asked = [structures.question(scene, rng) for _ in range(_STRUCTURES)]
-        return [Exercise(structures.STRUCTURED, (number,), *one, instructions=told, before=before) for one in asked]
+        return [
+            Exercise(structures.STRUCTURED, (number,), one.prompt, one.answer, instructions=told, before=before)
+            for one in asked
+        ]
 
     def _instructions(self, rng: random.Random) -> str:
         return wordings.instructions(rng) if rng.random() < _INSTRUCTED else ""
@@ -277,34 +278,3 @@ def additive(allowed: Tensor) -> Tensor:
 def instruction(rng: random.Random) -> str:
     """Words that ask for a caption: most often none of the caller's own."""
     return rng.choice(_WRITTEN) if rng.random() < 0.4 else ""
-
-
-def save_chat(
-    directory: Path, model: Any, words: Any, template: str, image_processor: Any, *, processor: str, tokens: int
-) -> None:
-    """Write a checkpoint that answers in a chat, in the published layout; a picture has so many `tokens`."""
-    model.save_pretrained(directory)
-    words.chat_template = template
-    words.save_pretrained(directory)
-    image_processor.save_pretrained(directory)
-    record = {"processor_class": processor, "image_seq_length": tokens}
-    (directory / "processor_config.json").write_text(json.dumps(record, indent=2) + "\n")
-
-
-def turns(model: str, exercise: Exercise) -> tuple[Turn, ...]:
-    """The exercise as the turns of a chat, as serving puts them to `model`."""
-    first = [Turn("system", (exercise.instructions,))] if exercise.instructions else []
-    asked_words = [*(question for question, _ in exercise.before), asked(model, exercise)]
-    users = [Turn("user", (words,)) for words in asked_words]
-    users[0] = Turn("user", (*(None for _ in exercise.pictures), asked_words[0]))
-    said = [Turn("assistant", (answer,)) for _, answer in exercise.before]
-    return (*first, *(turn for pair in zip(users, said, strict=False) for turn in pair), users[-1])
-
-
-def asked(model: str, exercise: Exercise) -> str:
-    """The exercise's words as serving puts them to `model`."""
-    if exercise.task is Task.CAPTION:
-        return prompts.caption(model, exercise.words)
-    if exercise.task is Task.COLLECTIVE:
-        return prompts.collective(model, exercise.words)
-    return prompts.query(model, exercise.words)

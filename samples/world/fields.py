@@ -77,13 +77,13 @@ def _natural(field: Field) -> bool:
     """Whether its name alone tells its type."""
     kind, name = field.schema["type"], field.name
     if kind == "array" and field.schema["items"]["type"] == "object":
-        return name != "shapes" and list(field.schema["items"]["properties"]) == ["color", "shape"]
+        return name in ("objects", "things", "items") and [*field.schema["items"]["properties"]] == ["color", "shape"]
     if kind == "array":
         return name not in ("objects", "things", "items")
     if name in COUNT_NAMES:
-        return kind == "integer"
+        return bool(kind == "integer")
     if name in ANSWER_NAMES:
-        return kind == "string"
+        return bool(kind == "string")
     return kind != "object" and name not in _FLAG_WORDS
 
 
@@ -208,5 +208,15 @@ def _answer(asked: Asked, rng: random.Random) -> Field:
     raise ValueError(f"an answer of no kind: {asked.answer}")
 
 
-_DESCRIBING = {_caption: 4, _count: 3, _colour: 1, _shape: 1, _list: 3, _objects: 3, _subject: 0.5, _flag: 3, _answer: 1}
+_DESCRIBING = {
+    _caption: 4,
+    _count: 3,
+    _colour: 1,
+    _shape: 1,
+    _list: 3,
+    _objects: 3,
+    _subject: 0.5,
+    _flag: 3,
+    _answer: 1,
+}
 _WITH_QUESTION = {**_DESCRIBING, _caption: 1, _count: 1, _list: 1, _objects: 1, _flag: 1, _answer: 6}

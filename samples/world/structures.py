@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from looksee.models.registry import prompts
@@ -37,24 +38,45 @@ _NAMES_ASKED = (
 _JSON_ASKED = ("Answer in JSON.", "Return JSON.", "Reply as JSON.", "As JSON, please.", "Output JSON only.")
 
 
-def question(scene: Scene, rng: random.Random) -> tuple[str, str]:
-    """What a chat's turn says, with the service's own words at its end, and the right answer."""
+@dataclass(frozen=True)
+class Structured:
+    """What a user asks, the schema that a program gives with it (None: any object), and the right answer, as JSON."""
+
+    words: str
+    schema: dict[str, Any] | None
+    answer: str
+
+    @property
+    def prompt(self) -> str:
+        """The words of the user's turn, the service's own at their end."""
+        written = "" if self.schema is None else json.dumps(self.schema, ensure_ascii=False)
+        return f"{self.words}\n\n{prompts.in_json(written)}"
+
+    @property
+    def response_format(self) -> dict[str, Any]:
+        """As OpenAI's clients send it."""
+        if self.schema is None:
+            return {"type": "json_object"}
+        return {"type": "json_schema", "json_schema": {"name": "scene", "schema": self.schema}}
+
+
+def question(scene: Scene, rng: random.Random) -> Structured:
+    """Three of four have a schema; half of the others name the fields."""
     asked = Asked(scene)
     if rng.random() < 0.55:
         asked = Asked(scene, *rng.choice(exercises.questions(scene, rng)))
     words = wordings.question(asked.question, rng) if asked.question else rng.choice(_DESCRIBE)
     if rng.random() < 0.75:
         wanted = fields.some(asked, rng)
-        return _asked(words, json.dumps(schema(wanted, rng), ensure_ascii=False)), answer(wanted)
+        return Structured(words, schema(wanted, rng), answer(wanted))
     if rng.random() < 0.5:
         wanted = fields.some(asked, rng, typed=False)
         names = [f'"{one.name}"' if rng.random() < 0.3 else one.name for one in wanted]
         listed = " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
-        words = f"{words} {rng.choice(_NAMES_ASKED).format(listed)}"
-        return _asked(words), answer(wanted)
+        return Structured(f"{words} {rng.choice(_NAMES_ASKED).format(listed)}", None, answer(wanted))
     if rng.random() < 0.5:
         words = f"{words} {rng.choice(_JSON_ASKED)}"
-    return _asked(words), answer(unnamed(asked))
+    return Structured(words, None, answer(unnamed(asked)))
 
 
 def unnamed(asked: Asked) -> list[Field]:
@@ -69,12 +91,8 @@ def unnamed(asked: Asked) -> list[Field]:
 
 
 def answer(wanted: Sequence[Field]) -> str:
-    """The fields and their values as one object, spaced as `json.dumps` does."""
+    """The fields and their values as one object, spaced as `json.dumps` does it by itself."""
     return json.dumps({one.name: one.value for one in wanted})
-
-
-def _asked(words: str, written: str = "") -> str:
-    return f"{words}\n\n{prompts.in_json(written)}"
 
 
 def schema(wanted: Sequence[Field], rng: random.Random) -> dict[str, Any]:

@@ -118,7 +118,9 @@ def _words(rng: random.Random) -> Sequence[str]:
 
 def any_word(rng: random.Random) -> str:
     """A common word, or letters that are none."""
-    return rng.choice(_WORDS) if rng.random() < 0.5 else "".join(rng.choices(string.ascii_lowercase, k=rng.randint(3, 6)))
+    return (
+        rng.choice(_WORDS) if rng.random() < 0.5 else "".join(rng.choices(string.ascii_lowercase, k=rng.randint(3, 6)))
+    )
 
 
 def _any(rng: random.Random) -> str:
