@@ -132,10 +132,9 @@ def _with_classes(
             part = _with_classes(part, member, classes, strict, rng)
             part = part if "$ref" in part else {**part, "title": _titled(member)}
             properties[member] = dict(sorted(part.items()))
-        title = rng.choice(_PARTS)
+        title = rng.choice([part for part in _PARTS if part not in classes])
         found = {**kind, "properties": properties, "title": title}
-    elif "enum" in kind and rng.random() < 0.5:
-        title, found = _titled(name).replace(" ", ""), kind
+    elif "enum" in kind and (title := _titled(name).replace(" ", "")) not in classes and rng.random() < 0.5:
         found = {**kind, "title": title}
     else:
         return kind
