@@ -62,9 +62,10 @@ def _made(model: str, training: Mapping[str, Any]) -> list[str]:
     """The command, or one behind the other those that went on from the weights of the last."""
     before = training.get("before")
     options = "--seed {seed} --steps {steps} --batch-size {batch_size} --threads {threads}".format_map(training)
+    stopped = f" stopped at step {training['stopped']}," if "stopped" in training else ""
     minutes = training["curve"][-1]["seconds"] / 60
-    how = f"in {minutes:.0f} minutes on two CPU cores that did other work beside:\n"
+    how = f"{stopped} in {minutes:.0f} minutes on two CPU cores that did other work beside:\n"
     if before is None:
-        return [f"- Made by this command, {how}  `python -m samples.training {model} {options}`"]
-    then = f"- Then by this command, with the exercises that there were by then, {how}"
+        return [f"- Made by this command,{how}  `python -m samples.training {model} {options}`"]
+    then = f"- Then by this command, with the exercises that there were by then,{how}"
     return [*_made(model, before), f"{then}  `python -m samples.training {model} --further {options}`"]

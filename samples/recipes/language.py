@@ -23,6 +23,7 @@ from samples.world.scenes import COLOURS, SHAPES, Scene
 
 ROUNDS = 5  # of questions about each picture
 _STRUCTURES, _LENGTHS = 2, 3  # answers in JSON about each picture
+_COPIED = 0.5  # of the loss of an answer in JSON: that of its prompt, from whose schema the names are to be copied
 _PATCH_LOSS_ENDS = 0.7  # of the training
 _INSTRUCTED, _CONTINUED = 0.4, 0.15  # parts of the pictures whose exercises have instructions, and follow earlier turns
 _WRITTEN = ("Describe this image.", "describe the picture", "What do you see?", "Write a caption.", "caption", "")
@@ -95,6 +96,13 @@ class LanguageLesson(nn.Module):
         logits, targets = self.model.get_output_embeddings()(hidden[asked]), rows["targets"][asked]
         return cross_entropy(logits, targets), logits.argmax(-1) == targets
 
+    def copied(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """The loss of tokens of prompts that mostly are in the prompt before, as the names in a schema are."""
+        asked = targets != IGNORED
+        if not asked.any():
+            return hidden.new_zeros(())
+        return cross_entropy(self.model.get_output_embeddings()(hidden[asked]), targets[asked])
+
     def tower(self) -> nn.Module:
         """The part that begins with what BLIP has learnt."""
         raise NotImplementedError
@@ -116,7 +124,7 @@ class LanguageLesson(nn.Module):
             embeddings = self.embed(rows).masked_scatter(pictures[..., None], seen)
             hidden = self.read(embeddings, rows["positions"], sees(rows["parts"]), pictures)
             own_loss, right = self.judge(hidden, rows)
-            loss = loss + rows["weight"] * own_loss
+            loss = loss + rows["weight"] * (own_loss + _COPIED * self.copied(hidden, rows["copied"]))
             numbers = rows["numbers"][rows["targets"] != IGNORED]
             exact = torch.ones(len(rows["tasks"]), dtype=torch.bool).index_put_((numbers[~right],), torch.tensor(False))
             for task, good in zip(rows["tasks"], exact.tolist(), strict=True):
@@ -220,21 +228,27 @@ class LanguageCollate:
         which sees the beginning and itself and counts its positions from the beginning's end: as if it were alone.
         """
         packed = [self._packed([(self.ids(one), self.answer(one)) for one in row]) for row in rows]
+        copied = [row[0].task == structures.STRUCTURED for row in rows]
         longest = max(len(ids) for ids, *_ in packed)
         shape = (len(rows), longest)
         ids, positions = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
         targets, parts = torch.full(shape, IGNORED), torch.full(shape, -1)
-        numbers = torch.zeros(shape, dtype=torch.int64)
+        numbers, spelt = torch.zeros(shape, dtype=torch.int64), torch.full(shape, IGNORED)
         before = 0
         for index, (row, columns) in enumerate(zip(rows, packed, strict=True)):
             for tensor, column in zip((ids, positions, targets, parts), columns, strict=True):
                 tensor[index, : len(column)] = torch.tensor(column)
+            if copied[index]:  # within the same part, and not where the answer is
+                within = (parts[index, :-1] > 0) & (parts[index, :-1] == parts[index, 1:])
+                within &= targets[index, :-1] == IGNORED
+                spelt[index, :-1][within] = ids[index, 1:][within]
             numbers[index] = (parts[index] - 1).clamp(min=0) + before
             before += len(row)
         return {
             "ids": ids,
             "positions": positions,
             "targets": targets,
+            "copied": spelt,
             "parts": parts,
             "numbers": numbers,
             "pictures": torch.tensor([number for row in rows for number in row[0].pictures]),

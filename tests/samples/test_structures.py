@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from openai.lib._pydantic import to_strict_json_schema
 from pydantic import BaseModel, Field
 
+from looksee.core import tasks
 from looksee.core.tasks import Job, Task
 from looksee.models.loading import load
 from looksee.models.registry import chat_models
@@ -210,6 +211,14 @@ KINDS: tuple[Callable[[Scene], Wanted], ...] = (
 )
 
 
+def forced(schema: dict[str, Any] | None) -> dict[str, Any]:
+    """What forces a job's answer into its form, where jobs have that."""
+    grammar = getattr(tasks, "Grammar", None)
+    if grammar is None:
+        return {}
+    return {"grammar": grammar("json_object") if schema is None else grammar("json_schema", json.dumps(schema))}
+
+
 @functools.cache
 def answers(model_name: str) -> dict[str, list[tuple[str, Any]]]:
     """By kind: what was said, and what is right."""
@@ -219,7 +228,7 @@ def answers(model_name: str) -> dict[str, list[tuple[str, Any]]]:
         for scene, data in drawn(SCENES, kind.__name__):
             words, schema, right = kind(scene)
             prompt = Structured(words, schema, "").prompt
-            rows.append(model.prepare(Job(Task.QUERY, (data,), prompt, max_new_tokens=80)))
+            rows.append(model.prepare(Job(Task.QUERY, (data,), prompt, max_new_tokens=80, **forced(schema))))
             about.append((kind.__name__, right))
     decode_mixed(model, rows, random.Random(1), most=32)
     found: dict[str, list[tuple[str, Any]]] = {kind.__name__: [] for kind in KINDS}

@@ -1,4 +1,4 @@
-"""The vocabularies of the models that chat: what JSON is spelt with is in them, and what was learnt with fewer is kept."""
+"""Vocabularies of the models that chat: they have what JSON is spelt with, and keep what was learnt with fewer."""
 
 from __future__ import annotations
 
