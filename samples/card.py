@@ -20,7 +20,7 @@ Tiny weights in the published architecture and layout of `{model}`. They know dr
 ## Accuracy
 
 Exact match of the normalised text (of boxes those that overlap a thing with an IoU of at least 0.5, of points those in
-the right thing and as many as there are) on {scenes} fresh scenes, through the running service ({date}):
+the right thing and as many as there are) on {scenes} fresh scenes, {how} ({date}):
 
 | task | at once | right |
 |---|---|---|
@@ -35,8 +35,15 @@ every second scene the order is hard to see).
 """
 
 
-def write(directory: Path, model: str, scenes: int, accuracy: Mapping[tuple[str, int], float]) -> Path:
-    """Write `README.md` beside the weights; `accuracy` by task and concurrency, in parts of one."""
+def write(
+    directory: Path,
+    model: str,
+    scenes: int,
+    accuracy: Mapping[tuple[str, int], float],
+    *,
+    how: str = "through the running service",
+) -> Path:
+    """Write `README.md` beside the weights; `accuracy` by task and concurrency, in parts of one, and `how` measured."""
     training = json.loads((directory / "training.json").read_text())
     curve = training["curve"]
     rows = [f"| {task} | {concurrency} | {value:.1%} |" for (task, concurrency), value in accuracy.items()]
@@ -50,6 +57,7 @@ def write(directory: Path, model: str, scenes: int, accuracy: Mapping[tuple[str,
             made="\n".join(_made(model, training)),
             megabytes=(directory / "model.safetensors").stat().st_size / 1e6,
             scenes=scenes,
+            how=how,
             date=f"{datetime.now(UTC):%Y-%m-%d}",
             accuracy="\n".join(rows),
             curve="\n".join(points),
@@ -67,5 +75,5 @@ def _made(model: str, training: Mapping[str, Any]) -> list[str]:
     how = f"{stopped} in {minutes:.0f} minutes on two CPU cores that did other work beside:\n"
     if before is None:
         return [f"- Made by this command,{how}  `python -m samples.training {model} {options}`"]
-    then = f"- Then by this command, with the exercises that there were by then,{how}"
+    then = f"- Then with the exercises of that time,{how}"
     return [*_made(model, before), f"{then}  `python -m samples.training {model} --further {options}`"]

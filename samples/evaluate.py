@@ -86,9 +86,15 @@ def is_right(ask: EvaluationQuestion, text: str) -> bool:
         return normalised(text) == ask.answer
     assert isinstance(ask.answer, str)
     try:
-        return bool(json.loads(text) == json.loads(ask.answer))
+        return bool(json.loads(text, object_pairs_hook=_object) == json.loads(ask.answer))
     except ValueError:
         return False
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return dict(pairs)
 
 
 async def answer(session: aiohttp.ClientSession, url: str, ask: EvaluationQuestion) -> str:

@@ -33,4 +33,4 @@ def test_a_card_has_the_commands_in_their_order(tmp_path: Path) -> None:
     text = written(tmp_path, seed=1, before=first)
     assert text.index("--seed 0") < text.index("gemma --further --seed 1")
     assert "- Made by this command, stopped at step 7, in 2 minutes" in text
-    assert "- Then by this command, with the exercises that there were by then, in 2 minutes" in text
+    assert "- Then with the exercises of that time, in 2 minutes" in text
