@@ -17,6 +17,7 @@ from looksee.gateway.answering import AnsweringService
 from looksee.http import error_responses
 from looksee.http.context import ContextFactory
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
+from looksee.http.dialects import kept_pictures as kept
 from looksee.http.dialects.batch import route
 from looksee.http.dialects.ollama import route as ollama
 from looksee.http.edge.route_table import RouteTable
@@ -57,9 +58,10 @@ def _accepted(route: APIRoute) -> Accepted:
 
 ROUTES = RouteTable(
     open_paths=pages.OPEN,
-    form_paths=container_forms.PATHS | captioning.MODELS.keys(),
+    form_paths=container_forms.PATHS | captioning.MODELS.keys() | {kept.PATH},
     default_models=captioning.MODELS,
     plain_errors=ollama.PATHS | ollama.NOT_OFFERED.keys(),
+    private_paths=frozenset({kept.PATH}),
     unknown=_unknown,
 )
 
@@ -79,6 +81,7 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
     contexts = ContextFactory(gateway, settings)
     for dialect in (captioning, container_forms, moondream_v1, openai, ollama, route, models, admin, pages):
         app.include_router(dialect.router(contexts))
+    app.include_router(kept.router(contexts))
 
     @app.exception_handler(errors.LookseeError)
     async def looksee_error(_: Request, error: errors.LookseeError) -> Response:

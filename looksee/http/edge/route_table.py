@@ -10,6 +10,7 @@ from looksee.core import errors
 
 METRICS = "/metrics"
 _ADMIN = "/api/admin/"  # its routes ask for API_KEY themselves
+_LEFT_OUT = "{id}"
 _READING = ("GET", "HEAD", "OPTIONS")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SLASHES = re.compile("/{2,}")
@@ -25,13 +26,15 @@ class RouteTable:
 
     `open_paths` need no key. `form_paths` take files in a form and never parse JSON. `default_models` has the model
     that a request names by the query parameter `model`, where it names none. Errors at `plain_errors` have their
-    message as the member `error`, not as one of an object there. `unknown` makes the error for a path without a route.
+    message as the member `error`, not as one of an object there. Below `private_paths` the last part of a path is the
+    caller's secret. `unknown` makes the error for a path without a route.
     """
 
     open_paths: frozenset[str] = frozenset()
     form_paths: frozenset[str] = frozenset()
     default_models: Mapping[str, str] = field(default_factory=dict)
     plain_errors: frozenset[str] = frozenset()
+    private_paths: frozenset[str] = frozenset()
     unknown: Callable[[str], errors.LookseeError] = _not_found
 
     def needs_client_key(self, path: str) -> bool:
@@ -39,6 +42,11 @@ class RouteTable:
         route cannot be forgotten.
         """
         return path not in self.open_paths and not path.startswith(_ADMIN) and path != METRICS
+
+    def apart(self, path: str) -> tuple[str, str]:
+        """The path as logs and metrics may have it, which keep every path, and the part that is left out of it."""
+        above, _, last = path.rpartition("/")
+        return (f"{above}/{_LEFT_OUT}", last) if above in self.private_paths else (path, "")
 
     def acts(self, method: str, path: str) -> bool:
         """Whether a request does more than read what is there: such a one is not taken from any page."""
