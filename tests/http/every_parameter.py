@@ -75,7 +75,7 @@ class Walk:
             for operation in item.values():
                 found |= {(path, one["name"]) for one in operation.get("parameters", ()) if one["in"] != "header"}
                 for content in operation.get("requestBody", {}).get("content", {}).values():
-                    found |= {(path, name) for name in self._plain(content["schema"])["properties"]}
+                    found |= {(path, name) for name in self._plain(content["schema"]).get("properties", {})}
         return found
 
     def _operation(self, path: str, method: str, operation: Schema) -> Iterator[Wrong]:
@@ -105,7 +105,7 @@ class Walk:
                 for _, value, why in self._of_texts({name: schema}):
                     yield Wrong(path, method, (name,), why, schema, {**whole, "params": {name: value}})
             elif one["in"] == "path":
-                yield Wrong(path.replace(f"{{{name}}}", NO_CHOICE), method, ("model",), "choice", schema, whole)
+                yield Wrong(path.replace(f"{{{name}}}", NO_CHOICE), method, ("model" if name == "name" else name,), "choice", schema, whole)
 
     def _of_texts(self, properties: Schema) -> Iterator[tuple[str, str, str]]:
         """Wrong values of a form or a query, where all are texts."""
