@@ -83,7 +83,7 @@ class Walk:
         whole: dict[str, Any] = {}  # the request without a mistake
         if "multipart/form-data" in content:
             form = self._plain(content["multipart/form-data"]["schema"])
-            fields = {name: str(self._sample(form["properties"][name])) for name in form["required"]}
+            fields = {name: str(self._sample(form["properties"][name])) for name in _needed(form)}
             file = next(name for name in form["required"] if self._is_file(form["properties"][name]))
             files = [(file, ("a.png", plain()))]
             whole = {"files": files, "data": {name: value for name, value in fields.items() if name != file}}
@@ -105,7 +105,14 @@ class Walk:
                 for _, value, why in self._of_texts({name: schema}):
                     yield Wrong(path, method, (name,), why, schema, {**whole, "params": {name: value}})
             elif one["in"] == "path":
-                yield Wrong(path.replace(f"{{{name}}}", NO_CHOICE), method, ("model" if name == "name" else name,), "choice", schema, whole)
+                yield Wrong(
+                    path.replace(f"{{{name}}}", NO_CHOICE),
+                    method,
+                    ("model" if name == "name" else name,),
+                    "choice",
+                    schema,
+                    whole,
+                )
 
     def _of_texts(self, properties: Schema) -> Iterator[tuple[str, str, str]]:
         """Wrong values of a form or a query, where all are texts."""
@@ -171,7 +178,7 @@ class Walk:
             case "array":
                 return [self._sample(branch["items"])] * max(1, branch.get("minItems", 0))
             case "object":
-                return {name: self._sample(branch["properties"][name]) for name in branch.get("required", ())}
+                return {name: self._sample(branch["properties"][name]) for name in _needed(branch)}
             case "boolean":
                 return False
         return branch.get("minimum", 1)
@@ -237,6 +244,11 @@ class Walk:
                     wanted.append([_number(branch[keyword]), "not empty", "not blank"])
             wanted += [[f"'{name}'"] for name in branch.get("required", ())]
         return wanted
+
+
+def _needed(schema: Schema) -> list[str]:
+    """The members without which a request is wrong; of choices between them the first."""
+    return [*schema.get("required", ()), *next(iter(schema.get("oneOf", ())), {}).get("required", ())]
 
 
 def _number(value: float) -> str:

@@ -20,7 +20,7 @@ PATH = "/v1/pictures"
 _FIELD = "file"
 _FILE = {"type": "string", "format": "binary", "description": f"a picture: {listed(FORMATS, 'or')}"}
 _FORM = forms.described(_FIELD, _FILE, None)
-_BODY: dict[str, Any] = {"image/*": {"schema": _FILE}, **_FORM["requestBody"]["content"]}
+_BODY: dict[str, Any] = {"application/octet-stream": {"schema": _FILE}, **_FORM["requestBody"]["content"]}
 _OTHERS = ("application/json", "text/html")
 
 

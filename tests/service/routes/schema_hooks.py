@@ -21,7 +21,7 @@ RULED_OUT = {"task_not_supported", "unsupported_parameter"}
 # Members whose values depend on others', or on what the model's tokenizer makes of them.
 BY_OTHERS = (
     *("length", "spatial_refs", "max_tokens", "stream_options", "settings", "messages", "items", "prompt"),
-    *("images", "response_format", "logit_bias"),
+    *("images", "response_format", "logit_bias", "object"),
 )
 
 
