@@ -27,6 +27,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "not_found": ("there is nothing at this address", "check the path; `/docs` lists all"),
     "model_not_found": ("the address names a model that does not exist", "`GET /v1/models` lists them"),
+    "picture_not_found": (
+        "an id of a [picture that was kept](pictures.md#sent-once-named-afterwards) is not known, or not any more",
+        "send the picture again with `PUT /v1/pictures`, or in the id's place",
+    ),
     "method_not_allowed": ("the address does not take this HTTP method", "use the method that `/docs` shows"),
     "request_too_large": (
         "the body has too many bytes, or its JSON too many values",
@@ -67,6 +71,6 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "the service was told to end; it still answers what it has accepted, within `LOOKSEE_DRAIN_SECONDS`",
         "send it again: another one behind the balancer, or the next one, takes it",
     ),
-    "cache_unavailable": ("Redis does not answer an admin route", "wait `Retry-After` seconds"),
+    "cache_unavailable": ("Redis does not answer an admin route, or one about a kept picture", "wait `Retry-After` seconds"),
     "deadline_exceeded": ("there was no answer within the request's time", "try again, or ask for less"),
 }
