@@ -25,7 +25,8 @@ def picture(source: PictureSource) -> str:
 
     Files stay as they are. A PIL image becomes what a person sees of it: upright, as its EXIF data say, and on white
     where it is transparent; a PNG, or a JPEG if it was opened from one. A data URI, an http(s) URL and the id
-    of a picture that the service keeps are returned as they are; whether it fetches URLs is its operator's affair. Base64 is taken too, if no file has that name.
+    of a picture that the service keeps are returned as they are; whether it fetches URLs is its operator's affair.
+    Base64 is taken too, if no file has that name.
 
     Raises ValueError for what is no picture of a format that Looksee knows, and OSError for a file that cannot be read.
     """

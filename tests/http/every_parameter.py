@@ -248,7 +248,7 @@ class Walk:
 
 def _needed(schema: Schema) -> list[str]:
     """The members without which a request is wrong; of choices between them the first."""
-    return [*schema.get("required", ()), *next(iter(schema.get("oneOf", ())), {}).get("required", ())]
+    return [*schema.get("required", ()), *(schema.get("oneOf") or [{}])[0].get("required", ())]
 
 
 def _number(value: float) -> str:

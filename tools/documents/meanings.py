@@ -71,6 +71,9 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "the service was told to end; it still answers what it has accepted, within `LOOKSEE_DRAIN_SECONDS`",
         "send it again: another one behind the balancer, or the next one, takes it",
     ),
-    "cache_unavailable": ("Redis does not answer an admin route, or one about a kept picture", "wait `Retry-After` seconds"),
+    "cache_unavailable": (
+        "Redis does not answer an admin route, or where a picture is named by its id",
+        "wait `Retry-After` seconds, or send the picture itself",
+    ),
     "deadline_exceeded": ("there was no answer within the request's time", "try again, or ask for less"),
 }

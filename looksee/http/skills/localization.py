@@ -22,9 +22,9 @@ from looksee.settings import Settings
 MAX_OBJECTS = 50  # where a request does not say
 NORMALIZED = "normalised: parts of the picture's width and height, 0 to 1; with `format=pixel` in pixels"
 
-# At most: pydantic would describe each of millions of bad ones.
 Names = Annotated[
-    list[Annotated[str, Field(json_schema_extra=parameters.WORDS)]], Field(max_length=parameters.MOST_NAMES)
+    list[Annotated[str, Field(json_schema_extra=parameters.WORDS)]],
+    Field(min_length=1, max_length=parameters.MOST_NAMES),
 ]
 OBJECT_FIELD: Any = Field(
     None,
@@ -35,7 +35,6 @@ OBJECT_FIELD: Any = Field(
 OBJECTS_FIELD: Any = Field(
     None,
     description="in place of `object` several, each answered by itself: `results` in their order",
-    json_schema_extra=parameters.OBJECTS,
 )
 
 

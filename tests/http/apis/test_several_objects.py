@@ -168,7 +168,7 @@ def test_a_drawing_that_would_lack_an_object_is_an_error() -> None:
 
 def test_an_item_says_by_itself_what_it_looks_for() -> None:
     doors = Doors(says)
-    items = [{}, {"object": "own"}, {"objects": ["one", "two"]}]
+    items: list[dict[str, Any]] = [{}, {"object": "own"}, {"objects": ["one", "two"]}]
     common: dict[str, Any] = {"task": "detect", "objects": ["all"]}
     answer = doors.send("/v1/batch", json={**common, "items": [{"image": URI, **item} for item in items]})
     lines = {line["index"]: line for line in map(json.loads, answer.text.splitlines()[:-1])}

@@ -12,7 +12,7 @@ from looksee.core.tasks import Job, Reply, Task
 from looksee.engine.engine import Engine
 from looksee.engine.limits import EngineLimits
 from looksee.models.moondream import prefixes
-from looksee.models.moondream.crops import image
+from looksee.models.moondream.crops import image, tiling
 from looksee.models.moondream.model import Moondream
 from looksee.models.moondream.row_builder import TextOptions
 from tests.models.mixing import decode_mixed
@@ -125,7 +125,7 @@ def test_jobs_about_one_picture_at_the_same_time_cut_and_encode_it_once() -> Non
 
     with (
         mock.patch.object(model.encoder, "crop_features", wraps=model.encoder.crop_features) as features,
-        mock.patch.object(image, "cut", wraps=image.cut) as cut,
+        mock.patch.object(image, "cut", wraps=tiling.cut) as cut,
     ):
         replies = run(main())
     assert (features.call_count, cut.call_count) == (1, 1)

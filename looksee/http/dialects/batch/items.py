@@ -46,7 +46,7 @@ class BatchDefaults(SamplingFields):
     prompt: str = Field("", description="caption, collective; as in `/caption`")
     length: Length = Field("normal", description="caption; short and long are Moondream's")
     question: str = Field("", description="query")
-    object: str = Field("", description="detect, point: what is to be found, in a word or a few")
+    object: str | None = Field(None, description="detect, point: what is to be found, in a word or a few")
     objects: Names | None = OBJECTS_FIELD
     max_objects: Integer | None = Field(
         None,
