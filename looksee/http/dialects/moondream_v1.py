@@ -28,7 +28,7 @@ from looksee.http.inputs import bodies, parameters, uploads
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
-from looksee.http.skills.localization import MAX_OBJECTS, OBJECT_FIELD, OBJECTS_FIELD, LocalizationSkill, Names
+from looksee.http.skills.localization import MAX_OBJECTS, OBJECT_FIELD, OBJECTS_FIELD, LocalizationSkill, Name, Names
 from looksee.http.skills.skill import DEFAULT_MODEL
 from looksee.models.registry import ALIASES, offer_for
 from looksee.settings import Settings
@@ -135,7 +135,7 @@ class DetectBody(Body):
 
     model: str = _one_of(Task.DETECT)
     image_url: str = Field(description=_IMAGE, json_schema_extra=parameters.PICTURE)
-    object: str | None = OBJECT_FIELD
+    object: Name | None = OBJECT_FIELD
     objects: Names | None = OBJECTS_FIELD
 
     def skill(self, settings: Settings) -> Skill:

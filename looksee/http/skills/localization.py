@@ -22,15 +22,12 @@ from looksee.settings import Settings
 MAX_OBJECTS = 50  # where a request does not say
 NORMALIZED = "normalised: parts of the picture's width and height, 0 to 1; with `format=pixel` in pixels"
 
-Names = Annotated[
-    list[Annotated[str, Field(json_schema_extra=parameters.WORDS)]],
-    Field(min_length=1, max_length=parameters.MOST_NAMES),
-]
+Name = Annotated[str, Field(json_schema_extra=parameters.WORDS)]
+Names = Annotated[list[Name], Field(min_length=1, max_length=parameters.MOST_NAMES)]
 OBJECT_FIELD: Any = Field(
     None,
     description="what is to be found, in a word or a few",
     examples=["square"],
-    json_schema_extra=parameters.WORDS,
 )
 OBJECTS_FIELD: Any = Field(
     None,
@@ -43,7 +40,7 @@ class FindForm(BaseModel):
 
     model_config = ConfigDict(json_schema_extra=parameters.OBJECT_OR_OBJECTS)
 
-    object: str | None = OBJECT_FIELD
+    object: Name | None = OBJECT_FIELD
     objects: Names | None = OBJECTS_FIELD
     model: str = model_field(Task.DETECT)
     max_objects: int | None = Field(
