@@ -12,9 +12,9 @@ from pydantic import BaseModel, Field
 from looksee.core import errors
 from looksee.core.image_formats import FORMATS, listed
 from looksee.core.images import Picture, examine
-from looksee.core.kept_pictures import KeptPicture
+from looksee.core.kept_pictures import ID_PATTERN, KeptPicture, digest_of, id_of
 from looksee.http.context import ContextFactory, RequestContext
-from looksee.http.inputs import forms, known, picture_ids, uploads
+from looksee.http.inputs import forms, known, uploads
 
 PATH = "/v1/pictures"
 _FIELD = "file"
@@ -27,7 +27,7 @@ _OTHERS = ("application/json", "text/html")
 class PictureCard(BaseModel):
     """A picture that is kept."""
 
-    id: str = Field(description="what to send in place of the picture", pattern=picture_ids.PATTERN)
+    id: str = Field(description="what to send in place of the picture", pattern=ID_PATTERN)
     object: Literal["picture"] = "picture"
     bytes: int
     width: int = Field(description="pixels, as a person sees it: after its EXIF orientation")
@@ -44,7 +44,7 @@ class DroppedPicture(BaseModel):
     deleted: Literal[True] = True
 
 
-_Id = Annotated[str, Path(description="as `PUT` answered it", json_schema_extra={"pattern": picture_ids.PATTERN})]
+_Id = Annotated[str, Path(description="as `PUT` answered it", json_schema_extra={"pattern": ID_PATTERN})]
 
 
 def router(contexts: ContextFactory) -> APIRouter:
@@ -74,7 +74,7 @@ def router(contexts: ContextFactory) -> APIRouter:
         context = contexts.of(request.receive)
         digest = _digest(context, id)
         await gateway.pictures.drop(context.client, digest, param="id")
-        return DroppedPicture(id=picture_ids.of(digest))
+        return DroppedPicture(id=id_of(digest))
 
     return routes
 
@@ -97,12 +97,12 @@ async def _read(request: Request, context: RequestContext) -> Picture:
 def _digest(context: RequestContext, id: str) -> str:
     """Of the path as it was sent: the edge leaves the id out of the one that is routed, since that is written down."""
     private = "" if context.info is None else context.info.private
-    return picture_ids.digest(private or id, param="id")
+    return digest_of(private or id, param="id")
 
 
 def _card(kept: KeptPicture) -> PictureCard:
     return PictureCard(
-        id=picture_ids.of(kept.digest),
+        id=id_of(kept.digest),
         bytes=kept.nbytes,
         width=kept.width,
         height=kept.height,

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from looksee.core import errors
+from looksee.core import errors, kept_pictures
 from looksee.core.addresses import is_address
 from looksee.core.images import ImageLimits, Picture, examine, from_base64, mib
 from looksee.http.context import RequestContext
 from looksee.http.disconnect import stop
 from looksee.http.error_sentences import raised
-from looksee.http.inputs import forms, multipart, picture_ids
+from looksee.http.inputs import forms, multipart
 from looksee.http.inputs.fetching import Fetcher
 from looksee.settings import Settings
 
@@ -168,8 +168,8 @@ class _Room:
 async def _picture(text: str, context: RequestContext, param: str) -> Picture:
     """Every reference to a picture is read here, but a file in a form."""
     limits = image_limits(context.settings)
-    if picture_ids.is_id(text):  # which an address could begin like
-        digest = picture_ids.digest(text, param=param)
+    if kept_pictures.is_id(text):  # which an address could begin like
+        digest = kept_pictures.digest_of(text, param=param)
         data = await context.gateway.pictures.file(context.client, digest, param=param)
     elif is_address(text):
         data = await Fetcher.of(context.settings).fetch(text, param=param)
@@ -202,10 +202,10 @@ class _File:
     @property
     def id(self) -> str:
         """The text of a part that is the id of a picture, else an empty one."""
-        if self.filename or not isinstance(self.content, bytes) or len(self.content) > picture_ids.LONGEST:
+        if self.filename or not isinstance(self.content, bytes) or len(self.content) > kept_pictures.LONGEST_ID:
             return ""
         text = self.content.decode("ascii", "replace")
-        return text if picture_ids.is_id(text) else ""
+        return text if kept_pictures.is_id(text) else ""
 
 
 async def _kept(file: _File, context: RequestContext, room: _Room) -> Upload:

@@ -26,7 +26,7 @@ URI = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
 UNKNOWN = f"sha256:{'0' * 64}"
 
 
-class Site:
+class SiteOfPictures:
     """The doors behind the edge; `keys` are those of clients."""
 
     def __init__(self, *keys: str, max_uploads: int | None = None, **settings: Any) -> None:
@@ -53,7 +53,7 @@ class Site:
 
 
 def test_a_picture_is_kept_and_described() -> None:
-    site = Site()
+    site = SiteOfPictures()
     sent = site.ask("PUT", "/v1/pictures", content=PNG).json()
     expires = datetime.fromisoformat(sent["expires_at"])
     assert 3500 < (expires - datetime.now(UTC)).total_seconds() <= 3600
@@ -73,13 +73,13 @@ def test_a_picture_is_kept_and_described() -> None:
 
 
 def test_a_form_and_a_raw_body_give_one_id() -> None:
-    site = Site()
+    site = SiteOfPictures()
     by_form = site.ask("PUT", "/v1/pictures", files={"file": ("a.png", PNG)})
     assert by_form.json()["id"] == site.put() == site.put(headers={"Content-Type": "image/jpeg"})
 
 
 def test_a_picture_is_dropped() -> None:
-    site = Site()
+    site = SiteOfPictures()
     id = site.put()
     assert site.ask("DELETE", f"/v1/pictures/{id}").json() == {"id": id, "object": "picture", "deleted": True}
     for method in ("GET", "DELETE"):
@@ -102,10 +102,10 @@ def test_a_picture_is_dropped() -> None:
     ids=str,
 )
 def test_what_is_no_picture_is_not_kept(wrong: dict[str, Any], told: tuple[int, str, str | None]) -> None:
-    assert error(Site(max_file_bytes=2000).ask("PUT", "/v1/pictures", **wrong)) == told
+    assert error(SiteOfPictures(max_file_bytes=2000).ask("PUT", "/v1/pictures", **wrong)) == told
 
 
-Ask = Callable[[Site, str], httpx.Response]
+Ask = Callable[[SiteOfPictures, str], httpx.Response]
 
 
 def post(path: str, **body: Any) -> Ask:
@@ -120,7 +120,7 @@ def post(path: str, **body: Any) -> Ask:
 
 
 def form(path: str, field: str, **fields: str) -> Ask:
-    def ask(site: Site, picture: str) -> httpx.Response:
+    def ask(site: SiteOfPictures, picture: str) -> httpx.Response:
         file = (None, picture) if not picture.startswith("data:") else ("a.png", PNG)
         return site.ask("POST", path, files=[(field, file)], data=fields)
 
@@ -146,7 +146,7 @@ EVERYWHERE: dict[str, Ask] = {
 
 @pytest.mark.parametrize("where", EVERYWHERE)
 def test_an_id_is_taken_wherever_a_picture_is_and_is_the_same_picture(where: str) -> None:
-    site = Site()
+    site = SiteOfPictures()
     id = site.put()
     by_bytes = EVERYWHERE[where](site, URI)
     jobs = [job for model in site.doors.proxies for call in site.doors.calls(model) for job in call]
@@ -160,7 +160,7 @@ def test_an_id_is_taken_wherever_a_picture_is_and_is_the_same_picture(where: str
 
 @pytest.mark.parametrize("where", EVERYWHERE)
 def test_an_id_of_no_picture_is_told_to_be_sent_again(where: str) -> None:
-    site = Site()
+    site = SiteOfPictures()
     answer = EVERYWHERE[where](site, UNKNOWN)
     assert "picture_not_found" in answer.text
     assert "PUT /v1/pictures" in answer.text
@@ -186,13 +186,13 @@ async def _kept(doors: Doors) -> str:
 
 @pytest.mark.parametrize("text", ["sha256:", "sha256:12", f"sha256:{'g' * 64}", f" SHA256:{'0' * 63}"])
 def test_what_only_begins_as_an_id_is_told_what_one_is(text: str) -> None:
-    answer = Site().ask("POST", "/v1/caption", json={"image_url": text})
+    answer = SiteOfPictures().ask("POST", "/v1/caption", json={"image_url": text})
     assert error(answer) == (422, "invalid_value", "image_url")
     assert "64 hex digits" in answer.text
 
 
 def test_a_key_sees_its_own_pictures_alone() -> None:
-    site = Site("mine", "yours")
+    site = SiteOfPictures("mine", "yours")
     id = site.put(key="mine")
     path, body = f"/v1/pictures/{id}", {"image_url": id}
     assert site.ask("POST", "/v1/caption", json=body, key="mine").status_code == 200
@@ -206,14 +206,14 @@ def test_a_key_sees_its_own_pictures_alone() -> None:
 
 
 def test_a_service_may_keep_none() -> None:
-    site = Site()
+    site = SiteOfPictures()
     site.doors.answering.pictures = KeptPictures(max_pictures=0)
     assert error(site.ask("PUT", "/v1/pictures", content=PNG)) == (501, "not_offered", None)
     assert error(site.ask("GET", f"/v1/pictures/{UNKNOWN}")) == (404, "picture_not_found", "id")
 
 
 def test_ids_lead_to_no_more_than_a_request_may_have() -> None:
-    site = Site(max_request_bytes=2 * len(PNG))
+    site = SiteOfPictures(max_request_bytes=2 * len(PNG))
     id = site.put()
     parts = [("images", (None, id))]
     assert site.ask("POST", "/api/caption-images", files=parts * 2).status_code == 200
@@ -225,7 +225,7 @@ def test_ids_lead_to_no_more_than_a_request_may_have() -> None:
 
 def test_what_ids_lead_to_counts_among_the_bytes_of_requests_under_way() -> None:
     large = PNG + bytes(200_000)  # behind a picture's end anything may stand
-    site = Site(max_uploads=250_000)
+    site = SiteOfPictures(max_uploads=250_000)
     id = site.put(large)
     once = {"images": [("images", (None, id))], "twice": [("images", (None, id))] * 2}
     assert site.ask("POST", "/api/caption-images", files=once["images"]).status_code == 200
@@ -234,7 +234,7 @@ def test_what_ids_lead_to_counts_among_the_bytes_of_requests_under_way() -> None
 
 
 def test_ids_are_written_nowhere(caplog: pytest.LogCaptureFixture) -> None:
-    site = Site()
+    site = SiteOfPictures()
     with caplog.at_level("DEBUG"):
         id = site.put()
         site.ask("GET", f"/v1/pictures/{id}")
@@ -247,7 +247,7 @@ def test_ids_are_written_nowhere(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_batch_of_many_pictures_is_not_counted_as_held() -> None:
     large = PNG + bytes(100_000)
-    site = Site(max_uploads=150_000)
+    site = SiteOfPictures(max_uploads=150_000)
     id = site.put(large)
     lines = site.ask("POST", "/v1/batch", json={"items": [{"image": id}, {"image": id}, {"image": id}]}).text
     assert json.loads(lines.splitlines()[-1]) == {"done": True, "succeeded": 3, "failed": 0}
