@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 
 from looksee.core import errors
 from looksee.gateway.answering import AnsweringService
@@ -56,6 +57,16 @@ def _accepted(route: APIRoute) -> Accepted:
     return Accepted({"type": "object", "properties": {one["name"]: one["schema"] for one in found}})
 
 
+def _methods(request: Request) -> str:
+    """Those of all routes at an address: the framework tells those of the first."""
+    found = (
+        method
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(one.matches({**request.scope, "method": method})[0] is Match.FULL for one in request.app.routes)
+    )
+    return ", ".join(found)
+
+
 ROUTES = RouteTable(
     open_paths=pages.OPEN,
     form_paths=container_forms.PATHS | captioning.MODELS.keys() | {kept.PATH},
@@ -94,9 +105,11 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
         )
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> Response:
+    async def refused(request: Request, error: HTTPException) -> Response:
         answer = error_responses.response(error_responses.of_status(error.status_code))
-        answer.headers.update(error.headers or {})  # which methods are allowed
+        answer.headers.update(error.headers or {})
+        if error.status_code == 405:
+            answer.headers["Allow"] = _methods(request)
         return answer
 
     @app.exception_handler(ClientDisconnect)

@@ -109,6 +109,7 @@ def described(field: str, schema: dict[str, Any], fields: type[BaseModel] | None
             one |= kind if kind["type"] != "null" else {}
         if one.get("default", "") is None:
             del one["default"]
+        one.pop("minItems", None)  # an empty list is a field that is not there
     form = {
         **{name: own[name] for name in ("oneOf",) if name in own},
         "type": "object",

@@ -11,10 +11,13 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from pydantic import BaseModel
 
 from looksee.core import errors
 from looksee.core.geometry import Box
 from looksee.core.tasks import Answer, Job, Task
+from looksee.http.skills.detect import DetectionsOfSeveral
+from looksee.http.skills.point import PointsOfSeveral
 from looksee.settings import Settings
 from tests.http.app import BOXES, POINTS, Doors, Said, content, error
 from tests.support.files import plain
@@ -80,6 +83,12 @@ def test_each_object_is_answered_as_if_it_had_been_asked_alone(ask: Ask, task: s
         own = {name: value for name, value in one.items() if name != "object"}
         assert own.items() <= {**alone, "status": own.get("status")}.items()
     assert all(one["model"] == "moondream" for one in results)
+
+
+@pytest.mark.parametrize(("task", "kind"), [("detect", DetectionsOfSeveral), ("point", PointsOfSeveral)])
+def test_answers_are_as_the_document_says(task: str, kind: type[BaseModel]) -> None:
+    found = content(by_form(Doors(says_or_fails), task, objects=NAMES))
+    assert kind.model_validate(found).model_dump() == found
 
 
 def test_the_objects_travel_together_and_equal_ones_are_asked_once() -> None:

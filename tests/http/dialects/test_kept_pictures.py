@@ -251,3 +251,18 @@ def test_a_batch_of_many_pictures_is_not_counted_as_held() -> None:
     id = site.put(large)
     lines = site.ask("POST", "/v1/batch", json={"items": [{"image": id}, {"image": id}, {"image": id}]}).text
     assert json.loads(lines.splitlines()[-1]) == {"done": True, "succeeded": 3, "failed": 0}
+
+
+def test_a_wrong_method_is_told_all_that_there_are() -> None:
+    site = SiteOfPictures()
+    answer = site.ask("PATCH", f"/v1/pictures/{UNKNOWN}")
+    assert error(answer) == (405, "method_not_allowed", None)
+    assert answer.headers["allow"] == "DELETE, GET"
+    assert site.ask("POST", "/v1/pictures").headers["allow"] == "PUT"
+
+
+def test_a_form_may_renew_a_picture_by_its_id() -> None:
+    site = SiteOfPictures()
+    id = site.put()
+    assert site.ask("PUT", "/v1/pictures", files={"file": (None, id)}).json()["id"] == id
+    assert error(site.ask("PUT", "/v1/pictures", files={"file": (None, UNKNOWN)})) == (404, "picture_not_found", "file")

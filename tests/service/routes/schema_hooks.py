@@ -17,7 +17,7 @@ from schemathesis import Case, CheckContext, Response
 
 from samples.world import scenes
 
-RULED_OUT = {"task_not_supported", "unsupported_parameter"}
+RULED_OUT = {"task_not_supported", "unsupported_parameter", "picture_not_found"}
 # Members whose values depend on others', or on what the model's tokenizer makes of them.
 BY_OTHERS = (
     *("length", "spatial_refs", "max_tokens", "stream_options", "settings", "messages", "items", "prompt"),
