@@ -109,7 +109,9 @@ def described(field: str, schema: dict[str, Any], fields: type[BaseModel] | None
             one |= kind if kind["type"] != "null" else {}
         if one.get("default", "") is None:
             del one["default"]
-        one.pop("minItems", None)  # an empty list is a field that is not there
+        if one.get("type") == "array":  # an empty text is as not given, so no number can be said
+            del one["minItems"], one["maxItems"]
+            one["items"] = {"type": one["items"]["type"]}
     form = {
         **{name: own[name] for name in ("oneOf",) if name in own},
         "type": "object",

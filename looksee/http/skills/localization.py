@@ -31,7 +31,7 @@ OBJECT_FIELD: Any = Field(
 )
 OBJECTS_FIELD: Any = Field(
     None,
-    description="in place of `object` several, each answered by itself: `results` in their order",
+    description="in place of `object` several, 1 to 32, each answered by itself: `results` in their order",
 )
 
 

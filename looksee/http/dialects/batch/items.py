@@ -70,6 +70,8 @@ class BatchDefaults(SamplingFields):
         """Raises InvalidValue or UnknownModel for what is wrong whatever the task is."""
         validation.check_new_tokens(self.max_tokens, settings, param="max_tokens")
         validation.check_objects(self.max_objects)
+        for number, name in enumerate(self.objects or ()):
+            validation.check_question(name, settings, param=f"objects.{number}")
         if self.model is not None and self.model not in offers():
             offer_for(self.model, self.task)  # raises it
 
