@@ -31,6 +31,7 @@ class LocalPictures:
         self._max_pictures, self._max_bytes, self._seconds, self._clock = max_pictures, max_bytes, seconds, clock
         self._entries: OrderedDict[str, _Entry] = OrderedDict()  # the oldest first
         self._bytes = 0
+        self._watching: asyncio.AbstractEventLoop | None = None
 
     async def put(self, name: str, picture: Picture) -> tuple[KeptPicture, Holdings]:
         self._remove(name)
@@ -40,8 +41,7 @@ class LocalPictures:
         self._prune()
         while len(self._entries) > self._max_pictures or self._bytes > self._max_bytes:
             self._remove(next(iter(self._entries)))
-        # Memory is given back also where nobody asks any more.
-        asyncio.get_running_loop().call_later(self._seconds + 1, self._prune)
+        self._watch()
         return kept, self._holdings()
 
     async def get(self, name: str) -> bytes | None:
@@ -61,6 +61,19 @@ class LocalPictures:
     async def close(self) -> None:
         self._entries.clear()
         self._bytes = 0
+
+    def _watch(self) -> None:
+        """Have memory given back also where nobody asks any more."""
+        loop = asyncio.get_running_loop()
+        if self._watching is not loop:
+            self._watching = loop
+            loop.call_later(self._seconds + 1, self._look)
+
+    def _look(self) -> None:
+        self._watching = None
+        self._prune()
+        if self._entries:
+            self._watch()
 
     def _prune(self) -> None:
         now = self._clock()
