@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 from pydantic import BaseModel
 
+from cache.answer_cache import RedisAnswerCache
+from cache.guarded_redis import GuardedRedis
 from looksee.core import errors
 from looksee.core.geometry import Box
 from looksee.core.tasks import Answer, Job, Task
@@ -186,7 +188,9 @@ def test_an_item_says_by_itself_what_it_looks_for() -> None:
     assert {job.prompt for call in doors.calls("moondream") for job in call} == {"all", "own", "one", "two"}
 
 
-def test_objects_of_items_leave_room_for_others_and_are_not_asked_again_when_the_model_was_busy() -> None:
+def test_objects_of_items_leave_room_for_others_and_are_not_asked_again_when_the_model_was_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     width = 3  # three quarters of the rows
     asked: list[str] = []
 
@@ -196,6 +200,7 @@ def test_objects_of_items_leave_room_for_others_and_are_not_asked_again_when_the
 
     own = Settings.model_construct().model("moondream").model_copy(update={"max_batch_rows": 4})
     doors = Doors(busy_once, moondream=own)
+    monkeypatch.setattr(doors.answering, "cache", RedisAnswerCache(GuardedRedis("", timeout=1), ttl=1))  # there is none
     names = list("abcdef")
     answer = doors.send("/v1/batch", json={"task": "detect", "objects": names, "items": [{"image": URI}]})
     first, last = map(json.loads, answer.text.splitlines())
