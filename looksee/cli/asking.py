@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 # What an option goes with.
 _TASKS = {"prompt": ("caption",), "length": ("caption",), "question": ("query",), "object": ("detect", "point")}
+_MOST_THINGS = 32  # that the service looks for in one request
 
 
 def _whom(command: F) -> F:
@@ -81,7 +82,7 @@ def ask(source: str, question: str, url: str, key: str, model: str | None) -> No
 @click.option("--prompt", help="For captions: how, or with what they begin.")
 @click.option("--length", type=click.Choice(["short", "normal", "long"]), help="For captions of Moondream.")
 @click.option("--question", help="What to answer about each picture.")
-@click.option("--object", "thing", help="What to find in each picture.")
+@click.option("--object", "things", multiple=True, help="What to find in each picture; may be given several times.")
 @click.option(
     "--concurrency", type=click.IntRange(1, 32), default=2, show_default=True, help="Requests under way at a time."
 )
@@ -93,7 +94,7 @@ def caption(
     prompt: str | None,
     length: str | None,
     question: str | None,
-    thing: str | None,
+    things: tuple[str, ...],
     concurrency: int,
     url: str,
     key: str,
@@ -104,10 +105,12 @@ def caption(
     A file is a picture by what is in it, whatever it is called; hidden files are passed over. Answers are written as
     they come. Given again, the command leaves out the pictures that it has the answers to and goes on.
     """
-    given = {"model": model, "prompt": prompt, "length": length, "question": question, "object": thing}
-    wanted = task or ("query" if question is not None else "detect" if thing is not None else "caption")
-    asked = {"task": wanted, **{name: value for name, value in given.items() if value is not None}}
-    _check(asked)
+    given = {"model": model, "prompt": prompt, "length": length, "question": question}
+    wanted = task or ("query" if question is not None else "detect" if things else "caption")
+    asked: dict[str, Any] = {"task": wanted, **{name: value for name, value in given.items() if value is not None}}
+    _check(asked, things)
+    if things:
+        asked |= {"object": things[0]} if len(things) == 1 else {"objects": list(things)}
     target = output or folder / "captions.jsonl"
     from looksee.cli.walking import contents, is_picture
 
@@ -172,20 +175,23 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def _check(asked: dict[str, Any]) -> None:
+def _check(asked: dict[str, str], things: Sequence[str]) -> None:
     """Refuse options that would not do what they say."""
     task = asked["task"]
-    for option, value in asked.items():
-        if not is_unicode(value):
+    values = {**{name: [value] for name, value in asked.items()}, **({"object": things} if things else {})}
+    for option, given in values.items():
+        if not all(map(is_unicode, given)):
             raise click.UsageError(f"--{option} is not in the encoding of this terminal, UTF-8 as a rule.")
     for option, tasks in _TASKS.items():
-        if asked.get(option) and task not in tasks:
+        if any(values.get(option, ())) and task not in tasks:
             raise click.UsageError(f"--{option} does not go with --task {task}.")
     for option in ("question", "object"):
-        if option in asked and not asked[option].strip():
+        if not all(value.strip() for value in values.get(option, ())):
             raise click.UsageError(f"--{option} is empty; say what is asked.")
-        if task in _TASKS[option] and option not in asked:
+        if task in _TASKS[option] and option not in values:
             raise click.UsageError(f"--task {task} needs --{option}.")
+    if len(things) > _MOST_THINGS:
+        raise click.UsageError(f"--object is given {len(things)} times; at most {_MOST_THINGS} are looked for at once.")
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]], interrupted: str) -> T:

@@ -74,13 +74,17 @@ class FolderRun:
             name, _, stamp = sent[line.pop("index")]
             if line.pop("status") == 200:
                 del line["id"]
+                if failed := [one for one in line.get("results", ()) if "error" in one]:
+                    # Not written down: the next run asks again, for all of them.
+                    self._fail(name, f"'{failed[0]['object']}': {failed[0]['error']['message']}")
+                    continue
                 if note := NOTES.get(str(line.get("finish_reason"))):
                     self._say(f"{shown(name)}: {note}")
                 self._record.write(name, line, stamp)
                 self._bar.update()
                 continue
             error = line["error"]
-            if error["param"] in self._asked or error["code"] in _HOPELESS:
+            if str(error["param"]).partition(".")[0] in self._asked or error["code"] in _HOPELESS:
                 raise ServiceError(error["message"], error["code"])
             self._fail(name, error["message"])
 

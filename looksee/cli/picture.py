@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PictureSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image"
 
-_ADDRESSES = ("data:", "http://", "https://")
+_ADDRESSES = ("data:", "http://", "https://", "sha256:")  # the last: an id of `PUT /v1/pictures`
 _URL_SAFE = str.maketrans("-_", "+/")
 _NO_PATH = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
 _LONGEST_NAME = 255  # bytes of a file's name nearly everywhere, and what is quoted of one at most
@@ -24,8 +24,9 @@ def picture(source: PictureSource) -> str:
     """A data URI of a path, the bytes of a file, an open binary file, or a PIL image.
 
     Files stay as they are. A PIL image becomes what a person sees of it: upright, as its EXIF data say, and on white
-    where it is transparent; a PNG, or a JPEG if it was opened from one. A data URI or an http(s) URL is returned as it
-    is; whether the service fetches URLs is its operator's affair. Base64 is taken too, if no file has that name.
+    where it is transparent; a PNG, or a JPEG if it was opened from one. A data URI, an http(s) URL and the id
+    of a picture that the service keeps are returned as they are; whether it fetches URLs is its operator's affair.
+    Base64 is taken too, if no file has that name.
 
     Raises ValueError for what is no picture of a format that Looksee knows, and OSError for a file that cannot be read.
     """

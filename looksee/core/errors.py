@@ -14,6 +14,7 @@
     +- ForeignOrigin          403 foreign_origin
     +- NotFound               404 not_found
     +- ModelNotFound          404 model_not_found
+    +- PictureNotFound        404 picture_not_found
     +- MethodNotAllowed       405 method_not_allowed
     +- RequestTooLarge        413 request_too_large
     +- FileTooLarge           413 file_too_large
@@ -124,6 +125,12 @@ class ModelNotFound(LookseeError):
     """A path with the name of an unknown model; such a name in a parameter is an UnknownModel."""
 
     status, code = 404, "model_not_found"
+
+
+class PictureNotFound(LookseeError):
+    """The id of a picture that was never sent, by this caller at least, or is not kept any more."""
+
+    status, code = 404, "picture_not_found"
 
 
 class MethodNotAllowed(LookseeError):

@@ -16,6 +16,7 @@ from looksee.core.tasks import Answer, Identity, Job, Reply, Task, Timing, Turn
 from looksee.core.texts import tidied
 from looksee.gateway.answer_cache import AnswerCache
 from looksee.gateway.broadcast import Listener
+from looksee.gateway.kept_pictures import KeptPictures
 from looksee.gateway.moondream_cloud import MoondreamCloud
 from looksee.gateway.runner_client import RunnerClient
 from looksee.gateway.single_flight import SingleFlight
@@ -59,10 +60,12 @@ Result = ServedAnswer | errors.LookseeError
 
 
 class AnsweringService:
-    """One for each gateway process; holds the cache and the clients of the runners."""
+    """One for each gateway process; holds the cache, the pictures that are kept, and the clients of the runners."""
 
-    def __init__(self, runners: Mapping[str, RunnerClient], cache: AnswerCache) -> None:
-        self.runners, self.cache = runners, cache
+    def __init__(
+        self, runners: Mapping[str, RunnerClient], cache: AnswerCache, pictures: KeptPictures | None = None
+    ) -> None:
+        self.runners, self.cache, self.pictures = runners, cache, pictures or KeptPictures()
         self.elsewhere: Mapping[str, MoondreamCloud] = {}  # models that are not ours
         self._flight: SingleFlight[ServedAnswer] = SingleFlight()
         self._unstored: dict[str, Answer] = {}

@@ -11,12 +11,14 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 
 from looksee.core import errors
 from looksee.gateway.answering import AnsweringService
 from looksee.http import error_responses, openai_errors
 from looksee.http.context import ContextFactory
 from looksee.http.dialects import admin, captioning, container_forms, models, moondream_v1, openai, pages
+from looksee.http.dialects import kept_pictures as kept
 from looksee.http.dialects.anthropic import route as anthropic
 from looksee.http.dialects.batch import route
 from looksee.http.dialects.ollama import route as ollama
@@ -74,12 +76,23 @@ def _told(request: Request, error: errors.LookseeError) -> Response:
     return error_responses.response(error)
 
 
+def _methods(request: Request) -> str:
+    """Those of all routes at an address: the framework tells those of the first."""
+    found = (
+        method
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(one.matches({**request.scope, "method": method})[0] is Match.FULL for one in request.app.routes)
+    )
+    return ", ".join(found)
+
+
 ROUTES = RouteTable(
     open_paths=pages.OPEN,
-    form_paths=container_forms.PATHS | captioning.MODELS.keys(),
+    form_paths=container_forms.PATHS | captioning.MODELS.keys() | {kept.PATH},
     default_models=captioning.MODELS,
     plain_errors=ollama.PATHS | ollama.NOT_OFFERED.keys(),
     enveloped_errors=anthropic.PATHS | anthropic.NOT_OFFERED.keys(),
+    private_paths=frozenset({kept.PATH}),
     unknown=_unknown,
     numbered_errors=photoprism.PATHS | photoprism.NOT_OFFERED.keys(),
 )
@@ -101,6 +114,7 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
     dialects = [captioning, container_forms, moondream_v1, openai, responses, anthropic, ollama, photoprism]
     for dialect in (*dialects, x_anylabeling, route, models, admin, pages):
         app.include_router(dialect.router(contexts))
+    app.include_router(kept.router(contexts))
 
     @app.exception_handler(errors.LookseeError)
     async def looksee_error(request: Request, error: errors.LookseeError) -> Response:
@@ -111,9 +125,11 @@ def build(gateway: AnsweringService, settings: Settings) -> FastAPI:
         return _told(request, error_responses.of_validation(error.errors(), _accepted(request.scope["route"])))
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> Response:
+    async def refused(request: Request, error: HTTPException) -> Response:
         answer = error_responses.response(error_responses.of_status(error.status_code))
-        answer.headers.update(error.headers or {})  # which methods are allowed
+        answer.headers.update(error.headers or {})
+        if error.status_code == 405:
+            answer.headers["Allow"] = _methods(request)
         return answer
 
     @app.exception_handler(ClientDisconnect)

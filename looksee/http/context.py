@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -33,14 +33,28 @@ class RequestContext:
     deadline: Deadline | None = None
     request_id: str = ""
     info: RequestInfo | None = None
+    hold: Callable[[int], errors.LookseeError | None] | None = None
+
+    @property
+    def client(self) -> str:
+        """Whose key the request carries; empty where none is asked for."""
+        return "" if self.info is None else self.info.client
+
+    def held(self, nbytes: int) -> None:
+        """Count bytes that the request holds beside its body. Raises Overloaded where there is no room for them."""
+        refusal = None if self.hold is None else self.hold(nbytes)
+        if refusal is not None:
+            raise refusal
 
     def time_left(self) -> float:
         """Seconds until the request is overdue; negative once it is."""
         return self.settings.request_timeout_seconds if self.deadline is None else self.deadline.left()
 
     def detached(self, deadline: Deadline) -> RequestContext:
-        """For a part of the request that has its own deadline and does not watch the connection."""
-        return replace(self, receive=never_disconnected, deadline=deadline)
+        """For a part of the request that has its own deadline and does not watch the connection. What it holds it soon
+        gives back, and is not counted.
+        """
+        return replace(self, receive=never_disconnected, deadline=deadline, hold=None)
 
     async def while_connected(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`, once the body has been read. Raises Cancelled when the client disconnects first."""
@@ -140,4 +154,5 @@ class ContextFactory:
     def of(self, receive: Receive) -> RequestContext:
         """The context of the request at hand, with what the edge has set for it."""
         deadline, request_id, info = DEADLINE.get(), REQUEST_ID.get(), REQUEST_INFO.get()
-        return RequestContext(self.gateway, self.settings, receive, deadline, request_id, info)
+        hold = None if info is None else info.hold
+        return RequestContext(self.gateway, self.settings, receive, deadline, request_id, info, hold)

@@ -30,7 +30,7 @@ _NOUNS = {
     "array": ("a list", "lists"),
     "object": ("an object", "objects"),
 }
-_PICTURE = "base64, a data URI, or an address that LOOKSEE_IMAGE_URL_HOSTS allows"
+_PICTURE = "base64, a data URI, the id of a kept one, or an address that LOOKSEE_IMAGE_URL_HOSTS allows"
 _FORMATS = {
     "picture": (f"a picture as a text ({_PICTURE})", f"pictures as texts ({_PICTURE})"),
     "picture-or-name": (

@@ -8,7 +8,7 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -66,7 +66,13 @@ def deadline_from(header: str | None, longest: float) -> Deadline:
 
 @dataclass(slots=True)
 class RequestInfo:
-    """What the access log says of a request beside its path and status; handlers fill it in."""
+    """What the access log says of a request beside its path and status, which handlers fill in; and what the edge knows
+    of it.
+
+    `client` is whose key it carries, by a name that does not tell the key; empty where none is asked for. `private` is
+    a part of the path that is not written down. `hold` counts bytes that the request holds beside its body, and returns
+    the error of those that find no room.
+    """
 
     numbered_errors: bool = False  # as `plain_errors`, and the status is the member `code`
     model: str | None = None
@@ -75,6 +81,9 @@ class RequestInfo:
     error: str | None = None  # its code
     plain_errors: bool = False  # the message of an error is its member `error`
     enveloped_errors: bool = False  # an error stands in an object of the type `error`
+    client: str = ""
+    private: str = ""
+    hold: Callable[[int], errors.LookseeError | None] | None = None
 
 
 DEADLINE: ContextVar[Deadline | None] = ContextVar("deadline", default=None)

@@ -94,6 +94,7 @@ def gateway_service(
         @bentoml.on_shutdown
         async def close(self) -> None:
             await redis.close()
+            await answering.pictures.close()
             await asyncio.gather(*(one.close() for one in answering.elsewhere.values()))
 
     Looksee.contexts = ContextFactory(answering, settings)

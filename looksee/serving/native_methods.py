@@ -13,6 +13,7 @@ from looksee.http.context import ContextFactory
 from looksee.http.dialects import bento_methods
 from looksee.http.inputs.bodies import Integer
 from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
+from looksee.http.skills.localization import Names
 from looksee.models.registry import DEFAULT_MODEL
 
 
@@ -51,25 +52,29 @@ class NativeMethods:
     async def detect(
         self,
         image: str,
-        object: str,
         ctx: bentoml.Context,
+        object: str | None = None,
         model: str = DEFAULT_MODEL,
         max_objects: Integer | None = None,
+        objects: Names | None = None,
     ) -> Any:
         """Find the boxes of what is asked for in one picture: base64, a data URI or an allowed address."""
-        return await self._answer(ctx, model, DetectSkill(object=object, max_objects=max_objects), image)
+        skill = DetectSkill(object=object, objects=objects, max_objects=max_objects)
+        return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/point")
     async def point(
         self,
         image: str,
-        object: str,
         ctx: bentoml.Context,
+        object: str | None = None,
         model: str = DEFAULT_MODEL,
         max_objects: Integer | None = None,
+        objects: Names | None = None,
     ) -> Any:
         """Find a point on each of what is asked for in one picture: base64, a data URI or an allowed address."""
-        return await self._answer(ctx, model, PointSkill(object=object, max_objects=max_objects), image)
+        skill = PointSkill(object=object, objects=objects, max_objects=max_objects)
+        return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/caption_images")
     async def caption_images(

@@ -16,6 +16,7 @@ from looksee.models.registry.options import ModelSettings
 from looksee.settings.access import AccessSettings
 from looksee.settings.cache import CacheSettings
 from looksee.settings.image_urls import ImageUrlSettings
+from looksee.settings.kept_pictures import KeptPictureSettings
 from looksee.settings.limits import LimitSettings
 from looksee.settings.runners import RunnerSettings
 from looksee.settings.serving import ServingSettings
@@ -28,11 +29,19 @@ SUBJECTS: tuple[type[BaseModel], ...] = (
     RunnerSettings,
     LimitSettings,
     ImageUrlSettings,
+    KeptPictureSettings,
 )
 
 
 class GeneralSettings(
-    ServingSettings, AccessSettings, CacheSettings, RunnerSettings, LimitSettings, ImageUrlSettings, BaseSettings
+    ServingSettings,
+    AccessSettings,
+    CacheSettings,
+    RunnerSettings,
+    LimitSettings,
+    ImageUrlSettings,
+    KeptPictureSettings,
+    BaseSettings,
 ):
     """What is set once for all models, read from the environment."""
 

@@ -234,3 +234,45 @@ def test_an_answer_that_went_wrong_is_told_and_marked(
     assert [line["finish_reason"] for line in lines(tmp_path)] == [finish]
     assert (f"a.png: the model {told}" in done.stderr) == (told is not None)
     assert ("a.png" in done.stderr) == (told is not None)
+
+
+def test_several_things_are_asked_in_one_request_and_a_lost_one_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.png").write_bytes(RED)
+    (tmp_path / "b.png").write_bytes(BLUE)
+    bodies: list[Mapping[str, Any]] = []
+
+    class Finding:
+        async def batch(self, body: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+            bodies.append(body)
+            for index, _ in enumerate(body["items"]):
+                results: list[dict[str, Any]] = [{"object": name, "objects": []} for name in body["objects"]]
+                if len(bodies) == 1 and index == 1:
+                    results[1] = {"object": "cat", "error": {"code": "runner_failed", "message": "It failed."}}
+                yield {"index": index, "id": None, "status": 200, "results": results}
+
+    @asynccontextmanager
+    async def connected(url: str, key: str) -> AsyncIterator[Finding]:
+        yield Finding()
+
+    monkeypatch.setattr(folder, "connected", connected)
+    words = ("--object", "red circle", "--object", "cat")
+    first = caption(tmp_path, *words)
+    assert first.exit_code == 1
+    assert "b.png: 'cat': It failed." in first.stderr
+    assert caption(tmp_path, *words).exit_code == 0
+    assert [(body["task"], body["objects"], len(body["items"])) for body in bodies] == [
+        ("detect", ["red circle", "cat"], 2),
+        ("detect", ["red circle", "cat"], 1),
+    ]
+    lines = [json.loads(line) for line in (tmp_path / "captions.jsonl").read_text().splitlines()]
+    assert [(line["file"], len(line["results"])) for line in lines] == [("a.png", 2), ("b.png", 2)]
+
+
+def test_no_more_things_are_asked_than_the_service_takes(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(RED)
+    done = caption(tmp_path, *(word for number in range(33) for word in ("--object", str(number))))
+    assert done.exit_code == 2
+    assert "at most 32" in done.stderr
+    assert caption(tmp_path, "--object", "cat", "--object", " ").exit_code == 2

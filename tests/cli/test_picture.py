@@ -41,7 +41,9 @@ def test_heic_stays_as_it_is() -> None:
     assert picture(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(20)).startswith("data:image/heic;base64,")
 
 
-@pytest.mark.parametrize("text", ["data:image/png;base64,AAAA", "https://example.com/a.png", "HTTP://example.com/a"])
+@pytest.mark.parametrize(
+    "text", ["data:image/png;base64,AAAA", "https://example.com/a.png", "HTTP://example.com/a", f"sha256:{'0a' * 32}"]
+)
 def test_addresses_stay_as_they_are(text: str) -> None:
     assert picture(text) == text
     assert picture(f"\n {text}\n") == text

@@ -107,6 +107,7 @@ PART = {"type": "text", "text": "x"}
 PICTURE = {"type": "image_url", "image_url": {"url": "data:,"}}
 TOOL = {"type": "function", "function": {"name": "f"}}
 QUERY = {"image": SCENE, "question": "What is it?"}
+FIND = {"image": SCENE, "object": "circle"}
 # Not here: what an operator sets, and what needs a fault. Tests of the rooms that raise those errors see to them.
 BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "bytes of a body": announced(DEFAULTS.max_request_bytes + 1),
@@ -167,6 +168,10 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "tokens of a chat": chat([user("red " * 3000)]),
     "a question of nothing but space": post("/query", {**QUERY, "question": " "}),
     "new tokens of an answer": post("/caption", {"image": SCENE, "max_new_tokens": DEFAULTS.max_new_tokens + 1}),
+    "`objects` of a request": post("/detect", {"image": SCENE, "objects": ["circle"] * 33}),
+    "`object` and `objects` together, or neither": post("/detect", {**FIND, "objects": ["circle"]}),
+    "seconds since a picture was last sent": post("/caption", {"image": f"sha256:{'0' * 64}"}),
+    "a text that begins as an id and is none": post("/caption", {"image": "sha256:12"}),
     "`max_objects`": post("/detect", {"image": SCENE, "object": "circle", "max_objects": 151}),
     "messages of a chat": chat([user()] * 1025),
     "a chat whose last message says nothing": chat([user(), user(" ")]),

@@ -7,7 +7,7 @@ import re
 from tests.support.serving import Service
 from tools.documents import pages, tables
 
-_PATH = re.compile(r"`(?:(?:GET|POST) )?(/[^`?\s]*)")
+_PATH = re.compile(r"`(?:(?:GET|POST|PUT|DELETE) )?(/[^`?\s]*)")
 _METRIC = re.compile(r"\blooksee_[a-z_]*[a-z]\b")
 _DOCUMENTS = {"/", "/docs", "/redoc", "/openapi.json", "/metrics"}  # routes that are in no document
 

@@ -39,6 +39,8 @@ MORE: dict[str, Any] = {
     ),
     "/v1/batch": (
         {"task": "detect", "items": [{"image": _PICTURE, "object": "circle"}]},
+        {"task": "detect", "items": [{"image": _PICTURE, "objects": ["circle"]}]},
+        {"task": "detect", "objects": ["circle"], "items": [{"image": _PICTURE}]},
         {"task": "query", "items": [{"image": _PICTURE, "question": "Who?"}]},
         {"task": "collective", "items": [{"images": [_PICTURE]}]},
     ),
@@ -81,7 +83,7 @@ class Walk:
             for operation in item.values():
                 found |= {(path, one["name"]) for one in operation.get("parameters", ()) if one["in"] != "header"}
                 for content in operation.get("requestBody", {}).get("content", {}).values():
-                    found |= {(path, name) for name in self._plain(content["schema"])["properties"]}
+                    found |= {(path, name) for name in self._plain(content["schema"]).get("properties", {})}
         return found
 
     def _operation(self, path: str, method: str, operation: Schema) -> Iterator[Wrong]:
@@ -89,13 +91,13 @@ class Walk:
         whole: dict[str, Any] = {}  # the request without a mistake
         if "multipart/form-data" in content:
             form = self._plain(content["multipart/form-data"]["schema"])
-            fields = {name: str(self._sample(form["properties"][name])) for name in form["required"]}
+            fields = {name: str(self._sample(form["properties"][name])) for name in _needed(form)}
             file = next(name for name in form["required"] if self._is_file(form["properties"][name]))
             files = [(file, ("a.png", plain()))]
             whole = {"files": files, "data": {name: value for name, value in fields.items() if name != file}}
-            yield Wrong(path, method, (file,), "missing", {"type": "file"}, {"files": [("model", (None, "blip"))]})
+            yield Wrong(path, method, (file,), "missing", {"type": "file"}, {"files": [(file, (None, ""))]})
             for name, value, why in self._of_texts(form["properties"]):
-                options = {"files": files, "data": {**whole["data"], name: value}}
+                options = {"files": files, "data": {**_without_others(form, name, whole["data"]), name: value}}
                 yield Wrong(path, method, (name,), why, self._plain(form["properties"][name]), options)
         elif "application/json" in content:
             schema = self._plain(content["application/json"]["schema"])
@@ -105,17 +107,35 @@ class Walk:
             self._above: dict[Place, Any] = {}
             for place, value, why, wanted in self._of_json(schema, (), True):
                 for example in (*examples, *MORE.get(path, ())):
-                    yield Wrong(path, method, place, why, wanted, {"json": self._replaced(example, place, value)})
+                    yield Wrong(
+                        path,
+                        method,
+                        place,
+                        why,
+                        wanted,
+                        {
+                            "json": self._replaced(
+                                _without_others(schema, place[0] if place else "", example), place, value
+                            )
+                        },
+                    )
         for one in operation.get("parameters", ()):
             name, schema = one["name"], self._plain(one["schema"])
             if one["in"] == "query":
                 for _, value, why in self._of_texts({name: schema}):
                     yield Wrong(path, method, (name,), why, schema, {**whole, "params": {name: value}})
             elif one["in"] == "path":
-                yield Wrong(path.replace(f"{{{name}}}", NO_CHOICE), method, ("model",), "choice", schema, whole)
+                yield Wrong(
+                    path.replace(f"{{{name}}}", NO_CHOICE),
+                    method,
+                    ("model" if name == "name" else name,),
+                    "choice",
+                    schema,
+                    whole,
+                )
 
-    def _of_texts(self, properties: Schema) -> Iterator[tuple[str, str, str]]:
-        """Wrong values of a form or a query, where all are texts."""
+    def _of_texts(self, properties: Schema) -> Iterator[tuple[str, str | list[str], str]]:
+        """Wrong values of a form or a query, where all are texts, or lists of such."""
         for name, schema in properties.items():
             schema = self._plain(schema)
             if self._is_file(schema):
@@ -123,7 +143,7 @@ class Walk:
             if schema.get("type") in ("integer", "number", "boolean"):
                 yield name, "?", "type"
             for value, why in self._beyond(schema):
-                yield name, str(value), why
+                yield name, list(map(str, value)) if isinstance(value, list) else str(value), why
 
     def _of_json(self, schema: Schema, place: Place, needed: bool) -> Iterator[tuple[Place, Any, str, Schema]]:
         """Wrong values of JSON at a place and below it."""
@@ -178,7 +198,7 @@ class Walk:
             case "array":
                 return [self._sample(branch["items"])] * max(1, branch.get("minItems", 0))
             case "object":
-                return {name: self._sample(branch["properties"][name]) for name in branch.get("required", ())}
+                return {name: self._sample(branch["properties"][name]) for name in _needed(branch)}
             case "boolean":
                 return False
         return branch.get("minimum", 1)
@@ -244,6 +264,20 @@ class Walk:
                     wanted.append([_number(branch[keyword]), "not empty", "not blank"])
             wanted += [[f"'{name}'"] for name in branch.get("required", ())]
         return wanted
+
+
+def _needed(schema: Schema) -> list[str]:
+    """The members without which a request is wrong; of choices between them the first."""
+    return [*schema.get("required", ()), *(schema.get("oneOf") or [{}])[0].get("required", ())]
+
+
+def _without_others(schema: Schema, name: str | int, request: Any) -> Any:
+    """The request without what `name` rules out, of which there may be one only."""
+    choices = [choice["required"] for choice in schema.get("oneOf", ())]
+    others = {other for choice in choices if name not in choice for other in choice}
+    if not any(name in choice for choice in choices):
+        return request
+    return {own: value for own, value in request.items() if own not in others}
 
 
 def _number(value: float) -> str:

@@ -212,7 +212,8 @@ def test_what_the_page_fills_in_asks_for_what_is_asked_without_it(path: str) -> 
     operation = made()[path]["post"]
     form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
     fields = {name: shown(schema) for name, schema in form["properties"].items() if name != "file"}
-    needed = {name: fields[name] for name in form["required"] if name != "file"}
+    choices = form.get("oneOf", [{"required": []}])
+    needed = {name: fields[name] for name in (*form["required"], *choices[0]["required"]) if name != "file"}
     assert set(fields) > set(needed)
     query = {one["name"]: shown(one["schema"]) for one in operation.get("parameters", ())}
     data = base64.b64decode(examples.PICTURE.partition(",")[2])

@@ -148,7 +148,7 @@ def test_no_parameter_is_left_out(gateway: WholeGateway) -> None:
     tried = {(wrong.path, str(wrong.place[0])) for wrong in walk}
     assert len(tried) > 80
     free = {"caption_prompt", "flag_caption_prompt", "prompt"}
-    assert {name for path, name in walk.parameters() if (path, name) not in tried} <= {*free, "name"}  # in a path
+    assert {name for path, name in walk.parameters() if (path, name) not in tried} <= {*free, "name", "id"}  # in a path
 
 
 @pytest.mark.parametrize(

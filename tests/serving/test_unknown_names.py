@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from copy import deepcopy
@@ -50,7 +51,9 @@ FORMS: dict[str, dict[str, str]] = {
     "/upload/query": {"question": "What?"},
     "/upload/detect": {"object": "circle"},
     "/upload/point": {"object": "circle"},
+    "/v1/pictures": {},
 }
+KEPT = f"sha256:{hashlib.sha256(PICTURE).hexdigest()}"
 FREE = {"/v1/chat/completions": ("schema",)}  # objects whose members are the caller's
 
 
@@ -60,10 +63,10 @@ def gateway() -> Gateway:
 
 
 def described(gateway: Gateway) -> list[tuple[str, str, dict[str, Any]]]:
-    """Method, path and operation of every route in the document, with a model's name in the path."""
+    """Method, path and operation of every route in the document, with the name of a model or a picture in the path."""
     paths = gateway.send("GET", "/openapi.json").json()["paths"]
     return [
-        (method.upper(), path.replace("{name}", "blip"), operation)
+        (method.upper(), path.replace("{name}", "blip").replace("{id}", KEPT), operation)
         for path, operations in paths.items()
         for method, operation in operations.items()
     ]
@@ -117,8 +120,9 @@ def test_no_route_passes_over_a_query_parameter(gateway: Gateway) -> None:
 def test_no_route_passes_over_a_field_of_a_form(gateway: Gateway) -> None:
     for path, fields in FORMS.items():
         picture = ("a.png", PICTURE)
-        text = gateway.send("POST", path, data={**fields, ODD: "1"}, files={"image": picture})
-        file = gateway.send("POST", path, data=fields, files={"image": picture, ODD: picture})
+        method = "PUT" if path == "/v1/pictures" else "POST"
+        text = gateway.send(method, path, data={**fields, ODD: "1"}, files={"image": picture})
+        file = gateway.send(method, path, data=fields, files={"image": picture, ODD: picture})
         for answer in (text, file):
             refused(answer)
             assert answer.status_code == 400

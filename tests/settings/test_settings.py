@@ -71,6 +71,9 @@ PREFIXED = [
     ("LOOKSEE_LOG_FORMAT", "json", "log_format", "json"),
     ("LOOKSEE_DRAIN_SECONDS", "2.5", "drain_seconds", 2.5),
     ("LOOKSEE_FLAG_PROMPT", "Is it safe?", "flag_prompt", "Is it safe?"),
+    ("LOOKSEE_MAX_KEPT_PICTURES", "0", "max_kept_pictures", 0),
+    ("LOOKSEE_MAX_KEPT_BYTES", "77", "max_kept_bytes", 77),
+    ("LOOKSEE_KEPT_PICTURE_SECONDS", "5", "kept_picture_seconds", 5),
 ]
 SHARED: list[tuple[str, str, object]] = [  # by all models
     ("WEIGHTS", "owner/name@main", "owner/name@main"),

@@ -10,6 +10,7 @@ from looksee.core import errors
 from looksee.core.images import mib
 from looksee.core.tags import MOST as MOST_TAGS
 from looksee.http.inputs.forced.texts import LONGEST_REGEX, MOST_CHOICES
+from looksee.http.inputs.parameters import MOST_NAMES
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.settings import tables as setting_tables
 from tools.documents.edge import RETRY_AFTER, Edge
@@ -31,6 +32,20 @@ EDGES: dict[str, list[Edge]] = {
         Edge("a text that is no base64", "", errors.InvalidRequest),
         Edge("one bad file among several", "", None, "its result has the `error`; the status is 200 without `strict`"),
         Edge("characters of a file's name", "255", None, "the rest is cut off"),
+    ],
+    "Kept pictures": [
+        Edge("pictures that are kept", "LOOKSEE_MAX_KEPT_PICTURES", None, "the oldest give way; 0: 501 `not_offered`"),
+        Edge("bytes of the pictures that are kept", "LOOKSEE_MAX_KEPT_BYTES", None, "the oldest give way"),
+        Edge("bytes of one, more than all may have", "LOOKSEE_MAX_KEPT_BYTES", errors.FileTooLarge),
+        Edge(
+            "seconds since a picture was last sent",
+            "LOOKSEE_KEPT_PICTURE_SECONDS",
+            errors.PictureNotFound,
+            "wherever its id stands; also of an id that was never known, or is another key's",
+        ),
+        Edge("a text that begins as an id and is none", "", errors.InvalidValue),
+        Edge("bytes of all pictures of a request by ids", "LOOKSEE_MAX_REQUEST_BYTES", errors.RequestTooLarge),
+        Edge("ids while Redis does not answer", "", errors.CacheUnavailable, "", RETRY_AFTER),
     ],
     "Pictures by address": [
         Edge("a host that is not named", "LOOKSEE_IMAGE_URL_HOSTS", errors.ImageUrlNotAllowed, "nothing is looked up"),
@@ -64,6 +79,8 @@ EDGES: dict[str, list[Edge]] = {
             "as many as there may be, and `X-Looksee-Max-Tokens` says so",
         ),
         Edge("`max_objects`", f"{MOST_OBJECTS}", errors.InvalidValue),
+        Edge("`objects` of a request", f"1 to {MOST_NAMES}", errors.InvalidValue, "one that fails loses no other"),
+        Edge("`object` and `objects` together, or neither", "", errors.InvalidValue),
         Edge("tags of a caption", f"{MOST_TAGS}", None, "the first ones are kept"),
         Edge("messages of a chat", "1,024", errors.InvalidValue, openai=True),
         Edge(

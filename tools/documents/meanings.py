@@ -31,6 +31,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "a chat has too many tokens for the model, which the message counts",
         "send shorter texts, fewer pictures or fewer earlier turns",
     ),
+    "picture_not_found": (
+        "an id of a [picture that was kept](pictures.md#sent-once-named-afterwards) is not known, or not any more",
+        "send the picture again with `PUT /v1/pictures`, or in the id's place",
+    ),
     "method_not_allowed": ("the address does not take this HTTP method", "use the method that `/docs` shows"),
     "request_too_large": (
         "the body has too many bytes, or its JSON too many values",
@@ -71,6 +75,9 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "the service was told to end; it still answers what it has accepted, within `LOOKSEE_DRAIN_SECONDS`",
         "send it again: another one behind the balancer, or the next one, takes it",
     ),
-    "cache_unavailable": ("Redis does not answer an admin route", "wait `Retry-After` seconds"),
+    "cache_unavailable": (
+        "Redis does not answer an admin route, or where a picture is named by its id",
+        "wait `Retry-After` seconds, or send the picture itself",
+    ),
     "deadline_exceeded": ("there was no answer within the request's time", "try again, or ask for less"),
 }

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import unicodedata
 from collections.abc import Sequence
+from typing import TypeVar
 
 from PIL import ImageDraw, ImageFont
 
 from looksee.core.geometry import Box, Point, in_pixels, point_in_pixels
 from looksee.core.images import decode
+
+PlaceT = TypeVar("PlaceT", Box, Point)
 
 # Okabe and Ito's palette, distinguishable with colour blindness; black text is legible on each colour.
 _COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
@@ -19,26 +22,38 @@ _LONGEST_LABEL = 80  # characters
 _LEAST_HEIGHT = 5  # labels, one above the other: in a lower picture they would hide what they speak of
 
 
-def boxes(data: bytes, found: Sequence[Box], label: str) -> bytes:
-    """The picture in `data`, upright and in full size, as a PNG file with normalised boxes drawn into it.
+def boxes(data: bytes, found: Sequence[tuple[str, Sequence[Box]]]) -> bytes:
+    """The picture in `data`, upright and in full size, as a PNG file with normalised boxes of things drawn into it.
 
-    Several boxes are numbered in their order; where the bundled font lacks the label's letters the number is all that
-    is written, and nothing in pictures without room for words. Raises CorruptImage.
+    Several boxes of a label are numbered in their order; where the bundled font lacks the label's letters the number is
+    all that is written, and nothing in pictures without room for words. A colour is a box's, or with several labels a
+    label's. Raises CorruptImage.
     """
     drawing = _Drawing(data)
-    corners = [drawing.box(box, _colour(number)) for number, box in enumerate(found)]
-    for number, corner in enumerate(corners):  # after all lines, so that none crosses a word
-        drawing.label(*_words(label, number, len(found)), corner, _colour(number), above=True)
+    marks = _marks(found)
+    corners = [drawing.box(box, colour) for box, _, colour in marks]
+    for (_, words, colour), corner in zip(marks, corners, strict=True):  # after all lines, so that none crosses a word
+        drawing.label(*words, corner, colour, above=True)
     return drawing.png()
 
 
-def points(data: bytes, found: Sequence[Point], label: str) -> bytes:
+def points(data: bytes, found: Sequence[tuple[str, Sequence[Point]]]) -> bytes:
     """As `boxes`, with normalised points."""
     drawing = _Drawing(data)
-    corners = [drawing.point(point, _colour(number)) for number, point in enumerate(found)]
-    for number, corner in enumerate(corners):
-        drawing.label(*_words(label, number, len(found)), corner, _colour(number), above=False)
+    marks = _marks(found)
+    corners = [drawing.point(point, colour) for point, _, colour in marks]
+    for (_, words, colour), corner in zip(marks, corners, strict=True):
+        drawing.label(*words, corner, colour, above=False)
     return drawing.png()
+
+
+def _marks(found: Sequence[tuple[str, Sequence[PlaceT]]]) -> list[tuple[PlaceT, tuple[str, str], tuple[int, int, int]]]:
+    """Each place with its name and number, and its colour."""
+    return [
+        (place, _words(label, number, len(places)), _colour(thing if len(found) > 1 else number))
+        for thing, (label, places) in enumerate(found)
+        for number, place in enumerate(places)
+    ]
 
 
 class _Drawing:

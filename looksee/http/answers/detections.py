@@ -69,20 +69,22 @@ def coordinates(found: Sequence[Point], picture: Picture, view: PointView) -> li
     return [_rounded(point_in_pixels(point, picture.width, picture.height)._asdict()) for point in found]
 
 
-async def drawn_boxes(picture: Picture, found: Sequence[Box], label: str) -> bytes:
-    """The picture with its boxes, as a PNG file. Raises CorruptImage."""
-    return await _drawn(annotate.boxes, picture, found, label)
+async def drawn_boxes(picture: Picture, found: Sequence[tuple[str, Sequence[Box]]]) -> bytes:
+    """The picture with the boxes of things, by their labels, as a PNG file. Raises CorruptImage."""
+    return await _drawn(annotate.boxes, picture, found)
 
 
-async def drawn_points(picture: Picture, found: Sequence[Point], label: str) -> bytes:
-    """The picture with its points, as a PNG file. Raises CorruptImage."""
-    return await _drawn(annotate.points, picture, found, label)
+async def drawn_points(picture: Picture, found: Sequence[tuple[str, Sequence[Point]]]) -> bytes:
+    """The picture with the points of things, by their labels, as a PNG file. Raises CorruptImage."""
+    return await _drawn(annotate.points, picture, found)
 
 
 async def _drawn(
-    draw: Callable[[bytes, Sequence[PlaceT], str], bytes], picture: Picture, found: Sequence[PlaceT], label: str
+    draw: Callable[[bytes, Sequence[tuple[str, Sequence[PlaceT]]]], bytes],
+    picture: Picture,
+    found: Sequence[tuple[str, Sequence[PlaceT]]],
 ) -> bytes:
-    return await asyncio.get_running_loop().run_in_executor(_DRAWING, draw, picture.data, found, label)
+    return await asyncio.get_running_loop().run_in_executor(_DRAWING, draw, picture.data, found)
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:

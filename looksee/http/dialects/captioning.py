@@ -97,7 +97,7 @@ async def _read(
     form = await uploads.read(
         request,
         _FIELD,
-        settings,
+        context,
         most=settings.max_files,
         names=forms.names_of(kind),
         instead=" JSON with pictures in base64 goes to /caption_images and /collective.",

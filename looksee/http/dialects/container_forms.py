@@ -57,9 +57,7 @@ def _handler(skill: type[Skill], api: ContainerApi, contexts: ContextFactory) ->
         context = contexts.of(request.receive)
         kinds = [api.form] if api.view is None else [api.form, api.view]
         instead = f" JSON with the picture in base64 goes to /{skill.task}."
-        form = await uploads.read(
-            request, _FIELD, context.settings, most=1, names=forms.names_of(*kinds), instead=instead
-        )
+        form = await uploads.read(request, _FIELD, context, most=1, names=forms.names_of(*kinds), instead=instead)
         limits = parameters.limits(context.settings)
         fields, *views = forms.read(kinds, request.query_params, form.texts, limits)
         given = fields.model_dump()

@@ -22,6 +22,7 @@ from looksee.http.answers import sse
 from looksee.http.answers.metadata import source
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
+from looksee.http.apis import several_objects
 from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.inputs import bodies, parameters, uploads
 from looksee.http.inputs.bodies import Integer
@@ -29,7 +30,7 @@ from looksee.http.inputs.chat import new_tokens
 from looksee.http.inputs.forced import texts
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
-from looksee.http.skills.localization import MAX_OBJECTS
+from looksee.http.skills.localization import MAX_OBJECTS, OBJECT_FIELD, OBJECTS_FIELD, LocalizationSkill, Name, Names
 from looksee.models.registry import DEFAULT_MODEL, offer_for
 from looksee.settings import Settings
 
@@ -135,15 +136,17 @@ class QueryBody(TextBody):
 
 
 class DetectBody(Body):
+    model_config = ConfigDict(json_schema_extra=parameters.OBJECT_OR_OBJECTS)
     # The vendor's packages say of some of these too that they want no stream, or one: the answer is whole anyhow.
     without_effect: ClassVar[frozenset[str]] = _WITHOUT_EFFECT | {"stream"}
 
     model: str = _one_of(Task.DETECT)
     image_url: str = Field(description=_IMAGE, json_schema_extra=parameters.PICTURE)
-    object: str = Field(description="what is to be found, in a word or a few", json_schema_extra=parameters.WORDS)
+    object: Name | None = OBJECT_FIELD
+    objects: Names | None = OBJECTS_FIELD
 
     def skill(self, settings: Settings) -> Skill:
-        return DetectSkill(object=self.object, max_objects=self.settings.max_objects)
+        return DetectSkill(object=self.object, objects=self.objects, max_objects=self.settings.max_objects)
 
 
 class PointBody(DetectBody):
@@ -151,7 +154,8 @@ class PointBody(DetectBody):
 
     def skill(self, settings: Settings) -> Skill:
         refs = tuple(map(tuple, self.spatial_refs))
-        return PointSkill(object=self.object, max_objects=self.settings.max_objects, spatial_refs=refs)
+        most = self.settings.max_objects
+        return PointSkill(object=self.object, objects=self.objects, max_objects=most, spatial_refs=refs)
 
 
 def router(contexts: ContextFactory) -> APIRouter:
@@ -170,12 +174,12 @@ def router(contexts: ContextFactory) -> APIRouter:
 
     @routes.post("/detect", summary="Boxes of things", openapi_extra=bodies.described(DetectBody))
     async def detect(request: Request) -> Response:
-        """`{"objects": [{"x_min", "y_min", "x_max", "y_max"}]}`, normalised."""
+        """`{"objects": [{"x_min", "y_min", "x_max", "y_max"}]}`, normalised; of several objects in `results`."""
         return await _answer(contexts.of(request.receive), await bodies.read(request, DetectBody, contexts.settings))
 
     @routes.post("/point", summary="Points on things", openapi_extra=bodies.described(PointBody))
     async def point(request: Request) -> Response:
-        """`{"points": [{"x", "y"}]}`, normalised."""
+        """`{"points": [{"x", "y"}]}`, normalised; of several objects in `results`."""
         return await _answer(contexts.of(request.receive), await bodies.read(request, PointBody, contexts.settings))
 
     return routes
@@ -189,6 +193,10 @@ async def _answer(context: RequestContext, body: CaptionBody | QueryBody | Detec
     pictures = []
     if body.image_url is not None:
         pictures.append(await uploads.picture(body.image_url, context, param="image_url"))
+    if isinstance(skill, LocalizationSkill) and skill.objects is not None:
+        found = await several_objects.results(context, model, skill, pictures[0])
+        entries = several_objects.shown(skill, found, lambda one, answer: one.members(answer, pictures), told=False)
+        return several_objects.response({"request_id": context.request_id}, entries, found)
     job = skill.job(model, pictures, settings)
     if isinstance(body, TextBody) and body.stream:
         pieces = await context.follow(model, job, param=body.prompt_param)

@@ -15,7 +15,7 @@ from looksee.core import errors
 from looksee.http import error_responses
 from looksee.http.request_info import request_id_from, request_scope
 
-_METHODS = ("GET", "HEAD", "POST")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _EXPOSED = (
     *("X-Request-ID", "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining"),
     *("Server-Timing", "WWW-Authenticate"),
@@ -32,7 +32,7 @@ class _Cors(CORSMiddleware):
                 told = error_responses.response(
                     errors.InvalidRequest(
                         "The page's origin, method or headers are not allowed; origins are set in "
-                        "LOOKSEE_ALLOWED_ORIGINS, and methods are GET, HEAD and POST.",
+                        f"LOOKSEE_ALLOWED_ORIGINS, and methods are {', '.join(_METHODS)}.",
                         param="Origin",
                     )
                 )

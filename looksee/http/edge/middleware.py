@@ -85,19 +85,19 @@ class EdgeMiddleware:
             await _refuse(scope, receive, send)
             return
         started, routes = time.perf_counter(), self._routes
-        scope, method = {**scope, "path": normalized(scope["path"])}, scope["method"]
+        path, private = routes.apart(normalized(scope["path"]))
+        scope, method = {**scope, "path": path}, scope["method"]
         headers = Headers(scope=scope)
         if method == "HEAD":
             scope["method"] = "GET"  # whose answer it gets, without the body
         request_id = request_id_from(headers.get("x-request-id"))
-        path = scope["path"]
         known = self._has_route(path, scope.get("root_path", ""))
         max_values = None if path in routes.form_paths else self._max_values
         exchange = Exchange(receive, send, self._max_body, max_values, request_id, no_body=method == "HEAD")
         if self._drain.begun:
             exchange.headers |= CLOSING
         with request_scope(request_id) as info:
-            info.plain_errors = routes.has_plain_errors(path)
+            info.plain_errors, info.private = routes.has_plain_errors(path), private
             info.enveloped_errors = path in routes.enveloped_errors
             try:
                 info.numbered_errors = path in routes.numbered_errors
@@ -106,7 +106,7 @@ class EdgeMiddleware:
                     raise routes.unknown(path)
                 if routes.acts(method, path):
                     self._pages.check(headers, scope.get("server"))
-                await self._access.admit(scope, headers, routes, exchange.headers)
+                info.client = await self._access.admit(scope, headers, routes, exchange.headers)
                 if path in routes.default_models:
                     query = QueryParams(scope["query_string"])
                     self._check_room(query.get("model", routes.default_models[path]))
@@ -114,6 +114,7 @@ class EdgeMiddleware:
                 if self._uploads is not None:
                     exchange.upload = self._uploads.begin()
                     exchange.upload.check(_declared(headers))
+                    info.hold = exchange.upload.add
                 packed = content_encoding.encoding(headers, exchange.headers)
                 if packed is not None:
                     exchange.unpack(packed)

@@ -10,6 +10,7 @@ from looksee.core import errors
 
 METRICS = "/metrics"
 _ADMIN = "/api/admin/"  # its routes ask for API_KEY themselves
+_LEFT_OUT = "{id}"
 _READING = ("GET", "HEAD", "OPTIONS")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SLASHES = re.compile("/{2,}")
@@ -26,7 +27,8 @@ class RouteTable:
     `open_paths` need no key. `form_paths` take files in a form and never parse JSON. `default_models` has the model
     that a request names by the query parameter `model`, where it names none. Errors at `plain_errors`, and at what is
     below them, have their message as the member `error`, not as one of an object there; at `enveloped_errors` they
-    stand in an object of the type `error`. `unknown` makes the error for a path without a route.
+    stand in an object of the type `error`. Below `private_paths` the last part of a path is the caller's secret.
+    `unknown` makes the error for a path without a route.
     """
 
     open_paths: frozenset[str] = frozenset()
@@ -34,6 +36,7 @@ class RouteTable:
     default_models: Mapping[str, str] = field(default_factory=dict)
     plain_errors: frozenset[str] = frozenset()
     enveloped_errors: frozenset[str] = frozenset()
+    private_paths: frozenset[str] = frozenset()
     unknown: Callable[[str], errors.LookseeError] = _not_found
     numbered_errors: frozenset[str] = frozenset()  # as `plain_errors`, with the status as the member `code`
 
@@ -46,6 +49,11 @@ class RouteTable:
     def has_plain_errors(self, path: str) -> bool:
         """Whether an error's message is its member `error`."""
         return path in self.plain_errors or path.rpartition("/")[0] in self.plain_errors
+
+    def apart(self, path: str) -> tuple[str, str]:
+        """The path as logs and metrics may have it, which keep every path, and the part that is left out of it."""
+        above, _, last = path.rpartition("/")
+        return (f"{above}/{_LEFT_OUT}", last) if above in self.private_paths else (path, "")
 
     def acts(self, method: str, path: str) -> bool:
         """Whether a request does more than read what is there: such a one is not taken from any page."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -50,17 +51,45 @@ def read(kinds: Sequence[type[BaseModel]], query: QueryParams, texts: Texts, lim
 
     Raises UnsupportedParameter, InvalidRequest for two different values of one parameter, and InvalidValue.
     """
-    given: dict[str, str] = {}
+    given: dict[str, str | list[str]] = {}
     names = names_of(*kinds)
-    for name, value in [*query.multi_items(), *texts]:
-        if name not in names:
-            raise known.unknown(name, names)
-        if given.setdefault(name, value) != value:
-            raise known.differs(name)
+    for place in (query.multi_items(), texts):
+        found = _of_place(place, names, _lists(kinds))
+        for name, value in found.items():
+            if given.setdefault(name, value) != value:
+                raise known.differs(name)
     return [_record(kind, given, limits) for kind in kinds]
 
 
-def _record(kind: type[BaseModel], given: Mapping[str, str], limits: Mapping[str, int]) -> BaseModel:
+def _of_place(pairs: Texts, names: Collection[str], lists: Collection[str]) -> dict[str, str | list[str]]:
+    """What the query or the form says; of a list each element is a field of its own."""
+    found: dict[str, str | list[str]] = {}
+    for name, value in pairs:
+        if name not in names:
+            raise known.unknown(name, names)
+        if name in lists:
+            found[name] = [*found.get(name, ()), value]
+        elif found.setdefault(name, value) != value:
+            raise known.differs(name)
+    return found
+
+
+def _lists(kinds: Sequence[type[BaseModel]]) -> frozenset[str]:
+    """The names of the parameters that are lists."""
+    return frozenset().union(*map(_lists_of, kinds))
+
+
+@functools.cache
+def _lists_of(kind: type[BaseModel]) -> frozenset[str]:
+    described = kind.model_json_schema().get("properties", {})
+    return frozenset(
+        name
+        for name, schema in described.items()
+        if any(one.get("type") == "array" for one in (schema, *schema.get("anyOf", ())))
+    )
+
+
+def _record(kind: type[BaseModel], given: Mapping[str, str | list[str]], limits: Mapping[str, int]) -> BaseModel:
     try:
         return kind.model_validate({name: given[name] for name in kind.model_fields if name in given})
     except ValidationError as error:
@@ -80,7 +109,11 @@ def described(field: str, schema: dict[str, Any], fields: type[BaseModel] | None
             one |= kind if kind["type"] != "null" else {}
         if one.get("default", "") is None:
             del one["default"]
+        if one.get("type") == "array":  # an empty text is as not given, so no number can be said
+            del one["minItems"], one["maxItems"]
+            one["items"] = {"type": one["items"]["type"]}
     form = {
+        **{name: own[name] for name in ("oneOf",) if name in own},
         "type": "object",
         "required": [field, *own.get("required", ())],
         "properties": {field: schema, **own.get("properties", {})},

@@ -45,6 +45,14 @@ def set_by(name: str, keyword: str) -> dict[str, Any]:
 
 
 NEW_TOKENS: dict[str, Any] = {"minimum": 1, **set_by("max_new_tokens", "maximum"), "examples": [200]}
+MOST_NAMES = 32  # of objects that one request looks for
+OBJECTS: dict[str, Any] = {"minItems": 1, "maxItems": MOST_NAMES}
+OBJECT_OR_OBJECTS: dict[str, Any] = {  # null is as not there
+    "oneOf": [
+        {"required": ["object"], "properties": {"object": {"type": "string"}}},
+        {"required": ["objects"], "properties": {"objects": {"type": "array"}}},
+    ]
+}
 SEED: dict[str, Any] = {"minimum": -(2**63), "maximum": 2**63 - 1}
 
 

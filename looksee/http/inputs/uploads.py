@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from looksee.core import errors
+from looksee.core import errors, kept_pictures
 from looksee.core.addresses import is_address
 from looksee.core.images import ImageLimits, Picture, examine, from_base64, mib
 from looksee.http.context import RequestContext
@@ -39,14 +39,21 @@ def image_limits(settings: Settings) -> ImageLimits:
 class ReadForm:
     """A form that has been read: pictures in files, and parameters."""
 
-    def __init__(self, files: Sequence[_File], texts: forms.Texts, settings: Settings) -> None:
-        self._files, self._settings = files, settings
+    def __init__(self, files: Sequence[_File], texts: forms.Texts, context: RequestContext) -> None:
+        self._files, self._context = files, context
         self.texts = texts
 
     async def pictures(self) -> list[Upload]:
-        """The pictures, in order; what is wrong with one is in its Upload."""
-        limits = image_limits(self._settings)
-        return await asyncio.to_thread(lambda: [_examined(file, limits) for file in self._files])
+        """The pictures, in order; what is wrong with one is in its Upload.
+
+        Raises RequestTooLarge where ids are those of more than a request may have.
+        """
+        limits = image_limits(self._context.settings)
+        room = _Room(self._context.settings, "")
+        kept = {place: await _kept(file, self._context, room) for place, file in enumerate(self._files) if file.id}
+        return await asyncio.to_thread(
+            lambda: [kept.get(place) or _examined(file, limits) for place, file in enumerate(self._files)]
+        )
 
     async def picture(self) -> Picture:
         """The first picture. Raises what is wrong with it."""
@@ -57,7 +64,7 @@ class ReadForm:
 
 
 async def read(
-    request: Request, field: str, settings: Settings, *, most: int, names: Sequence[str] = (), instead: str = ""
+    request: Request, field: str, context: RequestContext, *, most: int, names: Sequence[str] = (), instead: str = ""
 ) -> ReadForm:
     """The form of a request: up to `most` pictures in `field`, or any other of PICTURE_FIELDS, and texts in `names`.
 
@@ -70,19 +77,21 @@ async def read(
             number = "one file" if most == 1 else "at least one file"
             raise errors.InvalidValue(f"Send {number} in the form field '{field}'.", param=field)
         check_count(len(pictures), field, most)
+        most_bytes = context.settings.max_file_bytes
         files = [
-            _File(part.name, part.filename, await part.content(settings.max_file_bytes), f"{part.name}.{place}")
+            _File(part.name, part.filename, await part.content(most_bytes), f"{part.name}.{place}")
             for place, part in enumerate(pictures)
         ]
-    return ReadForm(files, texts, settings)
+    return ReadForm(files, texts, context)
 
 
 async def picture(text: str, context: RequestContext, *, param: str) -> Picture:
-    """The picture in a text: in base64, bare or as a data URI, or at the address that the text is.
+    """The picture in a text: in base64, bare or as a data URI, at the address or of the id that the text is.
 
-    Raises what `Fetcher.fetch`, `from_base64` and `examine` raise, and Cancelled when the caller left meanwhile.
+    Raises what `Fetcher.fetch`, `from_base64`, `KeptPictures.file` and `examine` raise, and Cancelled when the caller
+    left meanwhile.
     """
-    work = _picture(text, context.settings, param)
+    work = _picture(text, context, param)
     return await (context.while_connected(work) if is_address(text) else work)
 
 
@@ -119,23 +128,19 @@ async def pictures(texts: Mapping[str, str], field: str, context: RequestContext
 
 
 async def _pictures(texts: Mapping[str, str], field: str, context: RequestContext) -> list[Upload]:
-    work = _uploads(texts, field, context.settings)
+    work = _uploads(texts, field, context)
     return await (context.while_connected(work) if any(map(is_address, texts.values())) else work)
 
 
-async def _uploads(texts: Mapping[str, str], field: str, settings: Settings) -> list[Upload]:
-    left = settings.max_request_bytes
+async def _uploads(texts: Mapping[str, str], field: str, context: RequestContext) -> list[Upload]:
+    room = _Room(context.settings, field)
 
     async def upload(name: str, text: str) -> Upload:
-        nonlocal left
         try:
-            found = await _picture(text, settings, name)
+            found = await _picture(text, context, name)
         except errors.LookseeError as error:
             return Upload(name, error)
-        left -= len(found.data)
-        if left < 0:
-            most = f"{mib(settings.max_request_bytes)} together{raised('LOOKSEE_MAX_REQUEST_BYTES')}"
-            raise errors.RequestTooLarge(f"The pictures have more than {most}.", param=field)
+        room.take(found)
         return Upload(name, found)
 
     tasks = [asyncio.create_task(upload(name, text)) for name, text in texts.items()]
@@ -145,11 +150,32 @@ async def _uploads(texts: Mapping[str, str], field: str, settings: Settings) -> 
         await stop(*tasks)
 
 
-async def _picture(text: str, settings: Settings, param: str) -> Picture:
-    limits = image_limits(settings)
-    if not is_address(text):
+class _Room:
+    """What the pictures of a request may have together: the limit on the body does not bound what texts lead to."""
+
+    def __init__(self, settings: Settings, field: str) -> None:
+        self._most, self._field = settings.max_request_bytes, field
+        self._left = self._most
+
+    def take(self, found: Picture) -> None:
+        """Raises RequestTooLarge."""
+        self._left -= len(found.data)
+        if self._left < 0:
+            most = f"{mib(self._most)} together{raised('LOOKSEE_MAX_REQUEST_BYTES')}"
+            raise errors.RequestTooLarge(f"The pictures have more than {most}.", param=self._field or None)
+
+
+async def _picture(text: str, context: RequestContext, param: str) -> Picture:
+    """Every reference to a picture is read here, but a file in a form."""
+    limits = image_limits(context.settings)
+    if kept_pictures.is_id(text):  # which an address could begin like
+        digest = kept_pictures.digest_of(text, param=param)
+        data = await context.gateway.pictures.file(context.client, digest, param=param)
+    elif is_address(text):
+        data = await Fetcher.of(context.settings).fetch(text, param=param)
+    else:
         return await asyncio.to_thread(from_base64, text, limits, param=param)
-    data = await Fetcher.of(settings).fetch(text, param=param)
+    context.held(len(data))
     return await asyncio.to_thread(examine, data, limits, param=param)
 
 
@@ -169,6 +195,28 @@ class _File:
     content: bytes | int
     place: str
 
+    @property
+    def shown(self) -> str:
+        return self.filename[:_LONGEST_NAME] or self.place
+
+    @property
+    def id(self) -> str:
+        """The text of a part that is the id of a picture, else an empty one."""
+        if self.filename or not isinstance(self.content, bytes) or len(self.content) > kept_pictures.LONGEST_ID:
+            return ""
+        text = self.content.decode("ascii", "replace")
+        return text if kept_pictures.is_id(text) else ""
+
+
+async def _kept(file: _File, context: RequestContext, room: _Room) -> Upload:
+    """Raises RequestTooLarge."""
+    try:
+        found = await _picture(file.id, context, file.field)
+    except errors.LookseeError as error:
+        return Upload(file.shown, error)
+    room.take(found)
+    return Upload(file.shown, found)
+
 
 def _examined(file: _File, limits: ImageLimits) -> Upload:
     picture: Picture | errors.LookseeError
@@ -180,7 +228,7 @@ def _examined(file: _File, limits: ImageLimits) -> Upload:
         picture = error if file.filename else _from_text(file, limits, error)
     except errors.LookseeError as error:
         picture = error
-    return Upload(file.filename[:_LONGEST_NAME] or file.place, picture)
+    return Upload(file.shown, picture)
 
 
 def _from_text(file: _File, limits: ImageLimits, error: errors.LookseeError) -> Picture | errors.LookseeError:

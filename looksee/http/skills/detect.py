@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
@@ -13,7 +13,7 @@ from looksee.core.tasks import Answer, Task
 from looksee.http.answers import detections
 from looksee.http.answers.container_schemas import AnswerMetadata, ImageSize
 from looksee.http.answers.detections import BoxView
-from looksee.http.skills.localization import NORMALIZED, FindForm, LocalizationSkill, size_member
+from looksee.http.skills.localization import NORMALIZED, FindForm, LocalizationSkill, ObjectFailure, size_member
 from looksee.http.skills.skill import ContainerApi, View
 
 
@@ -42,11 +42,24 @@ class Detections(AnswerMetadata):
     image: ImageSize
 
 
+class DetectionsOfOne(Detections):
+    """The boxes of one of several objects."""
+
+    object: str
+
+
+class DetectionsOfSeveral(BaseModel):
+    """What was found of each object, in the order asked."""
+
+    status: Literal["success"]
+    results: list[DetectionsOfOne | ObjectFailure]
+
+
 @dataclass(frozen=True, kw_only=True)
 class DetectSkill(LocalizationSkill):
     task: ClassVar[Task] = Task.DETECT
     container: ClassVar[ContainerApi | None] = ContainerApi(
-        "Boxes of things in an uploaded picture", FindForm, Detections, BoxView
+        "Boxes of things in an uploaded picture", FindForm, Detections | DetectionsOfSeveral, BoxView
     )
 
     def members(self, answer: Answer, pictures: Sequence[Picture]) -> dict[str, Any]:
@@ -58,4 +71,7 @@ class DetectSkill(LocalizationSkill):
         return {"detections": shown, "count": len(shown), "image": size_member(picture)}
 
     async def drawing(self, answer: Answer, picture: Picture) -> bytes:
-        return await detections.drawn_boxes(picture, answer.boxes, self.label)
+        return await self.drawing_of([(self.label, answer)], picture)
+
+    async def drawing_of(self, found: Sequence[tuple[str, Answer]], picture: Picture) -> bytes:
+        return await detections.drawn_boxes(picture, [(label, answer.boxes) for label, answer in found])

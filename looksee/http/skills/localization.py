@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from looksee.core import errors
 from looksee.core.images import Picture
-from looksee.core.tasks import Task
+from looksee.core.tasks import Answer, Task
 from looksee.core.texts import in_one_line
 from looksee.gateway.answering import CacheableJob
+from looksee.http.error_sentences import Accepted, must_be
 from looksee.http.inputs import parameters, validation
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.http.skills.skill import Skill, model_field
@@ -20,13 +22,26 @@ from looksee.settings import Settings
 MAX_OBJECTS = 50  # where a request does not say
 NORMALIZED = "normalised: parts of the picture's width and height, 0 to 1; with `format=pixel` in pixels"
 
+Name = Annotated[str, Field(json_schema_extra=parameters.WORDS)]
+Names = Annotated[list[Name], Field(min_length=1, max_length=parameters.MOST_NAMES)]
+OBJECT_FIELD: Any = Field(
+    None,
+    description="what is to be found, in a word or a few",
+    examples=["square"],
+)
+OBJECTS_FIELD: Any = Field(
+    None,
+    description="in place of `object` several, 1 to 32, each answered by itself: `results` in their order",
+)
+
 
 class FindForm(BaseModel):
     """The fields beside the file."""
 
-    object: str = Field(
-        description="what is to be found, in a word or a few", examples=["square"], json_schema_extra=parameters.WORDS
-    )
+    model_config = ConfigDict(json_schema_extra=parameters.OBJECT_OR_OBJECTS)
+
+    object: Name | None = OBJECT_FIELD
+    objects: Names | None = OBJECTS_FIELD
     model: str = model_field(Task.DETECT)
     max_objects: int | None = Field(
         None,
@@ -35,23 +50,63 @@ class FindForm(BaseModel):
     )
 
 
+class WhatIsWrong(BaseModel):
+    """An error about one of several things."""
+
+    code: str
+    message: str
+    param: str | None
+
+
+class ObjectFailure(BaseModel):
+    """One of several objects that could not be looked for."""
+
+    object: str
+    status: Literal["error"]
+    error: WhatIsWrong
+
+
 @dataclass(frozen=True, kw_only=True)
 class LocalizationSkill(Skill):
-    """`object` is a word or a few."""
+    """`object` is a word or a few; with `objects` in its place there is a job for `each`."""
 
     prompt_param: ClassVar[str] = "object"
 
-    object: str
+    object: str | None = None
+    objects: Sequence[str] | None = None
     max_objects: int | None = None
 
     @property
     def label(self) -> str:
         """The object's name as the model is asked and the answers say it."""
-        return in_one_line(self.object)
+        return in_one_line(self.object or "")
 
     def check(self, model: str, settings: Settings, *, pictures: int = 1) -> None:
-        validation.check_question(self.object, settings, param="object")
+        if self.objects is not None:
+            self._check_several(self.objects, settings)
+        elif self.object is None:
+            wanted = Accepted().sentence("object", {"type": "string", **parameters.WORDS}, "is missing; it must be")
+            raise errors.InvalidValue(f"{wanted} Several go into 'objects'.", param="object")
+        else:
+            validation.check_question(self.object, settings, param="object")
         validation.check_objects(self.max_objects)
+
+    def each(self) -> list[Self]:
+        """The skill for each of the `objects`."""
+        return [replace(self, object=name, objects=None) for name in self.objects or ()]
+
+    async def drawing_of(self, found: Sequence[tuple[str, Answer]], picture: Picture) -> bytes:
+        """The picture with the answers about several things, each by its name, drawn into it, as a PNG file."""
+        raise NotImplementedError
+
+    def _check_several(self, objects: Sequence[str], settings: Settings) -> None:
+        if self.object:
+            raise errors.InvalidValue("Send 'object' or 'objects', not both.", param="objects")
+        if not 1 <= len(objects) <= parameters.MOST_NAMES:
+            wanted = {"type": "array", "items": {"type": "string", **parameters.WORDS}, **parameters.OBJECTS}
+            raise errors.InvalidValue(must_be("objects", wanted), param="objects")
+        for number, name in enumerate(objects):
+            validation.check_question(name, settings, param=f"objects.{number}")
 
     def job(self, model: str, pictures: Sequence[Picture], settings: Settings) -> CacheableJob:
         return self.find_job(pictures)

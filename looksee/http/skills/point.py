@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
@@ -14,7 +14,7 @@ from looksee.gateway.answering import CacheableJob
 from looksee.http.answers import detections
 from looksee.http.answers.container_schemas import AnswerMetadata, ImageSize
 from looksee.http.answers.detections import PointView
-from looksee.http.skills.localization import NORMALIZED, FindForm, LocalizationSkill, size_member
+from looksee.http.skills.localization import NORMALIZED, FindForm, LocalizationSkill, ObjectFailure, size_member
 from looksee.http.skills.skill import ContainerApi, View
 from looksee.settings import Settings
 
@@ -40,13 +40,26 @@ class Points(AnswerMetadata):
     image: ImageSize
 
 
+class PointsOfOne(Points):
+    """The points of one of several objects."""
+
+    object: str
+
+
+class PointsOfSeveral(BaseModel):
+    """What was found of each object, in the order asked."""
+
+    status: Literal["success"]
+    results: list[PointsOfOne | ObjectFailure]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PointSkill(LocalizationSkill):
     """`spatial_refs` as in a Job."""
 
     task: ClassVar[Task] = Task.POINT
     container: ClassVar[ContainerApi | None] = ContainerApi(
-        "Points on things in an uploaded picture", FindForm, Points, PointView
+        "Points on things in an uploaded picture", FindForm, Points | PointsOfSeveral, PointView
     )
 
     spatial_refs: tuple[tuple[float, ...], ...] = ()
@@ -63,4 +76,7 @@ class PointSkill(LocalizationSkill):
         return {"coordinates": {"points": shown, "count": len(shown)}, "image": size_member(picture)}
 
     async def drawing(self, answer: Answer, picture: Picture) -> bytes:
-        return await detections.drawn_points(picture, answer.points, self.label)
+        return await self.drawing_of([(self.label, answer)], picture)
+
+    async def drawing_of(self, found: Sequence[tuple[str, Answer]], picture: Picture) -> bytes:
+        return await detections.drawn_points(picture, [(label, answer.points) for label, answer in found])

@@ -29,7 +29,7 @@ class ContainerApi:
 
     summary: str
     form: type[BaseModel]
-    answer: type[BaseModel]
+    answer: Any  # a class of records, or a union of such
     view: type[View] | None = None
 
 

@@ -11,7 +11,7 @@ from looksee.core.tasks import GREEDY, Job, Sampling, Task
 from looksee.models.core.context import MIN_ANSWER_TOKENS, room
 from looksee.models.moondream import prompts
 from looksee.models.moondream.config import Config, Template
-from looksee.models.moondream.crops.image import CroppedImage
+from looksee.models.moondream.crops.image import CroppedImage, SharedCrops
 from looksee.models.moondream.prompts import Reference
 from looksee.models.moondream.rows import DetectRow, MoondreamRow, PointRow, ReasoningRow, TextRow
 from looksee.models.moondream.sequence_items import SequenceItem
@@ -36,13 +36,14 @@ class TextOptions:
 class RowBuilder:
     """Makes rows, from any thread. Images are files (the bytes of a picture in any accepted format).
 
-    The images whose digests are in `prefixes` are not cut into crops. All methods raise PromptTooLong where the prompt
-    leaves next to no room for an answer; less room than was asked for only shortens the answer. Those with an image
-    raise CorruptImage.
+    The images whose digests are in `prefixes` are not cut into crops; others are, once while rows wait with them. All
+    methods raise PromptTooLong where the prompt leaves next to no room for an answer; less room than was asked for only
+    shortens the answer. Those with an image raise CorruptImage.
     """
 
     def __init__(self, config: Config, tokenizer: MoondreamTokenizer, prefixes: Container[bytes]) -> None:
         self._config, self._tokenizer, self._prefixes = config, tokenizer, prefixes
+        self._shared = SharedCrops()
 
     def row(self, job: Job) -> MoondreamRow:
         """A job's row. A caption with a prompt is asked like a question. Raises TaskNotSupported and InvalidRequest."""
@@ -146,8 +147,11 @@ class RowBuilder:
         )
 
     def _cropped(self, data: bytes) -> CroppedImage:
-        image = CroppedImage(data)
-        if image.digest not in self._prefixes:
+        image = CroppedImage(data, self._shared)
+        # It has a hold of the crops already: a row that puts its prefix there just now drops its own after that.
+        if image.digest in self._prefixes:
+            image.drop_crops()
+        else:
             image.crops(self._config.vision)
         return image
 

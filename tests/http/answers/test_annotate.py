@@ -18,11 +18,11 @@ MIDDLE = Box(0.25, 0.25, 0.75, 0.75)
 
 
 def boxes(picture: Image.Image, *found: Box, label: str = "cat") -> Image.Image:
-    return opened(annotate.boxes(encoded(picture), found, label))
+    return opened(annotate.boxes(encoded(picture), [(label, found)]))
 
 
 def points(picture: Image.Image, *found: Point, label: str = "cat") -> Image.Image:
-    return opened(annotate.points(encoded(picture), found, label))
+    return opened(annotate.points(encoded(picture), [(label, found)]))
 
 
 def opened(data: bytes) -> Image.Image:
@@ -119,11 +119,11 @@ def test_the_picture_is_upright_and_in_full_size() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     picture = ground((300, 200))
-    assert opened(annotate.boxes(encoded(picture, "JPEG", exif=exif), [MIDDLE], "cat")).size == (200, 300)
+    assert opened(annotate.boxes(encoded(picture, "JPEG", exif=exif), [("cat", [MIDDLE])])).size == (200, 300)
     for kind in ("PNG", "WEBP"):
-        assert opened(annotate.points(plain(kind, (300, 200)), [Point(0, 0)], "cat")).size == (300, 200)
+        assert opened(annotate.points(plain(kind, (300, 200)), [("cat", [Point(0, 0)])])).size == (300, 200)
 
 
 def test_a_damaged_picture_is_refused() -> None:
     with pytest.raises(errors.CorruptImage):
-        annotate.boxes(plain(size=(200, 100))[:-30], [MIDDLE], "cat")
+        annotate.boxes(plain(size=(200, 100))[:-30], [("cat", [MIDDLE])])

@@ -36,7 +36,7 @@ def preflight(app: ASGIApp, path: str, origin: str = OURS, method: str = "POST",
 
 
 @pytest.mark.parametrize("path", [*MODEL_ROUTES, "/v1/models", "//v1/models", "/metrics"])
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE"])
 def test_a_browser_asks_without_a_key(path: str, method: str) -> None:
     behind = Behind("one")
     answer = preflight(
@@ -71,7 +71,7 @@ def test_every_kind_of_error_names_the_origin() -> None:
         404: ask(app, "GET", "/nowhere", **key),
         413: ask(shared(OURS), "POST", "/caption", Content_Length="1000", **key),
         415: ask(shared(OURS), "POST", "/caption", Content_Encoding="br", **key),
-        405: ask(app, "PUT", "/v1/models", **key),
+        405: ask(app, "DELETE", "/v1/models", **key),
     }
     for status, answer in answers.items():
         assert (answer.status_code, answer.headers[ALLOWED]) == (status, OURS)

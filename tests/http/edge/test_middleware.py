@@ -389,7 +389,7 @@ def taking(content_type: str) -> list[str]:
     return [
         path
         for path, operations in described.items()
-        if content_type in operations.get("post", {}).get("requestBody", {}).get("content", {})
+        if any(content_type in one.get("requestBody", {}).get("content", {}) for one in operations.values())
     ]
 
 

@@ -21,6 +21,7 @@ from looksee.http import error_responses
 from looksee.http.inputs import uploads
 from looksee.http.inputs.uploads import Upload, image_limits
 from looksee.settings import Settings
+from tests.http.app import context
 from tests.support.files import plain
 from tests.support.loops import run
 
@@ -35,7 +36,7 @@ def send(**options: Any) -> list[Upload] | errors.LookseeError | int:
 
     async def handle(request: Request) -> Response:
         try:
-            form = await uploads.read(request, "images", SETTINGS, most=SETTINGS.max_files, names=["model"])
+            form = await uploads.read(request, "images", context(SETTINGS), most=SETTINGS.max_files, names=["model"])
             found.extend(await form.pictures())
         except errors.LookseeError as error:
             raised.append(error)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from unittest import mock
 
 import torch
 
+from looksee.core.tasks import Job, Reply, Task
+from looksee.engine.engine import Engine
+from looksee.engine.limits import EngineLimits
 from looksee.models.moondream import prefixes
-from looksee.models.moondream.crops import image
+from looksee.models.moondream.crops import image, tiling
 from looksee.models.moondream.model import Moondream
 from looksee.models.moondream.row_builder import TextOptions
 from tests.models.mixing import decode_mixed
 from tests.models.moondream import vectors
+from tests.support.loops import run
 
 ONE = 2 * 2 * 26 * 64 * 4  # bytes of a small picture's prefix: layers, keys and values, positions, width, float32
 
@@ -97,9 +102,39 @@ def test_rows_that_run_hold_no_crops() -> None:
     model = vectors.model("mini70")
     row = model.row_builder.query(vectors.image("im-640x480.png"), "what?")
     assert row.image is not None
-    assert row.image._crops is not None
+    assert row.image.has_crops
     model.prefill([row])
-    assert row.image._crops is None
+    assert not row.image.has_crops
+    assert not model.row_builder._shared._cuts
+
+
+def test_jobs_about_one_picture_at_the_same_time_cut_and_encode_it_once() -> None:
+    """As those of several objects are, through the engine: in whichever ticks they are prefilled."""
+    model = vectors.model("mini70")
+    data = vectors.image("im-640x480.png")
+    things = ["cat", "dog", "bird", "fish", "cow"]
+    jobs = [Job(task, (data,), thing, max_objects=2) for thing in things for task in (Task.DETECT, Task.POINT)]
+    limits = EngineLimits(rows=4, cost=10**6, memory=2**30, prepared=2**30, queue=64)
+
+    async def main() -> list[Reply]:
+        engine = Engine(model, limits)
+        try:
+            return await asyncio.gather(*(engine.submit(job, timeout=60) for job in jobs))
+        finally:
+            await asyncio.to_thread(engine.close)
+
+    with (
+        mock.patch.object(model.encoder, "crop_features", wraps=model.encoder.crop_features) as features,
+        mock.patch.object(image, "cut", wraps=tiling.cut) as cut,
+    ):
+        replies = run(main())
+    assert (features.call_count, cut.call_count) == (1, 1)
+    assert model.reuse()["pictures"] == (len(jobs) - 1, 1)
+    alone = vectors.model("mini70")
+    for job, reply in zip(jobs, replies, strict=True):
+        row = alone.prepare(job)
+        decode_mixed(alone, [row], random.Random(0))
+        assert reply.answer == alone.answer(row)
 
 
 def test_no_more_pictures_are_read_at_once_than_may_be() -> None:

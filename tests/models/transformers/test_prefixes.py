@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from looksee.core.tasks import Job, Task
+from looksee.core.tasks import Job, Task, Turn
 from looksee.models.loading import load
 from looksee.models.registry import prompts
 from looksee.models.transformers.prefixes import beginning
@@ -67,6 +67,30 @@ def test_a_second_question_computes_only_what_is_behind_the_picture(models: tupl
     row = ask(keeping, data, QUESTIONS[1])
     assert [call.args[0].shape[1] for call in fill.call_args_list] == [len(row.prompt_ids) - 1 - row.beginning.length]
     assert keeping.reuse()["prefixes"] == (1, 1)
+
+
+def test_a_chat_goes_on_behind_its_picture_and_its_system_prompt(models: tuple[Any, Any]) -> None:
+    """Neither tower nor prefix is computed for its second question, and its tokens are those without anything kept."""
+    keeping, forgetting = models
+    if keeping.name == "blip2":
+        pytest.skip("it has no chat")
+    data = picture(random.Random(9))
+    first = (Turn("system", ("Answer in a word.",)), Turn("user", (None, QUESTIONS[0])))
+    second = (*first, Turn("assistant", ("yes",)), Turn("user", (QUESTIONS[1],)))
+
+    def row(model: Any, turns: tuple[Turn, ...]) -> Any:
+        return model.prepare(Job(Task.QUERY, (data,), max_new_tokens=6, turns=turns))
+
+    decode_mixed(keeping, [row(keeping, first)], random.Random(0))
+    again = row(keeping, second)
+    with fed(keeping) as fill, mock.patch.object(keeping, "_encode_images", side_effect=AssertionError):
+        decode_mixed(keeping, [again], random.Random(0))
+    behind = len(again.prompt_ids) - 1 - again.beginning.length
+    assert fill.call_args_list[0].args[0].shape[1] == behind < again.beginning.length
+    assert keeping.reuse()["prefixes"] == (1, 1)
+    alone = row(forgetting, second)
+    decode_mixed(forgetting, [alone], random.Random(0))
+    assert again.tokens == alone.tokens
 
 
 def test_rows_of_one_prefill_that_begin_alike_share_it(models: tuple[Any, Any]) -> None:

@@ -63,6 +63,8 @@ def test_the_sync_client(service: Service, tmp_path: Path) -> None:
                 "point": client.point(image=picture(str(file)), object="shape"),
             }
             right += check(scene, told)
+            several = client.detect(image=picture(data), objects=["shape", "shape"])["results"]
+            assert [one["detections"] for one in several] == [told["detect"]["detections"]] * 2
         (one, first), (two, second) = drawn(2)
         images = [picture(first), picture(second)]
         flagged = client.caption_images(images=images, model="gemma", flag_caption_prompt="Is there a shape?")[

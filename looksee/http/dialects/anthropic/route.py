@@ -15,7 +15,7 @@ from looksee.http.dialects.anthropic import turns
 from looksee.http.dialects.anthropic.replies import MessageReply
 from looksee.http.dialects.anthropic.requests import MessagesBody
 from looksee.http.inputs import bodies
-from looksee.models.registry import ALIASES, offer_for
+from looksee.models.registry import offer_for
 
 _PATH = "/v1/messages"
 # Errors at these paths are as Anthropic's clients read them: in an envelope that has a type too.
@@ -42,7 +42,7 @@ def router(contexts: ContextFactory) -> APIRouter:
         context, body = contexts.of(request.receive), await bodies.read(request, MessagesBody, settings)
         body.check()
         options, sampling, tool = body.options(settings), body.sampling(), body.tool()
-        model = offer_for(ALIASES.get(body.model, body.model), Task.CAPTION).name  # which all can write
+        model = offer_for(body.model, Task.CAPTION).name  # which all can write
         talk, names = own_names.read(turns.said(body.system, body.messages), settings, body.own_names())
         used = None if tool is None else (body.tools or [])[tool]["name"]
         reply = MessageReply(model, used, options.reasoning)

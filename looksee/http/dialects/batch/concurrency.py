@@ -20,7 +20,7 @@ T = TypeVar("T")
 _SHARE = 3, 4  # of the rows of a model's running batch
 _REMOTE = 8  # items at a time with a vendor's model, whose batch size is unknown
 # Temporary errors: any other would occur again, or has been retried already.
-_BUSY = (errors.Overloaded, errors.ModelNotReady)
+BUSY = (errors.Overloaded, errors.ModelNotReady)
 
 
 class BatchConcurrency:
@@ -48,7 +48,7 @@ async def retry_while_busy(work: Callable[[], Awaitable[T]], until: float) -> T:
     while True:
         try:
             return await work()
-        except _BUSY as error:
+        except BUSY as error:
             wait = error.retry_after or 1
             if time.monotonic() + wait >= until:
                 raise

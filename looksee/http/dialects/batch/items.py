@@ -14,13 +14,14 @@ from looksee.core.tasks import Length, Sampling, Task
 from looksee.http import error_params
 from looksee.http.answers.metadata import source
 from looksee.http.context import RequestContext
+from looksee.http.dialects.batch.several import SeveralTries
 from looksee.http.error_sentences import Accepted, raised
 from looksee.http.inputs import parameters, uploads, validation
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.forced import texts
 from looksee.http.inputs.sampling_fields import SamplingFields
 from looksee.http.skills import SKILLS, Skill
-from looksee.http.skills.localization import MAX_OBJECTS
+from looksee.http.skills.localization import MAX_OBJECTS, OBJECTS_FIELD, LocalizationSkill, Names
 from looksee.http.skills.skill import TextSkill
 from looksee.models.registry import REGISTRY, offer_for, offers, resolved
 from looksee.settings import Settings
@@ -28,6 +29,7 @@ from looksee.settings import Settings
 # Members that make up the parameters of a TextSkill.
 _TEXT = frozenset({"max_tokens", "temperature", "top_p", "seed", *SamplingFields.model_fields})
 
+_OBJECTS = frozenset({"object", "objects"})
 
 _Model = Annotated[str, Field(json_schema_extra={"enum": list(REGISTRY)})]
 _Picture = Annotated[str, Field(json_schema_extra=parameters.NAMED_PICTURE)]
@@ -47,7 +49,8 @@ class BatchDefaults(SamplingFields):
     question: str = Field("", description="query")
     choices: texts.Choices = texts.CHOICES
     regex: str = texts.REGEX
-    object: str = Field("", description="detect, point: what is to be found, in a word or a few")
+    object: str | None = Field(None, description="detect, point: what is to be found, in a word or a few")
+    objects: Names | None = OBJECTS_FIELD
     max_objects: Integer | None = Field(
         None,
         description="detect, point",
@@ -70,6 +73,8 @@ class BatchDefaults(SamplingFields):
         """Raises InvalidValue or UnknownModel for what is wrong whatever the task is."""
         validation.check_new_tokens(self.max_tokens, settings, param="max_tokens")
         validation.check_objects(self.max_objects)
+        for number, name in enumerate(self.objects or ()):
+            validation.check_question(name, settings, param=f"objects.{number}")
         if self.model is not None and resolved(self.model) not in offers():
             offer_for(self.model, self.task)  # raises it
 
@@ -88,6 +93,8 @@ class BatchItem(BatchDefaults):
     def completed(self, batch: BatchDefaults) -> Self:
         """The item with what the batch says for all."""
         common = batch.model_fields_set & BatchDefaults.model_fields.keys()
+        if self.model_fields_set & _OBJECTS:  # in whichever way it names its own
+            common -= _OBJECTS
         return self.model_copy(update={name: getattr(batch, name) for name in common - self.model_fields_set})
 
     @property
@@ -187,7 +194,9 @@ class BatchPictures:
         return await uploads.picture(text, self._context, param="image")
 
 
-async def answer(context: RequestContext, item: BatchItem, pictures: BatchPictures) -> dict[str, Any]:
+async def answer(
+    context: RequestContext, item: BatchItem, pictures: BatchPictures, several: SeveralTries
+) -> dict[str, Any]:
     """The members of the answer to a completed and checked item. Raises its error."""
     skill = item.skill()
     if skill.several:
@@ -195,6 +204,8 @@ async def answer(context: RequestContext, item: BatchItem, pictures: BatchPictur
     else:
         texts = {"image": item.image or ""}
     examined = [await pictures.read(text, param) for param, text in texts.items()]
+    if isinstance(skill, LocalizationSkill) and skill.objects is not None:
+        return await several.members(context, item.asked, skill, examined)
     job = skill.job(item.asked, examined, context.settings)
     served = await context.ask(item.asked, job, param=skill.prompt_param)
     return {**skill.members(served.answer, examined), **source(served)}

@@ -22,6 +22,7 @@ from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.dialects.batch import items
 from looksee.http.dialects.batch.concurrency import BatchConcurrency, retry_while_busy
 from looksee.http.dialects.batch.items import BatchDefaults, BatchItem, BatchPictures
+from looksee.http.dialects.batch.several import SeveralTries
 from looksee.http.disconnect import stop
 from looksee.http.error_sentences import SET_BY, Accepted, raised
 from looksee.http.inputs import bodies, parameters
@@ -244,10 +245,12 @@ class _Work:
         if item is None:
             return  # the batch's time is over and the item's line is written
 
+        several = SeveralTries(self._concurrency.slots(item.asked))
+
         async def once() -> dict[str, Any]:
             # An item may take no longer than a request of its own.
             left = min(self._deadline.left(), self._settings.request_timeout_seconds)
-            return await items.answer(self._context.detached(Deadline(left)), item, self._pictures)
+            return await items.answer(self._context.detached(Deadline(left)), item, self._pictures, several)
 
         try:
             content = await retry_while_busy(once, time.monotonic() + self._deadline.left())

@@ -21,8 +21,7 @@ from looksee.http.inputs import bodies, neutral_values, parameters, uploads
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.sampling_fields import SamplingFields
 from looksee.http.skills import CaptionSkill
-from looksee.http.skills.skill import DEFAULT_MODEL
-from looksee.models.registry import ALIASES, REGISTRY, offer_for
+from looksee.models.registry import DEFAULT_MODEL, REGISTRY, offer_for
 
 _PREFIX = "/api/v1/vision"
 # Errors at these paths have their message as the member `error` and their status as `code`, as PhotoPrism reads them.
@@ -145,7 +144,7 @@ async def _asked(
     body.check()
     options.check()
     name = body.model.strip().lower().removesuffix(_TAG) or DEFAULT_MODEL
-    model = offer_for(ALIASES.get(name, name), Task.CAPTION).name
+    model = offer_for(name, Task.CAPTION).name
     if model in REGISTRY and REGISTRY[model].continues_prompt:
         instruction = ""  # which it would take for the beginning of the caption
     tokens = options.new_tokens(settings.max_new_tokens)

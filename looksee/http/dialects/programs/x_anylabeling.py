@@ -20,7 +20,7 @@ from looksee.http import error_params
 from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.inputs import bodies, model_path, parameters, uploads
 from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
-from looksee.models.registry import ALIASES, ModelSpec, offer_for, served
+from looksee.models.registry import ModelSpec, offer_for, served
 
 _PREFIX = "/x-anylabeling/v1"
 MODELS = f"{_PREFIX}/models/"  # what stands before a model's name in a path
@@ -128,7 +128,7 @@ def _described(entry: ModelSpec) -> dict[str, Any]:
 async def _predicted(context: RequestContext, body: PredictBody) -> dict[str, Any]:
     body.params.check()
     task = _task(body.params)
-    model = offer_for(ALIASES.get(body.model, body.model), task).name
+    model = offer_for(body.model, task).name
     skills = _skills(task, body.params.text_prompt)
     for skill in skills:
         skill.check(model, context.settings)

@@ -17,7 +17,7 @@ from looksee.http.dialects.responses.events import events
 from looksee.http.dialects.responses.replies import ResponseReply
 from looksee.http.dialects.responses.requests import ResponsesBody
 from looksee.http.inputs import bodies
-from looksee.models.registry import ALIASES, offer_for
+from looksee.models.registry import offer_for
 
 _PATH = "/v1/responses"
 _STORES = (f"{_PATH}/", "/v1/conversations")
@@ -46,7 +46,7 @@ def router(contexts: ContextFactory) -> APIRouter:
         context, body = contexts.of(request.receive), await bodies.read(request, ResponsesBody, settings)
         body.check()
         options, sampling = body.options(settings), body.sampling()
-        model = offer_for(ALIASES.get(body.model, body.model), Task.CAPTION).name  # which all can write
+        model = offer_for(body.model, Task.CAPTION).name  # which all can write
         talk, names = own_names.read(items.said(body.instructions, body.input), settings, body.own_names())
         function = body.function()
         called = None if function is None else (body.tools or [])[function]["name"]

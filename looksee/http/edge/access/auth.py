@@ -12,6 +12,8 @@ from looksee.http.edge.access.api_keys import ApiKeys, presented
 from looksee.http.edge.access.rate_limit import RateLimit
 from looksee.http.edge.route_table import METRICS, RouteTable
 
+_WORKING = ("POST", "PUT")  # the methods of all model routes, and of pictures that are kept
+
 
 class AccessControl:
     """Empty keys admit every request; without a `rate` there is no limit."""
@@ -19,18 +21,21 @@ class AccessControl:
     def __init__(self, clients: ApiKeys, metrics: ApiKeys, rate: RateLimit | None = None) -> None:
         self._clients, self._metrics, self._rate = clients, metrics, rate
 
-    async def admit(self, scope: Scope, headers: Headers, routes: RouteTable, answer_headers: dict[str, str]) -> None:
+    async def admit(self, scope: Scope, headers: Headers, routes: RouteTable, answer_headers: dict[str, str]) -> str:
         """Return for a request that is admitted, else raise MissingKey, WrongKey or RateLimited. Adds what the caller
         has to know to `answer_headers`.
+
+        Returns which client's key it carries, by a name that does not tell it; empty where none is needed.
         """
         path: str = scope["path"]
         if path == METRICS:
             _holder(self._metrics, headers, answer_headers)
         if not routes.needs_client_key(path):
-            return
-        client = _holder(self._clients, headers, answer_headers) or _network(scope)
-        if self._rate is not None and scope["method"] == "POST":  # the methods of all model routes
-            await self._rate.take(client, answer_headers)
+            return ""
+        client = _holder(self._clients, headers, answer_headers)
+        if self._rate is not None and scope["method"] in _WORKING:
+            await self._rate.take(client or _network(scope), answer_headers)
+        return client or ""
 
 
 def _holder(keys: ApiKeys, headers: Headers, answer_headers: dict[str, str]) -> str | None:
