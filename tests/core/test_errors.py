@@ -13,6 +13,7 @@ from looksee.core.tasks import Failure
 PROMISED: dict[str, tuple[type[errors.LookseeError], int]] = {
     "internal_error": (errors.LookseeError, 500),
     "invalid_request": (errors.InvalidRequest, 400),
+    "picture_not_found": (errors.PictureNotFound, 404),
     "empty_file": (errors.EmptyFile, 400),
     "corrupt_image": (errors.CorruptImage, 400),
     "image_url_not_allowed": (errors.ImageUrlNotAllowed, 400),

@@ -117,7 +117,7 @@ class Lists(BaseModel):
     shapes: list[Shape]
 
 
-class Told(BaseModel):
+class ToldAnswer(BaseModel):
     answer: str = Field(description="The answer")
 
 
@@ -147,7 +147,7 @@ def lists(scene: Scene) -> Wanted:
 
 def answer(scene: Scene) -> Wanted:
     words, said = question(scene, "What shape")
-    return words, to_strict_json_schema(Told), {"answer": said}
+    return words, to_strict_json_schema(ToldAnswer), {"answer": said}
 
 
 def zod(scene: Scene) -> Wanted:

@@ -43,6 +43,19 @@ JSON: dict[str, dict[str, Any]] = {
         "response_format": {"type": "text", "json_schema": {"name": "a", "schema": {"type": "object"}}},
     },
     "/v1/batch": {"items": [{"image": IMAGE}]},
+    "/v1/responses": {
+        "model": "gemma",
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": "?"}]}],
+        "text": {"format": {"type": "text"}},
+    },
+    "/v1/messages": {"model": "gemma", "max_tokens": 9, "messages": [{"role": "user", "content": "?"}]},
+    "/api/generate": {"model": "gemma", "prompt": "?", "options": {"top_k": 1}},
+    "/api/chat": {"model": "gemma", "messages": [{"role": "user", "content": "?"}]},
+    "/api/show": {"model": "gemma"},
+    "/api/pull": {"model": "gemma"},
+    "/api/v1/vision/caption": {"images": [URL], "options": {"top_k": 1}},
+    "/api/v1/vision/labels": {"images": [URL]},
+    "/x-anylabeling/v1/predict": {"model": "moondream", "image": URL, "params": {"text_prompt": "circle"}},
 }  # fmt: skip
 FORMS: dict[str, dict[str, str]] = {
     "/api/caption-images": {},
@@ -78,7 +91,10 @@ def refused(answer: httpx.Response, place: str = ODD) -> None:
         assert answer.headers["content-type"] == "application/x-ndjson", answer.text
         error = json.loads(answer.text.partition("\n")[0])["error"]
     else:
-        error = answer.json()["error"]
+        told = answer.json()
+        error = told["error"]
+        if isinstance(error, str):  # as some programs read it
+            error = {**told, "message": error, "code": told.get("reason", told["code"])}
     assert error["code"] in ("unsupported_parameter", "invalid_value"), error
     assert place.rpartition(".")[2] in error["param"], error
     assert ODD in error["message"], error
@@ -113,7 +129,8 @@ def test_no_route_passes_over_a_query_parameter(gateway: Gateway) -> None:
             continue
         refused(answer)
         assert answer.status_code == 400
-        if not path.startswith("/api/admin"):  # which ask runners that are not there
+        # Which ask runners that are not there, or for a picture: each request has a gateway's life of its own.
+        if not path.startswith(("/api/admin", "/v1/pictures/")):
             assert sent(gateway, method, path).status_code == 200, path
 
 
@@ -151,7 +168,7 @@ def test_no_route_passes_over_a_member_of_its_json_at_any_depth(gateway: Gateway
             for step in filter(None, place.split(".")):
                 inner = inner[int(step) if step.isdecimal() else step]
             inner[ODD] = "1"
-            answer = gateway.send("POST", path, json=changed)
+            answer = gateway.send("POST", path, json=changed, headers=KEY)
             refused(answer, place + ODD)
             seen += 1
     assert seen > len(JSON) + 10

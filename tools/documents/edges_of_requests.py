@@ -132,6 +132,13 @@ EDGES_OF_REQUESTS: dict[str, list[Edge]] = {
             header=RETRY_AFTER,
         ),
         Edge(
+            "seconds after weights could not be loaded",
+            "LOOKSEE_LOAD_RETRY_SECONDS",
+            errors.WeightsUnavailable,
+            "then a request has it tried again",
+            header=RETRY_AFTER,
+        ),
+        Edge(
             "seconds in which a picture is fetched from an address",
             "LOOKSEE_IMAGE_URL_TIMEOUT_SECONDS",
             errors.ImageNotFetched,

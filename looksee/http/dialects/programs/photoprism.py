@@ -83,14 +83,14 @@ class VisionBody(BaseModel):
     without_effect: ClassVar[frozenset[str]] = frozenset({"normalize", "org", "project", "service_tier", "tier"})
 
     id: str = Field("", description="comes back in the answer")
-    model: str = Field("", description=f"with or without `{_TAG}`; {DEFAULT_MODEL} if not given")
+    model: str = Field("", max_length=256, description=f"with or without `{_TAG}`; {DEFAULT_MODEL} if not given")
     version: str = Field("", description="without effect: a model is here once")
     images: Annotated[list[_Picture], Field(max_length=_MOST_PICTURES)] = Field([], description="one, as a data URI")
     url: str = Field("", description="instead: an address that LOOKSEE_IMAGE_URL_HOSTS allows")
     system: str = Field("", description="stands before the prompt")
     prompt: str = Field("", description="an instruction, for a caption by a model that takes one")
     format: str = Field("", description="must not be json for a caption")
-    json_schema: Any = Field(None, alias="schema", description="of labels: without effect")
+    json_schema: dict[str, Any] | str | None = Field(None, alias="schema", description="of labels: without effect")
     options: PhotoPrismOptions | None = None
     think: bool | str | None = Field(None, description="must be off")
     suffix: str = Field("", description="must be empty")
@@ -120,7 +120,8 @@ def router(contexts: ContextFactory) -> APIRouter:
         """`{"id", "code", "model": {"type", "name", "version"}, "result": {"caption": {"text"}}}`"""
         context, body = contexts.of(request.receive), await bodies.read(request, VisionBody, settings)
         if body.format.lower() == "json" or body.json_schema:
-            raise errors.UnsupportedParameter("A caption is a text; leave 'format' out.", param="format")
+            name = "format" if body.format else "schema"
+            raise errors.UnsupportedParameter(f"A caption is a text; leave '{name}' out.", param=name)
         served = await _asked(context, body, body.instruction(), body.options or PhotoPrismOptions())
         return _answer(body, served, "caption", {"caption": {"text": served.answer.text}})
 
