@@ -11,10 +11,12 @@ import pytest
 
 from tests.http.app import error
 from tests.serving.gateway import Gateway
-from tests.serving.test_unknown_names import JSON
+from tests.serving.test_unknown_names import JSON as ALL
 from tests.support.files import plain
 
 FORM = "application/x-www-form-urlencoded"
+# Routes whose errors have the usual shape; those of other programs have tests of their own.
+JSON = {path: body for path, body in ALL.items() if not path.startswith(("/api/", "/v1/messages", "/x-anylabeling"))}
 NATIVE = ["/caption", "/query", "/detect", "/point", "/caption_images", "/collective"]
 
 
@@ -64,7 +66,7 @@ def test_what_is_not_utf_8_is_named(gateway: Gateway, path: str) -> None:
 
 def _no_json(path: str) -> int:
     """The status for a body of another kind, which clients of OpenAI's know as another."""
-    return 400 if path == "/v1/chat/completions" else 415
+    return 400 if path in ("/v1/chat/completions", "/v1/responses") else 415
 
 
 @pytest.mark.parametrize(
