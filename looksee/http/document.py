@@ -33,6 +33,24 @@ _ERROR = {
     },
 }
 # At the routes of programs that read the message there (`RouteTable.plain_errors` and `numbered_errors`).
+_ENVELOPED_ERROR = {
+    "type": "object",
+    "required": ["type", "error", "request_id"],
+    "properties": {
+        "type": {"type": "string", "enum": ["error"]},
+        "error": {
+            "type": "object",
+            "required": ["type", "message", "code", "param"],
+            "properties": {
+                "type": {"type": "string", "description": "one of Anthropic's types"},
+                "message": {"type": "string", "description": "one sentence a person can act on"},
+                "code": {"type": "string", "description": "stable name of the error"},
+                "param": {"type": ["string", "null"], "description": "which parameter is meant"},
+            },
+        },
+        "request_id": {"type": "string"},
+    },
+}
 _PLAIN_ERROR = {
     "type": "object",
     "required": ["error", "code", "param", "request_id"],
@@ -44,6 +62,7 @@ _PLAIN_ERROR = {
         "request_id": {"type": "string"},
     },
 }
+_ERRORS = {"Error": _ERROR, "PlainError": _PLAIN_ERROR, "EnvelopedError": _ENVELOPED_ERROR}
 
 
 def _any_error(schema: str) -> dict[str, Any]:
@@ -65,7 +84,8 @@ def document(app: FastAPI, routes: RouteTable, methods: dict[str, Any]) -> dict[
                 str(code): answer for code, answer in operation["responses"].items() if str(code).startswith("2")
             }
             plain = path in routes.plain_errors or path in routes.numbered_errors
-            operation["responses"] = {**succeeded, "default": _any_error("PlainError" if plain else "Error")}
+            shape = "PlainError" if plain else "EnvelopedError" if path in routes.enveloped_errors else "Error"
+            operation["responses"] = {**succeeded, "default": _any_error(shape)}
             if routes.needs_client_key(path):
                 operation["security"] = [{}, {"key": []}]
             if path in ANSWERS:
@@ -79,7 +99,7 @@ def document(app: FastAPI, routes: RouteTable, methods: dict[str, Any]) -> dict[
         "paths": paths,
         "components": {
             **found.get("components", {}),
-            "schemas": {**kept, **bodies.SCHEMAS, "Error": _ERROR, "PlainError": _PLAIN_ERROR},
+            "schemas": {**kept, **bodies.SCHEMAS, **_ERRORS},
             "securitySchemes": {"key": _KEY},
         },
     }

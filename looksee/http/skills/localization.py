@@ -41,7 +41,8 @@ class FindForm(BaseModel):
     model_config = ConfigDict(json_schema_extra=parameters.OBJECT_OR_OBJECTS)
 
     object: Name | None = OBJECT_FIELD
-    objects: Names | None = OBJECTS_FIELD
+    # An example, or `/docs` would send one beside the `object`.
+    objects: Names | None = Field(None, description=OBJECTS_FIELD.description, json_schema_extra={"example": []})
     model: str = model_field(Task.DETECT)
     max_objects: int | None = Field(
         None,

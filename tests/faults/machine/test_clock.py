@@ -25,6 +25,12 @@ PRODUCT = ("looksee", "cache", "runners", "deploy", "service.py")
 # Who reads the clock of the machine, and what for; no wait and no decision is among it.
 READERS = {
     "looksee/http/dialects/openai.py": "`created` in an answer",
+    "looksee/http/dialects/ollama/names.py": "when a model was published",
+    "looksee/http/dialects/ollama/replies.py": "`created_at` in an answer",
+    "looksee/http/dialects/ollama/route.py": "when a model's weights expire, which they do not",
+    "looksee/http/dialects/responses/replies.py": "`created_at` in an answer",
+    "looksee/http/dialects/kept_pictures.py": "when a picture is forgotten, for people",
+    "looksee/gateway/local_pictures.py": "when a picture is forgotten, for people",
     "looksee/http/dialects/admin.py": "last use of a model, shown to operators",
     "looksee/http/dialects/models.py": "the day that a model was published",
     "looksee/core/logs.py": "the time of a line of the log",

@@ -21,8 +21,8 @@ from samples.world import finding
 from tests.models.linears.vnni import needs_vnni
 from tests.models.mixing import decode_mixed
 
-SCENES = 8
-FEWER = 0.02  # of the answers: of the 16 of BLIP none
+SCENES = 12
+FEWER = 0.02  # of the answers: of the 24 of BLIP none
 TASKS = (Task.CAPTION, Task.QUERY, Task.COLLECTIVE, Task.DETECT, Task.POINT)
 
 
