@@ -110,7 +110,7 @@ def test_every_block_has_a_language_that_is_checked() -> None:
     for page in PAGES:
         before = None
         for block in markdown.blocks(page):
-            assert block.language in ("sh", "python", "json", "text", "dotenv", "yaml"), (page.name, block.line)
+            assert block.language in ("sh", "python", "json", "text", "dotenv", "yaml", "xml"), (page.name, block.line)
             assert block.info in (block.language, f"{block.language} no-test"), (page.name, block.line)
             if block.language == "json":
                 assert before is not None

@@ -17,11 +17,11 @@ from schemathesis import Case, CheckContext, Response
 
 from samples.world import scenes
 
-RULED_OUT = {"task_not_supported", "unsupported_parameter", "picture_not_found", "model_not_found"}
+RULED_OUT = {"task_not_supported", "unsupported_parameter", "picture_not_found", "model_not_found", "unknown_model"}
 # Members whose values depend on others', or on what the model's tokenizer makes of them.
 BY_OTHERS = (
     *("length", "spatial_refs", "max_tokens", "stream_options", "settings", "messages", "items", "prompt"),
-    *("images", "response_format", "logit_bias", "tools", "tool_choice", "choices", "regex", "object", "text"),
+    *("images", "response_format", "logit_bias", "tools", "tool_choice", "choices", "regex", "object", "text", "input"),
 )
 OF_PROGRAMS = ("text_prompt", "url")  # the same, at the routes of single programs
 

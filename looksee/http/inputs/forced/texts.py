@@ -18,7 +18,7 @@ MOST_CHOICES, LONGEST_REGEX = 100, 1000
 
 # As options of a body's members.
 Choices = Annotated[
-    list[Annotated[str, Field(min_length=1, json_schema_extra={"pattern": r"^\S([\s\S]*\S)?$"})]],
+    list[Annotated[str, Field(min_length=1)]],
     FailFast(),
     Field(max_length=MOST_CHOICES),
 ]
