@@ -48,7 +48,7 @@ _TYPES = {
     503: "overloaded_error",
     504: "timeout_error",
 }
-_BAD = (405, 413, 415, 422)  # statuses of what a request says or brings; 400 for these clients
+_BAD = (413, 415, 422)  # statuses of what a request says or brings; 400 for these clients
 _INTERNAL = (errors.LookseeError, "Something went wrong inside; the log says what.")
 
 

@@ -198,25 +198,23 @@ def test_a_runner_that_may_not_have_the_memory_says_so_and_leaves_the_others_alo
     lonely: Service, record: Recorder
 ) -> None:
     """A real limit of the system: what is over it is refused by it."""
-    kill(lonely, "Moondream")
-    while not lonely.processes("Moondream") or state(lonely, SOON) != "unloaded":
+    kill(lonely, "Blip")
+    while not lonely.processes("Blip") or state(lonely, "blip") != "unloaded":
         time.sleep(0.05)
-    (runner,) = lonely.processes("Moondream")
+    (runner,) = lonely.processes("Blip")
     before = runner.rlimit(psutil.RLIMIT_AS)
     assert before is not None
     runner.rlimit(psutil.RLIMIT_AS, (runner.memory_info().vms + 16 * 2**20, before[1]))
-    seen = ask(lonely, drawn("too-little", 4), model=SOON)
-    other = ask(lonely, drawn("other-room", 4))
+    seen = ask(lonely, drawn("too-little", 4))
+    other = ask(lonely, drawn("other-room", 4), model="moondream")
     assert set(seen.ends) <= {"503 weights_unavailable", "503 out_of_memory", "502 runner_failed"}
     assert other.only_answers
     failed = time.monotonic()
     runner.rlimit(psutil.RLIMIT_AS, before)
-    until_answered(
-        lonely, model=SOON
-    )  # by another process: libraries that were imported half-way cannot be imported again
+    until_answered(lonely)  # by another process: libraries that were imported half-way cannot be imported again
     seconds = time.monotonic() - failed
     assert not runner.is_running()
-    record("a runner without the memory to load", seen, again=seconds, wrong=wrong(lonely, other))
+    record("a runner without the memory to load", seen, again=seconds, wrong=wrong(lonely, other, model="moondream"))
 
 
 def test_weights_that_cannot_be_had_are_a_clear_503(tmp_path: Path) -> None:

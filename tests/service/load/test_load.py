@@ -92,6 +92,6 @@ def test_healthz_answers_while_a_runner_loads_and_while_it_generates() -> None:
 
         times, load = asyncio.run(scenario("loading", 1, 1))
         assert max(times) < load / 4
-        times, caption = asyncio.run(scenario("generating", 60, 4))
-        assert len(times) > 10
-        assert statistics.median(times) < caption / 4
+        times, caption = asyncio.run(scenario("generating", 100, 4))
+        assert len(times) > 20
+        assert statistics.median(times) < caption / 2
