@@ -21,7 +21,21 @@ RULED_OUT = {"task_not_supported", "unsupported_parameter", "picture_not_found",
 # Members whose values depend on others', or on what the model's tokenizer makes of them.
 BY_OTHERS = (
     *("length", "spatial_refs", "max_tokens", "stream_options", "settings", "messages", "items", "prompt"),
-    *("images", "response_format", "logit_bias", "tools", "tool_choice", "choices", "regex", "object", "text", "input"),
+    *(
+        "images",
+        "response_format",
+        "logit_bias",
+        "tools",
+        "tool_choice",
+        "choices",
+        "regex",
+        "object",
+        "text",
+        "input",
+        "output",
+        "system",
+        "stop_sequences",
+    ),
 )
 OF_PROGRAMS = ("text_prompt", "url")  # the same, at the routes of single programs
 
