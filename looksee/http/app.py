@@ -35,6 +35,7 @@ logger = logging.getLogger("looksee.api")
 
 _CARDS = "/v1/models/"
 _MODEL_PATHS = (_CARDS, "/api/admin/models/", x_anylabeling.MODELS)
+_NOT_OFFERED = {**ollama.NOT_OFFERED, **anthropic.NOT_OFFERED, **photoprism.NOT_OFFERED}
 # Asked by those who left out the end of the base URL.
 _WITHOUT_VERSION = ("/chat/completions", "/models", "/responses", "/completions", "/messages")
 
@@ -48,10 +49,9 @@ def _unknown(path: str) -> errors.LookseeError:
             return model_path.not_found()
     if (refusal := responses.not_stored(path)) is not None:
         return refusal
-    not_offered = {**ollama.NOT_OFFERED, **anthropic.NOT_OFFERED, **photoprism.NOT_OFFERED}
     for offered in (path, path.rpartition("/")[0]):
-        if offered in not_offered:
-            return errors.NotOffered(not_offered[offered])
+        if offered in _NOT_OFFERED:
+            return errors.NotOffered(_NOT_OFFERED[offered])
     if path == "/v1/segment":
         return errors.NotOffered("None of the models here can segment; /v1/detect finds boxes.")
     if path.startswith("/v1/tuning"):
@@ -90,11 +90,13 @@ ROUTES = RouteTable(
     open_paths=pages.OPEN,
     form_paths=container_forms.PATHS | captioning.MODELS.keys() | {kept.PATH},
     default_models=captioning.MODELS,
-    plain_errors=ollama.PATHS | ollama.NOT_OFFERED.keys(),
-    enveloped_errors=anthropic.PATHS | anthropic.NOT_OFFERED.keys(),
+    error_shapes={
+        **dict.fromkeys(ollama.PATHS | ollama.NOT_OFFERED.keys(), "text"),
+        **dict.fromkeys(photoprism.PATHS | photoprism.NOT_OFFERED.keys(), "numbered"),
+        **dict.fromkeys(anthropic.PATHS | anthropic.NOT_OFFERED.keys(), "enveloped"),
+    },
     private_paths=frozenset({kept.PATH}),
     unknown=_unknown,
-    numbered_errors=photoprism.PATHS | photoprism.NOT_OFFERED.keys(),
 )
 
 

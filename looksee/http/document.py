@@ -12,6 +12,7 @@ from looksee.http.dialects import bento_methods
 from looksee.http.edge.route_table import RouteTable
 from looksee.http.examples import ANSWERS, REQUESTS
 from looksee.http.inputs import bodies
+from looksee.http.request_info import ErrorShape
 from looksee.models.registry import names_served
 
 _ERROR = {
@@ -32,7 +33,6 @@ _ERROR = {
         },
     },
 }
-# At the routes of programs that read the message there (`RouteTable.plain_errors` and `numbered_errors`).
 _ENVELOPED_ERROR = {
     "type": "object",
     "required": ["type", "error", "request_id"],
@@ -62,6 +62,7 @@ _PLAIN_ERROR = {
         "request_id": {"type": "string"},
     },
 }
+_SCHEMAS: dict[ErrorShape, str] = {"text": "PlainError", "numbered": "PlainError", "enveloped": "EnvelopedError"}
 _ERRORS = {"Error": _ERROR, "PlainError": _PLAIN_ERROR, "EnvelopedError": _ENVELOPED_ERROR}
 
 
@@ -83,8 +84,7 @@ def document(app: FastAPI, routes: RouteTable, methods: dict[str, Any]) -> dict[
             succeeded = {
                 str(code): answer for code, answer in operation["responses"].items() if str(code).startswith("2")
             }
-            plain = path in routes.plain_errors or path in routes.numbered_errors
-            shape = "PlainError" if plain else "EnvelopedError" if path in routes.enveloped_errors else "Error"
+            shape = _SCHEMAS.get(routes.error_shapes.get(path, "object"), "Error")
             operation["responses"] = {**succeeded, "default": _any_error(shape)}
             if routes.needs_client_key(path):
                 operation["security"] = [{}, {"key": []}]

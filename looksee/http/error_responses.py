@@ -2,10 +2,9 @@
 
 {"detail": "<message>", "error": {"code", "message", "type", "param", "request_id"}}
 
-Paths whose clients read `error` as a text (`RouteTable.plain_errors`) have {"error": "<message>", "code", ...} instead;
-those of `numbered_errors` have their status as `code`, a number, and the code as `reason`. Those of Anthropic's clients
-(`RouteTable.enveloped_errors`) have {"type": "error", "error": {"type", "message", ...}}, with the statuses that these
-know.
+Paths whose clients read it in another shape (`RouteTable.error_shapes`) have that: {"error": "<message>", "code", ...}
+for `text`, the same with the status as `code` and the code as `reason` for `numbered`, and for `enveloped` {"type":
+"error", "error": {"type", "message", ...}} with the statuses that Anthropic's clients know.
 """
 
 from __future__ import annotations
@@ -57,12 +56,13 @@ def body(error: errors.LookseeError) -> dict[str, Any]:
     message = _text(error)
     more = {"param": error.param, "request_id": REQUEST_ID.get()}
     info = REQUEST_INFO.get()
-    if info is not None and info.numbered_errors:
-        return {"error": message, "code": error.status, "reason": error.code, **more}
-    if info is not None and info.enveloped_errors:
-        return enveloped(error)
-    if info is not None and info.plain_errors:
-        return {"error": message, "code": error.code, **more}
+    match "object" if info is None else info.error_shape:
+        case "text":
+            return {"error": message, "code": error.code, **more}
+        case "numbered":
+            return {"error": message, "code": error.status, "reason": error.code, **more}
+        case "enveloped":
+            return enveloped(error)
     return {"detail": message, "error": {"code": error.code, "message": message, "type": kind(error), **more}}
 
 
@@ -81,7 +81,7 @@ def response(
     if info is not None:
         info.error = error.code
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
-    if info is not None and info.enveloped_errors:
+    if info is not None and info.error_shape == "enveloped":
         status = _known_status(error)
     return JSONResponse({**body(error), **(extra or {})}, status or error.status, headers)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Literal
 
 from looksee.core import errors
 from looksee.core.logs import REQUEST_ID as REQUEST_ID  # the logs of gateway and runners read it too
@@ -64,6 +65,11 @@ def deadline_from(header: str | None, longest: float) -> Deadline:
     return Deadline(min(seconds, longest))
 
 
+# How the clients of a path read an error, beside the usual `object`: its message is the member `error` (`text`), and
+# its status the member `code` (`numbered`); or it stands in an object of the type `error` (`enveloped`).
+ErrorShape = Literal["object", "text", "numbered", "enveloped"]
+
+
 @dataclass(slots=True)
 class RequestInfo:
     """What the access log says of a request beside its path and status, which handlers fill in; and what the edge knows
@@ -74,13 +80,11 @@ class RequestInfo:
     the error of those that find no room.
     """
 
-    numbered_errors: bool = False  # as `plain_errors`, and the status is the member `code`
     model: str | None = None
     answers: int = 0
     cached: int = 0  # of the answers
     error: str | None = None  # its code
-    plain_errors: bool = False  # the message of an error is its member `error`
-    enveloped_errors: bool = False  # an error stands in an object of the type `error`
+    error_shape: ErrorShape = "object"
     client: str = ""
     private: str = ""
     hold: Callable[[int], errors.LookseeError | None] | None = None

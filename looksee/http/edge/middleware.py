@@ -97,10 +97,8 @@ class EdgeMiddleware:
         if self._drain.begun:
             exchange.headers |= CLOSING
         with request_scope(request_id) as info:
-            info.plain_errors, info.private = routes.has_plain_errors(path), private
-            info.enveloped_errors = path in routes.enveloped_errors
+            info.error_shape, info.private = routes.error_shape(path), private
             try:
-                info.numbered_errors = path in routes.numbered_errors
                 self._drain.check(path)
                 if not known:  # BentoML would keep metrics for the path
                     raise routes.unknown(path)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from looksee.core import errors
+from looksee.http.request_info import ErrorShape
 
 METRICS = "/metrics"
 _ADMIN = "/api/admin/"  # its routes ask for API_KEY themselves
@@ -25,20 +26,17 @@ class RouteTable:
     """Paths by what the edge does with them.
 
     `open_paths` need no key. `form_paths` take files in a form and never parse JSON. `default_models` has the model
-    that a request names by the query parameter `model`, where it names none. Errors at `plain_errors`, and at what is
-    below them, have their message as the member `error`, not as one of an object there; at `enveloped_errors` they
-    stand in an object of the type `error`. Below `private_paths` the last part of a path is the caller's secret.
-    `unknown` makes the error for a path without a route.
+    that a request names by the query parameter `model`, where it names none. `error_shapes` has the paths whose clients
+    do not read the usual error. Below `private_paths` the last part of a path is the caller's secret. `unknown` makes
+    the error for a path without a route.
     """
 
     open_paths: frozenset[str] = frozenset()
     form_paths: frozenset[str] = frozenset()
     default_models: Mapping[str, str] = field(default_factory=dict)
-    plain_errors: frozenset[str] = frozenset()
-    enveloped_errors: frozenset[str] = frozenset()
+    error_shapes: Mapping[str, ErrorShape] = field(default_factory=dict)
     private_paths: frozenset[str] = frozenset()
     unknown: Callable[[str], errors.LookseeError] = _not_found
-    numbered_errors: frozenset[str] = frozenset()  # as `plain_errors`, with the status as the member `code`
 
     def needs_client_key(self, path: str) -> bool:
         """Whether a request needs a client's key, where any are set: whatever is not excepted here does, so that a new
@@ -46,9 +44,10 @@ class RouteTable:
         """
         return path not in self.open_paths and not path.startswith(_ADMIN) and path != METRICS
 
-    def has_plain_errors(self, path: str) -> bool:
-        """Whether an error's message is its member `error`."""
-        return path in self.plain_errors or path.rpartition("/")[0] in self.plain_errors
+    def error_shape(self, path: str) -> ErrorShape:
+        """How an error at this path is written; one that is a text is so below its path too."""
+        above = self.error_shapes.get(path.rpartition("/")[0])
+        return self.error_shapes.get(path, "text" if above == "text" else "object")
 
     def apart(self, path: str) -> tuple[str, str]:
         """The path as logs and metrics may have it, which keep every path, and the part that is left out of it."""

@@ -238,7 +238,7 @@ def test_a_failure_in_mid_stream_is_an_event() -> None:
 def test_what_is_refused(body: dict[str, Any], status: int, kind: str, param: str) -> None:
     doors = Doors()
     with request_scope("an-id") as info:
-        info.enveloped_errors = True
+        info.error_shape = "enveloped"
         answer = raw(doors, **body)
     found = content(answer)
     assert (answer.status_code, found["error"]["type"], found["error"]["param"]) == (status, kind, param), found
@@ -266,7 +266,7 @@ def test_a_source_is_what_its_type_says(source: dict[str, Any]) -> None:
 )
 def test_failures_have_their_types(error: errors.LookseeError, status: int, kind: str) -> None:
     with request_scope("an-id") as info:
-        info.enveloped_errors = True
+        info.error_shape = "enveloped"
         answer = raw(Doors(lambda job: error))
     assert (answer.status_code, content(answer)["error"]["type"]) == (status, kind)
 
@@ -280,4 +280,4 @@ def test_a_query_parameter_of_new_features_is_passed_over() -> None:
 @pytest.mark.parametrize("path", ["/v1/messages/count_tokens", "/v1/messages/batches"])
 def test_what_is_not_offered(path: str) -> None:
     assert ROUTES.unknown(path).status == 501
-    assert path in ROUTES.enveloped_errors
+    assert ROUTES.error_shape(path) == "enveloped"
