@@ -11,9 +11,7 @@ import cvat_sdk.auto_annotation as cvataa
 from cvat_sdk import models
 from PIL.Image import Image
 
-from adapters.remote import Remote, RemoteBox, RemotePoint, encoded, split_names
-
-_QUESTION = "Is there a {name}? Answer yes or no."
+from adapters.remote import QUESTION, Remote, RemoteBox, RemotePoint, encoded, split_names
 
 
 class CvatFunction:
@@ -62,14 +60,14 @@ class CvatFunction:
         return [one for of_label in found for one in of_label]
 
     def _is_there(self, picture: str, name: str) -> bool:
-        return self._remote.answer(picture, self._question.replace("{name}", name)).strip(" .!").lower() == "yes"
+        return self._remote.says_yes(picture, self._question.replace("{name}", name))
 
 
 def create(
     boxes: str = "",
     points: str = "",
     tags: str = "",
-    question: str = _QUESTION,
+    question: str = QUESTION,
     url: str = "",
     key: str = "",
     model: str = "moondream",

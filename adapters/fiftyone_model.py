@@ -13,11 +13,9 @@ from fiftyone.core.labels import Classification, Classifications, Detection, Det
 from fiftyone.core.models import Model
 from PIL import Image
 
-from adapters.remote import Remote, encoded, split_names
+from adapters.remote import QUESTION, Remote, encoded, split_names
 
 FiftyOneTask = Literal["caption", "query", "classify", "detect", "point"]
-
-_QUESTION = "Is there a {name}? Answer yes or no."
 
 
 class LookseeModel(Model):  # type: ignore[misc]  # fiftyone has no types
@@ -91,10 +89,7 @@ class LookseeModel(Model):  # type: ignore[misc]  # fiftyone has no types
         return self._remote.for_each(args, self.predict)
 
     def _classified(self, picture: str) -> Classifications:
-        answers = [self._remote.answer(picture, _QUESTION.replace("{name}", name)) for name in self._names]
-        there = [
-            name for name, answer in zip(self._names, answers, strict=True) if answer.strip(" .!").lower() == "yes"
-        ]
+        there = [name for name in self._names if self._remote.says_yes(picture, QUESTION.replace("{name}", name))]
         return Classifications(classifications=[Classification(label=name) for name in there])
 
     def _detected(self, picture: str) -> Detections:

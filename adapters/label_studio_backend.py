@@ -31,14 +31,13 @@ from xml.etree import ElementTree
 from label_studio_ml import api, model
 from PIL import Image, UnidentifiedImageError
 
-from adapters.remote import Remote, RemoteError, encoded
+from adapters.remote import QUESTION, Remote, RemoteError, encoded
 
 logger = logging.getLogger("adapters.label_studio")
 
 _KINDS = {"RectangleLabels": "rectanglelabels", "KeyPointLabels": "keypointlabels"}
 _KINDS |= {"TextArea": "textarea", "Choices": "choices"}
 _NAMED = ("Label", "Choice")
-_QUESTION = "Is there a {name}? Answer yes or no."
 # The service's codes for what is wrong with one picture.
 _OF_A_PICTURE = frozenset(
     "corrupt_image empty_file file_too_large image_too_large image_too_small unsupported_image_type".split()
@@ -186,8 +185,8 @@ class LabelStudioBackend(model.LabelStudioMLBase):  # type: ignore[misc]  # labe
         return chosen if control.several else chosen[:1]
 
     def _is_there(self, picture: str, words: str) -> bool:
-        question = words if words.rstrip().endswith("?") else _QUESTION.replace("{name}", words)
-        return self.service.answer(picture, question).strip(" .!").lower() == "yes"
+        question = words if words.rstrip().endswith("?") else QUESTION.replace("{name}", words)
+        return self.service.says_yes(picture, question)
 
 
 def _read(path: Path) -> tuple[str, tuple[int, int]]:

@@ -18,6 +18,7 @@ from PIL.Image import Image
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
+QUESTION = "Is there a {name}? Answer yes or no."  # where the program's user gives none
 _BUSY = (429, 503)
 _TRIES = 5  # of a request that the service has no room for
 _LONGEST_WAIT = 30.0  # seconds between two of them
@@ -98,6 +99,10 @@ class Remote:
     def answer(self, picture: str, question: str) -> str:
         """The answer to a question about the picture."""
         return str(self._asked("query", image_url=picture, question=question)["answer"])
+
+    def says_yes(self, picture: str, question: str) -> bool:
+        """Whether the answer to a question about the picture is yes."""
+        return self.answer(picture, question).strip(" .!").lower() == "yes"
 
     def boxes(self, picture: str, name: str) -> list[RemoteBox]:
         """A box around each thing of that name."""
