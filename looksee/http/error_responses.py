@@ -18,8 +18,8 @@ from starlette.responses import JSONResponse
 
 from looksee.core import errors
 from looksee.core.tasks import Failure
+from looksee.http import openai_errors
 from looksee.http.error_sentences import LONGEST_NAME, Accepted, from_problem
-from looksee.http.openai_errors import kind
 from looksee.http.request_info import REQUEST_ID, REQUEST_INFO
 
 _BY_STATUS: dict[int, tuple[type[errors.LookseeError], str]] = {
@@ -47,7 +47,6 @@ _TYPES = {
     503: "overloaded_error",
     504: "timeout_error",
 }
-_BAD = (413, 415, 422)  # statuses of what a request says or brings; 400 for these clients
 _INTERNAL = (errors.LookseeError, "Something went wrong inside; the log says what.")
 
 
@@ -63,7 +62,10 @@ def body(error: errors.LookseeError) -> dict[str, Any]:
             return {"error": message, "code": error.status, "reason": error.code, **more}
         case "enveloped":
             return enveloped(error)
-    return {"detail": message, "error": {"code": error.code, "message": message, "type": kind(error), **more}}
+    return {
+        "detail": message,
+        "error": {"code": error.code, "message": message, "type": openai_errors.kind(error), **more},
+    }
 
 
 def enveloped(error: errors.LookseeError) -> dict[str, Any]:
@@ -180,7 +182,5 @@ def _text(error: errors.LookseeError) -> str:
 
 
 def _known_status(error: errors.LookseeError) -> int:
-    """The status that Anthropic's clients have a class for."""
-    if isinstance(error, errors.UnknownModel):
-        return 404
-    return 400 if error.status in _BAD and not isinstance(error, errors.RequestTooLarge) else error.status
+    """The status that Anthropic's clients have a class for: the same as OpenAI's."""
+    return openai_errors.status(openai_errors.own(error))

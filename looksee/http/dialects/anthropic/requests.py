@@ -15,7 +15,6 @@ from looksee.http.inputs import neutral_values
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.structured_output import JsonSchema, ResponseFormat
 from looksee.models.registry import ALIASES, REGISTRY
-from looksee.settings import Settings
 
 _MOST_STOPS, _LONGEST_STOP = 4, 256  # characters
 _MOST_TOP_K = 1000
@@ -30,9 +29,7 @@ _FORCED = '{"type": "tool", "name": "..."}'
 
 class OutputFormat(BaseModel):
     type: str = Field(description="json_schema", json_schema_extra={"enum": ["json_schema"]})
-    wanted: dict[str, Any] | None = Field(
-        None, alias="schema", description="JSON Schema 2020-12 without regular expressions"
-    )
+    wanted: dict[str, Any] | None = Field(None, alias="schema", description="JSON Schema of the draft 2020-12")
 
 
 class OutputConfig(BaseModel):
@@ -117,11 +114,8 @@ class MessagesBody(BaseModel):
         top_p = 1.0 if self.top_p is None else self.top_p
         return Sampling(self.temperature or 0.0, top_p, max(0, self.top_k or 0)).effective
 
-    def options(self, settings: Settings) -> ChatOptions:
-        """What is asked of the answer beside that; more new tokens than there may be are as many as there may be.
-
-        Raises UnsupportedParameter, InvalidRequest and InvalidValue.
-        """
+    def options(self) -> ChatOptions:
+        """What is asked of the answer beside that. Raises UnsupportedParameter, InvalidRequest and InvalidValue."""
         tool, (place, wanted) = self.tool(), self._format()
         found: ResponseFormat | None = None
         if tool is not None:
@@ -134,7 +128,7 @@ class MessagesBody(BaseModel):
             schema = JsonSchema.model_validate({"name": "answer", "schema": wanted.wanted or {}})
             found = ResponseFormat(type=wanted.type, json_schema=schema)
         return ChatOptions(
-            min(self.max_tokens, settings.max_new_tokens),
+            self.max_tokens,
             tuple(self.stop_sequences or ()),
             found,
             reasoning=self.thinking is not None and self.thinking.type != "disabled",

@@ -41,22 +41,17 @@ def router(contexts: ContextFactory) -> APIRouter:
         """A `message`, or with `stream` its events."""
         context, body = contexts.of(request.receive), await bodies.read(request, MessagesBody, settings)
         body.check()
-        options, sampling, tool = body.options(settings), body.sampling(), body.tool()
+        options, sampling, tool = body.options(), body.sampling(), body.tool()
         model = offer_for(body.model, Task.CAPTION).name  # which all can write
         talk, names = own_names.read(turns.said(body.system, body.messages), settings, body.own_names())
         used = None if tool is None else (body.tools or [])[tool]["name"]
         reply = MessageReply(model, used, options.reasoning)
-        answer: Response
         with names.told():
             chat = await PreparedChat.prepared(context, model, talk, options)
             if body.stream:
-                pieces = await chat.pieces(sampling)
-                answer = sse.response(reply.events(pieces, names), every=settings.heartbeat_seconds)
-            else:
-                (served,) = await chat.answers([sampling])
-                answer = JSONResponse(reply.whole(served), headers=server_timing([served]))
-        if options.max_new_tokens != body.max_tokens:
-            answer.headers["X-Looksee-Max-Tokens"] = str(options.max_new_tokens)
-        return answer
+                events = reply.events(await chat.pieces(sampling), names)
+                return sse.response(events, every=settings.heartbeat_seconds, headers=chat.headers)
+            (served,) = await chat.answers([sampling])
+        return JSONResponse(reply.whole(served), headers={**server_timing([served]), **chat.headers})
 
     return routes

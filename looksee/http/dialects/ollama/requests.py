@@ -14,7 +14,6 @@ from looksee.http.inputs import known, neutral_values, parameters
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.structured_output import JsonSchema, ResponseFormat
 from looksee.http.skills.conversation import ImageUrl, Message, Part
-from looksee.settings import Settings
 
 _MOST_MESSAGES, _MOST_PICTURES, _MOST_STOPS, _LONGEST_NAME = 1024, 256, 16, 256
 _PICTURE_HERE = "[img]"  # in a text: the next of its pictures stands here
@@ -97,13 +96,13 @@ class OllamaBody(BaseModel):
     keep_alive: float | str | None = Field(None, description="without effect: models stay loaded")
     think: bool | str | None = Field(None, description="Moondream2: think first; the thoughts are told too")
 
-    def chat_options(self, settings: Settings) -> ChatOptions:
+    def chat_options(self) -> ChatOptions:
         """Raises InvalidValue and UnsupportedParameter."""
         options = self.options or OllamaOptions()
         options.check()
         asked = options.num_predict or 0
         return ChatOptions(
-            min(asked, settings.max_new_tokens) if asked > 0 else None,
+            asked if asked > 0 else None,
             tuple(filter(None, options.stop)),
             _response_format(self.format),
             reasoning=self.think not in (None, False, "", "false"),

@@ -131,7 +131,7 @@ async def _answer(
     if not any((one.content or "").strip() or one.images for one in said):
         await _load(context, model, body)
         return reply.nothing("load")
-    options, sampling = body.chat_options(context.settings), body.sampling()
+    options, sampling = body.chat_options(), body.sampling()
     talk = conversation.read([as_message(one) for one in said], context.settings)
     before = len(said) - len(body.messages) if isinstance(body, OllamaChatBody) else None
     talk = _pictures_named(talk, said, before)

@@ -17,7 +17,6 @@ from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.sampling_fields import SamplingFields
 from looksee.http.inputs.structured_output import JsonSchema, ResponseFormat
 from looksee.models.registry import ALIASES, REGISTRY
-from looksee.settings import Settings
 
 _INT64 = 2**63
 _EFFORTS: list[Any] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -51,10 +50,8 @@ class TextFormat(BaseModel):
     )
     name: str = ""
     description: str | None = None
-    strict: bool | None = Field(None, description="without effect: answers are always checked")
-    wanted: dict[str, Any] | None = Field(
-        None, alias="schema", description="JSON Schema 2020-12 without regular expressions"
-    )
+    strict: bool | None = Field(None, description="without effect: answers are always forced")
+    wanted: dict[str, Any] | None = Field(None, alias="schema", description="JSON Schema of the draft 2020-12")
 
     def response_format(self) -> ResponseFormat:
         """The same as a chat has it."""
@@ -186,12 +183,9 @@ class ResponsesBody(SamplingFields):
         top_p = 1.0 if self.top_p is None else self.top_p
         return self.applied(Sampling(self.temperature or 0.0, top_p, seed=self.seed))
 
-    def options(self, settings: Settings) -> ChatOptions:
-        """What is asked of the answer beside that; more new tokens than there may be are as many as there may be.
-
-        Raises UnsupportedParameter, InvalidRequest and InvalidValue.
-        """
-        asked, function = self.max_output_tokens, self.function()
+    def options(self) -> ChatOptions:
+        """What is asked of the answer beside that. Raises UnsupportedParameter, InvalidRequest and InvalidValue."""
+        function = self.function()
         wanted = None if self.format is None else self.format.response_format()
         if function is not None:
             if wanted is not None and wanted.type != "text":
@@ -201,7 +195,7 @@ class ResponsesBody(SamplingFields):
                 )
             wanted = arguments_format((self.tools or [])[function], "parameters", f"tools.{function}.parameters")
         return ChatOptions(
-            asked if asked is None else min(asked, settings.max_new_tokens),
+            self.max_output_tokens,
             response_format=wanted,
             reasoning=self.reasoning is not None and self.reasoning.effort not in (None, "none"),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
@@ -17,6 +19,7 @@ from looksee.http.dialects.responses.events import events
 from looksee.http.dialects.responses.replies import ResponseReply
 from looksee.http.dialects.responses.requests import ResponsesBody
 from looksee.http.inputs import bodies
+from looksee.http.inputs.chat import new_tokens
 from looksee.models.registry import offer_for
 
 _PATH = "/v1/responses"
@@ -45,23 +48,19 @@ def router(contexts: ContextFactory) -> APIRouter:
         """A `response`, or with `stream` its events. Nothing is stored."""
         context, body = contexts.of(request.receive), await bodies.read(request, ResponsesBody, settings)
         body.check()
-        options, sampling = body.options(settings), body.sampling()
+        options, sampling = body.options(), body.sampling()
         model = offer_for(body.model, Task.CAPTION).name  # which all can write
         talk, names = own_names.read(items.said(body.instructions, body.input), settings, body.own_names())
         function = body.function()
         called = None if function is None else (body.tools or [])[function]["name"]
-        reply = ResponseReply(body, model, options, sampling, called)
-        answer: Response
+        limit = new_tokens.bounded(options.max_new_tokens, settings)
+        reply = ResponseReply(body, model, replace(options, max_new_tokens=limit), sampling, called)
         with names.told():
             chat = await PreparedChat.prepared(context, model, talk, options)
             if body.stream:
-                pieces = await chat.pieces(sampling)
-                answer = sse.response(events(reply, pieces, names), every=settings.heartbeat_seconds)
-            else:
-                (served,) = await chat.answers([sampling])
-                answer = JSONResponse(reply.finished(served), headers=server_timing([served]))
-        if options.max_new_tokens != body.max_output_tokens:
-            answer.headers["X-Looksee-Max-Tokens"] = str(options.max_new_tokens)
-        return answer
+                written = events(reply, await chat.pieces(sampling), names)
+                return sse.response(written, every=settings.heartbeat_seconds, headers=chat.headers)
+            (served,) = await chat.answers([sampling])
+        return JSONResponse(reply.finished(served), headers={**server_timing([served]), **chat.headers})
 
     return routes

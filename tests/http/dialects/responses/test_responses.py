@@ -256,7 +256,7 @@ def test_a_failure_in_mid_stream_is_told_twice() -> None:
             raise errors.RunnerFailed("'messages' broke.")
 
         body = ResponsesBody.model_validate({"model": "gemma", "input": "What?"})
-        reply = ResponseReply(body, "gemma", body.options(Doors().settings), GREEDY)
+        reply = ResponseReply(body, "gemma", body.options(), GREEDY)
         names = OwnNames({"messages": "input"})
         return b"".join([line async for line in written(reply, pieces(), names)])
 
@@ -270,6 +270,6 @@ def test_a_failure_in_mid_stream_is_told_twice() -> None:
 
 def test_the_source_of_an_answer_is_told() -> None:
     body = ResponsesBody.model_validate({"model": "gemma", "input": "What?"})
-    reply = ResponseReply(body, "gemma", body.options(Doors().settings), GREEDY)
+    reply = ResponseReply(body, "gemma", body.options(), GREEDY)
     shown = reply.finished(ServedAnswer(Answer("red", "stop", 1, 2), IDENTITY, cached=True))
     assert (shown["cache"], shown["revision"], shown["weights"]) == (True, IDENTITY.revision, IDENTITY.weights)
