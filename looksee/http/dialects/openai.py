@@ -33,7 +33,7 @@ from looksee.http.inputs.chat import new_tokens, tools
 from looksee.http.inputs.chat.response_format import ChatResponseFormat
 from looksee.http.inputs.chat.tools import Choice, ForcedFunction, Tools
 from looksee.http.inputs.forced import texts
-from looksee.http.inputs.sampling_fields import SamplingFields
+from looksee.http.inputs.sampling_fields import SamplingFields, Seed, Temperature, TopP
 from looksee.http.inputs.structured_output import ResponseFormat
 from looksee.http.skills import conversation
 from looksee.http.skills.conversation import Messages
@@ -84,17 +84,9 @@ class ChatBody(SamplingFields):
     max_tokens: Integer | None = Field(
         None, description="the older name of max_completion_tokens", json_schema_extra=new_tokens.SCHEMA
     )
-    temperature: float | None = Field(None, ge=0, le=2, description="0, as without one: the likeliest word each time")
-    top_p: float | None = Field(
-        None, ge=0, le=1, description="with a temperature: of the likeliest words, so much in all"
-    )
-    seed: Integer | None = Field(
-        None,
-        ge=-_INT64,
-        lt=_INT64,
-        description="with a temperature: the same seed gives the same answer",
-        json_schema_extra=parameters.SEED,
-    )
+    temperature: Temperature = None
+    top_p: TopP = None
+    seed: Seed = None
     stop: Annotated[_Stops, FailFast(), BeforeValidator(_listed, json_schema_input_type=_Stop | _Stops | None)] = []
     n: Integer | None = Field(
         None,
@@ -112,8 +104,7 @@ class ChatBody(SamplingFields):
 
     def sampling(self) -> Sampling:
         """Raises InvalidValue."""
-        top_p = 1.0 if self.top_p is None else self.top_p
-        return self.applied(Sampling(self.temperature or 0.0, top_p, seed=self.seed))
+        return self.drawn(self.temperature, self.top_p, self.seed)
 
     def samplings(self) -> list[Sampling]:
         """One for each answer that has to be computed. Raises InvalidValue."""

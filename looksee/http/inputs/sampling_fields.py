@@ -9,10 +9,27 @@ from pydantic import BaseModel, Field
 
 from looksee.core import errors
 from looksee.core.tasks import Sampling
+from looksee.http.inputs import parameters
 from looksee.http.inputs.bodies import Integer
 
+_INT64 = 2**63
 _MOST_BIASES = 300
 _MOST_TOP_K = 1000
+
+# How a text is drawn, in the APIs where all of it may be left out.
+Temperature = Annotated[float | None, Field(ge=0, le=2, description="0, as without one: the likeliest word each time")]
+TopP = Annotated[
+    float | None, Field(ge=0, le=1, description="with a temperature: of the likeliest words, so much in all")
+]
+Seed = Annotated[
+    Integer | None,
+    Field(
+        ge=-_INT64,
+        lt=_INT64,
+        description="with a temperature: the same seed gives the same answer",
+        json_schema_extra=parameters.SEED,
+    ),
+]
 
 
 class SamplingFields(BaseModel):
@@ -42,6 +59,10 @@ class SamplingFields(BaseModel):
         max_length=_MOST_BIASES,
         description="added to tokens' logits, by their ids in the model's own tokenizer",
     )
+
+    def drawn(self, temperature: float | None, top_p: float | None, seed: int | None) -> Sampling:
+        """The sampling of these, where what is not given has no effect. Raises InvalidValue."""
+        return self.applied(Sampling(temperature or 0.0, 1.0 if top_p is None else top_p, seed=seed))
 
     def applied(self, sampling: Sampling) -> Sampling:
         """`sampling` with these. Raises InvalidValue for a token id that is none."""

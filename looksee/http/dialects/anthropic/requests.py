@@ -13,6 +13,7 @@ from looksee.http.apis.forced_call import arguments_format
 from looksee.http.dialects.anthropic.turns import System, TurnMessages
 from looksee.http.inputs import neutral_values
 from looksee.http.inputs.bodies import Integer
+from looksee.http.inputs.sampling_fields import Temperature
 from looksee.http.inputs.structured_output import JsonSchema, ResponseFormat
 from looksee.models.registry import ALIASES, REGISTRY
 
@@ -56,7 +57,7 @@ class MessagesBody(BaseModel):
         json_schema_extra={"minimum": 1, "examples": [200]},
     )
     system: System = Field([], description="instructions")
-    temperature: float | None = Field(None, ge=0, le=2, description="0, as without one: the likeliest word each time")
+    temperature: Temperature = None
     top_p: float | None = Field(None, ge=0, le=1, description="with a temperature")
     top_k: Integer | None = Field(
         None,

@@ -12,6 +12,7 @@ from looksee.core.tasks import Sampling
 from looksee.http.apis.chat import ChatOptions
 from looksee.http.inputs import known, neutral_values, parameters
 from looksee.http.inputs.bodies import Integer
+from looksee.http.inputs.sampling_fields import Temperature
 from looksee.http.inputs.structured_output import JsonSchema, ResponseFormat
 from looksee.http.skills.conversation import ImageUrl, Message, Part
 
@@ -50,7 +51,7 @@ class OllamaOptions(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    temperature: float | None = Field(None, ge=0, le=2, description="0, as without one: the likeliest word each time")
+    temperature: Temperature = None
     top_p: float | None = Field(None, ge=0, le=1)
     top_k: Integer | None = Field(None, ge=-1, le=1000, json_schema_extra={"minimum": -1, "maximum": 1000})
     min_p: float | None = Field(None, ge=0, le=1)

@@ -12,13 +12,12 @@ from looksee.http.apis.chat import ChatOptions
 from looksee.http.apis.forced_call import arguments_format
 from looksee.http.dialects.responses.items import NOT_STORED, Input
 from looksee.http.error_sentences import must_be
-from looksee.http.inputs import neutral_values, parameters
+from looksee.http.inputs import neutral_values
 from looksee.http.inputs.bodies import Integer
-from looksee.http.inputs.sampling_fields import SamplingFields
+from looksee.http.inputs.sampling_fields import SamplingFields, Seed, Temperature, TopP
 from looksee.http.inputs.structured_output import JsonSchema, ResponseFormat
 from looksee.models.registry import ALIASES, REGISTRY
 
-_INT64 = 2**63
 _EFFORTS: list[Any] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 # What belongs to items that no output here has. Thoughts are not encrypted here, so they need no asking.
 _Nothing = Literal[
@@ -101,17 +100,9 @@ class ResponsesBody(SamplingFields):
         description="new tokens at most; cut, status is incomplete",
         json_schema_extra={"minimum": 1, "examples": [200]},
     )
-    temperature: float | None = Field(None, ge=0, le=2, description="0, as without one: the likeliest word each time")
-    top_p: float | None = Field(
-        None, ge=0, le=1, description="with a temperature: of the likeliest words, so much in all"
-    )
-    seed: Integer | None = Field(
-        None,
-        ge=-_INT64,
-        lt=_INT64,
-        description="with a temperature: the same seed gives the same answer",
-        json_schema_extra=parameters.SEED,
-    )
+    temperature: Temperature = None
+    top_p: TopP = None
+    seed: Seed = None
     stream: bool | None = None
     stream_options: StreamingOptions | None = None
     text: TextSettings | None = None
@@ -180,8 +171,7 @@ class ResponsesBody(SamplingFields):
 
     def sampling(self) -> Sampling:
         """Raises InvalidValue."""
-        top_p = 1.0 if self.top_p is None else self.top_p
-        return self.applied(Sampling(self.temperature or 0.0, top_p, seed=self.seed))
+        return self.drawn(self.temperature, self.top_p, self.seed)
 
     def options(self) -> ChatOptions:
         """What is asked of the answer beside that. Raises UnsupportedParameter, InvalidRequest and InvalidValue."""
