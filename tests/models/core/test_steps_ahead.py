@@ -11,16 +11,11 @@ import torch
 from torch import Tensor
 
 from looksee.core.tasks import GREEDY, Sampling
-from looksee.engine.batch import RunningBatch
-from looksee.engine.budget import BatchBudget
-from looksee.engine.observer import EngineObserver
-from looksee.engine.row import ScheduledRow
 from looksee.models.core.graphs import NoGraphs
-from looksee.models.core.model import DecoderBatch
 from looksee.models.core.pending import PendingTokens
 from tests.models.core.cases import NAMES, SEEDS, mixed, told
 from tests.models.core.watching import DeviceCalls
-from tests.models.mixing import decode_mixed, without_ended
+from tests.models.mixing import decode_mixed, failing, run_by_engine, without_ended
 
 
 class Order:
@@ -126,39 +121,12 @@ def test_tokens_that_a_failure_takes_along_are_had_again(
     case = mixed(name)
     case.use(monkeypatch, None)
     monkeypatch.setattr(case.model, "steps_ahead", 1)
-    rng = random.Random(5)
     rows = [fresh() for fresh in case.fresh]
-    failures: list[str] = []
-
-    def failing(verb: str) -> None:
-        inner = getattr(case.model, verb)
-
-        def made(*arguments: Any) -> Any:
-            if isinstance(arguments[0], DecoderBatch) and len(arguments[0].rows) > 1 and rng.random() < 0.1:
-                failures.append(verb)
-                raise error("broken")
-            return inner(*arguments)
-
-        monkeypatch.setattr(case.model, verb, made)
-
-    for verb in ("step", "sample", "keep_rows"):
-        failing(verb)
+    verbs = ["step", "sample", "keep_rows"]
     if error is MemoryError:  # with another one the rows that rejoin after a failure would get it
-        failing("add_rows")
-    finished: list[Any] = []
-    running: RunningBatch[Any, Any] = RunningBatch(
-        case.model, BatchBudget(10**15), 10**9, EngineObserver(), not_expected
-    )
-    waiting = [scheduled(row) for row in rows]
-    while waiting or running.rows:
-        if waiting and len(running.rows) < 6:
-            new, waiting = waiting[:2], waiting[2:]
-            running.admit(new)
-            finished += running.pop_finished()
-        if running.rows:
-            running.step()
-            finished += running.pop_finished()
-        waiting = running.take_requeued() + waiting
+        verbs.append("add_rows")
+    failures = failing(case.model, verbs, error, monkeypatch)
+    finished = run_by_engine(case.model, rows)
     assert len(failures) >= 4
     assert len(finished) == len(rows)
     assert [told(row) for row in rows] == case.tokens
@@ -182,11 +150,3 @@ def test_a_row_that_is_not_finite_fails_alone(monkeypatch: pytest.MonkeyPatch) -
         case.model.step(batch)
         case.model.sample(batch)
     assert [told(rows[number]) for number in (0, 2)] == [case.tokens[number] for number in (0, 2)]
-
-
-def scheduled(row: Any) -> ScheduledRow[Any]:
-    return ScheduledRow(reply=not_expected, listener=None, deadline=1e9, submitted=0.0, prepared=row)
-
-
-def not_expected(*arguments: Any) -> None:
-    raise AssertionError(arguments)

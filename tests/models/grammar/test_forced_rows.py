@@ -12,14 +12,9 @@ from typing import Any
 import pytest
 
 from looksee.core.tasks import GREEDY, Grammar, Sampling
-from looksee.engine.batch import RunningBatch
-from looksee.engine.budget import BatchBudget
-from looksee.engine.observer import EngineObserver
-from looksee.models.core.model import DecoderBatch
 from looksee.models.moondream.rows import TextRow
 from tests.models.core.cases import mixed, told
-from tests.models.core.test_steps_ahead import not_expected, scheduled
-from tests.models.mixing import decode_mixed
+from tests.models.mixing import decode_mixed, failing, run_by_engine
 
 FORMS = [
     None,
@@ -79,36 +74,9 @@ def test_they_go_on_after_failures(name: str, error: type[Exception], monkeypatc
     case = mixed(name)
     alone = forced_rows(case.model, case.fresh)
     decode_mixed(case.model, alone, random.Random(2), most=1)
-    rng, failures = random.Random(5), list[str]()
-
-    def failing(verb: str) -> None:
-        inner = getattr(case.model, verb)
-
-        def made(*arguments: Any) -> Any:
-            if isinstance(arguments[0], DecoderBatch) and len(arguments[0].rows) > 1 and rng.random() < 0.1:
-                failures.append(verb)
-                raise error("broken")
-            return inner(*arguments)
-
-        monkeypatch.setattr(case.model, verb, made)
-
-    for verb in ("step", "sample", "keep_rows"):
-        failing(verb)
+    failures = failing(case.model, ("step", "sample", "keep_rows"), error, monkeypatch)
     rows = forced_rows(case.model, case.fresh)
-    finished: list[Any] = []
-    running: RunningBatch[Any, Any] = RunningBatch(
-        case.model, BatchBudget(10**15), 10**9, EngineObserver(), not_expected
-    )
-    waiting = [scheduled(row) for row in rows]
-    while waiting or running.rows:
-        if waiting and len(running.rows) < 6:
-            new, waiting = waiting[:2], waiting[2:]
-            running.admit(new)
-            finished += running.pop_finished()
-        if running.rows:
-            running.step()
-            finished += running.pop_finished()
-        waiting = running.take_requeued() + waiting
+    finished = run_by_engine(case.model, rows)
     assert len(failures) >= 3
     assert len(finished) == len(rows)
     assert [told(row) for row in rows] == [told(row) for row in alone]
