@@ -18,7 +18,7 @@ from tests.faults.callers import drawn
 from tests.faults.test_failures import captions
 from tests.support.serving import Service, serve
 
-SCENES = {1: 3, 32: 30}  # for each model, by concurrency; how often they are right is `make evaluate`'s to say
+SCENES = {1: 4, 32: 40}  # for each model, by concurrency; how often they are right is `make evaluate`'s to say
 # What the weights are made to reach; a flag is a question.
 TEXTS = {"blip": 0.97, "moondream": 0.97}
 OTHERS: dict[str, float] = {Task.COLLECTIVE: 0.90}
@@ -56,13 +56,13 @@ def is_place(task: str) -> bool:
     return task.startswith((Task.DETECT, Task.POINT))
 
 
-def test_hundreds_of_requests_at_once_share_batches_and_none_fails(everything: Service) -> None:
+def test_six_hundred_requests_at_once_share_batches_and_none_fails(everything: Service) -> None:
     def steps() -> tuple[float, ...]:
         return tuple(everything.metric(f"looksee_batch_rows_{kind}", model="blip") for kind in ("sum", "count"))
 
     rows, count = steps()
-    ends = asyncio.run(captions(everything.url, drawn("load", 320), 32))
-    assert ends["right"] + ends["wrong"] == 320
+    ends = asyncio.run(captions(everything.url, drawn("load", 600), 32))
+    assert ends["right"] + ends["wrong"] == 600
     now_rows, now_count = steps()
     assert (now_rows - rows) / (now_count - count) > 1.5  # of captions of four tokens: half of a row's life is prefill
 
@@ -93,5 +93,5 @@ def test_healthz_answers_while_a_runner_loads_and_while_it_generates() -> None:
         times, load = asyncio.run(scenario("loading", 1, 1))
         assert max(times) < load / 4
         times, caption = asyncio.run(scenario("generating", 100, 4))
-        assert len(times) > 20
-        assert statistics.median(times) < caption / 2
+        assert len(times) > 50
+        assert statistics.median(times) < caption / 4
