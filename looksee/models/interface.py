@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from looksee.core import errors
 from looksee.core.tasks import GREEDY, Answer, Finish, Job, Sampling
@@ -41,7 +41,8 @@ class Row:
     tiles. `max_new_tokens` bounds `tokens`, the ids sampled so far; `prompt_tokens` counts the decoder's input, picture
     tokens included. `seed` is the row's own also where the caller gave none. `stop`: strings, the first of which to
     appear ends the text. `finish` is None until the row has finished, and `error` unless it
-    cannot go on, alone of its batch.
+    cannot go on, alone of its batch. `scores` has what a model keeps of each token's probability, in the order of
+    `tokens` and maybe some more, where `sampling.logprobs` asks for it.
     """
 
     cost: int
@@ -51,6 +52,7 @@ class Row:
     seed: int = 0
     stop: tuple[str, ...] = ()
     tokens: list[int] = field(default_factory=list)
+    scores: list[Any] = field(default_factory=list)
     finish: Finish | None = None
     error: errors.LookseeError | None = None
 

@@ -27,8 +27,8 @@ from looksee.http.inputs import bodies, parameters, uploads
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
-from looksee.http.skills.localization import MAX_OBJECTS
-from looksee.http.skills.skill import DEFAULT_MODEL
+from looksee.http.skills.localization import MAX_OBJECTS, THRESHOLD_FIELD
+from looksee.http.skills.skill import DEFAULT_MODEL, SCORES_FIELD, TextSkill
 from looksee.models.registry import ALIASES, offer_for
 from looksee.settings import Settings
 
@@ -65,6 +65,7 @@ class SettingsBody(BaseModel):
         json_schema_extra={"minimum": 1},
     )
     max_objects: Integer = Field(MAX_OBJECTS, ge=1, le=MOST_OBJECTS, description="boxes or points at most")
+    threshold: float = THRESHOLD_FIELD
 
     def sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p) if self.temperature else GREEDY
@@ -89,11 +90,12 @@ class TextBody(Body):
     """What those for texts have."""
 
     stream: bool = False
+    scores: bool = SCORES_FIELD
 
     def text(self, settings: Settings) -> dict[str, Any]:
         """The parameters of a TextSkill; too many tokens are no error here."""
         tokens = min(self.settings.max_tokens or _TOKENS, settings.max_new_tokens)
-        return {"max_new_tokens": tokens, "sampling": self.settings.sampling()}
+        return {"max_new_tokens": tokens, "sampling": self.settings.sampling(), "scores": self.scores}
 
 
 def _one_of(task: Task) -> Any:
@@ -136,15 +138,16 @@ class DetectBody(Body):
     object: str = Field(description="what is to be found, in a word or a few", json_schema_extra=parameters.WORDS)
 
     def skill(self, settings: Settings) -> Skill:
-        return DetectSkill(object=self.object, max_objects=self.settings.max_objects)
+        how = self.settings
+        return DetectSkill(object=self.object, max_objects=how.max_objects, threshold=how.threshold)
 
 
 class PointBody(DetectBody):
     spatial_refs: References = []
 
     def skill(self, settings: Settings) -> Skill:
-        refs = tuple(map(tuple, self.spatial_refs))
-        return PointSkill(object=self.object, max_objects=self.settings.max_objects, spatial_refs=refs)
+        refs, how = tuple(map(tuple, self.spatial_refs)), self.settings
+        return PointSkill(object=self.object, max_objects=how.max_objects, threshold=how.threshold, spatial_refs=refs)
 
 
 def router(contexts: ContextFactory) -> APIRouter:
@@ -163,12 +166,12 @@ def router(contexts: ContextFactory) -> APIRouter:
 
     @routes.post("/detect", summary="Boxes of things", openapi_extra=bodies.described(DetectBody))
     async def detect(request: Request) -> Response:
-        """`{"objects": [{"x_min", "y_min", "x_max", "y_max"}]}`, normalised."""
+        """`{"objects": [{"x_min", "y_min", "x_max", "y_max", "confidence"}]}`, normalised."""
         return await _answer(contexts.of(request.receive), await bodies.read(request, DetectBody, contexts.settings))
 
     @routes.post("/point", summary="Points on things", openapi_extra=bodies.described(PointBody))
     async def point(request: Request) -> Response:
-        """`{"points": [{"x", "y"}]}`, normalised."""
+        """`{"points": [{"x", "y", "confidence"}]}`, normalised."""
         return await _answer(contexts.of(request.receive), await bodies.read(request, PointBody, contexts.settings))
 
     return routes
@@ -184,13 +187,15 @@ async def _answer(context: RequestContext, body: CaptionBody | QueryBody | Detec
     job = skill.job(model, pictures, settings)
     if isinstance(body, TextBody) and body.stream:
         pieces = await context.follow(model, job, param=body.prompt_param)
-        return sse.response(_chunks(context.request_id, pieces), every=settings.heartbeat_seconds)
+        return sse.response(_chunks(context.request_id, pieces, skill), every=settings.heartbeat_seconds)
     served = await context.ask(model, job, param=body.prompt_param)
     content = {"request_id": context.request_id, **skill.members(served.answer, pictures), **source(served)}
     return JSONResponse(content, headers=server_timing([served]))
 
 
-async def _chunks(request_id: str, pieces: AsyncGenerator[str | ServedAnswer, None]) -> AsyncGenerator[bytes, None]:
+async def _chunks(
+    request_id: str, pieces: AsyncGenerator[str | ServedAnswer, None], skill: Skill
+) -> AsyncGenerator[bytes, None]:
     """The client's events."""
     try:
         async with aclosing(pieces):
@@ -199,6 +204,7 @@ async def _chunks(request_id: str, pieces: AsyncGenerator[str | ServedAnswer, No
                     yield sse.data({"chunk": piece, "completed": False, "request_id": request_id})
                 else:
                     last = {"chunk": "", "completed": True, "request_id": request_id}
-                    yield sse.data({**last, **source(piece), **reasoning_member(piece.answer.reasoning)})
+                    scored = skill.scored(piece.answer) if isinstance(skill, TextSkill) else {}
+                    yield sse.data({**last, **source(piece), **scored, **reasoning_member(piece.answer.reasoning)})
     except errors.LookseeError as error:
         yield error_responses.broken_off(error)

@@ -22,13 +22,14 @@ from looksee.core.tasks import Answer, Finish, Sampling, Task
 from looksee.gateway.answering import ServedAnswer
 from looksee.http import error_responses
 from looksee.http.answers import sse
+from looksee.http.answers.logprobs import logprobs_member
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
 from looksee.http.apis.chat import ChatOptions, PreparedChat
 from looksee.http.context import ContextFactory
 from looksee.http.inputs import bodies, neutral_values, parameters, validation
 from looksee.http.inputs.bodies import Integer
-from looksee.http.inputs.sampling_fields import SamplingFields
+from looksee.http.inputs.sampling_fields import LogprobsFields, SamplingFields
 from looksee.http.inputs.structured_output import ResponseFormat
 from looksee.http.skills import conversation
 from looksee.http.skills.conversation import Messages
@@ -57,7 +58,7 @@ def _listed(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
 
 
-class ChatBody(SamplingFields):
+class ChatBody(SamplingFields, LogprobsFields):
     """A request. Parameters of the OpenAI API that are not here are taken as long as they ask for nothing special."""
 
     model_config = ConfigDict(extra="allow")
@@ -95,7 +96,9 @@ class ChatBody(SamplingFields):
     def sampling(self) -> Sampling:
         """Raises InvalidValue."""
         top_p = 1.0 if self.top_p is None else self.top_p
-        return self.applied(Sampling(self.temperature or 0.0, top_p, seed=self.seed))
+        return self.applied(
+            Sampling(self.temperature or 0.0, top_p, seed=self.seed, logprobs=self.asked_logprobs()),
+        )
 
     def samplings(self) -> list[Sampling]:
         """One for each answer that has to be computed. Raises InvalidValue."""
@@ -145,7 +148,7 @@ def router(contexts: ContextFactory) -> APIRouter:
         if body.stream:
             return _streamed(about, await chat.pieces(body.sampling()), body, settings)
         found = await chat.answers(body.samplings())
-        return _completion(about, found if len(found) > 1 else found * (body.n or 1))
+        return _completion(about, found if len(found) > 1 else found * (body.n or 1), logprobs=bool(body.logprobs))
 
     return routes
 
@@ -166,23 +169,23 @@ def _refuse_unsupported(body: ChatBody) -> None:
         )
 
 
-def _completion(about: dict[str, Any], served: Sequence[ServedAnswer]) -> Response:
+def _completion(about: dict[str, Any], served: Sequence[ServedAnswer], *, logprobs: bool) -> Response:
     content = {
         **about,
         "object": "chat.completion",
-        "choices": [_choice(index, one.answer) for index, one in enumerate(served)],
+        "choices": [_choice(index, one.answer, logprobs=logprobs) for index, one in enumerate(served)],
         "usage": _usage(*(one.answer for one in served)),
         **_source(served[0]),
     }
     return JSONResponse(content, headers=server_timing(served))
 
 
-def _choice(index: int, answer: Answer) -> dict[str, Any]:
+def _choice(index: int, answer: Answer, *, logprobs: bool) -> dict[str, Any]:
     message = {"role": "assistant", "content": answer.text, "refusal": None}
     return {
         "index": index,
         "message": {**message, **reasoning_member(answer.reasoning)},
-        "logprobs": None,
+        "logprobs": logprobs_member(answer) if logprobs else None,
         "finish_reason": _FINISH[answer.finish],
     }
 
@@ -191,18 +194,19 @@ def _streamed(
     about: dict[str, Any], pieces: AsyncGenerator[str | ServedAnswer, None], body: ChatBody, settings: Settings
 ) -> Response:
     wanted = body.stream_options is not None and bool(body.stream_options.include_usage)
-    return sse.response(_chunks(about, pieces, usage=wanted), every=settings.heartbeat_seconds)
+    chunks = _chunks(about, pieces, usage=wanted, logprobs=bool(body.logprobs))
+    return sse.response(chunks, every=settings.heartbeat_seconds)
 
 
 async def _chunks(
-    about: dict[str, Any], pieces: AsyncGenerator[str | ServedAnswer, None], *, usage: bool
+    about: dict[str, Any], pieces: AsyncGenerator[str | ServedAnswer, None], *, usage: bool, logprobs: bool
 ) -> AsyncGenerator[bytes, None]:
-    """The packages' events."""
+    """The packages' events. `logprobs` come together, behind the text: in an event of their own before the last."""
     head = {**about, "object": "chat.completion.chunk"}
     no_usage: dict[str, Any] = {"usage": None} if usage else {}
 
-    def chunk(delta: dict[str, Any], *, finish: str | None = None, **more: Any) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def chunk(delta: dict[str, Any], told: Any = None, *, finish: str | None = None, **more: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": told, "finish_reason": finish}
         return sse.data({**head, "choices": [choice], **no_usage, **more})
 
     try:
@@ -213,6 +217,8 @@ async def _chunks(
                     yield chunk({"content": piece})
                     continue
                 source = _source(piece)
+                if logprobs:
+                    yield chunk({"content": ""}, logprobs_member(piece.answer))
                 yield chunk(reasoning_member(piece.answer.reasoning), finish=_FINISH[piece.answer.finish], **source)
                 if usage:
                     yield sse.data({**head, "choices": [], "usage": _usage(piece.answer), **source})

@@ -14,7 +14,14 @@ from looksee.gateway.answering import CacheableJob
 from looksee.http.answers import detections
 from looksee.http.answers.container_schemas import AnswerMetadata, ImageSize
 from looksee.http.answers.detections import PointView
-from looksee.http.skills.localization import NORMALIZED, FindForm, LocalizationSkill, size_member
+from looksee.http.skills.localization import (
+    CONFIDENCE_FIELD,
+    NORMALIZED,
+    FindForm,
+    LocalizationSkill,
+    size_member,
+    with_confidences,
+)
 from looksee.http.skills.skill import ContainerApi, View
 from looksee.settings import Settings
 
@@ -24,6 +31,7 @@ class FoundPoint(BaseModel):
 
     x: float = Field(description=NORMALIZED)
     y: float
+    confidence: float | None = CONFIDENCE_FIELD
 
 
 class Coordinates(BaseModel):
@@ -55,12 +63,14 @@ class PointSkill(LocalizationSkill):
         return self.find_job(pictures, spatial_refs=self.spatial_refs)
 
     def members(self, answer: Answer, pictures: Sequence[Picture]) -> dict[str, Any]:
-        return {"points": [point._asdict() for point in answer.points]}
+        answer = self.kept(answer)
+        return {"points": with_confidences([point._asdict() for point in answer.points], answer)}
 
     def container_members(self, answer: Answer, picture: Picture, view: View | None) -> dict[str, Any]:
         assert isinstance(view, PointView)
-        shown = detections.coordinates(answer.points, picture, view)
+        answer = self.kept(answer)
+        shown = with_confidences(detections.coordinates(answer.points, picture, view), answer)
         return {"coordinates": {"points": shown, "count": len(shown)}, "image": size_member(picture)}
 
     async def drawing(self, answer: Answer, picture: Picture) -> bytes:
-        return await detections.drawn_points(picture, answer.points, self.label)
+        return await detections.drawn_points(picture, self.kept(answer).points, self.label)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from looksee.core.tasks import Finish
@@ -45,6 +46,15 @@ class RowText:
             finish, ids = "loop", ids[: self._repetition.shown]
         text = self.so_far(ids).strip()
         return text, (finish or "length") if text else "empty"
+
+    def shown(self, ids: Sequence[int], finish: Finish) -> int:
+        """How many of the first ids the text of `whole` is made of, the last of them maybe in part."""
+        count = self._repetition.shown if finish == "loop" else len(ids)
+        text = self._decoded(ids[:count])
+        end = len(truncate_at_stop(text, self._stop)[0])
+        if end == len(text):
+            return count
+        return bisect_left(range(count), end, key=lambda some: len(self._decoded(ids[:some])))
 
     def _has_stop(self, ids: Sequence[int]) -> bool:
         self._watched = self._watched or GrowingText(self._detokenizer, self._before)
