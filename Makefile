@@ -17,7 +17,7 @@ FAST := -n 3 tests $(SLOW:%=--ignore=tests/%)
 
 ARGS ?=
 
-.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs reliability protections soak fuzz build image docs lock audit clean
+.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs scores reliability protections soak fuzz build image docs lock audit clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -72,6 +72,9 @@ bench: setup  ## MODEL (all) beside other servers in one run, 16 minutes; goes o
 
 bench-docs: setup  ## put what was measured into docs/benchmarks.md
 	@$(BIN)/python -m bench.report && $(BIN)/python -m tools.documents
+
+scores: setup  ## measure what scores mean, on drawn scenes, and put it into docs/scores.md
+	@$(BIN)/python -m bench.scores && $(BIN)/python -m bench.report && $(BIN)/python -m tools.documents
 
 reliability: setup  ## break the service in every way of tests/faults, and put what was measured into docs/reliability.md
 	@folder=$$(mktemp -d) && LOOKSEE_FAULTS=$$folder $(BIN)/python -m pytest -p no:xdist tests/faults $(ARGS); \

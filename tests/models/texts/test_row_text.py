@@ -12,6 +12,7 @@ from torch import Tensor
 
 from looksee.core.tasks import Job, Task
 from looksee.models import sampling
+from looksee.models.moondream import model as moondream
 from looksee.models.loading import load
 from looksee.models.registry import REGISTRY, prompts
 from looksee.models.texts.repetition import LOOP_TOKENS
@@ -152,7 +153,7 @@ def test_places_that_repeat_themselves_are_no_loop(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(
         sampling, "choose", lambda logits, rows, pending: torch.tensor([10] * len(rows))
     )  # never the end
-    monkeypatch.setattr(sampling, "likeliest", lambda logits: [7] * len(logits))
+    monkeypatch.setattr(moondream, "likeliest_bins", lambda logits, near: [(7, 1.0)] * len(logits))
     data = pictures.scene("no text")[0]
     rows = [model.prepare(Job(task, (data,), "shape", max_objects=100)) for task in (Task.DETECT, Task.POINT)]
     run(model, *rows)
