@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-NEAR_COORDINATE = 20  # bins, 2 % of the picture's side
-NEAR_SIZE = 20  # bins, a fifth of an octave
+NEAR_COORDINATE = 10  # bins, 1 % of the picture's side
+NEAR_SIZE = 10  # bins, a tenth of an octave
 
 
 def likeliest_bins(logits: Tensor, near: int) -> list[tuple[int, float] | None]:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from looksee.core.tasks import Job, Task
 from looksee.models import sampling
-from looksee.models.moondream import model as moondream
 from looksee.models.loading import load
+from looksee.models.moondream import model as moondream
 from looksee.models.registry import REGISTRY, prompts
 from looksee.models.texts.repetition import LOOP_TOKENS
 from looksee.models.weights.source import SAMPLES
