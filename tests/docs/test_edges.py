@@ -160,6 +160,9 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "a question of nothing but space": post("/query", {**QUERY, "question": " "}),
     "new tokens of an answer": post("/caption", {"image": SCENE, "max_new_tokens": DEFAULTS.max_new_tokens + 1}),
     "`max_objects`": post("/detect", {"image": SCENE, "object": "circle", "max_objects": 151}),
+    "`threshold`": post("/detect", {"image": SCENE, "object": "circle", "threshold": 1.5}),
+    "`top_logprobs`": chat([user()], logprobs=True, top_logprobs=21),
+    "`top_logprobs` without `logprobs`": chat([user()], top_logprobs=5),
     "messages of a chat": chat([user()] * 1025),
     "a chat whose last message says nothing": chat([user(), user(" ")]),
     "parts of a message": chat([user([PART] * 257)]),
@@ -167,7 +170,7 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "`spatial_refs` of a request": post(
         "/v1/query", {"image_url": SCENE, "question": "what?", "spatial_refs": [[0.5, 0.5]] * 65}
     ),
-    "a parameter of the OpenAI API that has no effect here": chat([user()], logprobs=True),
+    "a parameter of the OpenAI API that has no effect here": chat([user()], web_search_options={}),
     "a model's name in a parameter": post("/caption", {"image": SCENE, "model": "nope"}),
     "a model's name in an address": lambda client: client.get("/v1/models/nope"),
     "a task that the model does not have": post("/query", {**QUERY, "model": "blip"}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from looksee.core import errors
 from looksee.core.images import mib
+from looksee.core.scoring.tokens import MOST_ALTERNATIVES
 from looksee.core.tags import MOST as MOST_TAGS
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.settings import tables as setting_tables
@@ -50,6 +51,9 @@ EDGES: dict[str, list[Edge]] = {
             "the answer itself is cut at the number asked for, and `finish_reason` is `length`",
         ),
         Edge("`max_objects`", f"{MOST_OBJECTS}", errors.InvalidValue),
+        Edge("`threshold`", "0 to 1", errors.InvalidValue),
+        Edge("`top_logprobs`", f"{MOST_ALTERNATIVES}", errors.InvalidValue),
+        Edge("`top_logprobs` without `logprobs`", "", errors.InvalidRequest),
         Edge("tags of a caption", f"{MOST_TAGS}", None, "the first ones are kept"),
         Edge("messages of a chat", "1,024", errors.InvalidValue),
         Edge("a chat whose last message says nothing", "", errors.InvalidValue, "earlier ones are passed over"),
