@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    measured = commit()  # of what is loaded now
     found: dict[tuple[str, str, bool], list[tuple[float, int]]] = defaultdict(list)
     for name in options.models:
         model = load(name, SAMPLES / name, device="cpu", dtype="float32")
@@ -41,7 +42,7 @@ def main() -> None:
         {"skill": skill, "model": name, "spoilt": spoilt, "pairs": sorted(pairs)}
         for (skill, name, spoilt), pairs in sorted(found.items())
     ]
-    record = {"commit": commit(), "scenes": options.scenes, "seed": options.seed, "lines": lines}
+    record = {"commit": measured, "scenes": options.scenes, "seed": options.seed, "lines": lines}
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / "scores.json"
     file.write_text(json.dumps(record) + "\n")

@@ -65,7 +65,7 @@ def spoil(picture: Image.Image, rng: random.Random) -> Image.Image:
     match rng.randrange(4):
         case 0:
             part = rng.uniform(12, 48) / max(size)
-            return picture.resize([max(2, round(side * part)) for side in size]).resize(size)  # type: ignore[arg-type]
+            return picture.resize([max(2, round(side * part)) for side in size]).resize(size)
         case 1:
             return picture.filter(ImageFilter.GaussianBlur(max(size) * rng.uniform(0.01, 0.06)))
         case 2:
