@@ -51,9 +51,10 @@ class RowText:
         """How many of the first ids the text of `whole` is made of, the last of them maybe in part."""
         count = self._repetition.shown if finish == "loop" else len(ids)
         text = self._decoded(ids[:count])
-        end = len(truncate_at_stop(text, self._stop)[0])
-        if end == len(text):
+        cut, stopped = truncate_at_stop(text, self._stop)
+        if not stopped:
             return count
+        end = len(cut.rstrip())  # the space may be the stop string's token's
         return bisect_left(range(count), end, key=lambda some: len(self._decoded(ids[:some])))
 
     def _has_stop(self, ids: Sequence[int]) -> bool:
