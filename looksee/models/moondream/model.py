@@ -19,10 +19,10 @@ from looksee.models import sampling
 from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.model import TEXT_SLOTS, DecoderBatch, DecoderModel
 from looksee.models.interface import not_finite
-from looksee.models.moondream.confidence import NEAR_COORDINATE, NEAR_SIZE, goes_on, likeliest_bins
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.crops.encoder import ImageEncoder
 from looksee.models.moondream.network import checkpoint
+from looksee.models.moondream.network.confidence import NEAR_COORDINATE, NEAR_SIZE, goes_on, likeliest_bins
 from looksee.models.moondream.prefixes import PrefixCache
 from looksee.models.moondream.reasoning import reasoning_of
 from looksee.models.moondream.row_builder import RowBuilder

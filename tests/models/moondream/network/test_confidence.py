@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from looksee.core.tasks import Job, Task
-from looksee.models.moondream.confidence import NEAR_COORDINATE, NEAR_SIZE, goes_on, likeliest_bins
 from looksee.models.moondream.model import Moondream
+from looksee.models.moondream.network.confidence import NEAR_COORDINATE, NEAR_SIZE, goes_on, likeliest_bins
 from looksee.models.moondream.rows import DetectRow, PointRow
 from looksee.models.moondream.sequence_items import SizeItem
 from tests.models.mixing import decode_mixed
