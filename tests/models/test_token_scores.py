@@ -105,8 +105,9 @@ def test_those_of_tokens_that_a_failure_took_are_told_anew() -> None:
 
 def test_those_of_a_later_part_of_a_row_and_those_that_are_no_text() -> None:
     one = row()
-    for likeliest in (4, 0, 2):
-        step([one], torch.eye(5)[likeliest][None] * 8)
+    for number, likeliest in enumerate((4, 0, 2)):
+        step([one], torch.eye(5)[likeliest][None] * (1 + number))
+    assert told(one, start=1) == told(one)[1:]
     assert [token[0][0] for token in told(one, start=1)] == [0, 2]
     found = token_scores(one, one.tokens, lambda number: bytes([number]), passed_over={0})
     assert [token.chosen.data[0] for token in found] == [4, 2]

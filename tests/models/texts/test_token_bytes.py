@@ -43,6 +43,12 @@ def test_parts_of_a_character_are_its_bytes(text: str) -> None:
     assert data.of(256) == b" ok"
 
 
+def test_a_piece_of_a_word_has_no_space_before_it() -> None:
+    pieces = Tokenizer(models.WordPiece({"re": 0, "##d": 1, "[UNK]": 2}, unk_token="[UNK]"))
+    pieces.decoder = decoders.WordPiece()
+    assert [TokenBytes(pieces).of(number) for number in pieces.encode("red").ids] == [b" re", b"d"]
+
+
 def test_an_id_without_a_token_and_special_ones() -> None:
     tokenizer = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
     tokenizer.add_special_tokens(["<end>"])
