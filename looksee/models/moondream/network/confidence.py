@@ -21,15 +21,16 @@ def likeliest_bins(logits: Tensor, near: int) -> list[tuple[int, float] | None]:
     None for a row whose logits are not finite. One transfer where they are on a device.
     """
     best, chosen = logits.max(-1)
-    below = functional.pad(logits.double().softmax(-1).cumsum(-1), (1, 0))
+    below = functional.pad(logits.float().softmax(-1).cumsum(-1), (1, 0))
     last = (chosen + near + 1).clamp(max=logits.shape[-1])
     first = (chosen - near).clamp(min=0)
     mass = below.gather(-1, last[:, None]) - below.gather(-1, first[:, None])
-    told = torch.stack([chosen.double().where(best.isfinite(), -1), mass[:, 0]], dim=-1).tolist()
-    return [(int(index), min(1.0, chance)) if index >= 0 else None for index, chance in told]
+    told = torch.stack([chosen.float().where(best.isfinite(), -1), mass[:, 0]], dim=-1).tolist()
+    return [(int(index), min(1.0, max(0.0, chance))) if index >= 0 else None for index, chance in told]
 
 
 def goes_on(logits: Tensor, end: int) -> list[float]:
     """The probability of another token than `end`, for each row of `logits` (rows, vocabulary)."""
-    found: list[float] = (1 - logits.double().softmax(-1)[:, end]).tolist()
+    logits = logits.float()
+    found: list[float] = torch.expm1(logits[:, end] - logits.logsumexp(-1)).neg().clamp(0, 1).tolist()
     return found
