@@ -1,6 +1,6 @@
 """How likely a model found a yes, by the tokens of its answer to a question of yes or no.
 
-The token that decides is the first one that begins one of the words. Of it and of the likeliest ones in its place,
+The token that decides is the first one at which one of the words begins. Of it and of the likeliest ones in its place,
 those that say yes and those that say no are summed: P(yes) / (P(yes) + P(no)). What else might have been said counts
 nothing.
 """
@@ -8,12 +8,14 @@ nothing.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from looksee.core.scoring.tokens import TokenChance, TokenScore
 
 ALTERNATIVES = 20  # of each token, that have to be told
 _WORDS = {"yes": True, "true": True, "no": False, "false": False}
+_WORD = re.compile(rf"(?:{'|'.join(_WORDS)})\b")
 _AROUND = " \t\r\n\"'`*_.,!;:{[(\u2581"
 
 
@@ -22,7 +24,7 @@ def yes_probability(tokens: Sequence[TokenScore]) -> float | None:
 
     Where one side is not among the alternatives it is less likely than the last of them: that is then its share.
     """
-    token = next((token for token in tokens if _said(token.chosen) is not None), None)
+    token = next((token for number, token in enumerate(tokens) if _begins_a_word(tokens[number:])), None)
     if token is None:
         return None
     known = {chance.data: chance for chance in (*token.alternatives, token.chosen)}.values()
@@ -30,6 +32,12 @@ def yes_probability(tokens: Sequence[TokenScore]) -> float | None:
     least = math.exp(min((chance.logprob for chance in token.alternatives), default=-math.inf))
     yes, no = yes or min(least, no), no or min(least, yes)
     return yes / (yes + no) if yes + no > 0 else None
+
+
+def _begins_a_word(tokens: Sequence[TokenScore]) -> bool:
+    """Whether the text of these begins with one of the words, in the first of them."""
+    text = b"".join(token.chosen.data for token in tokens).decode(errors="replace").lstrip(_AROUND).lower()
+    return bool(tokens[0].chosen.text.strip(_AROUND)) and _WORD.match(text) is not None
 
 
 def _said(chance: TokenChance) -> bool | None:

@@ -27,6 +27,8 @@ def token(said: str, chance: float, **others: float) -> TokenScore:
         ([token('{"', 1.0), token("flag", 1.0), token('": ', 1.0), token("true", 0.8, false=0.2)], 0.8),
         ([token("Ye", 0.6, N=0.2), token("s", 1.0)], 0.75),
         ([token("Yes,", 0.6, No=0.2)], 0.75),
+        ([token('{"', 1.0), token("f", 1.0), token("lag", 1.0), token('":', 1.0), token("true", 0.8, false=0.2)], 0.8),
+        ([token("No", 0.9, Yes=0.1), token(",", 1.0), token(" none", 1.0)], 0.1),
         ([token("no", 0.9, maybe=0.1)], 0.1),  # yes is less likely than the last one that is told
     ],
 )
@@ -34,7 +36,9 @@ def test_it_is_the_part_of_yes_among_yes_and_no(tokens: list[TokenScore], expect
     assert yes_probability(tokens) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("tokens", [[], [token("north", 0.9, yes=0.1)], [token("maybe", 0.9, no=0.1)]])
+@pytest.mark.parametrize(
+    "tokens", [[], [token("north", 0.9, yes=0.1)], [token("No", 0.9), token("rth", 1)], [token("maybe", 0.9, no=0.1)]]
+)
 def test_without_a_verdict_there_is_none(tokens: list[TokenScore]) -> None:
     assert yes_probability(tokens) is None
 
