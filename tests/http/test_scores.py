@@ -24,7 +24,8 @@ SURE = (0.91234567, 0.25)
 
 
 def token(said: str | bytes, chance: float, **others: float) -> TokenScore:
-    chances: dict[str | bytes, float] = {said: chance, **others}
+    chances: dict[str | bytes, float] = {said: chance}
+    chances.update(others.items())
     told = tuple(
         TokenChance(name if isinstance(name, bytes) else name.encode(), math.log(value))
         for name, value in chances.items()
