@@ -203,8 +203,8 @@ def scored(row: Any) -> list[list[float]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tokens_probabilities_are_the_same_alone_and_beside_others(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside rows that do not ask, too. Each of these makes it fail: a number of a token without those that are pending, the row of another's place, or
-    what was told of a step that was lost.
+    """Beside rows that do not ask, too. Each of these makes it fail: a number of a token without those that are
+    pending, the row of another's place, or what was told of a step that was lost.
     """
     case = mixed(name).chosen(mixed(name).model.predictable)
     found = []
