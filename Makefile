@@ -17,7 +17,7 @@ FAST := -n 3 tests $(SLOW:%=--ignore=tests/%)
 
 ARGS ?=
 
-.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs scores reliability protections soak fuzz build image docs lock audit clean
+.PHONY: help setup serve test test-fast coverage lint types check format samples evaluate bench bench-docs reliability protections soak fuzz build image docs lock audit clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -73,6 +73,7 @@ bench: setup  ## MODEL (all) beside other servers in one run, 16 minutes; goes o
 bench-docs: setup  ## put what was measured into docs/benchmarks.md
 	@$(BIN)/python -m bench.report && $(BIN)/python -m tools.documents
 
+.PHONY: scores
 scores: setup  ## measure what scores mean, on drawn scenes, and put it into docs/scores.md
 	@$(BIN)/python -m bench.scores && $(BIN)/python -m bench.report && $(BIN)/python -m tools.documents
 
