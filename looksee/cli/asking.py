@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +22,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 # What an option goes with.
-_TASKS = {"prompt": ("caption",), "length": ("caption",), "question": ("query",), "object": ("detect", "point")}
+_TASKS = {
+    "prompt": ("caption",),
+    "length": ("caption",),
+    "question": ("query",),
+    "object": ("detect", "point"),
+    "threshold": ("detect", "point"),
+    "scores": ("caption", "query"),
+}
 _MOST_THINGS = 32  # that the service looks for in one request
 
 
@@ -45,14 +53,20 @@ def _whom(command: F) -> F:
 @click.command()
 @click.argument("source", metavar="PICTURE")
 @click.argument("question")
+@click.option("--json", "whole", is_flag=True, help="All of the answer, as JSON.")
+@click.option("--scores", is_flag=True, help="With --json: how likely it was to the model, too.")
 @_whom
-def ask(source: str, question: str, url: str, key: str, model: str | None) -> None:
+def ask(source: str, question: str, whole: bool, scores: bool, url: str, key: str, model: str | None) -> None:
     """Ask a QUESTION about one PICTURE, a file."""
+    if scores and not whole:
+        raise click.UsageError("--scores goes with --json.")
     try:
         image = picture(source)
     except (OSError, ValueError) as error:
         raise click.ClickException(trouble(error)) from None
-    body = {"image_url": image, "question": question, **({"model": model} if model else {})}
+    body: dict[str, Any] = {"image_url": image, "question": question, **({"model": model} if model else {})}
+    if scores:
+        body["scores"] = True
 
     async def answer() -> dict[str, Any]:
         from looksee.cli.service_client import connected
@@ -61,7 +75,7 @@ def ask(source: str, question: str, url: str, key: str, model: str | None) -> No
             return await service.post("/v1/query", body)
 
     found = _run(answer, "interrupted.")
-    click.echo(str(found["answer"]))
+    click.echo(json.dumps(found, ensure_ascii=False) if whole else str(found["answer"]))
     if note := NOTES.get(str(found.get("finish_reason"))):
         click.echo(note, err=True)
 
@@ -83,6 +97,8 @@ def ask(source: str, question: str, url: str, key: str, model: str | None) -> No
 @click.option("--length", type=click.Choice(["short", "normal", "long"]), help="For captions of Moondream.")
 @click.option("--question", help="What to answer about each picture.")
 @click.option("--object", "things", multiple=True, help="What to find in each picture; may be given several times.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="For boxes and points: the least confidence.")
+@click.option("--scores", is_flag=True, default=None, help="For texts: how likely each was to the model.")
 @click.option(
     "--concurrency", type=click.IntRange(1, 32), default=2, show_default=True, help="Requests under way at a time."
 )
@@ -95,6 +111,8 @@ def caption(
     length: str | None,
     question: str | None,
     things: tuple[str, ...],
+    threshold: float | None,
+    scores: bool | None,
     concurrency: int,
     url: str,
     key: str,
@@ -105,7 +123,8 @@ def caption(
     A file is a picture by what is in it, whatever it is called; hidden files are passed over. Answers are written as
     they come. Given again, the command leaves out the pictures that it has the answers to and goes on.
     """
-    given = {"model": model, "prompt": prompt, "length": length, "question": question}
+    given: dict[str, Any] = {"model": model, "prompt": prompt, "length": length, "question": question}
+    given |= {"threshold": threshold, "scores": scores}
     wanted = task or ("query" if question is not None else "detect" if things else "caption")
     asked: dict[str, Any] = {"task": wanted, **{name: value for name, value in given.items() if value is not None}}
     _check(asked, things)
@@ -175,15 +194,15 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def _check(asked: dict[str, str], things: Sequence[str]) -> None:
+def _check(asked: dict[str, Any], things: Sequence[str]) -> None:
     """Refuse options that would not do what they say."""
     task = asked["task"]
     values = {**{name: [value] for name, value in asked.items()}, **({"object": things} if things else {})}
     for option, given in values.items():
-        if not all(map(is_unicode, given)):
+        if not all(is_unicode(value) for value in given if isinstance(value, str)):
             raise click.UsageError(f"--{option} is not in the encoding of this terminal, UTF-8 as a rule.")
     for option, tasks in _TASKS.items():
-        if any(values.get(option, ())) and task not in tasks:
+        if any(value not in (None, "") for value in values.get(option, ())) and task not in tasks:
             raise click.UsageError(f"--{option} does not go with --task {task}.")
     for option in ("question", "object"):
         if not all(value.strip() for value in values.get(option, ())):

@@ -31,9 +31,10 @@ class NativeMethods:
         model: str = DEFAULT_MODEL,
         prompt: str = "",
         max_new_tokens: Integer | None = None,
+        scores: bool = False,
     ) -> Any:
         """Caption one picture: base64, a data URI or an allowed address."""
-        skill = CaptionSkill(length=length, prompt=prompt, max_new_tokens=max_new_tokens)
+        skill = CaptionSkill(length=length, prompt=prompt, max_new_tokens=max_new_tokens, scores=scores)
         return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/query")
@@ -44,9 +45,11 @@ class NativeMethods:
         ctx: bentoml.Context,
         model: str = DEFAULT_MODEL,
         max_new_tokens: Integer | None = None,
+        scores: bool = False,
     ) -> Any:
         """Ask a question about one picture: base64, a data URI or an allowed address."""
-        return await self._answer(ctx, model, QuerySkill(question=question, max_new_tokens=max_new_tokens), image)
+        skill = QuerySkill(question=question, max_new_tokens=max_new_tokens, scores=scores)
+        return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/detect")
     async def detect(
@@ -57,9 +60,10 @@ class NativeMethods:
         model: str = DEFAULT_MODEL,
         max_objects: Integer | None = None,
         objects: Names | None = None,
+        threshold: float = 0.0,
     ) -> Any:
         """Find the boxes of what is asked for in one picture: base64, a data URI or an allowed address."""
-        skill = DetectSkill(object=object, objects=objects, max_objects=max_objects)
+        skill = DetectSkill(object=object, objects=objects, max_objects=max_objects, threshold=threshold)
         return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/point")
@@ -71,9 +75,10 @@ class NativeMethods:
         model: str = DEFAULT_MODEL,
         max_objects: Integer | None = None,
         objects: Names | None = None,
+        threshold: float = 0.0,
     ) -> Any:
         """Find a point on each of what is asked for in one picture: base64, a data URI or an allowed address."""
-        skill = PointSkill(object=object, objects=objects, max_objects=max_objects)
+        skill = PointSkill(object=object, objects=objects, max_objects=max_objects, threshold=threshold)
         return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/caption_images")
