@@ -13,6 +13,7 @@ from looksee.core.tasks import Answer, Length, Task
 from looksee.gateway.answering import CacheableJob
 from looksee.http.answers.container_schemas import MEAN_FIELD, AnswerMetadata
 from looksee.http.inputs import validation
+from looksee.http.inputs.bodies import Boolean
 from looksee.http.inputs.validation import LENGTHS
 from looksee.http.skills.skill import (
     NEW_TOKENS_FIELD,
@@ -41,7 +42,7 @@ class CaptionForm(BaseModel):
     model: str = model_field(Task.CAPTION)
     prompt: str = Field("", description=PROMPT_DESCRIPTION)
     max_new_tokens: int | None = NEW_TOKENS_FIELD
-    scores: bool = SCORES_FIELD
+    scores: Boolean = SCORES_FIELD
 
 
 class Caption(AnswerMetadata):

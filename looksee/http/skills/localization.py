@@ -15,6 +15,7 @@ from looksee.core.texts import in_one_line
 from looksee.gateway.answering import CacheableJob
 from looksee.http.error_sentences import Accepted, must_be
 from looksee.http.inputs import parameters, validation
+from looksee.http.inputs.bodies import Number
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.http.skills.skill import Skill, model_field
 from looksee.settings import Settings
@@ -54,7 +55,7 @@ class FindForm(BaseModel):
         description=f"at most as many, 1 to {MOST_OBJECTS}; else {MAX_OBJECTS}",
         json_schema_extra=parameters.at_most(MOST_OBJECTS, usual=MAX_OBJECTS),
     )
-    threshold: float = THRESHOLD_FIELD
+    threshold: Number = THRESHOLD_FIELD
 
 
 class WhatIsWrong(BaseModel):

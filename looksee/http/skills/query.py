@@ -16,6 +16,7 @@ from looksee.gateway.answering import CacheableJob
 from looksee.http.answers.container_schemas import MEAN_FIELD, AnswerMetadata
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.inputs import parameters, validation
+from looksee.http.inputs.bodies import Boolean
 from looksee.http.inputs.forced import texts
 from looksee.http.skills.skill import NEW_TOKENS_FIELD, SCORES_FIELD, ContainerApi, TextSkill, model_field
 from looksee.models.registry import REGISTRY, offers, prompts
@@ -33,7 +34,7 @@ class QueryForm(BaseModel):
     question: str = Field(examples=["What color is the square?"], json_schema_extra=parameters.WORDS)
     model: str = model_field(Task.QUERY)
     max_new_tokens: int | None = NEW_TOKENS_FIELD
-    scores: bool = SCORES_FIELD
+    scores: Boolean = SCORES_FIELD
 
 
 class QueryAnswer(AnswerMetadata):

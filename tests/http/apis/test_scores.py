@@ -267,3 +267,11 @@ def test_skills_say_scores_by_themselves() -> None:
     answer = answered(Job(Task.CAPTION, (), sampling=replace(GREEDY, logprobs=0)))
     assert CaptionSkill().members(answer, []) == {"caption": "a dog"}
     assert DetectSkill(object="cat", threshold=0.95).members(answered(Job(Task.DETECT, ())), []) == {"objects": []}
+
+
+@pytest.mark.parametrize("value", ["1", "yes"])
+def test_a_form_asks_for_them_by_a_boolean(value: str) -> None:
+    here, expected = doors(), (422, "invalid_value", "scores")
+    assert error(here.upload("caption", DATA, scores=value)) == expected
+    assert error(here.upload("query", DATA, question="What?", scores=value)) == expected
+    assert here.calls("moondream") == []

@@ -252,7 +252,7 @@ def test_usage_counts_pictures(client: OpenAI, model: str) -> None:
     ("options", "kind", "code", "param"),
     [
         ({"model": "gpt-4o"}, openai.NotFoundError, "model_not_found", "model"),
-        ({"logprobs": True}, openai.BadRequestError, "unsupported_parameter", "logprobs"),
+        ({"web_search_options": {}}, openai.BadRequestError, "unsupported_parameter", "web_search_options"),
         (
             {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]},
             openai.BadRequestError,
