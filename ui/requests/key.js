@@ -1,6 +1,10 @@
 /** The API key that a service may require: entered once, sent with every request, kept until the tab is closed. */
 
+import { enterKey } from "../common/key-dialog.js";
+
 const SLOT = "looksee-key";
+const TITLE = "This service asks for a key";
+const HINT = "You get one from whoever runs the service. It is kept until this tab is closed.";
 
 let entered = null; // while the dialog is open: a promise
 let declined = false;
@@ -22,32 +26,9 @@ export async function renewed(sent, byPerson) {
   return entered;
 }
 
-function enter() {
-  const dialog = document.createElement("dialog");
-  dialog.setAttribute("aria-labelledby", "key-title");
-  dialog.innerHTML = `
-    <form method="dialog" class="sheet-inside">
-      <h2 id="key-title">This service asks for a key</h2>
-      <p class="field">
-        <label for="key">Key</label>
-        <input id="key" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" required autofocus>
-      </p>
-      <p class="hint">You get one from whoever runs the service. It is kept until this tab is closed.</p>
-      <div class="buttons">
-        <button class="primary" value="use">Use this key</button>
-        <button value="cancel" formnovalidate>Not now</button>
-      </div>
-    </form>`;
-  document.body.append(dialog);
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => {
-      const key = dialog.querySelector("input").value.trim();
-      // A header takes no other characters, and keys have none.
-      declined = dialog.returnValue !== "use" || !/^[\x20-\x7e]+$/.test(key);
-      if (!declined) sessionStorage.setItem(SLOT, key);
-      dialog.remove();
-      resolve(!declined);
-    });
-  });
+async function enter() {
+  const key = await enterKey(TITLE, HINT);
+  declined = key === null;
+  if (!declined) sessionStorage.setItem(SLOT, key);
+  return !declined;
 }

@@ -31,7 +31,8 @@ _DOCS_ASSETS = {
     "/docs/swagger-ui.css": "text/css",
     "/docs/redoc.standalone.js": "text/javascript",
 }
-_PAGES = ("/", "/docs", "/redoc", _DOCUMENT)
+_OWN_PAGES = {"/": "index.html", "/status": "status.html"}
+_PAGES = (*_OWN_PAGES, "/docs", "/redoc", _DOCUMENT)
 _HEALTH = ("/health", "/healthz", "/livez", "/readyz")
 _FOR_CLIENTS = ("/schema.json",)  # BentoML's clients learn from it what they may call
 # Open paths: they need no key.
@@ -50,12 +51,8 @@ def router(contexts: ContextFactory) -> APIRouter:
     gateway, settings = contexts.gateway, contexts.settings
     routes = APIRouter()
 
-    policy = page_policy.headers((UI / "index.html").read_bytes())
-
-    @routes.get("/", include_in_schema=False)
-    async def page() -> Response:
-        return FileResponse(UI / "index.html", headers={"Cache-Control": "no-cache", **policy})
-
+    for path, name in _OWN_PAGES.items():
+        routes.add_api_route(path, _page(UI / name), include_in_schema=False)
     for path, file in _PAGE_ASSETS.items():
         routes.add_api_route(path, _page_asset(file), include_in_schema=False)
     for path, media_type in _DOCS_ASSETS.items():
@@ -116,6 +113,15 @@ def router(contexts: ContextFactory) -> APIRouter:
         }
 
     return routes
+
+
+def _page(file: Path) -> Callable[[], Awaitable[Response]]:
+    policy = page_policy.headers(file.read_bytes())
+
+    async def send() -> Response:
+        return FileResponse(file, headers={"Cache-Control": "no-cache", **policy})
+
+    return send
 
 
 def _page_asset(file: Path) -> Callable[[], Awaitable[Response]]:
