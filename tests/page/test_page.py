@@ -296,6 +296,25 @@ def test_a_phone_never_scrolls_sideways(page: Page, scheme: str) -> None:
     assert overhang() == 0
 
 
+def test_the_panel_fits_into_a_window_of_800_pixels(page: Page) -> None:
+    """Whatever the model and the task are: a field below a fold inside of the panel is not found."""
+    page.set_viewport_size({"width": 1280, "height": 800})
+    drop(page, ("a.png", scene("page-fits")[0]), ("b.png", scene("page-fits")[0]))
+    expect(card_of(page, "b.png")).to_contain_text(scene("page-fits")[1])
+    hidden = page.evaluate(
+        """() => [...document.querySelectorAll("input[name=model]")].flatMap((model) => {
+            model.click();
+            const kinds = [...document.querySelectorAll("input[name=kind]:enabled")];
+            return kinds.flatMap((kind) => {
+                kind.click();
+                const { scrollHeight, clientHeight } = document.querySelector(".panel");
+                return scrollHeight > clientHeight ? [[model.value, kind.value, scrollHeight - clientHeight]] : [];
+            });
+        })"""
+    )
+    assert hidden == []
+
+
 def test_what_a_model_cannot_do_is_said_with_one_that_can(page: Page) -> None:
     answered(page, "/health", _states(blip="ready"))
     page.reload()
@@ -335,7 +354,6 @@ def test_a_slow_load_is_told_as_it_is(page: Page) -> None:
     expect(tile_of(page, "gemma").locator(".word")).to_have_text("on first use")
     page.route(_ASK, lambda route: held.append(route))
     model_of(page, "gemma").check()
-    expect(page.locator("#facts")).to_contain_text("It is not loaded: the first answer waits for that.")
     choose(page, ("slow.png", scene("page slow")[0]))
     status = card_of(page, "slow.png").locator(".status")
     expect(status).to_contain_text("Loading Gemma 3 4B…")

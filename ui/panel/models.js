@@ -12,7 +12,6 @@ const STATES = {
   unreachable: "unreachable",
 };
 const OUTLOOK = {
-  unloaded: "It is not loaded: the first answer waits for that.",
   waiting: "It waits until another model has left its place in memory.",
   loading: "It is being loaded; answers wait for that.",
   failed: "It could not be loaded. The next question tries again.",
