@@ -8,6 +8,8 @@ from __future__ import annotations
 import click
 
 from looksee.cli.asking import ask, caption
+from looksee.cli.commands.finding import detect, point
+from looksee.cli.commands.together import together
 from looksee.cli.weights import models, pull
 from looksee.version import VERSION
 
@@ -18,7 +20,5 @@ def main() -> None:
     """Looksee: captions for your pictures, on your own machine."""
 
 
-main.add_command(ask)
-main.add_command(caption)
-main.add_command(models)
-main.add_command(pull)
+for _command in (ask, caption, detect, point, together, models, pull):
+    main.add_command(_command)
