@@ -23,10 +23,9 @@ _TASKS["max_words"] = ("caption", "query")
 _MOST_THINGS = 32  # that the service looks for in one request
 
 
-def whom(command: F) -> F:
-    """The options that say who is asked."""
+def service_options(command: F) -> F:
+    """The options that say where the service is."""
     for option in (
-        click.option("--model", metavar="NAME", help="Who is asked; `looksee models` lists the names."),
         click.option("--key", envvar="LOOKSEE_KEY", default="", help="A key of the service, or LOOKSEE_KEY."),
         click.option(
             "--url",
@@ -40,7 +39,24 @@ def whom(command: F) -> F:
     return command
 
 
-@click.command()
+def whom(command: F) -> F:
+    """The options that say who is asked."""
+    help_ = "Who is asked; `looksee models` lists the names."
+    asked = click.option("--model", metavar="NAME", help=help_, shell_complete=_models)
+    return service_options(asked(command))
+
+
+def _models(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    from looksee.models.registry import REGISTRY
+
+    return [name for name in REGISTRY if name.startswith(begun)]
+
+
+@click.command(
+    epilog="""\b
+Example:
+  looksee ask photo.jpg "What is on the table?\""""
+)
 @click.argument("source", metavar="PICTURE")
 @click.argument("question")
 @whom

@@ -65,7 +65,7 @@ class XmpSidecar:
     def path(self, picture: Path) -> Path:
         full = picture.with_name(f"{picture.name}.xmp")
         short = picture.with_suffix(".xmp")
-        return short if short.exists() and not full.exists() else full
+        return short if _exists(short) and not _exists(full) else full
 
     def text(self, path: Path) -> str:
         return self._packet(path).description
@@ -118,7 +118,7 @@ class Beside:
         """Whether the answer of a line was written beside the picture in these words, whatever became of it since."""
         written = _digests(line) if (line.get("wording") or {}) == self.wording else {}
         return all(
-            (kind.suffix in written and kind.path(self._folder / name).exists()) or not self._is_open(kind, name, line)
+            (kind.suffix in written and _exists(kind.path(self._folder / name))) or not self._is_open(kind, name, line)
             for kind in self._kinds
         )
 
@@ -169,6 +169,14 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError:  # the name may be too long as well
+        return False
+    return True
 
 
 def _is_picture(path: Path) -> bool:
