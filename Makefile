@@ -79,6 +79,10 @@ bench: setup  ## MODEL (all) beside other servers in one run, 16 minutes; goes o
 bench-docs: setup  ## put what was measured into docs/benchmarks.md
 	@$(BIN)/python -m bench.report && $(BIN)/python -m tools.documents
 
+.PHONY: scores
+scores: setup  ## measure what scores mean, on drawn scenes, and put it into docs/scores.md
+	@$(BIN)/python -m bench.scores && $(BIN)/python -m bench.report && $(BIN)/python -m tools.documents
+
 reliability: setup  ## break the service in every way of tests/faults, and put what was measured into docs/reliability.md
 	@folder=$$(mktemp -d) && FAULTS_FOLDER=$$folder $(BIN)/python -m pytest -p no:xdist tests/faults $(ARGS); \
 		$(BIN)/python -m tools.reliability $$folder && $(BIN)/python -m tools.documents; rm -r $$folder

@@ -135,6 +135,8 @@ def _encoded(answer: Answer) -> bytes | None:
 
 def _decoded(value: Any) -> Answer | None:
     try:
-        return _ANSWER.validate_json(value, strict=True)
+        answer = _ANSWER.validate_json(value, strict=True)
     except ValidationError:
         return None
+    # Boxes and points were stored without confidences once: they are found again.
+    return answer if len(answer.confidences) == len(answer.boxes) + len(answer.points) else None

@@ -2,8 +2,8 @@
 
     python -m bench.report && python -m tools.documents        # or: make bench-docs
 
-Results of bench/results that are there replace those in bench/measured, which git keeps; docs/benchmarks.svg is drawn
-anew, and the tables of docs/benchmarks.md are printed by `tools.documents`.
+Results of bench/results that are there replace those in bench/measured, which git keeps; docs/benchmarks.svg and
+docs/scores.svg are drawn anew, and the tables of the two pages are printed by `tools.documents`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Any
 
 from bench.machine import MEASURED, RESULTS, ROOT
 from bench.report import documents
+from bench.scores import tables as scores
 from bench.serving import tables
 from bench.serving.rounds import Measured
 from looksee.models.registry import REGISTRY
 
-_WHOLE = ("published", "peers", "gpu", "skills")  # kept as they are
+_WHOLE = ("published", "peers", "gpu", "skills", "scores")  # kept as they are
 
 
 def keep(results: Path, measured: Path) -> list[str]:
@@ -39,10 +40,13 @@ def keep(results: Path, measured: Path) -> list[str]:
 
 
 def draw(docs: Path) -> None:
-    """The plot, if there is something to draw."""
+    """The plots, as far as there is something to draw."""
     record = documents.kept("serving")
     if record is not None:
         (docs / documents.PLOT).write_text(tables.plot(documents.serving_lines(record)))
+    record = documents.kept("scores")
+    if record is not None:
+        (docs / documents.SCORES_PLOT).write_text(scores.drawing(record["lines"]))
 
 
 def main() -> None:

@@ -10,9 +10,10 @@ from bench.gpu import tables as gpu
 from bench.machine import MEASURED
 from bench.peers import tables as peers
 from bench.published import tables as published
+from bench.scores import tables as scores
 from bench.serving import tables as serving
 
-PLOT = "benchmarks.svg"  # in docs/
+PLOT, SCORES_PLOT = "benchmarks.svg", "scores.svg"  # in docs/
 
 
 def kept(name: str) -> dict[str, Any] | None:
@@ -71,6 +72,15 @@ def _gpu() -> str:
     )
 
 
+def _scores() -> str:
+    record = kept("scores")
+    if record is None:
+        return _missing("make scores")
+    about = f"{record['scenes']} scenes for each model, half of them spoilt, commit `{record['commit']}`."
+    curve, lines = f"![How often a score is right]({SCORES_PLOT})", record["lines"]
+    return "\n\n".join([about, curve, scores.by_part(lines), scores.by_model(lines)])
+
+
 def _machine(record: dict[str, Any]) -> str:
     commit = f", commit `{record['commit']}`" if record.get("commit") else ""
     return f"{record['machine']}{commit}"
@@ -84,6 +94,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "bench-gpu": _gpu,
     "bench-peers": _peers,
     "bench-published": _published,
+    "bench-scores": _scores,
     "bench-serving": _serving,
     "bench-skills": _skills,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,8 +19,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 # What an option goes with.
-_TASKS = {"prompt": ("caption",), "length": ("caption",), "question": ("query",), "object": ("detect", "point")}
-_TASKS["max_words"] = ("caption", "query")
+_TASKS = {
+    "prompt": ("caption",),
+    "length": ("caption",),
+    "question": ("query",),
+    "object": ("detect", "point"),
+    "threshold": ("detect", "point"),
+    "scores": ("caption", "query"),
+    "max_words": ("caption", "query"),
+}
 _MOST_THINGS = 32  # that the service looks for in one request
 
 
@@ -59,14 +67,20 @@ Example:
 )
 @click.argument("source", metavar="PICTURE")
 @click.argument("question")
+@click.option("--json", "whole", is_flag=True, help="All of the answer, as JSON.")
+@click.option("--scores", is_flag=True, help="With --json: how likely it was to the model, too.")
 @whom
-def ask(source: str, question: str, url: str, key: str, model: str | None) -> None:
+def ask(source: str, question: str, whole: bool, scores: bool, url: str, key: str, model: str | None) -> None:
     """Ask a QUESTION about one PICTURE, a file."""
+    if scores and not whole:
+        raise click.UsageError("--scores goes with --json.")
     try:
         image = picture(source)
     except (OSError, ValueError) as error:
         raise click.ClickException(trouble(error)) from None
-    body = {"image_url": image, "question": question, **({"model": model} if model else {})}
+    body: dict[str, Any] = {"image_url": image, "question": question, **({"model": model} if model else {})}
+    if scores:
+        body["scores"] = True
 
     async def asking() -> dict[str, Any]:
         from looksee.cli.service_client import connected
@@ -75,7 +89,7 @@ def ask(source: str, question: str, url: str, key: str, model: str | None) -> No
             return await service.post("/v1/query", body)
 
     found = run(asking, "interrupted.")
-    click.echo(str(found["answer"]))
+    click.echo(json.dumps(found, ensure_ascii=False) if whole else str(found["answer"]))
     if note := NOTES.get(str(found.get("finish_reason"))):
         click.echo(note, err=True)
 
@@ -115,6 +129,8 @@ Ends with 0 if every picture has its answer, 1 if not, 2 for options that cannot
 @click.option("--max-words", type=click.IntRange(1), help="For texts: so many words at most.")
 @click.option("--question", help="What to answer about each picture.")
 @click.option("--object", "things", multiple=True, help="What to find in each picture; may be given several times.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="For boxes and points: the least confidence.")
+@click.option("--scores", is_flag=True, default=None, help="For texts: how likely each was to the model.")
 @click.option(
     "--concurrency", type=click.IntRange(1, 32), default=2, show_default=True, help="Requests under way at a time."
 )
@@ -130,6 +146,8 @@ def caption(
     max_words: int | None,
     question: str | None,
     things: tuple[str, ...],
+    threshold: float | None,
+    scores: bool | None,
     concurrency: int,
     options: FolderOptions,
     url: str,
@@ -147,7 +165,7 @@ def caption(
             raise click.UsageError("--prompt and --prompt-file are two prompts.")
         prompt = _text_of(prompt_file)
     given: dict[str, Any] = {"model": model, "prompt": prompt, "length": length, "question": question}
-    given |= {"max_words": max_words}
+    given |= {"threshold": threshold, "scores": scores, "max_words": max_words}
     wanted = task or ("query" if question is not None else "detect" if things else "caption")
     asked: dict[str, Any] = {"task": wanted, **{name: value for name, value in given.items() if value is not None}}
     check(asked, things)
@@ -189,7 +207,7 @@ def check(asked: dict[str, Any], things: Sequence[str]) -> None:
         if not all(is_unicode(value) for value in given if isinstance(value, str)):
             raise click.UsageError(f"--{option} is not in the encoding of this terminal, UTF-8 as a rule.")
     for option, tasks in _TASKS.items():
-        if any(value is not None and value != "" for value in values.get(option, ())) and task not in tasks:
+        if any(value not in (None, "") for value in values.get(option, ())) and task not in tasks:
             raise click.UsageError(f"--{option.replace('_', '-')} does not go with --task {task}.")
     for option in ("question", "object"):
         if not all(str(value).strip() for value in values.get(option, ())):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from looksee.core import errors
 from looksee.core.geometry import Box, Point
+from looksee.core.scoring.tokens import TokenScore
 
 _BYTES_AS_BASE64: Any = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}
 
@@ -41,6 +42,9 @@ class Sampling:
     Then at `temperature` 0 the likeliest token is chosen, whatever the following fields say. Else one is drawn from the
     `top_k` likeliest (0: all) that have at least `min_p` times the chance of the likeliest, and of these from the
     likeliest with `top_p` of the chances, in (0, 1]. With a `seed` the answer is reproducible.
+
+    `logprobs` changes nothing of that: it asks for the probability of each token of the answer, and of so many of the
+    likeliest in its place; None for none of it.
     """
 
     temperature: float = 0.0
@@ -52,6 +56,7 @@ class Sampling:
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     logit_bias: tuple[tuple[int, float], ...] = ()
+    logprobs: int | None = None
 
     @property
     def repeatable(self) -> bool:
@@ -158,6 +163,10 @@ class Answer:
     `loop` for one that was repeating itself and was cut for it. `prompt_tokens` counts everything that the decoder was
     given: text, turn markers, and picture tokens, also where these are in a cross-attention (BLIP). `new_tokens` counts
     what was generated, also what is not in the text.
+
+    `confidences`, from 0 to 1, are of the boxes or of the points, in their order; empty where nothing is known of it.
+    `tokens` are the text's, where `Sampling.logprobs` asked for them: as the model wrote them, without the ends that a
+    text is cut to.
     """
 
     text: str
@@ -167,6 +176,8 @@ class Answer:
     boxes: tuple[Box, ...] = ()
     points: tuple[Point, ...] = ()
     reasoning: Reasoning | None = None
+    confidences: tuple[float, ...] = ()
+    tokens: tuple[TokenScore, ...] = ()
 
     @property
     def is_worth_keeping(self) -> bool:

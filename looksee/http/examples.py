@@ -14,8 +14,8 @@ PICTURE = (
     "gsEFGKH0f2QeEzaVo4KjgqOCQ11wFIyCUTAKBhsAAP8YAWC1mJIZAAAAAElFTkSuQmCC"
 )
 _SIZE = {"width": 160, "height": 160}
-_BOX = {"x_min": 0.35, "y_min": 0.35, "x_max": 0.65, "y_max": 0.65}
-_POINT = {"x": 0.5, "y": 0.5}
+_BOX = {"x_min": 0.35, "y_min": 0.35, "x_max": 0.65, "y_max": 0.65, "confidence": 0.9987}
+_POINT = {"x": 0.5, "y": 0.5, "confidence": 0.9985}
 
 
 def _refusal(data: bytes) -> str:
@@ -28,7 +28,7 @@ def _refusal(data: bytes) -> str:
 
 
 _WHOSE = {"finish_reason": "stop", "cache": False, "model": "gemma", "revision": "093f9f388b31", "weights": "sample"}
-_FLAG = {"flagged": True, "flag_evaluated": True}
+_FLAG = {"flagged": True, "flag_evaluated": True, "flag_confidence": 0.9999}
 _CAPTIONED = {
     "filename": "sample.png",
     "caption": "a red square",

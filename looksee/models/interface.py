@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from looksee.core import errors
 from looksee.core.tasks import GREEDY, Answer, Finish, Job, Sampling
@@ -41,9 +41,9 @@ class Row:
     `cost`: what the row's pictures take of a batch, at least 0, in the model's own unit: picture tokens, for InternVL
     tiles. `max_new_tokens` bounds `tokens`, the ids sampled so far; `prompt_tokens` counts the decoder's input, picture
     tokens included. `seed` is the row's own also where the caller gave none. `stop`: strings, the first of which to
-    appear ends the text. `matcher` has the grammar of a text
-    that is forced into a form. `finish` is None until the row has finished, and `error` unless it
-    cannot go on, alone of its batch.
+    appear ends the text. `matcher` has the grammar of a text that is forced into a form. `finish` is None until the row
+    has finished, and `error` unless it cannot go on, alone of its batch. `scores` has what a model keeps of each
+    token's probability, in the order of `tokens` and maybe some more, where `sampling.logprobs` asks for it.
     """
 
     cost: int
@@ -54,6 +54,7 @@ class Row:
     stop: tuple[str, ...] = ()
     matcher: Matcher | None = None
     tokens: list[int] = field(default_factory=list)
+    scores: list[Any] = field(default_factory=list)
     finish: Finish | None = None
     error: errors.LookseeError | None = None
 

@@ -19,6 +19,7 @@ from looksee.core import errors
 from looksee.core.tasks import Sampling
 from looksee.models.forcing import force
 from looksee.models.interface import Row
+from looksee.models.token_scores import StepScores
 
 _GREEDY_BELOW = 1e-4  # temperature: only the likeliest token has a chance, and logits over it lose their order
 
@@ -44,6 +45,7 @@ def choose(logits: Tensor, rows: Sequence[Row], pending: Sequence[int]) -> Tenso
     chosen. It is changed. `pending` is how many tokens were chosen for each row that are not among its `tokens` yet;
     none for rows that penalize or are forced into a form.
     """
+    scores = StepScores.asked(logits, rows)
     _adjust(logits, rows)
     force(logits, rows)
     best, chosen = logits.max(-1)  # NaN where any of them is
@@ -52,6 +54,8 @@ def choose(logits: Tensor, rows: Sequence[Row], pending: Sequence[int]) -> Tenso
         indices = torch.tensor(drawing, device=logits.device)
         numbers = [len(rows[index].tokens) + pending[index] for index in drawing]
         chosen[indices] = _draw(logits[indices], [rows[index] for index in drawing], numbers)
+    if scores is not None:
+        scores.give(chosen, pending)
     return _finite(chosen, best)
 
 
@@ -79,12 +83,6 @@ def _adjust(logits: Tensor, rows: Sequence[Row]) -> None:
     factor, addend = torch.tensor([factors, addends], dtype=torch.float32, device=logits.device)
     found = logits[where]
     logits[where] = torch.where(found > 0, found / factor, found * factor) + addend
-
-
-def likeliest(logits: Tensor) -> list[int | None]:
-    """The index of the largest of each row's `logits` (rows, choices); None for a row whose logits are not finite."""
-    best, chosen = logits.max(-1)
-    return read_indices(_finite(chosen, best))
 
 
 def read_indices(indices: Tensor) -> list[int | None]:

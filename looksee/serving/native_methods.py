@@ -11,7 +11,7 @@ from starlette.responses import Response
 from looksee.core.tasks import Task
 from looksee.http.context import ContextFactory
 from looksee.http.dialects import bento_methods
-from looksee.http.inputs.bodies import Integer
+from looksee.http.inputs.bodies import Boolean, Integer, Number
 from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
 from looksee.http.skills.localization import Names
 from looksee.models.registry import DEFAULT_MODEL
@@ -31,9 +31,10 @@ class NativeMethods:
         model: str = DEFAULT_MODEL,
         prompt: str = "",
         max_new_tokens: Integer | None = None,
+        scores: Boolean = False,
     ) -> Any:
         """Caption one picture: base64, a data URI or an allowed address."""
-        skill = CaptionSkill(length=length, prompt=prompt, max_new_tokens=max_new_tokens)
+        skill = CaptionSkill(length=length, prompt=prompt, max_new_tokens=max_new_tokens, scores=scores)
         return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/query")
@@ -44,9 +45,11 @@ class NativeMethods:
         ctx: bentoml.Context,
         model: str = DEFAULT_MODEL,
         max_new_tokens: Integer | None = None,
+        scores: Boolean = False,
     ) -> Any:
         """Ask a question about one picture: base64, a data URI or an allowed address."""
-        return await self._answer(ctx, model, QuerySkill(question=question, max_new_tokens=max_new_tokens), image)
+        skill = QuerySkill(question=question, max_new_tokens=max_new_tokens, scores=scores)
+        return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/detect")
     async def detect(
@@ -57,9 +60,10 @@ class NativeMethods:
         model: str = DEFAULT_MODEL,
         max_objects: Integer | None = None,
         objects: Names | None = None,
+        threshold: Number = 0.0,
     ) -> Any:
         """Find the boxes of what is asked for in one picture: base64, a data URI or an allowed address."""
-        skill = DetectSkill(object=object, objects=objects, max_objects=max_objects)
+        skill = DetectSkill(object=object, objects=objects, max_objects=max_objects, threshold=threshold)
         return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/point")
@@ -71,9 +75,10 @@ class NativeMethods:
         model: str = DEFAULT_MODEL,
         max_objects: Integer | None = None,
         objects: Names | None = None,
+        threshold: Number = 0.0,
     ) -> Any:
         """Find a point on each of what is asked for in one picture: base64, a data URI or an allowed address."""
-        skill = PointSkill(object=object, objects=objects, max_objects=max_objects)
+        skill = PointSkill(object=object, objects=objects, max_objects=max_objects, threshold=threshold)
         return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/caption_images")

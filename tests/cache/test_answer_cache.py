@@ -15,6 +15,7 @@ from cache.answer_cache import RedisAnswerCache
 from cache.breaker import CircuitBreaker
 from cache.guarded_redis import GuardedRedis
 from looksee.core.geometry import Box, Point
+from looksee.core.scoring.tokens import TokenChance, TokenScore
 from looksee.core.tasks import Answer, Grounding, Reasoning
 from tests.cache.redis_server import RedisServer, WatchedBreaker, impostor, unused_url
 from tests.support.loops import PATIENCE, run
@@ -28,6 +29,8 @@ FOUND = Answer(
     12,
     boxes=(Box(0.0, 0.1, 1.0, 1 / 3), Box(0.25, 0.5, 0.75, 1.0)),
     points=(Point(0.5, 0.1 + 0.2),),
+    confidences=(0.123456789, 1.0, 0.0),
+    tokens=(TokenScore(TokenChance(b"\xc3", -0.25), (TokenChance(b"\xff\x00", -9999.0),)),),
     reasoning=Reasoning("It is \u4e2d.", (Grounding(0, 5, (Point(0.0, 1.0), Point(0.1, 0.9))), Grounding(5, 6, ()))),
 )
 KEY, OTHER = f"v1:img:{'ab' * 32}:{'01' * 16}", f"v1:img:{'cd' * 32}:{'23' * 16}"
@@ -131,6 +134,8 @@ def test_what_is_stored_is_plain_json(server: RedisServer) -> None:
             "boxes": [],
             "points": [],
             "reasoning": None,
+            "confidences": [],
+            "tokens": [],
         }
         assert await redis.keys("*") == [KEY.encode()]
 
@@ -174,6 +179,9 @@ FOREIGN = {
     "tokens in parts": json.dumps({**GOOD, "new_tokens": 2.0}).encode(),
     "tokens that are true": json.dumps({**GOOD, "prompt_tokens": True}).encode(),
     "a box of three": json.dumps({**GOOD, "boxes": [[0.1, 0.2, 0.3]]}).encode(),
+    "a box of before there were confidences": json.dumps({**GOOD, "boxes": [[0.1, 0.2, 0.3, 0.4]]}).encode(),
+    "points of before there were confidences": json.dumps({**GOOD, "points": [[0.1, 0.2]]}).encode(),
+    "a token that is no base64": json.dumps({**GOOD, "tokens": [{"chosen": {"data": "?", "logprob": 0.0}}]}).encode(),
     "a point as text": json.dumps({**GOOD, "points": [["0.1", "0.2"]]}).encode(),
     "thoughts that are a text": json.dumps({**GOOD, "reasoning": "so"}).encode(),
     "NaN": b'{"text": "a", "finish": "stop", "prompt_tokens": NaN, "new_tokens": 2}',

@@ -174,6 +174,9 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "seconds since a picture was last sent": post("/caption", {"image": f"sha256:{'0' * 64}"}),
     "a text that begins as an id and is none": post("/caption", {"image": "sha256:12"}),
     "`max_objects`": post("/detect", {"image": SCENE, "object": "circle", "max_objects": 151}),
+    "`threshold`": post("/detect", {"image": SCENE, "object": "circle", "threshold": 1.5}),
+    "`top_logprobs`": chat([user()], logprobs=True, top_logprobs=21),
+    "`top_logprobs` without `logprobs`": chat([user()], top_logprobs=5),
     "messages of a chat": chat([user()] * 1025),
     "a chat whose last message says nothing": chat([user(), user(" ")]),
     "pictures of a chat": chat([user([PICTURE] * (DEFAULTS.max_files + 1))]),
@@ -187,7 +190,7 @@ BEYOND: dict[str, Callable[[httpx.Client], httpx.Response]] = {
     "`spatial_refs` of a request": post(
         "/v1/query", {"image_url": SCENE, "question": "what?", "spatial_refs": [[0.5, 0.5]] * 65}
     ),
-    "a parameter of the OpenAI API that has no effect here": chat([user()], logprobs=True),
+    "a parameter of the OpenAI API that has no effect here": chat([user()], web_search_options={}),
     "a stored response or conversation, referred to": post(
         "/v1/responses", {"model": "gemma", "input": "Hello", "previous_response_id": "resp_1"}
     ),

@@ -212,7 +212,10 @@ def test_words_come_first_then_pictures_one_after_another(page: Page) -> None:
 def test_what_was_found_is_copied_and_saved(page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     failure = {"code": "corrupt_image", "message": "Broken.", "param": "image", "request_id": "1"}
-    answers = iter([boxes(BOXES), boxes([], "circle")])
+    found = boxes(BOXES)
+    for place, sure in zip(found["detections"], (0.9, 0.75, 0.5), strict=True):
+        place["confidence"] = sure
+    answers = iter([found, boxes([], "circle")])
     page.route("**/detect", lambda route: route.fulfill(json=next(answers, {"detail": "Broken.", "error": failure})))
     look_for(page, "circle")
     for name in ("1.png", "2.png", "3.png"):
@@ -223,7 +226,7 @@ def test_what_was_found_is_copied_and_saved(page: Page) -> None:
     rows = json.loads(saved(page, "JSON"))
     assert [(row["filename"], row["object"]) for row in rows] == [(f"{n}.png", "circle") for n in (1, 2, 3)]
     assert (rows[0]["detections"], rows[0]["count"], rows[0]["image"]) == (
-        boxes(BOXES)["detections"],
+        found["detections"],
         3,
         {"width": WIDTH, "height": HEIGHT},
     )
@@ -243,7 +246,9 @@ def test_what_was_found_is_copied_and_saved(page: Page) -> None:
         "0.6",
         str(WIDTH),
     )
+    assert [line["confidence"] for line in lines] == ["0.9", "0.75", "0.5", "", ""]
     coco = json.loads(saved(page, "COCO"))
+    assert [one["score"] for one in coco["annotations"]] == [0.9, 0.75, 0.5]
     assert [(image["id"], image["file_name"]) for image in coco["images"]] == [(1, "1.png"), (2, "2.png")]
     assert coco["categories"] == [{"id": 1, "name": "circle"}]
     assert [(one["id"], one["image_id"], one["bbox"], one["area"]) for one in coco["annotations"]] == [

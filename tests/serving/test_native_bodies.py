@@ -165,3 +165,17 @@ def test_true_is_no_number(gateway: Gateway, path: str) -> None:
     assert f"'{name}' must be a whole number" in answer.json()["detail"]
     for good in (5, 5.0, "5"):
         assert ask(gateway, path, json.dumps({**JSON[path], name: good}).encode()).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/detect", "/point"])
+def test_true_is_no_threshold(gateway: Gateway, path: str) -> None:
+    for value, status in ((True, 422), (2, 422), ("half", 422), (0, 200), (0.5, 200), ("0.5", 200)):
+        assert ask(gateway, path, json.dumps({**JSON[path], "threshold": value}).encode()).status_code == status
+
+
+@pytest.mark.parametrize("path", ["/caption", "/query"])
+def test_a_number_is_no_boolean(gateway: Gateway, path: str) -> None:
+    for value, status in ((1, 422), (0, 422), ("yes", 422), ("", 422), (None, 422), (True, 200), ("true", 200)):
+        answer = ask(gateway, path, json.dumps({**JSON[path], "scores": value}).encode())
+        assert answer.status_code == status
+        assert status == 200 or error(answer) == (422, "invalid_value", "scores")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from looksee.core import errors
 from looksee.core.images import mib
+from looksee.core.scoring.tokens import MOST_ALTERNATIVES
 from looksee.core.tags import MOST as MOST_TAGS
 from looksee.http.inputs.forced.texts import LONGEST_REGEX, MOST_CHOICES
 from looksee.http.inputs.parameters import MOST_NAMES
@@ -81,6 +82,9 @@ EDGES: dict[str, list[Edge]] = {
         Edge("`max_objects`", f"{MOST_OBJECTS}", errors.InvalidValue),
         Edge("`objects` of a request", f"1 to {MOST_NAMES}", errors.InvalidValue, "one that fails loses no other"),
         Edge("`object` and `objects` together, or neither", "", errors.InvalidValue),
+        Edge("`threshold`", "0 to 1", errors.InvalidValue),
+        Edge("`top_logprobs`", f"{MOST_ALTERNATIVES}", errors.InvalidValue, openai=True),
+        Edge("`top_logprobs` without `logprobs`", "", errors.InvalidRequest, openai=True),
         Edge("tags of a caption", f"{MOST_TAGS}", None, "the first ones are kept"),
         Edge("messages of a chat", "1,024", errors.InvalidValue, openai=True),
         Edge(

@@ -5,14 +5,14 @@ import { FINDS } from "../requests/request.js";
 import { save } from "./save.js";
 
 const OUTCOME = ["finish_reason", "cache", "seconds", "model", "revision", "weights", "error_code", "error_message"];
-const CAPTION = ["tags", "caption_prompt", "flag_caption_prompt", "flagged", "flag_evaluated"];
+const CAPTION = ["tags", "caption_prompt", "flag_caption_prompt", "flagged", "flag_evaluated", "flag_confidence"];
 const PLACE = ["image_width", "image_height", "count", "number"];
 const COLUMNS = {
   caption: ["filename", "caption", "length", ...CAPTION, ...OUTCOME],
   all: ["filenames", "collective_caption", "count", ...CAPTION, ...OUTCOME],
   ask: ["filename", "question", "answer", ...OUTCOME],
-  detect: ["filename", "object", ...PLACE, "label", "x_min", "y_min", "x_max", "y_max", ...OUTCOME],
-  point: ["filename", "object", ...PLACE, "x", "y", ...OUTCOME],
+  detect: ["filename", "object", ...PLACE, "label", "x_min", "y_min", "x_max", "y_max", "confidence", ...OUTCOME],
+  point: ["filename", "object", ...PLACE, "x", "y", "confidence", ...OUTCOME],
 };
 const NAMES = {
   caption: "looksee-captions",
@@ -59,13 +59,13 @@ function asked({ kind, prompt, flag, length, words }, names) {
 
 /** The answer under the names that the service's own API gives its parts. */
 function outcome({ finish_reason, cache, model, revision, weights, ...answer }, { kind }) {
-  const { tags, flagged, flag_evaluated, count } = answer;
+  const { tags, flagged, flag_evaluated, flag_confidence, count } = answer;
   const rest = { finish_reason, cache, model, revision, weights };
   if (kind === "ask") return { answer: answer.text, ...rest };
   if (kind === "detect") return { detections: answer.detections, count, image: answer.image, ...rest };
   if (kind === "point") return { coordinates: answer.coordinates, image: answer.image, ...rest };
   const caption = kind === "all" ? { collective_caption: answer.text, count } : { caption: answer.text };
-  return { ...caption, tags, flagged, flag_evaluated, ...rest };
+  return { ...caption, tags, flagged, flag_evaluated, flag_confidence, ...rest };
 }
 
 function flat(record) {

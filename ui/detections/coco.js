@@ -30,6 +30,7 @@ function annotation(thing, size, image, category) {
     bbox: bbox.map(hundredths),
     area: hundredths(bbox[2] * bbox[3]),
     iscrowd: 0,
+    ...(thing.confidence === undefined ? {} : { score: thing.confidence }), // as COCO's results have it
   };
 }
 

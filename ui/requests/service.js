@@ -22,8 +22,8 @@ export class ServiceError extends Error {
 
 /**
  * The service's answer to `question` about `files`: `{text, finish_reason, cache, model, revision, weights}`, of captions
- * in forms also `{tags, flagged, flag_evaluated}`; of boxes and points `{things, size}` in the place of the text. Only a
- * question of the kind `all` is about several files. Throws ServiceError.
+ * in forms also `{tags, flagged, flag_evaluated, flag_confidence}`; of boxes and points `{things, size}` in the place of
+ * the text. Only a question of the kind `all` is about several files. Throws ServiceError.
  */
 export async function ask(question, files, signal) {
   const { form } = route(question);

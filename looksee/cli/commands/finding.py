@@ -24,6 +24,7 @@ def _command(task: str, what: str, example: str) -> click.Command:
     )
     @click.argument("source", metavar="FOLDER", type=click.Path(exists=True, path_type=Path))
     @click.option("--object", "things", multiple=True, required=True, help="What to find; may be given several times.")
+    @click.option("--threshold", type=click.FloatRange(0, 1), help="The least confidence.")
     @click.option(
         "-o",
         "--output",
@@ -38,6 +39,7 @@ def _command(task: str, what: str, example: str) -> click.Command:
     def command(
         source: Path,
         things: tuple[str, ...],
+        threshold: float | None,
         output: Path | None,
         concurrency: int,
         options: FolderOptions,
@@ -45,7 +47,8 @@ def _command(task: str, what: str, example: str) -> click.Command:
         key: str,
         model: str | None,
     ) -> None:
-        asked: dict[str, Any] = {"task": task, **({"model": model} if model else {})}
+        given = {"task": task, "model": model, "threshold": threshold}
+        asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         check(asked, things)
         asked |= {"object": things[0]} if len(things) == 1 else {"objects": list(things)}
         answer(source, output or source / f"{task}.jsonl", asked, options, url=url, key=key, concurrency=concurrency)

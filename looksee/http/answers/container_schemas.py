@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -12,6 +12,9 @@ FINISHED = (
     "stop, or length where the answer was cut at what it may have at most; empty where the model wrote nothing, loop "
     "where it repeated itself and was cut for it: these two are never cached"
 )
+
+
+MEAN_FIELD: Any = Field(None, description="with `scores`: the mean log-probability of the text's tokens")
 
 
 class AnswerMetadata(BaseModel):

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from looksee.core import errors
 from looksee.core.flags import verdict
 from looksee.core.images import Picture
+from looksee.core.scoring.yes_or_no import yes_probability
 from looksee.core.tags import tags
 from looksee.core.tasks import Finish
 from looksee.gateway.answering import Result, ServedAnswer
@@ -29,6 +30,7 @@ logger = logging.getLogger("looksee.api")
 
 Weights = Literal["sample", "hub", "local", "cloud"]
 FLAGGED = "whether the model said yes to the flag question; null when it was not understood or failed"
+CONFIDENCE = "how likely the model found yes, 0 to 1; null where `flagged` is, or nothing was asked"
 EVALUATED = "whether the model was asked the flag question and answered"
 
 
@@ -40,6 +42,7 @@ class Captioned(BaseModel):
     tags: list[str] = Field(description="content words of the caption, then adjacent pairs joined by _")
     flagged: bool | None = Field(description=FLAGGED)
     flag_evaluated: bool = Field(description=EVALUATED)
+    flag_confidence: float | None = Field(description=CONFIDENCE)
     finish_reason: Finish = Field(description=FINISHED)
     cache: bool = Field(description="whether the cache had the caption")
     model: str
@@ -113,6 +116,14 @@ def read_flag(result: Result | None) -> tuple[bool | None, bool]:
     return None, False
 
 
+def flag_confidence(result: Result | None) -> float | None:
+    """The probability of yes in the answer to a flag question; None where that is not understood."""
+    if not isinstance(result, ServedAnswer) or verdict(result.answer.text) is None:
+        return None
+    found = yes_probability(result.answer.tokens)
+    return None if found is None else round(found, 4)
+
+
 def _captioned(filename: str, served: ServedAnswer, flag: Result | None) -> Captioned:
     caption = served.answer.text
     flagged, evaluated = read_flag(flag)
@@ -122,5 +133,6 @@ def _captioned(filename: str, served: ServedAnswer, flag: Result | None) -> Capt
         tags=tags(caption),
         flagged=flagged,
         flag_evaluated=evaluated,
+        flag_confidence=flag_confidence(flag),
         **source(served),
     )

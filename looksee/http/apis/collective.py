@@ -22,7 +22,7 @@ from looksee.http.answers.container_schemas import FINISHED
 from looksee.http.answers.metadata import source
 from looksee.http.answers.server_timing import server_timing
 from looksee.http.apis.caption_params import CaptionParams
-from looksee.http.apis.captions import EVALUATED, FLAGGED, Weights, read_flag
+from looksee.http.apis.captions import CONFIDENCE, EVALUATED, FLAGGED, Weights, flag_confidence, read_flag
 from looksee.http.context import RequestContext
 from looksee.http.inputs.uploads import Upload
 from looksee.http.skills import CollectiveSkill
@@ -39,6 +39,7 @@ class Collective(BaseModel):
     tags: list[str] = Field(description="content words of the caption, then adjacent pairs joined by _")
     flagged: bool | None = Field(description=FLAGGED)
     flag_evaluated: bool = Field(description=EVALUATED)
+    flag_confidence: float | None = Field(description=CONFIDENCE)
     finish_reason: Finish = Field(description=FINISHED)
     cache: bool = Field(description="whether the cache had the caption")
     model: str
@@ -75,6 +76,7 @@ async def answer(context: RequestContext, files: Sequence[Upload], params: Capti
         tags=tags(text),
         flagged=flagged,
         flag_evaluated=evaluated,
+        flag_confidence=flag_confidence(flag),
         **source(caption),
     )
     served = [result for result in results if isinstance(result, ServedAnswer)]

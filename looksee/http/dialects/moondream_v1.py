@@ -30,7 +30,16 @@ from looksee.http.inputs.chat import new_tokens
 from looksee.http.inputs.forced import texts
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
-from looksee.http.skills.localization import MAX_OBJECTS, OBJECT_FIELD, OBJECTS_FIELD, LocalizationSkill, Name, Names
+from looksee.http.skills.localization import (
+    MAX_OBJECTS,
+    OBJECT_FIELD,
+    OBJECTS_FIELD,
+    THRESHOLD_FIELD,
+    LocalizationSkill,
+    Name,
+    Names,
+)
+from looksee.http.skills.skill import SCORES_FIELD, TextSkill
 from looksee.models.registry import DEFAULT_MODEL, offer_for
 from looksee.settings import Settings
 
@@ -67,6 +76,7 @@ class SettingsBody(BaseModel):
         json_schema_extra={"minimum": 1},
     )
     max_objects: Integer = Field(MAX_OBJECTS, ge=1, le=MOST_OBJECTS, description="boxes or points at most")
+    threshold: float = THRESHOLD_FIELD
 
     def sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p) if self.temperature else GREEDY
@@ -91,11 +101,12 @@ class TextBody(Body):
     """What those for texts have."""
 
     stream: bool = False
+    scores: bool = SCORES_FIELD
 
     def text(self, settings: Settings) -> dict[str, Any]:
         """The parameters of a TextSkill; too many tokens are no error here, and the answer's headers tell of them."""
         count = new_tokens.bounded(self.settings.max_tokens or _TOKENS, settings)
-        return {"max_new_tokens": count, "sampling": self.settings.sampling()}
+        return {"max_new_tokens": count, "sampling": self.settings.sampling(), "scores": self.scores}
 
 
 def _one_of(task: Task) -> Any:
@@ -146,16 +157,24 @@ class DetectBody(Body):
     objects: Names | None = OBJECTS_FIELD
 
     def skill(self, settings: Settings) -> Skill:
-        return DetectSkill(object=self.object, objects=self.objects, max_objects=self.settings.max_objects)
+        how = self.settings
+        return DetectSkill(
+            object=self.object, objects=self.objects, max_objects=how.max_objects, threshold=how.threshold
+        )
 
 
 class PointBody(DetectBody):
     spatial_refs: References = []
 
     def skill(self, settings: Settings) -> Skill:
-        refs = tuple(map(tuple, self.spatial_refs))
-        most = self.settings.max_objects
-        return PointSkill(object=self.object, objects=self.objects, max_objects=most, spatial_refs=refs)
+        refs, how = tuple(map(tuple, self.spatial_refs)), self.settings
+        return PointSkill(
+            object=self.object,
+            objects=self.objects,
+            max_objects=how.max_objects,
+            threshold=how.threshold,
+            spatial_refs=refs,
+        )
 
 
 def router(contexts: ContextFactory) -> APIRouter:
@@ -174,12 +193,12 @@ def router(contexts: ContextFactory) -> APIRouter:
 
     @routes.post("/detect", summary="Boxes of things", openapi_extra=bodies.described(DetectBody))
     async def detect(request: Request) -> Response:
-        """`{"objects": [{"x_min", "y_min", "x_max", "y_max"}]}`, normalised; of several objects in `results`."""
+        """`{"objects": [{"x_min", "y_min", "x_max", "y_max", "confidence"}]}`, normalised; of several in `results`."""
         return await _answer(contexts.of(request.receive), await bodies.read(request, DetectBody, contexts.settings))
 
     @routes.post("/point", summary="Points on things", openapi_extra=bodies.described(PointBody))
     async def point(request: Request) -> Response:
-        """`{"points": [{"x", "y"}]}`, normalised; of several objects in `results`."""
+        """`{"points": [{"x", "y", "confidence"}]}`, normalised; of several objects in `results`."""
         return await _answer(contexts.of(request.receive), await bodies.read(request, PointBody, contexts.settings))
 
     return routes
@@ -200,14 +219,16 @@ async def _answer(context: RequestContext, body: CaptionBody | QueryBody | Detec
     job = skill.job(model, pictures, settings)
     if isinstance(body, TextBody) and body.stream:
         pieces = await context.follow(model, job, param=body.prompt_param)
-        lines = _chunks(context.request_id, pieces)
+        lines = _chunks(context.request_id, pieces, skill)
         return sse.response(lines, every=settings.heartbeat_seconds, headers=told)
     served = await context.ask(model, job, param=body.prompt_param)
     content = {"request_id": context.request_id, **skill.members(served.answer, pictures), **source(served)}
     return JSONResponse(content, headers={**server_timing([served]), **told})
 
 
-async def _chunks(request_id: str, pieces: AsyncGenerator[str | ServedAnswer, None]) -> AsyncGenerator[bytes, None]:
+async def _chunks(
+    request_id: str, pieces: AsyncGenerator[str | ServedAnswer, None], skill: Skill
+) -> AsyncGenerator[bytes, None]:
     """The client's events."""
     try:
         async with aclosing(pieces):
@@ -216,6 +237,7 @@ async def _chunks(request_id: str, pieces: AsyncGenerator[str | ServedAnswer, No
                     yield sse.data({"chunk": piece, "completed": False, "request_id": request_id})
                 else:
                     last = {"chunk": "", "completed": True, "request_id": request_id}
-                    yield sse.data({**last, **source(piece), **reasoning_member(piece.answer.reasoning)})
+                    scored = skill.scored(piece.answer) if isinstance(skill, TextSkill) else {}
+                    yield sse.data({**last, **source(piece), **scored, **reasoning_member(piece.answer.reasoning)})
     except errors.LookseeError as error:
         yield error_responses.broken_off(error)

@@ -22,6 +22,7 @@ from looksee.core.tasks import Answer, Finish, Grammar, Sampling, Task
 from looksee.gateway.answering import ServedAnswer
 from looksee.http import error_responses, openai_errors
 from looksee.http.answers import sse
+from looksee.http.answers.logprobs import logprobs_member
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
 from looksee.http.apis import tool_calls
@@ -33,7 +34,7 @@ from looksee.http.inputs.chat import new_tokens, tools
 from looksee.http.inputs.chat.response_format import ChatResponseFormat
 from looksee.http.inputs.chat.tools import Choice, ForcedFunction, Tools
 from looksee.http.inputs.forced import texts
-from looksee.http.inputs.sampling_fields import SamplingFields, Seed, Temperature, TopP
+from looksee.http.inputs.sampling_fields import LogprobsFields, SamplingFields, Seed, Temperature, TopP
 from looksee.http.inputs.structured_output import ResponseFormat
 from looksee.http.skills import conversation
 from looksee.http.skills.conversation import Messages
@@ -64,7 +65,7 @@ def _listed(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
 
 
-class ChatBody(SamplingFields):
+class ChatBody(SamplingFields, LogprobsFields):
     """A request. Parameters of the OpenAI API that are not here are taken as long as they ask for nothing special."""
 
     model_config = ConfigDict(extra="allow")
@@ -104,7 +105,7 @@ class ChatBody(SamplingFields):
 
     def sampling(self) -> Sampling:
         """Raises InvalidValue."""
-        return self.drawn(self.temperature, self.top_p, self.seed)
+        return replace(self.drawn(self.temperature, self.top_p, self.seed), logprobs=self.asked_logprobs())
 
     def samplings(self) -> list[Sampling]:
         """One for each answer that has to be computed. Raises InvalidValue."""
@@ -172,12 +173,11 @@ def router(contexts: ContextFactory) -> APIRouter:
             chat = await PreparedChat.prepared(context, model, conversation.read(body.messages, settings), options)
             if body.stream:
                 pieces = await chat.pieces(body.sampling())
-                usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-                events = _chunks(about, pieces, usage=usage, called=called)
+                events = _chunks(about, pieces, body, called)
                 return sse.response(events, every=settings.heartbeat_seconds, headers=chat.headers)
             found = await chat.answers(body.samplings())
         found = found if len(found) > 1 else found * (body.n or 1)
-        return _completion(about, found, called, chat.headers)
+        return _completion(about, found, body, called, chat.headers)
 
     return routes
 
@@ -203,25 +203,29 @@ def _refuse_unsupported(body: ChatBody) -> None:
 
 
 def _completion(
-    about: dict[str, Any], served: Sequence[ServedAnswer], called: ForcedFunction | None, headers: dict[str, str]
+    about: dict[str, Any],
+    served: Sequence[ServedAnswer],
+    body: ChatBody,
+    called: ForcedFunction | None,
+    headers: dict[str, str],
 ) -> Response:
     content = {
         **about,
         "object": "chat.completion",
-        "choices": [_choice(index, one.answer, called) for index, one in enumerate(served)],
+        "choices": [_choice(index, one.answer, body, called) for index, one in enumerate(served)],
         "usage": _usage(*(one.answer for one in served)),
         **_source(served[0]),
     }
     return JSONResponse(content, headers={**server_timing(served), **headers})
 
 
-def _choice(index: int, answer: Answer, called: ForcedFunction | None) -> dict[str, Any]:
+def _choice(index: int, answer: Answer, body: ChatBody, called: ForcedFunction | None) -> dict[str, Any]:
     said = tool_calls.message(called, answer.text) if called else {"content": answer.text}
     message = {"role": "assistant", **said, "refusal": None}
     return {
         "index": index,
         "message": {**message, **reasoning_member(answer.reasoning)},
-        "logprobs": None,
+        "logprobs": logprobs_member(answer) if body.logprobs else None,
         "finish_reason": _finish(answer, called),
     }
 
@@ -234,16 +238,16 @@ def _finish(answer: Answer, called: ForcedFunction | None) -> str:
 async def _chunks(
     about: dict[str, Any],
     pieces: AsyncGenerator[str | ServedAnswer, None],
-    *,
-    usage: bool,
-    called: ForcedFunction | None = None,
+    body: ChatBody,
+    called: ForcedFunction | None,
 ) -> AsyncGenerator[bytes, None]:
-    """The packages' events."""
+    """The packages' events. `logprobs` come together, behind the text: in an event of their own before the last."""
     head = {**about, "object": "chat.completion.chunk"}
+    usage = body.stream_options is not None and bool(body.stream_options.include_usage)
     no_usage: dict[str, Any] = {"usage": None} if usage else {}
 
-    def chunk(delta: dict[str, Any], *, finish: str | None = None, **more: Any) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def chunk(delta: dict[str, Any], told: Any = None, *, finish: str | None = None, **more: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": told, "finish_reason": finish}
         return sse.data({**head, "choices": [choice], **no_usage, **more})
 
     try:
@@ -254,6 +258,8 @@ async def _chunks(
                     yield chunk(tool_calls.piece(piece) if called else {"content": piece})
                     continue
                 source = _source(piece)
+                if body.logprobs:
+                    yield chunk({"content": ""}, logprobs_member(piece.answer))
                 yield chunk(reasoning_member(piece.answer.reasoning), finish=_finish(piece.answer, called), **source)
                 if usage:
                     yield sse.data({**head, "choices": [], "usage": _usage(piece.answer), **source})

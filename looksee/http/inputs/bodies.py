@@ -9,7 +9,7 @@ import codecs
 import json
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, Strict, ValidationError
 from pydantic_core import PydanticKnownError, from_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -34,6 +34,24 @@ def _as_integer(value: Any) -> Any:
 
 # JSON has one kind of number: 5.0 is an integer as well, though true is none; nor is "5", but where a form may say it.
 Integer = Annotated[int, BeforeValidator(_as_integer)]
+
+
+def _as_number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticKnownError("float_type")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_as_number)]
+
+
+def _as_boolean(value: Any) -> Any:
+    words = {"true": True, "false": False}
+    return words.get(value.lower(), value) if isinstance(value, str) else value
+
+
+# Not 1, "yes" and whatever else pydantic takes for true; but "true" where a form may say it.
+Boolean = Annotated[bool, Strict(), BeforeValidator(_as_boolean)]
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 

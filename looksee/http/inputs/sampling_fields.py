@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from looksee.core import errors
+from looksee.core.scoring.tokens import MOST_ALTERNATIVES
 from looksee.core.tasks import Sampling
 from looksee.http.inputs import parameters
 from looksee.http.inputs.bodies import Integer
@@ -30,6 +31,30 @@ Seed = Annotated[
         json_schema_extra=parameters.SEED,
     ),
 ]
+
+
+class LogprobsFields(BaseModel):
+    """What asks for the probabilities of an answer's tokens, as OpenAI has it."""
+
+    logprobs: bool | None = Field(None, description="tell each token's log-probability")
+    top_logprobs: Integer | None = Field(
+        None,
+        ge=0,
+        le=MOST_ALTERNATIVES,
+        description="with `logprobs`: so many of the likeliest tokens in each place too",
+        json_schema_extra={"minimum": 0, "maximum": MOST_ALTERNATIVES, "examples": [5]},
+    )
+
+    def asked_logprobs(self) -> int | None:
+        """`Sampling.logprobs`. Raises InvalidRequest for likeliest tokens without `logprobs`."""
+        if not self.logprobs:
+            if self.top_logprobs:
+                raise errors.InvalidRequest(
+                    "'top_logprobs' go with 'logprobs' alone; leave them out, or send 'logprobs' as true.",
+                    param="top_logprobs",
+                )
+            return None
+        return self.top_logprobs or 0
 
 
 class SamplingFields(BaseModel):

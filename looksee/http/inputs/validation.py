@@ -9,7 +9,7 @@ from looksee.core import errors
 from looksee.core.tasks import Length
 from looksee.http.error_sentences import must_be, raised
 from looksee.http.inputs import parameters
-from looksee.models.registry import offers
+from looksee.models.registry import REGISTRY, offers
 from looksee.settings import Settings
 
 LENGTHS: tuple[Length, ...] = get_args(Length)
@@ -72,6 +72,18 @@ def checked_length(length: str, model: str, *, prompt: str = "", param: str = "l
     if found != "normal" and prompt:
         raise errors.InvalidValue(f"'{param}' is for captions without a prompt; say it in the prompt.", param=param)
     return found
+
+
+def check_scores(model: str, *, asked: object, param: str = "scores") -> None:
+    """Raises TaskNotSupported where scores are asked for of a model that another service answers for."""
+    if asked and model not in REGISTRY:
+        raise errors.TaskNotSupported(f"The model '{model}' tells no scores: leave '{param}' out.", param=param)
+
+
+def check_threshold(threshold: float, *, param: str = "threshold") -> None:
+    """Raises InvalidValue for a confidence outside of 0 to 1."""
+    if not 0 <= threshold <= 1:
+        raise errors.InvalidValue(must_be(param, {"type": "number", "minimum": 0, "maximum": 1}), param=param)
 
 
 def check_objects(count: int | None, *, param: str = "max_objects") -> None:

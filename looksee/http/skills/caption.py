@@ -11,12 +11,14 @@ from pydantic import BaseModel, Field
 from looksee.core.images import Picture
 from looksee.core.tasks import Answer, Length, Task
 from looksee.gateway.answering import CacheableJob
-from looksee.http.answers.container_schemas import AnswerMetadata
+from looksee.http.answers.container_schemas import MEAN_FIELD, AnswerMetadata
 from looksee.http.inputs import validation
+from looksee.http.inputs.bodies import Boolean
 from looksee.http.inputs.validation import LENGTHS
 from looksee.http.skills.skill import (
     NEW_TOKENS_FIELD,
     PROMPT_DESCRIPTION,
+    SCORES_FIELD,
     ContainerApi,
     TextSkill,
     model_field,
@@ -40,12 +42,14 @@ class CaptionForm(BaseModel):
     model: str = model_field(Task.CAPTION)
     prompt: str = Field("", description=PROMPT_DESCRIPTION)
     max_new_tokens: int | None = NEW_TOKENS_FIELD
+    scores: Boolean = SCORES_FIELD
 
 
 class Caption(AnswerMetadata):
     """A picture's caption."""
 
     caption: str
+    mean_logprob: float | None = MEAN_FIELD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,7 @@ class CaptionSkill(TextSkill):
         validation.checked_length(self.length, model, prompt=self.prompt)
         validation.check_prompt(self.prompt, settings, param="prompt")
         self.check_new_tokens(settings)
+        validation.check_scores(model, asked=self.scores)
 
     def job(self, model: str, pictures: Sequence[Picture], settings: Settings, **fields: Any) -> CacheableJob:
         """The job for `model`; `fields` are further ones of a Job."""
@@ -72,4 +77,4 @@ class CaptionSkill(TextSkill):
         return self.text_job(pictures, words, settings, default_tokens=tokens, length=length, **fields)
 
     def members(self, answer: Answer, pictures: Sequence[Picture]) -> dict[str, Any]:
-        return {"caption": answer.text}
+        return {"caption": answer.text, **self.scored(answer)}

@@ -32,9 +32,15 @@ class CollectiveSkill(TextSkill):
     def check(self, model: str, settings: Settings, *, pictures: int = 1) -> None:
         validation.check_prompt(self.prompt, settings, param="prompt")
         self.check_new_tokens(settings)
+        validation.check_scores(model, asked=self.scores)
 
     def job(self, model: str, pictures: Sequence[Picture], settings: Settings) -> CacheableJob:
         return self.text_job(pictures, prompts.collective(model, self.prompt), settings, default_tokens=_TOKENS)
 
     def members(self, answer: Answer, pictures: Sequence[Picture]) -> dict[str, Any]:
-        return {"collective_caption": answer.text, "count": len(pictures), "tags": tags(answer.text)}
+        return {
+            "collective_caption": answer.text,
+            "count": len(pictures),
+            "tags": tags(answer.text),
+            **self.scored(answer),
+        }

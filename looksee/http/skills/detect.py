@@ -13,7 +13,15 @@ from looksee.core.tasks import Answer, Task
 from looksee.http.answers import detections
 from looksee.http.answers.container_schemas import AnswerMetadata, ImageSize
 from looksee.http.answers.detections import BoxView
-from looksee.http.skills.localization import NORMALIZED, FindForm, LocalizationSkill, ObjectFailure, size_member
+from looksee.http.skills.localization import (
+    CONFIDENCE_FIELD,
+    NORMALIZED,
+    FindForm,
+    LocalizationSkill,
+    ObjectFailure,
+    size_member,
+    with_confidences,
+)
 from looksee.http.skills.skill import ContainerApi, View
 
 
@@ -25,6 +33,7 @@ class Detection(BaseModel):
     y_min: float
     x_max: float
     y_max: float
+    confidence: float | None = CONFIDENCE_FIELD
 
 
 class CocoDetection(BaseModel):
@@ -32,6 +41,7 @@ class CocoDetection(BaseModel):
 
     label: str = Field(description="what was asked for")
     bbox: tuple[float, float, float, float] = Field(description="left, top, width and height, in pixels")
+    confidence: float | None = CONFIDENCE_FIELD
 
 
 class Detections(AnswerMetadata):
@@ -63,15 +73,18 @@ class DetectSkill(LocalizationSkill):
     )
 
     def members(self, answer: Answer, pictures: Sequence[Picture]) -> dict[str, Any]:
-        return {"objects": [box._asdict() for box in answer.boxes]}
+        answer = self.kept(answer)
+        return {"objects": with_confidences([box._asdict() for box in answer.boxes], answer)}
 
     def container_members(self, answer: Answer, picture: Picture, view: View | None) -> dict[str, Any]:
         assert isinstance(view, BoxView)
-        shown = detections.detections(answer.boxes, self.label, picture, view)
+        answer = self.kept(answer)
+        shown = with_confidences(detections.detections(answer.boxes, self.label, picture, view), answer)
         return {"detections": shown, "count": len(shown), "image": size_member(picture)}
 
     async def drawing(self, answer: Answer, picture: Picture) -> bytes:
         return await self.drawing_of([(self.label, answer)], picture)
 
     async def drawing_of(self, found: Sequence[tuple[str, Answer]], picture: Picture) -> bytes:
-        return await detections.drawn_boxes(picture, [(label, answer.boxes) for label, answer in found])
+        shown = [(label, self.kept(answer).boxes) for label, answer in found]
+        return await detections.drawn_boxes(picture, shown)

@@ -15,12 +15,18 @@ from looksee.core.texts import in_one_line
 from looksee.gateway.answering import CacheableJob
 from looksee.http.error_sentences import Accepted, must_be
 from looksee.http.inputs import parameters, validation
+from looksee.http.inputs.bodies import Number
 from looksee.http.inputs.validation import MOST_OBJECTS
 from looksee.http.skills.skill import Skill, model_field
 from looksee.settings import Settings
 
 MAX_OBJECTS = 50  # where a request does not say
 NORMALIZED = "normalised: parts of the picture's width and height, 0 to 1; with `format=pixel` in pixels"
+_DIGITS = 4  # of a confidence
+THRESHOLD_FIELD: Any = Field(
+    0.0, ge=0, le=1, description="leave out what the model is less sure of: `confidence` below this, 0 to 1"
+)
+CONFIDENCE_FIELD: Any = Field(None, description="how sure the model is that it is one and lies there, 0 to 1")
 
 Name = Annotated[str, Field(json_schema_extra=parameters.WORDS)]
 Names = Annotated[list[Name], Field(min_length=1, max_length=parameters.MOST_NAMES)]
@@ -49,6 +55,7 @@ class FindForm(BaseModel):
         description=f"at most as many, 1 to {MOST_OBJECTS}; else {MAX_OBJECTS}",
         json_schema_extra=parameters.at_most(MOST_OBJECTS, usual=MAX_OBJECTS),
     )
+    threshold: Number = THRESHOLD_FIELD
 
 
 class WhatIsWrong(BaseModel):
@@ -69,13 +76,18 @@ class ObjectFailure(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class LocalizationSkill(Skill):
-    """`object` is a word or a few; with `objects` in its place there is a job for `each`."""
+    """`object` is a word or a few; with `objects` in its place there is a job for `each`.
+
+    Found places with a confidence below `threshold` are not answered. The threshold is no part of the job: all
+    thresholds share one answer of the cache.
+    """
 
     prompt_param: ClassVar[str] = "object"
 
     object: str | None = None
     objects: Sequence[str] | None = None
     max_objects: int | None = None
+    threshold: float = 0.0
 
     @property
     def label(self) -> str:
@@ -91,6 +103,8 @@ class LocalizationSkill(Skill):
         else:
             validation.check_question(self.object, settings, param="object")
         validation.check_objects(self.max_objects)
+        validation.check_threshold(self.threshold)
+        validation.check_scores(model, asked=self.threshold, param="threshold")
 
     def each(self) -> list[Self]:
         """The skill for each of the `objects`."""
@@ -112,6 +126,18 @@ class LocalizationSkill(Skill):
     def job(self, model: str, pictures: Sequence[Picture], settings: Settings) -> CacheableJob:
         return self.find_job(pictures)
 
+    def kept(self, answer: Answer) -> Answer:
+        """The answer without what is below the threshold."""
+        if not self.threshold:
+            return answer
+        kept = [index for index, value in enumerate(answer.confidences) if value >= self.threshold]
+        return replace(
+            answer,
+            boxes=tuple(answer.boxes[one] for one in kept if answer.boxes),
+            points=tuple(answer.points[one] for one in kept if answer.points),
+            confidences=tuple(answer.confidences[one] for one in kept),
+        )
+
     def find_job(self, pictures: Sequence[Picture], **fields: Any) -> CacheableJob:
         """The job; `fields` are further ones of a Job."""
         return CacheableJob.about(
@@ -122,3 +148,12 @@ class LocalizationSkill(Skill):
 def size_member(picture: Picture) -> dict[str, int]:
     """The member `image` of the container API's answers."""
     return {"width": picture.width, "height": picture.height}
+
+
+def with_confidences(places: Sequence[dict[str, Any]], answer: Answer) -> list[dict[str, Any]]:
+    """The members of boxes or points, each with its confidence where the answer has them."""
+    if not answer.confidences:
+        return list(places)
+    return [
+        {**place, "confidence": round(value, _DIGITS)} for place, value in zip(places, answer.confidences, strict=True)
+    ]

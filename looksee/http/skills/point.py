@@ -14,7 +14,15 @@ from looksee.gateway.answering import CacheableJob
 from looksee.http.answers import detections
 from looksee.http.answers.container_schemas import AnswerMetadata, ImageSize
 from looksee.http.answers.detections import PointView
-from looksee.http.skills.localization import NORMALIZED, FindForm, LocalizationSkill, ObjectFailure, size_member
+from looksee.http.skills.localization import (
+    CONFIDENCE_FIELD,
+    NORMALIZED,
+    FindForm,
+    LocalizationSkill,
+    ObjectFailure,
+    size_member,
+    with_confidences,
+)
 from looksee.http.skills.skill import ContainerApi, View
 from looksee.settings import Settings
 
@@ -24,6 +32,7 @@ class FoundPoint(BaseModel):
 
     x: float = Field(description=NORMALIZED)
     y: float
+    confidence: float | None = CONFIDENCE_FIELD
 
 
 class Coordinates(BaseModel):
@@ -68,15 +77,18 @@ class PointSkill(LocalizationSkill):
         return self.find_job(pictures, spatial_refs=self.spatial_refs)
 
     def members(self, answer: Answer, pictures: Sequence[Picture]) -> dict[str, Any]:
-        return {"points": [point._asdict() for point in answer.points]}
+        answer = self.kept(answer)
+        return {"points": with_confidences([point._asdict() for point in answer.points], answer)}
 
     def container_members(self, answer: Answer, picture: Picture, view: View | None) -> dict[str, Any]:
         assert isinstance(view, PointView)
-        shown = detections.coordinates(answer.points, picture, view)
+        answer = self.kept(answer)
+        shown = with_confidences(detections.coordinates(answer.points, picture, view), answer)
         return {"coordinates": {"points": shown, "count": len(shown)}, "image": size_member(picture)}
 
     async def drawing(self, answer: Answer, picture: Picture) -> bytes:
         return await self.drawing_of([(self.label, answer)], picture)
 
     async def drawing_of(self, found: Sequence[tuple[str, Answer]], picture: Picture) -> bytes:
-        return await detections.drawn_points(picture, [(label, answer.points) for label, answer in found])
+        shown = [(label, self.kept(answer).points) for label, answer in found]
+        return await detections.drawn_points(picture, shown)

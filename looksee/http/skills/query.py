@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
 from looksee.core import errors
 from looksee.core.images import Picture
+from looksee.core.scoring.yes_or_no import ALTERNATIVES
 from looksee.core.tasks import GREEDY, Answer, Sampling, Task
 from looksee.gateway.answering import CacheableJob
-from looksee.http.answers.container_schemas import AnswerMetadata
+from looksee.http.answers.container_schemas import MEAN_FIELD, AnswerMetadata
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.inputs import parameters, validation
+from looksee.http.inputs.bodies import Boolean
 from looksee.http.inputs.forced import texts
-from looksee.http.skills.skill import NEW_TOKENS_FIELD, ContainerApi, TextSkill, model_field
-from looksee.models.registry import offers, prompts
+from looksee.http.skills.skill import NEW_TOKENS_FIELD, SCORES_FIELD, ContainerApi, TextSkill, model_field
+from looksee.models.registry import REGISTRY, offers, prompts
 from looksee.settings import Settings
 
 # New tokens where a request does not say.
@@ -32,12 +34,14 @@ class QueryForm(BaseModel):
     question: str = Field(examples=["What color is the square?"], json_schema_extra=parameters.WORDS)
     model: str = model_field(Task.QUERY)
     max_new_tokens: int | None = NEW_TOKENS_FIELD
+    scores: Boolean = SCORES_FIELD
 
 
 class QueryAnswer(AnswerMetadata):
     """The answer to a question."""
 
     answer: str
+    mean_logprob: float | None = MEAN_FIELD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,7 @@ class QuerySkill(TextSkill):
         validation.check_question(self.question, settings, param="question")
         texts.check(self.choices, self.regex, model, settings)
         self.check_new_tokens(settings)
+        validation.check_scores(model, asked=self.scores)
 
     def job(self, model: str, pictures: Sequence[Picture], settings: Settings, **fields: Any) -> CacheableJob:
         """The job for `model`; `fields` are further ones of a Job."""
@@ -76,7 +81,7 @@ class QuerySkill(TextSkill):
         )
 
     def members(self, answer: Answer, pictures: Sequence[Picture]) -> dict[str, Any]:
-        return {"answer": answer.text, **reasoning_member(answer.reasoning)}
+        return {"answer": answer.text, **self.scored(answer), **reasoning_member(answer.reasoning)}
 
 
 def flag(model: str, pictures: Sequence[Picture], question: str, settings: Settings) -> CacheableJob:
@@ -85,9 +90,10 @@ def flag(model: str, pictures: Sequence[Picture], question: str, settings: Setti
     In the spellings that models were trained with.
     """
     tokens = min(_FLAG_TOKENS, settings.max_new_tokens)
+    how = replace(GREEDY, logprobs=ALTERNATIVES) if model in REGISTRY else GREEDY
     grammar = texts.grammar(_YES_OR_NO, "") if offers()[model].forces else None
     words = prompts.flag(model, question)
-    return CacheableJob.about(pictures, Task.QUERY, words, max_new_tokens=tokens, grammar=grammar)
+    return CacheableJob.about(pictures, Task.QUERY, words, max_new_tokens=tokens, sampling=how, grammar=grammar)
 
 
 def chat(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
@@ -13,6 +13,7 @@ from looksee.core.images import Picture
 from looksee.core.tasks import GREEDY, Answer, Sampling, Task
 from looksee.gateway.answering import CacheableJob
 from looksee.http.answers.detections import BoxView, PointView
+from looksee.http.answers.logprobs import mean_member
 from looksee.http.inputs import parameters, validation
 from looksee.models.registry import DEFAULT_MODEL
 from looksee.settings import Settings
@@ -75,10 +76,14 @@ class Skill(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class TextSkill(Skill):
-    """A skill whose answer is a text. `max_new_tokens` None is the skill's default; jobs have at most the settings'."""
+    """A skill whose answer is a text. `max_new_tokens` None is the skill's default; jobs have at most the settings'.
+
+    With `scores` the answer says how likely the model found its text.
+    """
 
     max_new_tokens: int | None = None
     sampling: Sampling = GREEDY
+    scores: bool = False
 
     def check_new_tokens(self, settings: Settings) -> None:
         """Raises InvalidValue for a number of new tokens outside of 1 to the settings' limit."""
@@ -89,7 +94,12 @@ class TextSkill(Skill):
     ) -> CacheableJob:
         """A job with a `prompt` in the model's words; `fields` are further ones of a Job."""
         tokens = min(self.max_new_tokens or default_tokens, settings.max_new_tokens)
-        return CacheableJob.about(pictures, self.task, prompt, max_new_tokens=tokens, sampling=self.sampling, **fields)
+        how = replace(self.sampling, logprobs=self.sampling.logprobs or 0) if self.scores else self.sampling
+        return CacheableJob.about(pictures, self.task, prompt, max_new_tokens=tokens, sampling=how, **fields)
+
+    def scored(self, answer: Answer) -> dict[str, Any]:
+        """The member `mean_logprob`, where scores were asked for."""
+        return mean_member(answer) if self.scores else {}
 
 
 def model_field(task: Task) -> Any:
@@ -102,4 +112,5 @@ NEW_TOKENS_FIELD: Any = Field(
     description="new tokens of the answer at most; LOOKSEE_MAX_NEW_TOKENS bounds it",
     json_schema_extra=parameters.NEW_TOKENS,
 )
+SCORES_FIELD: Any = Field(False, description="tell the mean log-probability of the text's tokens, `mean_logprob`")
 PROMPT_DESCRIPTION = "blip, blip2: text that the caption continues; the others: an instruction"

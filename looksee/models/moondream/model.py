@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from looksee.core.geometry import point_within, within
-from looksee.core.tasks import Answer, Job, Reasoning
+from looksee.core.scoring.tokens import TokenScore
+from looksee.core.tasks import Answer, Finish, Job, Reasoning
 from looksee.models import sampling
 from looksee.models.core.batch_cache import BatchCache
 from looksee.models.core.model import TEXT_SLOTS, DecoderBatch, DecoderModel
@@ -22,13 +23,15 @@ from looksee.models.interface import not_finite
 from looksee.models.moondream.config import Config
 from looksee.models.moondream.crops.encoder import ImageEncoder
 from looksee.models.moondream.network import checkpoint
+from looksee.models.moondream.network.confidence import NEAR_COORDINATE, NEAR_SIZE, goes_on, likeliest_bins
 from looksee.models.moondream.prefixes import PrefixCache
 from looksee.models.moondream.reasoning import reasoning_of
 from looksee.models.moondream.row_builder import RowBuilder
-from looksee.models.moondream.rows import Head, MoondreamRow, ReasoningRow, StepOutput, TextRow
+from looksee.models.moondream.rows import Head, MoondreamRow, PointRow, ReasoningRow, StepOutput, TextRow
 from looksee.models.moondream.stream_text import whole_words
 from looksee.models.moondream.tokenizer import MoondreamTokenizer
 from looksee.models.texts.row_text import RowText
+from looksee.models.token_scores import token_scores
 
 PREFIX_BYTES = 2**30
 CROPS_AT_ONCE = 16
@@ -101,7 +104,9 @@ class Moondream(DecoderModel[MoondreamRow]):
         return self._only_text(rows) and super().predictable(rows)
 
     def choose(self, hidden: Tensor, rows: Sequence[MoondreamRow], pending: Sequence[int]) -> Tensor:
-        logits = self.net.text.logits(hidden)
+        return self._choose(self.net.text.logits(hidden), rows, pending)
+
+    def _choose(self, logits: Tensor, rows: Sequence[MoondreamRow], pending: Sequence[int]) -> Tensor:
         banned = [
             (index, token)
             for index, (row, count) in enumerate(zip(rows, pending, strict=True))
@@ -157,7 +162,16 @@ class Moondream(DecoderModel[MoondreamRow]):
             boxes=tuple(map(within, row.boxes)),
             points=tuple(map(point_within, row.points)),
             reasoning=self.reasoning(row) if isinstance(row, ReasoningRow) else None,
+            confidences=tuple(row.confidences),
+            tokens=self._scores(row, finish) if isinstance(row, TextRow) else (),
         )
+
+    def _scores(self, row: TextRow, finish: Finish) -> tuple[TokenScore, ...]:
+        if row.sampling.logprobs is None or row.answer_start is None:
+            return ()
+        ids = row.answer[: self._row_text(row).shown(row.answer, finish)]
+        silent = {number for number in ids if self.tokenizer.detokenizer.is_silent(number)}
+        return token_scores(row, ids, self.tokenizer.token_bytes.of, start=row.answer_start, passed_over=silent)
 
     def _only_text(self, rows: Sequence[MoondreamRow]) -> bool:
         """Whether what each row is fed next is a token, whichever is chosen for it."""
@@ -183,24 +197,29 @@ class Moondream(DecoderModel[MoondreamRow]):
             return [index for index, row in enumerate(rows) if head in row.heads]
 
         if indices := needing(Head.TOKEN):
-            ids = self.choose(hidden[indices], [rows[index] for index in indices], [0] * len(indices))
+            logits = self.net.text.logits(hidden[indices])
+            if finding := [place for place, index in enumerate(indices) if isinstance(rows[index], PointRow)]:
+                for place, chance in zip(finding, goes_on(logits[finding], self.config.tokenizer.eos_id), strict=True):
+                    outputs[indices[place]].goes_on = chance
+            ids = self._choose(logits, [rows[index] for index in indices], [0] * len(indices))
             for index, token in zip(indices, sampling.read_indices(ids), strict=True):
                 if token is None:
                     failed.add(index)
                 else:
                     outputs[index].token = token
         if indices := needing(Head.COORDINATE):
-            bins = sampling.likeliest(region.coordinate_logits(hidden[indices]))
-            for index, bin_index in zip(indices, bins, strict=True):
-                if bin_index is None:
+            bins = likeliest_bins(region.coordinate_logits(hidden[indices]), NEAR_COORDINATE)
+            for index, found in zip(indices, bins, strict=True):
+                if found is None:
                     failed.add(index)
                 else:
-                    outputs[index].coordinate = region.coordinate(bin_index)
+                    outputs[index].coordinate, outputs[index].coordinate_chance = region.coordinate(found[0]), found[1]
         if indices := needing(Head.SIZE):
-            pairs = sampling.likeliest(region.size_logits(hidden[indices]).flatten(0, 1))
+            pairs = likeliest_bins(region.size_logits(hidden[indices]).flatten(0, 1), NEAR_SIZE)
             for index, width, height in zip(indices, pairs[::2], pairs[1::2], strict=True):
                 if width is None or height is None:
                     failed.add(index)
                 else:
-                    outputs[index].size = region.size(width), region.size(height)
+                    outputs[index].size = region.size(width[0]), region.size(height[0])
+                    outputs[index].size_chance = width[1] * height[1]
         return [None if index in failed else output for index, output in enumerate(outputs)]

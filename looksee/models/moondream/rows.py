@@ -7,6 +7,7 @@ are its whole state, so a row can be prefilled again at any time and continues w
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -28,11 +29,18 @@ class Head(enum.Flag):
 
 @dataclass(slots=True)
 class StepOutput:
-    """The heads' results for one row after a step; those of heads that the row does not need keep their defaults."""
+    """The heads' results for one row after a step; those of heads that the row does not need keep their defaults.
+
+    Probabilities, for boxes and points: `goes_on`, of anything but the end; `coordinate_chance` and `size_chance`, that
+    these lie about where they are told.
+    """
 
     token: int = -1
     coordinate: float = 0.0
     size: tuple[float, float] = (0.0, 0.0)
+    goes_on: float = 1.0
+    coordinate_chance: float = 1.0
+    size_chance: float = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,6 +94,11 @@ class MoondreamRow(DecodedRow):
     @property
     def points(self) -> list[Point]:
         """Points found so far, normalised to the image."""
+        return []
+
+    @property
+    def confidences(self) -> list[float]:
+        """Of the boxes or points, in their order, 0 to 1."""
         return []
 
     def advance(self, output: StepOutput) -> None:
@@ -181,6 +194,8 @@ class PointRow(MoondreamRow):
 
     items_per_object: ClassVar[int] = 2
 
+    chances: list[float] = field(default_factory=list)  # of each item, that it is right
+
     @property
     def heads(self) -> Head:
         return (Head.TOKEN | Head.COORDINATE, Head.COORDINATE, Head.SIZE)[len(self.items) % self.items_per_object]
@@ -188,6 +203,11 @@ class PointRow(MoondreamRow):
     @property
     def points(self) -> list[Point]:
         return [Point(x, y) for x, y in self._objects()]
+
+    @property
+    def confidences(self) -> list[float]:
+        size = self.items_per_object
+        return [math.prod(self.chances[first : first + size]) for first in range(0, len(self.items) - size + 1, size)]
 
     def advance(self, output: StepOutput) -> None:
         heads, special_ids = self.heads, self.special_ids
@@ -198,9 +218,11 @@ class PointRow(MoondreamRow):
         if Head.SIZE in heads:
             self.tokens.append(special_ids.size_id)
             self.items.append(SizeItem(*output.size))
+            self.chances.append(output.size_chance)
         else:
             self.tokens.append(special_ids.coord_id)
             self.items.append(CoordinateItem(output.coordinate))
+            self.chances.append(output.coordinate_chance * (output.goes_on if Head.TOKEN in heads else 1.0))
         whole = len(self.items) % self.items_per_object == 0
         if whole and len(self.items) + self.items_per_object > self.max_new_tokens:
             self.finish = "length"

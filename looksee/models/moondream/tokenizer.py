@@ -15,6 +15,7 @@ from tokenizers import Tokenizer as Library
 from looksee.core import errors
 from looksee.models.moondream.config import TokenizerConfig
 from looksee.models.texts.detokenize import Detokenizer
+from looksee.models.texts.token_bytes import TokenBytes
 
 _END = "<|endoftext|>"
 
@@ -32,6 +33,7 @@ class MoondreamTokenizer:
         except Exception as error:  # the library raises bare Exceptions
             raise errors.WeightsUnavailable("The tokenizer of 'moondream' is missing or damaged.") from error
         self.detokenizer = Detokenizer(self.whole)
+        self.token_bytes = TokenBytes(self.whole)
         if self.whole.token_to_id(_END) != special_ids.eos_id:
             raise errors.WeightsUnavailable(
                 f"The tokenizer of 'moondream' is not that of its weights: {_END} must be {special_ids.eos_id}."

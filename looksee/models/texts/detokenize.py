@@ -35,7 +35,7 @@ class Detokenizer:
         self.decode: Decode = decode or tokenizer.decode
         self._special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
         self._token: Callable[[int], str | None] = tokenizer.id_to_token
-        kinds = set() if decode else _kinds(tokenizer.decoder)
+        kinds = set() if decode else decoder_kinds(tokenizer.decoder)
         self._word_piece, self._byte_level = "WordPiece" in kinds, "ByteLevel" in kinds
         self.byte_fallback = "ByteFallback" in kinds
         self.opens = cache(self._opens)
@@ -141,20 +141,20 @@ def stable_prefix(text: str, stop: Sequence[str]) -> str:
     return text[: len(text) - max(partial, default=0)].rstrip()
 
 
-def _kinds(decoder: Any) -> set[str]:
+def decoder_kinds(decoder: Any) -> set[str]:
     """The names of a tokenizer's decoders."""
     state = json.loads(decoder.__getstate__()) if decoder is not None else {}
     return {part["type"] for part in state.get("decoders", [state]) if "type" in part}
 
 
-def _continuing() -> frozenset[str]:
-    """The characters that byte-level tokens have for the bytes 0x80 to 0xBF.
+def byte_characters() -> dict[int, str]:
+    """The character that byte-level tokens have for each byte.
 
     Bytes that are printable in Latin-1 stand for themselves, the others are counted up from 256.
     """
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = {byte: 256 + place for place, byte in enumerate(sorted(set(range(256)) - printable))}
-    return frozenset(chr(others.get(byte, byte)) for byte in range(0x80, 0xC0))
+    return {byte: chr(others.get(byte, byte)) for byte in range(256)}
 
 
-_CONTINUING = _continuing()
+_CONTINUING = frozenset(byte_characters()[byte] for byte in range(0x80, 0xC0))

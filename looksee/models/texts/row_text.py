@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from looksee.core.tasks import Finish
@@ -54,6 +55,16 @@ class RowText:
             finish, ids = "loop", ids[: repetition.shown]
         text = self.so_far(ids).strip()
         return text, (finish or "length") if text else "empty"
+
+    def shown(self, ids: Sequence[int], finish: Finish) -> int:
+        """How many of the first ids the text of `whole` is made of, the last of them maybe in part."""
+        count = self._repetition.shown if self._repetition is not None and finish == "loop" else len(ids)
+        text = self._decoded(ids[:count])
+        cut, stopped = truncate_at_stop(text, self._stop)
+        if not stopped:
+            return count
+        end = len(cut.rstrip())  # the space may be the stop string's token's
+        return bisect_left(range(count), end, key=lambda some: len(self._decoded(ids[:some])))
 
     def _repeated(self, ids: Sequence[int]) -> Repetition | None:
         if self._repetition is not None:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from looksee.core.tasks import Answer
+from looksee.core.scoring.tokens import TokenScore
+from looksee.core.tasks import Answer, Finish
 from looksee.models import sampling
 from looksee.models.core.context import room
 from looksee.models.core.decoder import Decoder
@@ -18,6 +19,8 @@ from looksee.models.core.model import DecodedRow, DecoderModel
 from looksee.models.grammar.grammars import Grammars
 from looksee.models.texts.detokenize import Detokenizer
 from looksee.models.texts.row_text import RowText
+from looksee.models.texts.token_bytes import TokenBytes
+from looksee.models.token_scores import token_scores
 
 # In one pass of a vision tower: for more, a published one needs gigabytes beside the weights. 16 tiles of InternVL, and
 # 4 of Gemma's larger pictures.
@@ -95,6 +98,11 @@ class TransformersModel(DecoderModel[RowT]):
         """The forms that answers can be forced into."""
         return Grammars(self.tokenizer.backend_tokenizer, self.eos_ids, self.decoder.vocabulary)
 
+    @functools.cached_property
+    def token_bytes(self) -> TokenBytes:
+        """The bytes of the tokenizer's tokens."""
+        return TokenBytes(self.tokenizer.backend_tokenizer)
+
     def row_text(self, row: RowT) -> RowText:
         """What the row's tokens say."""
         if row.told is None:
@@ -113,7 +121,20 @@ class TransformersModel(DecoderModel[RowT]):
 
     def answer(self, row: RowT) -> Answer:
         text, finish = self.row_text(row).whole(row.tokens, row.finish)
-        return Answer(text=text, finish=finish, prompt_tokens=row.prompt_tokens, new_tokens=len(row.tokens))
+        return Answer(
+            text=text,
+            finish=finish,
+            prompt_tokens=row.prompt_tokens,
+            new_tokens=len(row.tokens),
+            tokens=self._scores(row, finish),
+        )
+
+    def _scores(self, row: RowT, finish: Finish) -> tuple[TokenScore, ...]:
+        if row.sampling.logprobs is None:
+            return ()
+        ids = row.tokens[: self.row_text(row).shown(row.tokens, finish)]
+        silent = {number for number in ids if number in self.eos_ids or self.detokenizer.is_silent(number)}
+        return token_scores(row, ids, self.token_bytes.of, passed_over=silent)
 
     def fit_new_tokens(self, prompt_tokens: int, wanted: int) -> int:
         """`wanted`, or as many new tokens as fit behind the prompt.

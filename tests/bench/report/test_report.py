@@ -33,6 +33,7 @@ def test_what_is_not_measured_says_how_to_measure_it(measured: Path) -> None:
         "bench-gpu": "Not measured yet: `python -m bench.gpu`.",
         "bench-peers": "Not measured yet: `python -m bench.peers`.",
         "bench-published": "Not measured yet: `python -m bench --published`.",
+        "bench-scores": "Not measured yet: `make scores`.",
         "bench-serving": "Not measured yet: `make bench`.",
         "bench-skills": "Not measured yet: `python -m bench.skills`.",
     }
@@ -45,7 +46,9 @@ def test_the_latest_runs_are_kept_and_shown(measured: Path, tmp_path: Path) -> N
     (folder / "peers.json").write_text(
         json.dumps({"machine": "another", "length": 280, "absent": ["llama.cpp: no"], "lines": []})
     )
-    assert report.keep(folder, measured) == ["peers", "serving"]
+    lines = [{"skill": "flag", "model": "gemma", "spoilt": False, "pairs": [[1.0, 1]] * 10}]
+    (folder / "scores.json").write_text(json.dumps({"commit": "fed", "scenes": 20, "lines": lines}))
+    assert report.keep(folder, measured) == ["peers", "scores", "serving"]
     text = documents.TABLES["bench-serving"]()
     assert text.startswith("a machine, commit `abc`; at most 32 rows a batch; LitServe waits 0.01 s.")
     assert "`gemma`: a machine, commit `def`." in text
@@ -53,8 +56,12 @@ def test_the_latest_runs_are_kept_and_shown(measured: Path, tmp_path: Path) -> N
     assert f"({documents.PLOT})" in text
     assert "3.50 (3.50 to 3.50)" in text
     assert "Not measured. llama.cpp: no." in documents.TABLES["bench-peers"]()
+    scores = documents.TABLES["bench-scores"]()
+    assert "20 scenes for each model, half of them spoilt, commit `fed`." in scores
+    assert f"({documents.SCORES_PLOT})" in scores
     report.draw(tmp_path)
     assert "<svg" in (tmp_path / documents.PLOT).read_text()
+    assert "flag (10)" in (tmp_path / documents.SCORES_PLOT).read_text()
 
 
 def test_models_that_were_not_measured_again_stay(measured: Path, tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def test_captions_and_flags_travel_in_one_call(model: str) -> None:
             "tags": [colour, "circle", f"{colour}_circle"],
             "flagged": flagged,
             "flag_evaluated": True,
+            "flag_confidence": None,
             "finish_reason": "stop",
             "cache": False,
             "model": model,

@@ -29,6 +29,7 @@ def test_all_pictures_are_one_job_and_so_is_their_flag(model: str) -> None:
         "tags": ["red", "circle", "blue", "square", "red_circle", "blue_square"],
         "flagged": True,
         "flag_evaluated": True,
+        "flag_confidence": None,
         "finish_reason": "stop",
         "cache": False,
         "model": model,

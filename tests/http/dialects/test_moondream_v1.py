@@ -16,6 +16,7 @@ from looksee.core.geometry import Point
 from looksee.core.tasks import GREEDY, Answer, Call, Event, Failure, Grounding, Job, Reasoning, Reply, Sampling, Task
 from looksee.gateway.answering import ServedAnswer
 from looksee.http.dialects.moondream_v1 import QueryBody, _chunks
+from looksee.http.skills import CaptionSkill
 from tests.gateway.proxy import answer_to
 from tests.http.app import BOXES, POINTS, Doors, error
 from tests.support.files import plain
@@ -235,7 +236,7 @@ def test_who_leaves_a_stream_leaves_the_model() -> None:
             left.append(True)
 
     async def main() -> None:
-        events = _chunks("id", said())
+        events = _chunks("id", said(), CaptionSkill())
         async for event in events:
             if b"a " in event:
                 break

@@ -331,8 +331,6 @@ def test_several_answers_are_not_streamed() -> None:
         {"tools": [{"type": "function", "function": {"name": "f"}}]},
         {"functions": [{"name": "f"}]},
         {"function_call": {"name": "f"}},
-        {"logprobs": True},
-        {"top_logprobs": 3},
         {"audio": {"voice": "alloy"}},
         {"modalities": ["text", "audio"]},
         {"reasoning_effort": "high"},
@@ -562,7 +560,7 @@ def test_who_leaves_a_stream_leaves_the_model() -> None:
             left.append(True)
 
     async def main() -> None:
-        events = _chunks({}, said(), usage=False)
+        events = _chunks({}, said(), ChatBody.model_validate({"messages": [user("Who?")]}), None)
         async for event in events:
             if b"a " in event:
                 break

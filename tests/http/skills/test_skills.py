@@ -89,7 +89,7 @@ def test_a_further_skill_is_a_row_of_the_table(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setitem(SKILLS, Task.DETECT, CountSkill)
     monkeypatch.setattr(tests.http.app, "_APPS", [])  # none of the apps that were built without it
-    assert {field.name for field in fields(CountSkill)} == {"object", "objects", "max_objects"}
+    assert {field.name for field in fields(CountSkill)} == {"object", "objects", "max_objects", "threshold"}
     app = Doors()
     form = app.upload("detect", plain(), object="square").json()
     assert (form["status"], form["found"], form["of"]) == ("success", 2, "square")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor
 from looksee.core.tasks import GREEDY, Sampling
 from looksee.models.core.graphs import NoGraphs
 from looksee.models.core.pending import PendingTokens
+from looksee.models.token_scores import token_scores
 from tests.models.core.cases import NAMES, SEEDS, mixed, told
 from tests.models.core.watching import DeviceCalls
 from tests.models.mixing import decode_mixed, failing, run_by_engine, without_ended
@@ -150,3 +152,37 @@ def test_a_row_that_is_not_finite_fails_alone(monkeypatch: pytest.MonkeyPatch) -
         case.model.step(batch)
         case.model.sample(batch)
     assert [told(rows[number]) for number in (0, 2)] == [case.tokens[number] for number in (0, 2)]
+
+
+def scored(row: Any) -> list[list[float]]:
+    """The log-probability of each token, and those of the likeliest in its place."""
+    found = token_scores(row, row.tokens, lambda number: str(number).encode())
+    assert all(int(token.chosen.data) == own for token, own in zip(found, row.tokens, strict=True))
+    return [[token.chosen.logprob, *(other.logprob for other in token.alternatives)] for token in found]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tokens_probabilities_are_the_same_alone_and_beside_others(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside rows that do not ask, too. Each of these makes it fail: a number of a token without those that are
+    pending, the row of another's place, or what was told of a step that was lost.
+    """
+    case = mixed(name).chosen(mixed(name).model.predictable)
+    found = []
+    for ahead, most in ((0, 1), (0, 6), (1, 6)):
+        monkeypatch.setattr(case.model, "steps_ahead", ahead)
+        rows = [fresh() for fresh in case.fresh]
+        for row in rows[::2]:
+            row.sampling = replace(row.sampling, logprobs=3)
+        decode_mixed(case.model, rows, random.Random(2), most=most)
+        assert [told(row) for row in rows] == case.tokens
+        assert not any(row.scores for row in rows[1::2])
+        found.append([scored(row) for row in rows[::2]])
+    for other in found[1:]:
+        for mine, alone in zip(other, found[0], strict=True):
+            assert len(mine) == len(alone)
+            for values, expected in zip(mine, alone, strict=True):
+                assert values == pytest.approx(expected, abs=2e-3)
+    own = [values for row in found[0] for values in row]
+    assert own
+    assert all(values[1] >= values[2] >= values[3] for values in own)
+    assert all(values[0] == values[1] for values in own), "the likeliest was chosen"

@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from looksee.core.tasks import Job, Task
+from looksee.core.tasks import Finish, Job, Task
 from looksee.models import sampling
 from looksee.models.loading import load
+from looksee.models.moondream import model as moondream
 from looksee.models.registry import REGISTRY, prompts
 from looksee.models.texts.repetition import LOOP_TOKENS
+from looksee.models.texts.row_text import RowText
 from looksee.models.weights.source import SAMPLES
 from tests.models.mixing import decode_mixed
 from tests.support import pictures
@@ -149,6 +151,26 @@ def test_a_text_that_its_limit_cuts_in_a_loop_is_one(model: Any, script: Callabl
     assert model.answer(cut).text == said(model, rambling(model, 60)).strip()
 
 
+def test_the_tokens_that_a_text_is_made_of(model: Any) -> None:
+    """Of one that a stop string ends, also within a token or at once, of a loop, and of any other."""
+    detokenizer = model.detokenizer if model.name != "moondream" else model.tokenizer.detokenizer
+    ids = words(model, 8)
+    texts = [said(model, [number]).strip() for number in ids]
+
+    def shown(ids: list[int], finish: Finish, *stop: str) -> int:
+        text = RowText(detokenizer, stop)
+        text.end(ids)
+        count = text.shown(ids, finish)
+        assert said(model, ids[:count]).strip().startswith(text.whole(ids, finish)[0])
+        return count
+
+    assert shown(ids, "stop", texts[5]) == 5
+    assert shown(ids, "stop", texts[0]) == 0
+    assert shown(ids, "stop", texts[3][1:] + said(model, ids[3:5])[len(said(model, ids[3:4])) :]) == 4
+    assert shown(ids, "stop", "no such words") == shown(ids, "length") == 8
+    assert shown(ids + ids[:2] * LOOP_TOKENS, "loop") == 8 + 4
+
+
 def test_an_answer_without_text_is_told_as_empty(model: Any, script: Callable[..., Any]) -> None:
     end = next(iter(model.eos_ids)) if model.name != "moondream" else model.config.tokenizer.eos_id
     word = words(model, 1)
@@ -172,7 +194,7 @@ def test_places_that_repeat_themselves_are_no_loop(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(
         sampling, "choose", lambda logits, rows, pending: torch.tensor([10] * len(rows))
     )  # never the end
-    monkeypatch.setattr(sampling, "likeliest", lambda logits: [7] * len(logits))
+    monkeypatch.setattr(moondream, "likeliest_bins", lambda logits, near: [(7, 1.0)] * len(logits))
     data = pictures.scene("no text")[0]
     rows = [model.prepare(Job(task, (data,), "shape", max_objects=100)) for task in (Task.DETECT, Task.POINT)]
     run(model, *rows)

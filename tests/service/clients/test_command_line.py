@@ -90,13 +90,19 @@ def test_other_questions_are_other_answers(looksee: ClientProgram, tmp_path: Pat
         ["--question", "How many shapes are there?", "--model", "gemma"],
         ["--object", "shape"],
         ["--task", "point", "--object", "shape"],
-        ["--length", "short"],
+        ["--length", "short", "--scores"],
     ):
         for _ in range(2):
             done = looksee("caption", tmp_path, "-o", output, *words)
             assert done.returncode == 0, done.stderr
     members = [next(name for name in line if name not in ("file", "asked")) for line in lines(output)]
     assert members == ["answer"] * 6 + ["objects"] * 3 + ["points"] * 3 + ["caption"] * 3
+    *others, first, second, third = lines(output)
+    assert all(line["mean_logprob"] <= 0 for line in (first, second, third))
+    assert all(0 < place["confidence"] <= 1 for line in others for place in line.get("objects", ()))
+    done = looksee("caption", tmp_path, "-o", output, "--object", "shape", "--threshold", "1")
+    assert done.returncode == 0, done.stderr
+    assert [line["objects"] for line in lines(output)[-3:]] == [[]] * 3
 
 
 def test_any_name_and_a_picture_that_was_replaced(looksee: ClientProgram, tmp_path: Path) -> None:
@@ -155,6 +161,9 @@ def test_asking(looksee: ClientProgram, tmp_path: Path) -> None:
     for words in ([], ["--model", "gemma"]):
         done = looksee("ask", file, "How many shapes are there?", *words)
         assert (done.returncode, done.stdout) == (0, "three\n"), done.stderr
+    whole = json.loads(looksee("ask", file, "How many shapes are there?", "--json", "--scores").stdout)
+    assert whole["answer"] == "three"
+    assert -0.7 < whole["mean_logprob"] <= 0
 
 
 @pytest.mark.parametrize(
@@ -171,11 +180,14 @@ def test_asking(looksee: ClientProgram, tmp_path: Path) -> None:
         (["ask", "A" * 300, "who?"], "is neither the path of a file nor a picture in base64."),
         (["caption", "{folder}", "--task", "query"], "--task query needs --question"),
         (["caption", "{folder}", "--task", "caption", "--object", "x"], "--object does not go with --task caption"),
+        (["caption", "{folder}", "--threshold", "0"], "--threshold does not go with --task caption"),
+        (["caption", "{folder}", "--object", "x", "--scores"], "--scores does not go with --task detect"),
         (["caption", "{folder}", "-o", "/nowhere/at/all"], "No such file or directory: /nowhere/at/all"),
         (["caption", "{folder}/below/empty"], "There are no pictures in"),
         (["ask", "{folder}/none.png", "who?"], "No such file or directory"),
         (["ask", "{folder}/0.png", " "], "'question' is empty; it must be a text"),
         (["ask", "{folder}/0.png", "who?", "--model", "blip"], "has no task 'query'"),
+        (["ask", "{folder}/0.png", "who?", "--scores"], "--scores goes with --json"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(

@@ -12,6 +12,7 @@ import moondream
 import pytest
 from PIL import Image
 
+from looksee.core.geometry import Box
 from samples.world import finding, scenes
 from samples.world.scenes import Scene
 from tests.support.serving import Service
@@ -62,12 +63,22 @@ def test_questions(client: Any) -> None:
 def test_boxes_and_points(client: Any) -> None:
     boxed, pointed = [], []
     for scene, picture in drawn(10):
-        boxes = [tuple(box.values()) for box in client.detect(picture, "shape")["objects"]]
+        boxes = [tuple(box[side] for side in Box._fields) for box in client.detect(picture, "shape")["objects"]]
         boxed.append(finding.matched(scene.things, boxes) == len(scene.things) == len(boxes))
         points = [(point["x"], point["y"]) for point in client.point(picture, "shape")["points"]]
         pointed.append(finding.pointed(scene.things, points))
     assert share(boxed) >= 0.8
     assert share(pointed) >= 0.8
+
+
+def test_confidences_and_a_threshold(client: Any) -> None:
+    """The package hands on what it knows nothing of."""
+    scene, picture = drawn(1)[0]
+    for ask, places in ((client.detect, "objects"), (client.point, "points")):
+        found = ask(picture, "shape")[places]
+        assert len(found) == len(scene.things)
+        assert all(0.5 < place["confidence"] <= 1 for place in found)
+        assert ask(picture, "shape", settings={"threshold": 1.0})[places] == []
 
 
 @pytest.mark.parametrize("ask", ["caption", "query"])

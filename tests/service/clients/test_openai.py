@@ -95,6 +95,23 @@ def test_a_text_is_continued(client: OpenAI, model: str) -> None:
     assert completion.choices[0].message.content == (scene.caption() if model == "blip" else number(scene))
 
 
+@pytest.mark.parametrize("model", REGISTRY)
+def test_log_probabilities(client: OpenAI, model: str) -> None:
+    """Of a caption that the package reads whole and in pieces; all models have learnt its words."""
+    scene, data = drawn(1)[0]
+    asked: Any = {"model": model, "messages": [user(data)], "logprobs": True, "top_logprobs": 2}
+    choice = client.chat.completions.create(**asked).choices[0]
+    told = choice.logprobs and choice.logprobs.content
+    assert told
+    said = b"".join(bytes(token.bytes or ()) for token in told).decode().strip()
+    assert said.replace(" , ", ", ") == choice.message.content == scene.caption()  # BLIP has spaces before commas
+    assert all(token.logprob == token.top_logprobs[0].logprob > token.top_logprobs[1].logprob for token in told)
+    assert sum(token.logprob for token in told) / len(told) > -0.5
+    chunks = list(client.chat.completions.create(**asked, stream=True))
+    streamed = [chunk.choices[0].logprobs for chunk in chunks if chunk.choices and chunk.choices[0].logprobs]
+    assert [one.content for one in streamed] == [told]
+
+
 @pytest.mark.parametrize("model", CHATS)
 def test_several_pictures(client: OpenAI, model: str) -> None:
     right = []
@@ -235,7 +252,7 @@ def test_usage_counts_pictures(client: OpenAI, model: str) -> None:
     ("options", "kind", "code", "param"),
     [
         ({"model": "gpt-4o"}, openai.NotFoundError, "model_not_found", "model"),
-        ({"logprobs": True}, openai.BadRequestError, "unsupported_parameter", "logprobs"),
+        ({"web_search_options": {}}, openai.BadRequestError, "unsupported_parameter", "web_search_options"),
         (
             {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]},
             openai.BadRequestError,

@@ -35,6 +35,7 @@ BY_OTHERS = (
         "output",
         "system",
         "stop_sequences",
+        "top_logprobs",
     ),
 )
 OF_PROGRAMS = ("text_prompt", "url")  # the same, at the routes of single programs

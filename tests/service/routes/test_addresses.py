@@ -110,6 +110,6 @@ def test_no_native_method_has_a_field_that_bentoml_would_fetch() -> None:
     schemas = json.loads(ended.stdout.splitlines()[-1])
     assert len(schemas) >= 6
     kinds = {field.get("type") for schema in schemas for field in schema["properties"].values() if "type" in field}
-    assert kinds <= {"string", "array", "integer"}
+    assert kinds <= {"string", "array", "integer", "number", "boolean"}
     assert "binary" not in ended.stdout
     assert "image/" not in ended.stdout

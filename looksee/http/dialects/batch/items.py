@@ -56,6 +56,8 @@ class BatchDefaults(SamplingFields):
         description="detect, point",
         json_schema_extra=parameters.at_most(validation.MOST_OBJECTS, usual=MAX_OBJECTS),
     )
+    threshold: float = Field(0.0, ge=0, le=1, description="detect, point: the least `confidence` of what is answered")
+    scores: bool = Field(False, description="of a text: tell the mean log-probability of its tokens, `mean_logprob`")
     max_tokens: Integer | None = Field(
         None, description="of a text: new tokens at most", json_schema_extra=parameters.NEW_TOKENS
     )

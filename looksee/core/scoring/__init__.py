@@ -1,0 +1,1 @@
+"""How sure a model was: the probabilities of tokens, of a caption as a whole, and of a yes."""
