@@ -95,6 +95,7 @@ def ask(source: str, question: str, whole: bool, scores: bool, url: str, key: st
 
 
 @click.command(
+    short_help="Caption pictures, or ask the same about each.",
     epilog="""\b
 Examples:
   looksee caption photo.jpg
@@ -103,7 +104,7 @@ Examples:
   looksee caption photos --xmp --csv photos.csv --gallery photos.html
   looksee caption photos --question "Is there a dog?" -o dogs.jsonl
 
-Ends with 0 if every picture has its answer, 1 if not, 2 for options that cannot be, 130 after Ctrl-C."""
+Ends with 0 if every picture has its answer, 1 if not, 2 for options that cannot be, 130 after Ctrl-C.""",
 )
 @click.argument("source", metavar="FOLDER", type=click.Path(exists=True, path_type=Path))
 @click.option(

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from looksee.models.weights.source import WeightsSource
 
 
-@click.command(epilog="\b\nExamples:\n  looksee pull moondream\n  looksee pull --all")
+@click.command(
+    short_help="Fetch published weights ahead.",
+    epilog="\b\nExamples:\n  looksee pull moondream\n  looksee pull --all",
+)
 @click.argument("names", metavar="[MODEL]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every model of the catalogue.")
 def pull(names: tuple[str, ...], everything: bool) -> None:

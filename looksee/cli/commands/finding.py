@@ -16,6 +16,7 @@ def _command(task: str, what: str, example: str) -> click.Command:
 
     @click.command(
         name=task,
+        short_help=f"Find {what} of things in pictures.",
         help=f"""Find {what} of things in a picture, or in every picture of FOLDER and below.
 
         Of a picture a line for each is printed: the thing, its place in pixels from the top left, and how sure the

@@ -17,10 +17,11 @@ _WHERE = (
 
 
 @click.command(
+    short_help="Serve on this machine.",
     epilog="""\b
 Examples:
   looksee serve
-  looksee serve --port 3001 --weights hub"""
+  looksee serve --port 3001 --weights hub""",
 )
 @click.option("--port", type=click.IntRange(1, 65535), help="PORT if not given, or else 3000.")
 @click.option("--host", help="The address to listen on; every one of this machine if not given.")
@@ -46,6 +47,7 @@ def serve(port: int | None, host: str | None, weights: str | None) -> None:
 
 
 @click.command(
+    short_help="Measure beside other servers.",
     context_settings={"ignore_unknown_options": True},
     epilog="""\b
 Examples:

@@ -23,11 +23,12 @@ _STATES = {"ready": "green", "loaded": "green", "loading": "yellow", "failed": "
 
 
 @click.command(
+    short_help="What a running service does, as a live table.",
     epilog="""\b
 Examples:
   looksee status
   looksee status --once
-  looksee status --json --url http://gpu-host:3000"""
+  looksee status --json --url http://gpu-host:3000""",
 )
 @click.option(
     "--interval", type=click.FloatRange(0.2), default=2.0, show_default=True, help="Seconds between two looks."
