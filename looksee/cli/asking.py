@@ -172,21 +172,34 @@ def caption(
     check(asked, things)
     if things:
         asked |= {"object": things[0]} if len(things) == 1 else {"objects": list(things)}
-    answer(source, output or source / "captions.jsonl", asked, options, url=url, key=key, concurrency=concurrency)
+    answer(source, output, "captions.jsonl", asked, options, url=url, key=key, concurrency=concurrency)
 
 
 def answer(
-    source: Path, target: Path, asked: dict[str, Any], options: FolderOptions, *, url: str, key: str, concurrency: int
+    source: Path,
+    output: Path | None,
+    usual: str,
+    asked: dict[str, Any],
+    options: FolderOptions,
+    *,
+    url: str,
+    key: str,
+    concurrency: int,
 ) -> None:
-    """Have a folder's pictures answered, or print the answer about a single one. Ends the program where that fails."""
+    """Have a folder's pictures answered, or print the answer about a single one. Ends the program where that fails.
+
+    `usual` is the name of the answers' file in the folder where no `output` is given.
+    """
     if source.is_file():
+        if output is not None:
+            raise click.UsageError(f"-o is for folders; {shown(source.name)} is a file.")
         from looksee.cli.commands.one_picture import print_answer
 
         print_answer(source, asked, options, url, key)
         return
     from looksee.cli.folders.work import Asking, FolderWork
 
-    work = FolderWork(source, target, asked, options)
+    work = FolderWork(source, output or source / usual, asked, options)
     if code := work.run(Asking(url=url, key=key, concurrency=concurrency)):
         raise SystemExit(code)
 

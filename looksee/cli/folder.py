@@ -61,7 +61,6 @@ class FolderRun:
         prompt: Callable[[str, bytes], Mapping[str, Any]] | None = None,
         written: Written | None = None,
         patience: float = 120.0,
-        quiet: bool = False,
     ) -> None:
         self._folder, self._asked, self._record = folder, asked, record
         self._prompt, self._written, self._patience = prompt, written, patience
@@ -70,7 +69,7 @@ class FolderRun:
         self._reached: float | None = None  # when the service last answered anything
         self._waits = 0
         # In a terminal only: elsewhere a bar is noise.
-        self._bar = tqdm(total=len(sizes), unit="picture", disable=quiet or None, dynamic_ncols=True)
+        self._bar = tqdm(total=len(sizes), unit="picture", disable=None, dynamic_ncols=True)
         self.failed: dict[str, str] = {}
         self.answered = 0
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from looksee.core.images import FORMATS, sniff
+from looksee.core.image_formats import FORMATS, sniff
 
 _HEAD = 4096  # bytes of a file that tell what it is
 _SUFFIXES = frozenset(suffix for one in FORMATS.values() for suffix in one.suffixes)

@@ -65,7 +65,7 @@ def run(service: Restarting, photos: Path, monkeypatch: pytest.MonkeyPatch, *wor
     waits: list[float] = []
     sleep = asyncio.sleep
     monkeypatch.setattr(folder, "connected", connected)
-    monkeypatch.setattr(folder.asyncio, "sleep", at_once)
+    monkeypatch.setattr("looksee.cli.folder.asyncio.sleep", at_once)
     done = looksee("caption", photos, "--prompt", "{name}", "--json", *words)
     return done, waits
 

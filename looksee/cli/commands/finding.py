@@ -52,7 +52,7 @@ def _command(task: str, what: str, example: str) -> click.Command:
         asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         check(asked, things)
         asked |= {"object": things[0]} if len(things) == 1 else {"objects": list(things)}
-        answer(source, output or source / f"{task}.jsonl", asked, options, url=url, key=key, concurrency=concurrency)
+        answer(source, output, f"{task}.jsonl", asked, options, url=url, key=key, concurrency=concurrency)
 
     return command
 

@@ -12,7 +12,11 @@ from looksee.cli.asking import run
 from looksee.cli.endings import NOTES
 from looksee.cli.exports.answers import folder_answer, size_of, text_of
 from looksee.cli.exports.writing import things
+from looksee.cli.folders import prompts
+from looksee.cli.folders.beside import TextSidecar
 from looksee.cli.folders.options import FolderOptions
+from looksee.cli.folders.picture_fields import filled_for
+from looksee.cli.names import shown
 from looksee.cli.picture import picture, trouble
 from looksee.cli.service_client import ServiceError, connected
 from looksee.core.errors import LookseeError
@@ -22,9 +26,13 @@ from looksee.core.geometry import Box, in_pixels, point_in_pixels
 def print_answer(source: Path, asked: dict[str, Any], options: FolderOptions, url: str, key: str) -> None:
     """Raises click.ClickException for a picture or a service that does not answer."""
     if changed := options.changed(but=("patience", "as_json")):
-        raise click.UsageError(f"{changed[0]} is for folders; {source.name} is a file.")
+        raise click.UsageError(f"{changed[0]} is for folders; {shown(source.name)} is a file.")
     try:
+        data = source.read_bytes()
         image = picture(source)
+        for member in ("prompt", "question"):
+            if member in asked and prompts.fields(asked[member]):
+                asked = {**asked, member: filled_for(asked[member], source, data, TextSidecar(".txt"))}
     except (OSError, ValueError) as error:
         raise click.ClickException(trouble(error)) from None
 

@@ -38,9 +38,7 @@ Examples:
 @click.option(
     "--metrics-key", envvar="LOOKSEE_METRICS_KEY", default="", help="A key of /metrics, or LOOKSEE_METRICS_KEY."
 )
-@click.option(
-    "--admin-key", envvar="API_KEY", default="", help="The operators' key, or API_KEY: adds memory and devices."
-)
+@click.option("--admin-key", default="", help="The operators' key, the service's API_KEY: adds memory and devices.")
 @service_options
 def status(interval: float, once: bool, as_json: bool, metrics_key: str, admin_key: str, url: str, key: str) -> None:
     """What a running service does: its models, the rows of their batches, its queue, its cache and its rates.
@@ -51,6 +49,7 @@ def status(interval: float, once: bool, as_json: bool, metrics_key: str, admin_k
     async def watch() -> None:
         from rich.console import Console
         from rich.live import Live
+        from rich.markup import escape
 
         from looksee.cli.commands.figures import figures, look
         from looksee.cli.service_client import ServiceAway, connected
@@ -68,7 +67,7 @@ def status(interval: float, once: bool, as_json: bool, metrics_key: str, admin_k
                     except ServiceAway as error:
                         if screen is None:
                             raise
-                        screen.update(error.message, refresh=True)
+                        screen.update(escape(error.message), refresh=True)
                         continue
                     found = figures(before, now)
                     before = now

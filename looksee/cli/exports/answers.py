@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from looksee.core.geometry import Box, Point
-from looksee.core.images import ImageLimits, examine
-
-_ANY = ImageLimits(file_bytes=2**31, pixels=2**40, smallest_side=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +41,23 @@ def text_of(line: Mapping[str, Any]) -> str:
 
 def folder_answer(name: str, line: Mapping[str, Any], labels: Sequence[str]) -> FolderAnswer:
     """Raises KeyError or TypeError for a line that is no answer. `labels` are what was asked for."""
-    found = line["results"] if "results" in line else [{"object": labels[0], **line}] if labels else []
-    places = [_place(str(one["object"]), place) for one in found for place in one.get("objects", one.get("points", ()))]
+    found = line.get("results", [line])
+    # By their order, which is that of the labels: the service may write a name in its own way.
+    places = [
+        _place(label, place)
+        for label, one in zip(labels, found, strict=bool(labels))
+        for place in one.get("objects", one.get("points", ()))
+    ]
     size = line.get("image") or {}
     return FolderAnswer(name, text_of(line), tuple(places), int(size.get("width", 0)), int(size.get("height", 0)), line)
 
 
 def size_of(file: Path) -> dict[str, int]:
     """A picture's width and height in pixels as a person sees it. Raises OSError and LookseeError."""
-    picture = examine(file.read_bytes(), _ANY)
+    # Imported here: it brings Pillow and numpy, which a folder of captions need not wait for.
+    from looksee.core.images import ImageLimits, examine
+
+    picture = examine(file.read_bytes(), ImageLimits(file_bytes=2**31, pixels=2**40, smallest_side=1))
     return {"width": picture.width, "height": picture.height}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from looksee.cli import names
 from looksee.cli.exports.answers import FolderAnswer, folder_answer, size_of, text_of
 from looksee.cli.exports.writing import Exports, things
 from looksee.cli.folder import FolderRun
-from looksee.cli.folders import prompts, xmp
+from looksee.cli.folders import prompts
 from looksee.cli.folders.beside import Beside, Sidecar, TextSidecar, XmpSidecar, known_sidecars
 from looksee.cli.folders.options import FolderOptions
+from looksee.cli.folders.picture_fields import filled_for
 from looksee.cli.folders.selection import Selection
 from looksee.cli.folders.wording import Wording
 from looksee.cli.names import listed, shown
@@ -80,6 +81,9 @@ class FolderWork:
             raise click.ClickException(
                 trouble(error) if error.filename else f"{reason(error)}: {shown(self._target)}"
             ) from None
+        except KeyboardInterrupt:  # while files are written
+            outcome.interrupted = True
+            self._say_interrupted()
         if self._options.as_json:
             click.echo(json.dumps(self._summary(outcome), ensure_ascii=False).encode(errors="replace"))
         if outcome.interrupted:
@@ -98,17 +102,20 @@ class FolderWork:
             raise click.ClickException(f"There are no pictures in {shown(self._folder)}.")
         outcome.failed |= {name: reason(error) for name, error in found.troubles.items()}
         if outcome.interrupted:
-            click.echo(f"\ninterrupted; the same command goes on from here: {shown(self._target)}", err=True)
+            self._say_interrupted()
             return
         failed = f", {len(outcome.failed)} failed" if outcome.failed else ""
         click.echo(f"{_count(outcome.answered, 'answer')} in {shown(self._target)}{failed}", err=True)
+
+    def _say_interrupted(self) -> None:
+        click.echo(f"\ninterrupted; the same command goes on from here: {shown(self._target)}", err=True)
 
     def _answer(self, found: FolderContents, record: Record, whom: Asking, outcome: Outcome) -> None:
         outcome.pictures = len(found.pictures)
         todo = {}
         clashes = self._beside.clashes(found.pictures)
         for name, one in found.pictures.items():
-            line = record.line(name)
+            line = record.line(name) if self._kinds else None
             if name in clashes:
                 outcome.failed[name] = clashes[name]
             elif record.has(name, self._folder / name, one):
@@ -172,29 +179,9 @@ class FolderWork:
 
     def _prompt(self, name: str, data: bytes) -> dict[str, str]:
         """The prompt or question about one picture. Raises OSError and ValueError."""
-        path = self._folder / name
-        text = self._kinds[0] if self._kinds else TextSidecar(".txt")
-
-        def existing() -> str:
-            return text.text(text.path(path))
-
-        def tags() -> str:
-            own = XmpSidecar().path(path)
-            packets = [own.read_bytes()] if own.exists() else []
-            words = xmp.keywords_of([*packets, *xmp.found_in(data)])
-            return ", ".join(words or dict.fromkeys(filter(None, map(str.strip, existing().split(",")))))
-
-        values: dict[str, Callable[[], str]] = {
-            "name": lambda: path.stem,
-            "folder": lambda: path.absolute().parent.name,
-            "existing": existing,
-            "tags": tags,
-        }
         assert self._member is not None
-        filled = prompts.filled(self._asked[self._member], values)
-        if not names.is_unicode(filled):
-            filled = filled.encode(errors="backslashreplace").decode()
-        return {self._member: filled}
+        sidecar = self._kinds[0] if self._kinds else TextSidecar(".txt")
+        return {self._member: filled_for(self._asked[self._member], self._folder / name, data, sidecar)}
 
     def _export(self, found: FolderContents, record: Record, outcome: Outcome) -> None:
         if not self._exports.paths:
@@ -257,6 +244,11 @@ class FolderWork:
         worded = [f"--{name}" for name in ("prefix", "suffix", "trigger") if getattr(options, name)]
         if worded and not (self._kinds or self._exports.csv or self._exports.gallery):
             raise click.UsageError(f"{worded[0]} goes with --sidecar, --xmp, --csv or --gallery.")
+        for name in ("prefix", "suffix", "trigger", "separator"):
+            if not names.is_unicode(getattr(options, name)):
+                raise click.UsageError(f"--{name} is not in the encoding of this terminal, UTF-8 as a rule.")
+        if options.filelist and not options.recursive:
+            raise click.UsageError("--no-recursive does not go with --filelist, which says all.")
         if options.existing != "skip" and not self._kinds:
             raise click.UsageError("--existing goes with --sidecar or --xmp.")
 

@@ -33,11 +33,20 @@ def test_a_caption_an_answer_and_places(fake: FakeService, file: Path) -> None:
 
 
 def test_what_is_for_folders_alone(fake: FakeService, file: Path) -> None:
-    for words in (["--sidecar", ".txt"], ["--no-recursive"], ["--csv", "x.csv"], ["--glob", "*"]):
+    for words in (["-o", "x"], ["--sidecar", ".txt"], ["--no-recursive"], ["--csv", "x.csv"], ["--glob", "*"]):
         done = looksee("caption", file, *words)
         assert done.exit_code == 2
         assert f"{words[0]} is for folders; a.png is a file." in done.stderr
     assert fake.items == []
+
+
+def test_a_prompt_has_its_fields(fake: FakeService, file: Path) -> None:
+    file.with_suffix(".txt").write_text("so far")
+    looksee("caption", file, "--prompt", "{name}: {existing}")
+    assert [item["prompt"] for item in fake.items] == ["a: so far"]
+    done = looksee("caption", file, "--prompt", "{nmae}")
+    assert done.exit_code in (1, 2)
+    assert "There is no {nmae}" in done.stderr
 
 
 def test_trouble_is_told(fake: FakeService, file: Path) -> None:

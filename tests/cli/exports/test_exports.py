@@ -104,6 +104,20 @@ def test_points(fake: FakeService, photos: Path, tmp_path: Path) -> None:
     assert (tmp_path / "png" / "below" / "b.jpg.png").exists()
 
 
+def test_labels_are_those_that_were_asked_for(fake: FakeService, photos: Path, tmp_path: Path) -> None:
+    """However the service writes them."""
+    box = {"x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1}
+    fake.answer = lambda item, data: {
+        "results": [{"object": name.strip(), "objects": [box]} for name in item["objects"]]
+    }
+    words = ("--coco", tmp_path / "c.json", "--yolo", tmp_path / "y", "--gallery", tmp_path / "g.html")
+    assert looksee("detect", photos, "--object", " cat", "--object", "dog", *words).exit_code == 0
+    assert [one["name"] for one in json.loads((tmp_path / "c.json").read_bytes())["categories"]] == [" cat", "dog"]
+    assert {
+        row["score"] for row in json.loads((tmp_path / "c.json").read_bytes())["annotations"] if "score" in row
+    } == set()
+
+
 def test_nothing_found_is_an_answer(fake: FakeService, photos: Path, tmp_path: Path) -> None:
     fake.answer = lambda item, data: {"objects": []}
     words = ("--yolo", tmp_path / "yolo", "--coco", tmp_path / "c.json", "--csv", tmp_path / "c.csv")

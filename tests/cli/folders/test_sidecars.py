@@ -203,6 +203,18 @@ def test_an_answer_without_words_is_no_text(fake: FakeService, tmp_path: Path) -
     assert not (tmp_path / "a.txt").exists()
 
 
+def test_a_name_that_leaves_no_room_for_an_ending_is_one_failure(fake: FakeService, tmp_path: Path) -> None:
+    long = "x" * 255
+    for name in (long, "a.png"):
+        (tmp_path / name).write_bytes(RED)
+    for words in (["--xmp"], ["--sidecar", ".txt"]):
+        done = looksee("caption", tmp_path, *words, "--existing", "append")
+        assert done.exit_code == 1
+        assert f"{long}: File name too long" in done.stderr
+    assert (tmp_path / "a.txt").read_text() == OWN
+    assert (tmp_path / "a.png.xmp").exists()
+
+
 def test_several_lines_become_one(fake: FakeService, tmp_path: Path) -> None:
     fake.answer = lambda item, data: {"caption": "One.\n\nTwo\u2028three. "}
     (tmp_path / "a.png").write_bytes(RED)
@@ -218,6 +230,8 @@ def test_several_lines_become_one(fake: FakeService, tmp_path: Path) -> None:
         (["--sidecar", "./x"], "is no ending of a file"),
         (["--existing", "append"], "--existing goes with --sidecar or --xmp"),
         (["--trigger", "x"], "--trigger goes with --sidecar"),
+        (["--sidecar", ".txt", "--trigger", os.fsdecode(b"\xe9")], "--trigger is not in the encoding of this terminal"),
+        (["--filelist", "-", "--no-recursive"], "--no-recursive does not go with --filelist"),
         (["--object", "cat", "--sidecar", ".txt"], "--sidecar and --xmp are for texts"),
         (["--coco", "x.json"], "--coco is for boxes and points"),
         (["--task", "point", "--object", "cat", "--yolo", "x"], "--yolo is for boxes"),
