@@ -104,9 +104,9 @@ class Record:
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        self._file.close()
         if self._lines:
             self._lines.close()
+        self._file.close()  # last: it raises where a line could not be written
 
     def _take(self, line: bytes, place: int) -> None:
         try:

@@ -28,7 +28,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFigures:
+class ModelActivity:
     """Of one model: None where nothing happened between the looks, or where only operators may know."""
 
     state: str
@@ -52,7 +52,7 @@ class Figures:
     lookups: int
     hit_rate: float | None
     hits_per_second: float
-    models: dict[str, ModelFigures]
+    models: dict[str, ModelActivity]
 
     def content(self) -> dict[str, Any]:
         return asdict(self)
@@ -89,9 +89,9 @@ def figures(before: Snapshot, now: Snapshot) -> Figures:
         count = grown(f"{name}_count", label)
         return grown(f"{name}_sum", label) / count if count else None
 
-    def of_model(name: str, state: str) -> ModelFigures:
+    def of_model(name: str, state: str) -> ModelActivity:
         own = now.admin.get(name, {})
-        return ModelFigures(
+        return ModelActivity(
             state=state,
             running=int(now.value("looksee_rows_running", name)),
             waiting=int(now.value("looksee_rows_waiting", name)),

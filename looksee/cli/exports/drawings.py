@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from looksee.cli.exports.answers import FolderAnswer
-from looksee.cli.folders.whole_file import write_whole
+from looksee.cli.exports.whole_file import write_whole
 from looksee.core.errors import LookseeError
 from looksee.core.geometry import Box, Point
 from looksee.core.images import annotate

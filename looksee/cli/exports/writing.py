@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from looksee.cli.exports.answers import FolderAnswer
-from looksee.cli.folders.whole_file import write_whole
+from looksee.cli.exports.whole_file import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)

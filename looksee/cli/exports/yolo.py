@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from looksee.cli.exports.answers import FolderAnswer
-from looksee.cli.folders.whole_file import write_whole
+from looksee.cli.exports.whole_file import write_whole
 from looksee.cli.names import shown
 from looksee.core.geometry import Box
 

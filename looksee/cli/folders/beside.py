@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from looksee.cli.folders.whole_file import write_whole
+from looksee.cli.exports.whole_file import write_whole
 from looksee.cli.folders.wording import Existing, Wording
 from looksee.cli.folders.xmp import XmpPacket
 from looksee.cli.names import shown

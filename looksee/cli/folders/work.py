@@ -41,7 +41,7 @@ class Asking:
 
 
 @dataclass
-class Outcome:
+class FolderOutcome:
     """What came of a folder, in numbers of pictures. `failed` are those without an answer, and why."""
 
     pictures: int = 0
@@ -73,7 +73,7 @@ class FolderWork:
 
     def run(self, whom: Asking) -> int:
         """Do all of it; the exit code. Raises click.ClickException."""
-        outcome = Outcome()
+        outcome = FolderOutcome()
         try:
             found = self._contents()
             self._go(found, whom, outcome)
@@ -90,7 +90,7 @@ class FolderWork:
             return INTERRUPTED
         return 1 if outcome.failed else 0
 
-    def _go(self, found: FolderContents, whom: Asking, outcome: Outcome) -> None:
+    def _go(self, found: FolderContents, whom: Asking, outcome: FolderOutcome) -> None:
         if found.pictures:
             with Record(self._target, self._asked) as record:
                 self._answer(found, record, whom, outcome)
@@ -110,7 +110,7 @@ class FolderWork:
     def _say_interrupted(self) -> None:
         click.echo(f"\ninterrupted; the same command goes on from here: {shown(self._target)}", err=True)
 
-    def _answer(self, found: FolderContents, record: Record, whom: Asking, outcome: Outcome) -> None:
+    def _answer(self, found: FolderContents, record: Record, whom: Asking, outcome: FolderOutcome) -> None:
         outcome.pictures = len(found.pictures)
         todo = {}
         clashes = self._beside.clashes(found.pictures)
@@ -165,7 +165,7 @@ class FolderWork:
                 more["wording"] = wording
         return more
 
-    def _catch_up(self, name: str, line: Mapping[str, Any] | None, record: Record, outcome: Outcome) -> None:
+    def _catch_up(self, name: str, line: Mapping[str, Any] | None, record: Record, outcome: FolderOutcome) -> None:
         """Write what an answer of earlier is still missing beside its picture."""
         if line is None or not self._kinds or not text_of(line).strip() or self._beside.is_done(name, line):
             return
@@ -183,7 +183,7 @@ class FolderWork:
         sidecar = self._kinds[0] if self._kinds else TextSidecar(".txt")
         return {self._member: filled_for(self._asked[self._member], self._folder / name, data, sidecar)}
 
-    def _export(self, found: FolderContents, record: Record, outcome: Outcome) -> None:
+    def _export(self, found: FolderContents, record: Record, outcome: FolderOutcome) -> None:
         if not self._exports.paths:
             return
         labels = things(self._asked)
@@ -252,7 +252,7 @@ class FolderWork:
         if options.existing != "skip" and not self._kinds:
             raise click.UsageError("--existing goes with --sidecar or --xmp.")
 
-    def _summary(self, outcome: Outcome) -> dict[str, Any]:
+    def _summary(self, outcome: FolderOutcome) -> dict[str, Any]:
         rate = outcome.answered / outcome.seconds if outcome.seconds and outcome.answered else 0.0
         return {
             "pictures": outcome.pictures,

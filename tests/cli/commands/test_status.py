@@ -36,7 +36,7 @@ SECOND = {"running": 4, "steps": 20, "rows": 60, "answers": 25, "waited": 2, "to
 OPERATORS = {"models": {"blip": {"state": "ready", "device": "cpu", "memory_bytes": 2_000_000_000}}}
 
 
-class Measured:
+class MeasuredService:
     """A service whose metrics are the first and from then on the second."""
 
     def __init__(self) -> None:
@@ -52,24 +52,24 @@ class Measured:
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> Measured:
-    service = Measured()
+def measured(monkeypatch: pytest.MonkeyPatch) -> MeasuredService:
+    service = MeasuredService()
 
     @asynccontextmanager
-    async def connected(url: str, key: str) -> AsyncIterator[Measured]:
+    async def connected(url: str, key: str) -> AsyncIterator[MeasuredService]:
         yield service
 
     monkeypatch.setattr("looksee.cli.service_client.connected", connected)
     return service
 
 
-async def two(service: Measured, seconds: float = 2.0) -> tuple[Snapshot, Snapshot]:
+async def two(service: MeasuredService, seconds: float = 2.0) -> tuple[Snapshot, Snapshot]:
     found = [await look(service, key="", admin_key="") for _ in range(2)]  # type: ignore[arg-type]
     return found[0], Snapshot(found[0].moment + seconds, found[1].health, found[1].samples)
 
 
 def test_rates_are_those_between_the_looks() -> None:
-    before, now = asyncio.run(two(Measured()))
+    before, now = asyncio.run(two(MeasuredService()))
     found = figures(before, now)
     blip = found.models["blip"]
     assert (blip.state, blip.running, blip.waiting) == ("ready", 4, 2)
@@ -82,7 +82,7 @@ def test_rates_are_those_between_the_looks() -> None:
     assert restarted.models["blip"].answers_per_second == 0.0
 
 
-def test_the_table_and_its_json(measured: Measured) -> None:
+def test_the_table_and_its_json(measured: MeasuredService) -> None:
     done = looksee("status", "--once", "--interval", "0.2")
     assert done.exit_code == 0, done.stderr
     assert "Looksee 1.2 at http://localhost:3000" in done.stdout
@@ -97,7 +97,7 @@ def test_the_table_and_its_json(measured: Measured) -> None:
     assert set(measured.headers.values()) == {None}
 
 
-def test_operators_see_memory_and_devices(measured: Measured) -> None:
+def test_operators_see_memory_and_devices(measured: MeasuredService) -> None:
     done = looksee("status", "--once", "--interval", "0.2", "--admin-key", "a", "--metrics-key", "m")
     assert "2.00 GB" in done.stdout
     assert "cpu" in done.stdout
@@ -105,7 +105,7 @@ def test_operators_see_memory_and_devices(measured: Measured) -> None:
     assert measured.headers["/api/admin/models"] == {"X-API-Key": "a"}
 
 
-def test_what_is_no_looksee(measured: Measured) -> None:
+def test_what_is_no_looksee(measured: MeasuredService) -> None:
     measured.health = [1]
     done = looksee("status", "--once")
     assert (done.exit_code, done.stderr) == (1, "Error: What is there does not answer as a Looksee does.\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from looksee.cli.folders.whole_file import write_whole
+from looksee.cli.exports.whole_file import write_whole
 
 
 def test_who_is_interrupted_has_the_old_one(tmp_path: Path) -> None:
