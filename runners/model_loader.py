@@ -46,7 +46,12 @@ class ModelLoader:
         own = config.model(name)
         self.name = name
         self.source = source.resolve(name, config.weights, own.weights)
-        self.device, self.dtype = own.device or config.device, own.dtype or config.dtype
+        self.device = own.device or config.device
+        self._arithmetic: dict[str, Any] = {
+            "device": self.device,
+            "dtype": own.dtype or config.dtype,
+            "samples": self.source.kind == "sample",
+        }
         self.cuda_graphs = config.cuda_graphs if own.cuda_graphs == "" else own.cuda_graphs
         self.options = own.options(sample=self.source.kind == "sample")
         self._loaded = False  # once at least
@@ -92,10 +97,10 @@ class ModelLoader:
     def _computed(self) -> str | None:
         """What is computed with, as a part of the fingerprint; None while it is not known."""
         try:
-            chosen = resolve(REGISTRY[self.name], machine.found(self.device), device=self.device, dtype=self.dtype)
+            chosen = resolve(REGISTRY[self.name], machine.found(self.device), **self._arithmetic)
             if chosen.linears != "int8":
                 return chosen.key
-            return _settled(self.name, device=self.device, dtype=self.dtype) if self._loaded else None
+            return _settled(self.name, **self._arithmetic) if self._loaded else None
         except errors.WeightsUnavailable:  # nothing can be answered: loading says why
             return None
 
@@ -106,8 +111,7 @@ class ModelLoader:
                 model = _load(
                     self.name,
                     directory,
-                    device=self.device,
-                    dtype=self.dtype,
+                    **self._arithmetic,
                     graph_rows=self.limits.rows if self.cuda_graphs else 0,
                     **self.options,
                     **self.source.files(),
@@ -156,8 +160,8 @@ def _load(name: str, directory: Path, **how: Any) -> Model[Any, Any]:
     return load(name, directory, **how)
 
 
-def _settled(name: str, *, device: str, dtype: str) -> str:
+def _settled(name: str, **how: Any) -> str:
     """What a loaded model computes with, as a part of the fingerprint."""
     from looksee.models.loading import settled
 
-    return settled(name, device=device, dtype=dtype).key
+    return settled(name, **how).key

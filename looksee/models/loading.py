@@ -28,18 +28,19 @@ def module(name: str) -> str:
 
 
 def load(
-    name: str, directory: Path, *, device: str, dtype: str, graph_rows: int = 0, **options: Any
+    name: str, directory: Path, *, device: str, dtype: str, samples: bool = False, graph_rows: int = 0, **options: Any
 ) -> Model[Any, Any]:
     """The model in `directory`, ready for its first batch.
 
     `device` is a torch device or `auto`: the first CUDA device, else MPS, else the CPU. `dtype` is a torch dtype's
-    name, `int8` or `auto`. What they mean is in `looksee.models.arithmetic.rules`. `graph_rows` is the largest batch
+    name, `int8` or `auto`. What they mean, for the sample weights where `samples` says so, is in
+    `looksee.models.arithmetic.rules`. `graph_rows` is the largest batch
     whose steps are replayed as CUDA graphs, 0 for none. `options` are those of the model's class. Raises
     WeightsUnavailable when this installation cannot load any model, for a dtype that the model or the device cannot do,
     or for a checkpoint that the class refuses.
     """
     refuse_broken_torchvision()
-    chosen = settled(name, device=device, dtype=dtype)
+    chosen = settled(name, device=device, dtype=dtype, samples=samples)
     cls = REGISTRY[name].model_class.partition(":")[2]
     model_class = getattr(import_module(module(name)), cls)
     made: Any = model_class(directory, device=torch.device(chosen.device), dtype=_torch_dtype(chosen), **options)
@@ -64,12 +65,12 @@ def _report(name: str, model: HasNetworks, chosen: Arithmetic) -> None:
     )
 
 
-def settled(name: str, *, device: str, dtype: str) -> Arithmetic:
+def settled(name: str, *, device: str, dtype: str, samples: bool = False) -> Arithmetic:
     """What the model computes with, after int8 linear layers were tried out, where they are asked for.
 
     Raises WeightsUnavailable.
     """
-    chosen = resolve(REGISTRY[name], machine.found(device), device=device, dtype=dtype)
+    chosen = resolve(REGISTRY[name], machine.found(device), device=device, dtype=dtype, samples=samples)
     if chosen.linears == "int8":
         if not int8.available():
             raise errors.WeightsUnavailable(

@@ -71,7 +71,7 @@ class RunnerSettings(BaseModel):
     dtype: Dtype = Field(
         "auto",
         description="`auto`, `float32`, `bfloat16`, `float16`, and on a CPU `int8`; auto is bfloat16 on a GPU and on a "
-        "CPU with AMX, else float32",
+        "CPU with AMX or AVX-512 for bfloat16, else float32; on a CPU float32 for sample weights",
     )
     cuda_graphs: bool = Field(
         False, description="replay decode steps as CUDA graphs, on a CUDA device; off until measured on one"

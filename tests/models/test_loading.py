@@ -86,7 +86,8 @@ def kinds(model: Any) -> tuple[set[type[nn.Module]], set[type[nn.Module]]]:
 @pytest.mark.parametrize(
     ("amx", "dtype", "decoding", "others", "said"),
     [
-        (False, "auto", nn.Linear, nn.Linear, "on cpu, float32, plain linear layers"),
+        (False, "float32", nn.Linear, nn.Linear, "on cpu, float32, plain linear layers"),
+        (False, "auto", BlockedLinear, BlockedLinear, "on cpu, bfloat16, blocked linear layers"),
         (False, "bfloat16", BlockedLinear, BlockedLinear, "on cpu, bfloat16, blocked linear layers"),
         (True, "auto", BlockedLinear, BlockedLinear, "on cpu, bfloat16, blocked linear layers"),
         (False, "int8", Int8Linear, Int8Linear, "on cpu, float32, int8 linear layers"),
@@ -155,7 +156,7 @@ def test_a_card_without_bfloat16_is_told_in_the_log(
     assert "MiB of weights; float32, for" in caplog.text
 
 
-def noted(spec: Any, found: Machine, **settings: str) -> Any:
+def noted(spec: Any, found: Machine, **settings: Any) -> Any:
     """The arithmetic of such a card, on the CPU: there is none here."""
     card = dataclasses.replace(found, device="cuda:0")
     return dataclasses.replace(resolve(spec, card, **settings), device="cpu")

@@ -18,6 +18,7 @@ from tests.engine.toy import ToyModel
 
 MACHINES = {
     "cpu float32": Machine(),
+    "cpu bfloat16": Machine(avx512_bf16=True),
     "cpu bfloat16 amx": Machine(amx=True),
     "cuda bfloat16": Machine("cuda:0", amx=True),
     "cuda float32": Machine("cuda:0", native_bfloat16=False),
@@ -27,7 +28,7 @@ MACHINES = {
 
 def loader(monkeypatch: pytest.MonkeyPatch, found: Machine, name: str = "moondream", **changes: Any) -> ModelLoader:
     monkeypatch.setattr(machine, "found", lambda device: found)
-    chosen = Settings().model_copy(update={"weights": "sample", "device": "auto", "dtype": "auto", **changes})
+    chosen = Settings().model_copy(update={"weights": "hub", "device": "auto", "dtype": "auto", **changes})
     monkeypatch.setattr(model_loader, "settings", lambda: chosen)
     return ModelLoader(name)
 
@@ -48,6 +49,12 @@ def test_machines_that_resolve_auto_differently_share_no_key(monkeypatch: pytest
     found = [fingerprint(monkeypatch, one) for one in MACHINES.values()]
     assert None not in found
     assert len(set(found)) == len(MACHINES)
+
+
+def test_sample_weights_have_the_same_key_on_every_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [fingerprint(monkeypatch, one, weights="sample") for one in MACHINES.values() if one.device == "cpu"]
+    assert len(found) == 3
+    assert len(set(found)) == 1
 
 
 def test_a_setting_that_names_what_auto_is_shares_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,9 @@
 """What a model computes with: which device, which dtype, which form of its linear layers. All rules are here.
 
 dtype      cpu                              cuda                             mps
-auto       bfloat16 with AMX, else float32  bfloat16 from capability 8.0 on, bfloat16
-                                            else float32
+auto       bfloat16 with AMX or AVX-512 for bfloat16 from capability 8.0 on, bfloat16
+           bfloat16, else float32; float32  else float32
+           for the sample weights
 float32    plain linear layers everywhere
 bfloat16   blocked weights with AMX or      plain                            plain
            AVX-512 for bfloat16, else plain
@@ -52,15 +53,18 @@ class Arithmetic:
         return replace(self, linears="blocked" if self.amx else "plain")
 
 
-def resolve(spec: ModelSpec, machine: Machine, *, device: str, dtype: str) -> Arithmetic:
+def resolve(spec: ModelSpec, machine: Machine, *, device: str, dtype: str, samples: bool = False) -> Arithmetic:
     """What the settings `device` and `dtype` mean for a model on a machine.
+
+    `samples`: the weights are the sample ones. They are so small that a CPU gains nothing by bfloat16, and in float32
+    their answers are the same on every CPU.
 
     Raises WeightsUnavailable for what the model or the device cannot do.
     """
     chosen = machine.device if device == "auto" else device
     on_cpu, note = chosen == "cpu", ""
     if dtype == "auto":
-        native = machine.amx if on_cpu else machine.native_bfloat16
+        native = (machine.amx or machine.avx512_bf16) and not samples if on_cpu else machine.native_bfloat16
         dtype = "bfloat16" if native else "float32"
         if not on_cpu and not native:
             note = "float32, for the device does not compute in bfloat16"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,8 @@ MPS = Machine("mps")
 DTYPES = Dtype.__args__  # type: ignore[attr-defined]
 
 
-def keys_of(found: Machine, **settings: str) -> str:
-    return resolve(REGISTRY["blip"], found, **({"device": "auto", "dtype": "auto"} | settings)).key
+def keys_of(found: Machine, **settings: Any) -> str:
+    return resolve(REGISTRY["blip"], found, **{"device": "auto", "dtype": "auto", **settings}).key
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def keys_of(found: Machine, **settings: str) -> str:
         (AMX, "auto", "auto", Arithmetic("cpu", "bfloat16", "blocked", True)),
         (AMX, "auto", "float32", Arithmetic("cpu", "float32", "plain", True)),
         (CPU, "cpu", "bfloat16", Arithmetic("cpu", "bfloat16")),
-        (AVX512, "auto", "auto", Arithmetic("cpu", "float32")),
+        (AVX512, "auto", "auto", Arithmetic("cpu", "bfloat16", "blocked")),
         (AVX512, "auto", "bfloat16", Arithmetic("cpu", "bfloat16", "blocked")),
         (AVX512, "auto", "int8", Arithmetic("cpu", "float32", "int8")),
         (CPU, "auto", "int8", Arithmetic("cpu", "float32", "int8")),
@@ -43,6 +44,15 @@ def keys_of(found: Machine, **settings: str) -> str:
 )
 def test_what_settings_mean(found: Machine, device: str, dtype: str, wanted: Arithmetic) -> None:
     assert resolve(REGISTRY["blip"], found, device=device, dtype=dtype) == wanted
+
+
+@pytest.mark.parametrize("found", [CPU, AVX512, AMX])
+def test_sample_weights_are_float32_on_every_cpu_if_nothing_else_is_asked_for(found: Machine) -> None:
+    def of_samples(machine: Machine, dtype: str) -> str:
+        return resolve(REGISTRY["blip"], machine, device="auto", dtype=dtype, samples=True).dtype
+
+    assert of_samples(found, "auto") == "float32"
+    assert of_samples(found, "bfloat16") == of_samples(HOPPER, "auto") == "bfloat16"
 
 
 def test_a_card_without_bfloat16_computes_in_float32_and_the_log_says_so() -> None:
@@ -67,8 +77,8 @@ def test_gemma_is_refused_in_float16(found: Machine) -> None:
 
 
 def test_keys() -> None:
-    assert [keys_of(found) for found in (CPU, AMX, HOPPER, TURING, MPS)] == [
-        *("cpu float32", "cpu bfloat16 amx", "cuda bfloat16", "cuda float32", "mps bfloat16")
+    assert [keys_of(found) for found in (CPU, AVX512, AMX, HOPPER, TURING, MPS)] == [
+        *("cpu float32", "cpu bfloat16", "cpu bfloat16 amx", "cuda bfloat16", "cuda float32", "mps bfloat16")
     ]
     assert [keys_of(found, dtype="int8") for found in (CPU, AMX)] == ["cpu int8", "cpu int8 amx"]
     assert keys_of(CPU, dtype="bfloat16") == keys_of(AVX512, dtype="bfloat16") == "cpu bfloat16"

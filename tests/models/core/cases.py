@@ -110,7 +110,7 @@ def mixed(name: str) -> Mixed:
 
 def _of_the_library(name: str) -> Mixed:
     directory = write_random(name, Path(tempfile.mkdtemp(dir=_scratch())))
-    options = {"max_tiles": 4} if name == "intern_vlm" else {}
+    options: dict[str, Any] = {"max_tiles": 4} if name == "intern_vlm" else {}
     made = Mixed(load(name, directory, device="cpu", dtype="float32", **options))
     alone, rng = LibraryAlone(name, directory, made.model), random.Random(29)
     while len(made.fresh) < _COUNT:

@@ -65,7 +65,7 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     directory = SAMPLES / name
     if kind == "random":
         directory = write_random(name, tmp_path_factory.mktemp(name))
-    options = {"max_tiles": 2} if (name, kind) == ("intern_vlm", "random") else {}
+    options: dict[str, Any] = {"max_tiles": 2} if (name, kind) == ("intern_vlm", "random") else {}
     if name != "blip":
         options["prefix_bytes"] = 2**26
     model: Any = load(name, directory, device="cpu", dtype="float32", **options)
