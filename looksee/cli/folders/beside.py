@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -86,8 +87,12 @@ class XmpSidecar:
 class Beside:
     """The files beside the pictures of a folder, and what of them is ours."""
 
-    def __init__(self, folder: Path, kinds: Sequence[Sidecar], how: Existing, wording: Wording) -> None:
+    def __init__(
+        self, folder: Path, kinds: Sequence[Sidecar], how: Existing, wording: Wording, reserved: Collection[Path] = ()
+    ) -> None:
+        """`reserved` are files that something else is written to."""
         self._folder, self._kinds, self._how, self._wording = folder, kinds, how, wording
+        self._reserved = {path.resolve() for path in reserved}
 
     @property
     def wording(self) -> dict[str, str]:
@@ -106,8 +111,8 @@ class Beside:
                 owners[path].append(name)
                 if len(owners[path]) > 1:
                     found[name] = f"{shown(path.name)} would be written for {shown(owners[path][0])} too."
-                elif _is_picture(path):
-                    found[name] = f"{shown(path.name)}, which would be written beside it, is a picture."
+                elif why := self._refusal(path):
+                    found[name] = why
         return found
 
     def is_wanted(self, name: str, earlier: Mapping[str, Any] | None) -> bool:
@@ -129,13 +134,24 @@ class Beside:
             if not self._is_open(kind, name, earlier):
                 continue
             path = kind.path(self._folder / name)
-            if _is_picture(path):
-                raise ValueError(f"{shown(path.name)}, which would be written beside it, is a picture.")
+            if why := self._refusal(path):
+                raise ValueError(why)
             how = "overwrite" if self._how == "skip" else self._how
             content = kind.content(path, answer, self._wording, how)
             write_whole(path, content)
             written[kind.suffix] = hashlib.sha256(content).hexdigest()
         return written
+
+    def _refusal(self, path: Path) -> str | None:
+        """Why nothing is written there, whatever is asked."""
+        kind = None
+        if _exists(path) and not path.is_file():
+            kind = "no file"  # a pipe would be waited for
+        elif _is_picture(path):
+            kind = "a picture"
+        elif self._reserved and path.resolve() in self._reserved:
+            kind = "what the answers are written to"
+        return kind and f"{shown(path.name)}, which would be written beside it, is {kind}."
 
     def _is_open(self, kind: Sidecar, name: str, earlier: Mapping[str, Any] | None) -> bool:
         """Whether what there is may be touched: nothing is there, it may be replaced, or it is our own."""
@@ -164,7 +180,10 @@ def _digests(line: Mapping[str, Any]) -> Mapping[str, str]:
 def _bytes(path: Path) -> bytes:
     """A file's contents; none where there is no file."""
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        known = path.stat()
+        if not stat.S_ISREG(known.st_mode):
+            raise ValueError(f"{shown(path.name)} is no file.")
+        if known.st_size > _MOST_BYTES:
             raise ValueError(f"{shown(path.name)} has more than {_MOST_BYTES} bytes, and was left as it is.")
         return path.read_bytes()
     except FileNotFoundError:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from looksee.cli.folders.wording import EXISTING, Existing
+from looksee.core.image_formats import FORMATS
 
 F = TypeVar("F", bound=Callable[..., Any])
 _WRITTEN = {"globs": "glob", "sidecars": "sidecar", "recursive": "no-recursive"}
@@ -50,6 +51,8 @@ def _ending(_: click.Context, __: click.Parameter, values: Sequence[str]) -> tup
     for value in values:
         if not value.startswith(".") or len(value) < 2 or "/" in value or "\0" in value:
             raise click.BadParameter(f"'{value}' is no ending of a file, like .txt or .caption.")
+        if any(value.lower() in one.suffixes for one in FORMATS.values()):
+            raise click.BadParameter(f"'{value}' is an ending of pictures.")
     return tuple(dict.fromkeys(values))
 
 

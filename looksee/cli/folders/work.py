@@ -61,8 +61,9 @@ class FolderWork:
         self._folder, self._target, self._asked, self._options = folder, target, dict(asked), options
         self._kinds: list[Sidecar] = [*map(TextSidecar, options.sidecars), *([XmpSidecar()] if options.xmp else [])]
         self._wording = Wording(options.prefix, options.suffix, options.trigger, options.separator)
-        self._beside = Beside(folder, self._kinds, options.existing, self._wording)
         self._exports = Exports(**{name: getattr(options, name) for name in Exports.__dataclass_fields__})
+        reserved = [target, *self._exports.paths.values()]
+        self._beside = Beside(folder, self._kinds, options.existing, self._wording, reserved)
         self._member = next((name for name in ("prompt", "question") if name in self._asked), None)
         self._localizes = self._asked["task"] in ("detect", "point")
         self._check()

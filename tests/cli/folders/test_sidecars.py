@@ -143,6 +143,17 @@ def test_no_picture_is_written_over_and_no_text_is_shared(fake: FakeService, tmp
     assert (tmp_path / "b.txt").read_text() == f"a red square of {len(BLUE)}"
 
 
+def test_no_text_is_written_over_the_record_or_into_a_pipe(fake: FakeService, tmp_path: Path) -> None:
+    for name in ("a", "captions", "pipe"):
+        (tmp_path / f"{name}.png").write_bytes(RED)
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    done = looksee("caption", tmp_path, "--sidecar", ".jsonl", "--existing", "overwrite")
+    assert done.exit_code == 1
+    assert "captions.png: captions.jsonl, which would be written beside it, is what the answers" in done.stderr
+    assert "pipe.png: pipe.jsonl, which would be written beside it, is no file.\n" in done.stderr
+    assert [line["file"] for line in lines(tmp_path / "captions.jsonl")] == ["a.png"]
+
+
 def test_a_picture_that_was_replaced_gets_a_new_text_unless_a_person_wrote_it(
     fake: FakeService, tmp_path: Path
 ) -> None:
@@ -228,6 +239,7 @@ def test_several_lines_become_one(fake: FakeService, tmp_path: Path) -> None:
     [
         (["--sidecar", "txt"], "'txt' is no ending of a file"),
         (["--sidecar", "./x"], "is no ending of a file"),
+        (["--sidecar", ".JPG"], "'.JPG' is an ending of pictures"),
         (["--existing", "append"], "--existing goes with --sidecar or --xmp"),
         (["--trigger", "x"], "--trigger goes with --sidecar"),
         (["--sidecar", ".txt", "--trigger", os.fsdecode(b"\xe9")], "--trigger is not in the encoding of this terminal"),
