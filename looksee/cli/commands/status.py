@@ -56,9 +56,9 @@ def status(interval: float, once: bool, as_json: bool, metrics_key: str, admin_k
 
         async with connected(url, key) as service:
             before = await look(service, key=metrics_key or key, admin_key=admin_key)
-            live = not (once or as_json) and sys.stdout.isatty()
+            live = not (once or as_json) and in_terminal()
             # Elsewhere there is no width to be asked for, and a narrow one would cut the columns.
-            console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+            console = Console(width=None if in_terminal() else _WIDTH)
             with Live(console=console, auto_refresh=False) if live else contextlib.nullcontext() as screen:
                 while True:
                     await asyncio.sleep(interval)
@@ -81,6 +81,10 @@ def status(interval: float, once: bool, as_json: bool, metrics_key: str, admin_k
                     return
 
     run(watch, "ended.")
+
+
+def in_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def table(found: Figures, url: str) -> Table:

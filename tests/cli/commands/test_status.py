@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from looksee.cli.commands.figures import Snapshot, figures, look
+from looksee.cli.service_client import ServiceAway
 from tests.cli.in_process import looksee
 from tests.support.serving import free_port
 
@@ -103,6 +104,29 @@ def test_operators_see_memory_and_devices(measured: MeasuredService) -> None:
     assert "cpu" in done.stdout
     assert measured.headers["/metrics"] == {"X-API-Key": "m"}
     assert measured.headers["/api/admin/models"] == {"X-API-Key": "a"}
+
+
+def test_in_a_terminal_it_keeps_up_and_says_when_the_service_is_away(
+    measured: MeasuredService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    get = measured.get
+
+    async def sometimes(path: str, headers: Mapping[str, str] | None = None) -> str:
+        nonlocal looks
+        looks += path == "/metrics"
+        if path == "/metrics" and looks == 3:
+            raise ServiceAway("There is no service.")
+        if looks == 5:
+            raise KeyboardInterrupt
+        return await get(path, headers)
+
+    monkeypatch.setattr(measured, "get", sometimes)
+    monkeypatch.setattr("looksee.cli.commands.status.in_terminal", lambda: True)
+    done = looksee("status", "--interval", "0.2")
+    assert done.exit_code == 130
+    assert looks == 5, "it went on"
+    assert "10 of 40 lookups hit" in done.stdout
 
 
 def test_what_is_no_looksee(measured: MeasuredService) -> None:
