@@ -6,17 +6,14 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from looksee.cli.endings import NOTES
-from looksee.cli.names import is_unicode, listed, shown
-from looksee.cli.picture import picture, reason, trouble
-
-if TYPE_CHECKING:
-    from looksee.cli.folder import FolderRun
-    from looksee.cli.walking import FolderContents
+from looksee.cli.folders.options import FolderOptions, folder_options
+from looksee.cli.names import is_unicode, shown
+from looksee.cli.picture import picture, trouble
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -29,14 +26,14 @@ _TASKS = {
     "object": ("detect", "point"),
     "threshold": ("detect", "point"),
     "scores": ("caption", "query"),
+    "max_words": ("caption", "query"),
 }
 _MOST_THINGS = 32  # that the service looks for in one request
 
 
-def _whom(command: F) -> F:
-    """The options that say who is asked."""
+def service_options(command: F) -> F:
+    """The options that say where the service is."""
     for option in (
-        click.option("--model", metavar="NAME", help="Who is asked; `looksee models` lists the names."),
         click.option("--key", envvar="LOOKSEE_KEY", default="", help="A key of the service, or LOOKSEE_KEY."),
         click.option(
             "--url",
@@ -50,12 +47,29 @@ def _whom(command: F) -> F:
     return command
 
 
-@click.command()
+def whom(command: F) -> F:
+    """The options that say who is asked."""
+    help_ = "Who is asked; `looksee models` lists the names."
+    asked = click.option("--model", metavar="NAME", help=help_, shell_complete=_models)
+    return service_options(asked(command))
+
+
+def _models(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    from looksee.models.registry import REGISTRY
+
+    return [name for name in REGISTRY if name.startswith(begun)]
+
+
+@click.command(
+    epilog="""\b
+Example:
+  looksee ask photo.jpg "What is on the table?\""""
+)
 @click.argument("source", metavar="PICTURE")
 @click.argument("question")
 @click.option("--json", "whole", is_flag=True, help="All of the answer, as JSON.")
 @click.option("--scores", is_flag=True, help="With --json: how likely it was to the model, too.")
-@_whom
+@whom
 def ask(source: str, question: str, whole: bool, scores: bool, url: str, key: str, model: str | None) -> None:
     """Ask a QUESTION about one PICTURE, a file."""
     if scores and not whole:
@@ -68,20 +82,31 @@ def ask(source: str, question: str, whole: bool, scores: bool, url: str, key: st
     if scores:
         body["scores"] = True
 
-    async def answer() -> dict[str, Any]:
+    async def asking() -> dict[str, Any]:
         from looksee.cli.service_client import connected
 
         async with connected(url, key) as service:
             return await service.post("/v1/query", body)
 
-    found = _run(answer, "interrupted.")
+    found = run(asking, "interrupted.")
     click.echo(json.dumps(found, ensure_ascii=False) if whole else str(found["answer"]))
     if note := NOTES.get(str(found.get("finish_reason"))):
         click.echo(note, err=True)
 
 
-@click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.command(
+    short_help="Caption pictures, or ask the same about each.",
+    epilog="""\b
+Examples:
+  looksee caption photo.jpg
+  looksee caption photos
+  looksee caption photos --sidecar .txt --trigger sks --existing append
+  looksee caption photos --xmp --csv photos.csv --gallery photos.html
+  looksee caption photos --question "Is there a dog?" -o dogs.jsonl
+
+Ends with 0 if every picture has its answer, 1 if not, 2 for options that cannot be, 130 after Ctrl-C.""",
+)
+@click.argument("source", metavar="FOLDER", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "-o",
     "--output",
@@ -93,8 +118,16 @@ def ask(source: str, question: str, whole: bool, scores: bool, url: str, key: st
     type=click.Choice(["caption", "query", "detect", "point"]),
     help="What is asked; by itself caption, with --question query, with --object detect.",
 )
-@click.option("--prompt", help="For captions: how, or with what they begin.")
+@click.option(
+    "--prompt",
+    help="For captions: how, or with what they begin. {name}, {folder}, {existing} and {tags} stand for what is known "
+    "of each picture, in questions too.",
+)
+@click.option(
+    "--prompt-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file with the prompt."
+)
 @click.option("--length", type=click.Choice(["short", "normal", "long"]), help="For captions of Moondream.")
+@click.option("--max-words", type=click.IntRange(1), help="For texts: so many words at most.")
 @click.option("--question", help="What to answer about each picture.")
 @click.option("--object", "things", multiple=True, help="What to find in each picture; may be given several times.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="For boxes and points: the least confidence.")
@@ -102,18 +135,22 @@ def ask(source: str, question: str, whole: bool, scores: bool, url: str, key: st
 @click.option(
     "--concurrency", type=click.IntRange(1, 32), default=2, show_default=True, help="Requests under way at a time."
 )
-@_whom
+@folder_options(texts=True)
+@whom
 def caption(
-    folder: Path,
+    source: Path,
     output: Path | None,
     task: str | None,
     prompt: str | None,
+    prompt_file: Path | None,
     length: str | None,
+    max_words: int | None,
     question: str | None,
     things: tuple[str, ...],
     threshold: float | None,
     scores: bool | None,
     concurrency: int,
+    options: FolderOptions,
     url: str,
     key: str,
     model: str | None,
@@ -121,80 +158,62 @@ def caption(
     """Caption every picture in FOLDER and below, or ask something else about each.
 
     A file is a picture by what is in it, whatever it is called; hidden files are passed over. Answers are written as
-    they come. Given again, the command leaves out the pictures that it has the answers to and goes on.
+    they come. Given again, the command leaves out the pictures that it has the answers to and goes on. Of a single
+    picture the answer is printed.
     """
+    if prompt_file is not None:
+        if prompt is not None:
+            raise click.UsageError("--prompt and --prompt-file are two prompts.")
+        prompt = _text_of(prompt_file)
     given: dict[str, Any] = {"model": model, "prompt": prompt, "length": length, "question": question}
-    given |= {"threshold": threshold, "scores": scores}
+    given |= {"threshold": threshold, "scores": scores, "max_words": max_words}
     wanted = task or ("query" if question is not None else "detect" if things else "caption")
     asked: dict[str, Any] = {"task": wanted, **{name: value for name, value in given.items() if value is not None}}
-    _check(asked, things)
+    check(asked, things)
     if things:
         asked |= {"object": things[0]} if len(things) == 1 else {"objects": list(things)}
-    target = output or folder / "captions.jsonl"
-    from looksee.cli.walking import contents, is_picture
-
-    if target.is_file() and is_picture(target):
-        raise click.UsageError(f"{shown(target)} is a picture: answers would be written behind it.")
-    found = contents(folder, besides=target)
-    _tell_left_out(found)
-    try:
-        failed = _answer(folder, found, asked, target, lambda work: work.run(url, key, concurrency))
-    except OSError as error:
-        raise click.ClickException(trouble(error) if error.filename else f"{reason(error)}: {shown(target)}") from None
-    if failed:
-        raise SystemExit(1)
+    answer(source, output, "captions.jsonl", asked, options, url=url, key=key, concurrency=concurrency)
 
 
-def _answer(
-    folder: Path,
-    found: FolderContents,
+def answer(
+    source: Path,
+    output: Path | None,
+    usual: str,
     asked: dict[str, Any],
-    target: Path,
-    run: Callable[[FolderRun], Coroutine[Any, Any, None]],
-) -> int:
-    """How many files have no answer in the end, though they are pictures or may be. Raises OSError for the record."""
-    from looksee.cli.folder import FolderRun
-    from looksee.cli.record import Record
+    options: FolderOptions,
+    *,
+    url: str,
+    key: str,
+    concurrency: int,
+) -> None:
+    """Have a folder's pictures answered, or print the answer about a single one. Ends the program where that fails.
 
-    failed = answered = 0
-    if found.pictures:
-        with Record(target, asked) as record:
-            todo = {
-                name: one.st_size for name, one in found.pictures.items() if not record.has(name, folder / name, one)
-            }
-            here = len(found.pictures) - len(todo)
-            click.echo(
-                f"{_count(len(found.pictures), 'picture')} in {shown(folder)}"
-                + (f", {here} of them answered before" if here else ""),
-                err=True,
-            )
-            work = FolderRun(folder, todo, asked, record)
-            _run(lambda: run(work), f"interrupted; the same command goes on from here: {shown(target)}")
-            failed = len(work.failed)
-            answered = len(todo) - failed
-    for name, error in found.troubles.items():
-        click.echo(f"{shown(name)}: {reason(error)}", err=True)
-    if not found.pictures:
-        raise click.ClickException(f"There are no pictures in {shown(folder)}.")
-    failed += len(found.troubles)
-    click.echo(f"{_count(answered, 'answer')} in {shown(target)}" + (f", {failed} failed" if failed else ""), err=True)
-    return failed
+    `usual` is the name of the answers' file in the folder where no `output` is given.
+    """
+    if source.is_file():
+        if output is not None:
+            raise click.UsageError(f"-o is for folders; {shown(source.name)} is a file.")
+        from looksee.cli.commands.one_picture import print_answer
+
+        print_answer(source, asked, options, url, key)
+        return
+    from looksee.cli.folders.work import Asking, FolderWork
+
+    work = FolderWork(source, output or source / usual, asked, options)
+    if code := work.run(Asking(url=url, key=key, concurrency=concurrency)):
+        raise SystemExit(code)
 
 
-def _tell_left_out(found: FolderContents) -> None:
-    for left_out, one, several in (
-        (found.others, "file is no picture", "files are no pictures"),
-        (found.linked_folders, "link to a folder is not followed", "links to folders are not followed"),
-    ):
-        if left_out:
-            click.echo(f"{len(left_out)} {one if len(left_out) == 1 else several}: {listed(left_out)}", err=True)
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig").strip()
+    except (OSError, ValueError) as error:
+        raise click.ClickException(
+            f"{shown(file)} is not UTF-8." if isinstance(error, ValueError) else trouble(error)
+        ) from None
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def _check(asked: dict[str, Any], things: Sequence[str]) -> None:
+def check(asked: dict[str, Any], things: Sequence[str]) -> None:
     """Refuse options that would not do what they say."""
     task = asked["task"]
     values = {**{name: [value] for name, value in asked.items()}, **({"object": things} if things else {})}
@@ -203,9 +222,9 @@ def _check(asked: dict[str, Any], things: Sequence[str]) -> None:
             raise click.UsageError(f"--{option} is not in the encoding of this terminal, UTF-8 as a rule.")
     for option, tasks in _TASKS.items():
         if any(value not in (None, "") for value in values.get(option, ())) and task not in tasks:
-            raise click.UsageError(f"--{option} does not go with --task {task}.")
+            raise click.UsageError(f"--{option.replace('_', '-')} does not go with --task {task}.")
     for option in ("question", "object"):
-        if not all(value.strip() for value in values.get(option, ())):
+        if not all(str(value).strip() for value in values.get(option, ())):
             raise click.UsageError(f"--{option} is empty; say what is asked.")
         if task in _TASKS[option] and option not in values:
             raise click.UsageError(f"--task {task} needs --{option}.")
@@ -213,7 +232,7 @@ def _check(asked: dict[str, Any], things: Sequence[str]) -> None:
         raise click.UsageError(f"--object is given {len(things)} times; at most {_MOST_THINGS} are looked for at once.")
 
 
-def _run(work: Callable[[], Coroutine[Any, Any, T]], interrupted: str) -> T:
+def run(work: Callable[[], Coroutine[Any, Any, T]], interrupted: str) -> T:
     try:
         return asyncio.run(work())
     except KeyboardInterrupt:

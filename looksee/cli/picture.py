@@ -33,8 +33,7 @@ def picture(source: PictureSource) -> str:
     if isinstance(source, str) and source.strip().lower().startswith(_ADDRESSES):
         return source.strip()
     data = _content(source)
-    # Imported here: it brings Pillow, which `looksee --help` need not wait for.
-    from looksee.core.images import FORMATS, sniff
+    from looksee.core.image_formats import FORMATS, sniff
 
     kind = sniff(data)
     if kind is None and not isinstance(source, str | os.PathLike):
@@ -96,7 +95,7 @@ def _of_path(source: str | os.PathLike[str]) -> bytes:
 
 def _of_base64(text: str) -> bytes | None:
     """The picture that a text is in base64: either alphabet, with or without padding, in one line or several."""
-    from looksee.core.images import sniff
+    from looksee.core.image_formats import sniff
 
     letters = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
     try:

@@ -16,6 +16,8 @@ from looksee.cli import names
 # Ends of lines for many programs, though not for JSON.
 _LINE_ENDS = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}
 
+_OWN = ("file", "file_bytes", "asked", "picture")  # members that every line has of itself
+
 
 @dataclass(frozen=True, slots=True)
 class FileStamp:
@@ -49,14 +51,18 @@ class Record:
 
     def __init__(self, file: Path, asked: Mapping[str, Any]) -> None:
         self._asked = dict(asked)
-        self._answered: dict[str, FileStamp | None] = {}
-        whole = True
-        if file.is_file():  # a pipe or a terminal has nothing to read
+        self._answered: dict[str, tuple[FileStamp | None, int]] = {}  # and where its line begins
+        whole, place = True, 0
+        # A pipe or a terminal has nothing to read.
+        readable = not file.exists() or file.is_file()
+        if file.is_file():
             with file.open("rb") as lines:
                 for line in lines:
                     whole = line.endswith(b"\n")
-                    self._take(line)
+                    self._take(line, place)
+                    place += len(line)
         self._file = file.open("ab")
+        self._lines = file.open("rb") if readable else None
         if not whole:  # whoever wrote it was killed in the middle of a line
             self._file.write(b"\n")
 
@@ -64,28 +70,49 @@ class Record:
         """Whether a picture was answered about, and is still the same file. Lines of old say nothing of the file."""
         if name not in self._answered:
             return False
-        stamp = self._answered[name]
+        stamp, _ = self._answered[name]
         return stamp is None or stamp.is_of(file, found)
 
-    def write(self, name: str, answer: Mapping[str, Any], stamp: FileStamp) -> None:
+    def write(self, name: str, answer: Mapping[str, Any], stamp: FileStamp | None) -> None:
         """Add an answer; it is in the file when this returns."""
-        members = {**names.members(name), "asked": self._asked, **answer, "picture": asdict(stamp)}
+        members: dict[str, Any] = {**names.members(name), "asked": self._asked, **answer}
+        if stamp is not None:
+            members["picture"] = asdict(stamp)
         line = json.dumps(members, ensure_ascii=False).translate(_LINE_ENDS)
+        place = self._file.tell() if self._lines else 0
         self._file.write(line.encode(errors="replace") + b"\n")
         self._file.flush()
-        self._answered[name] = stamp
+        self._answered[name] = stamp, place
+
+    def line(self, name: str) -> dict[str, Any] | None:
+        """The last line about a picture, in whatever state the picture was; None where there is none to be read."""
+        if name not in self._answered or self._lines is None:
+            return None
+        self._lines.seek(self._answered[name][1])
+        try:
+            found: dict[str, Any] = json.loads(self._lines.readline())
+        except ValueError:  # another program wrote here at the same time
+            return None
+        return found
+
+    def add_to(self, name: str, line: Mapping[str, Any], added: Mapping[str, Any]) -> None:
+        """Add the line of a picture once more, with further members."""
+        answer = {member: value for member, value in line.items() if member not in _OWN}
+        self.write(name, {**answer, **added}, _stamp(line.get("picture")))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        self._file.close()
+        if self._lines:
+            self._lines.close()
+        self._file.close()  # last: it raises where a line could not be written
 
-    def _take(self, line: bytes) -> None:
+    def _take(self, line: bytes, place: int) -> None:
         try:
             found = json.loads(line)
             if isinstance(found, dict) and found.get("asked") == self._asked:
-                self._answered[names.named(found)] = _stamp(found.get("picture"))
+                self._answered[names.named(found)] = _stamp(found.get("picture")), place
         except (ValueError, TypeError, KeyError, RecursionError):
             return
 

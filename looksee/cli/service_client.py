@@ -29,11 +29,27 @@ class ServiceError(click.ClickException):
         self.code = code
 
 
+class ServiceAway(ServiceError):
+    """The service is not there, or has no room: later it may answer."""
+
+
 class ServiceClient:
     """One at `url`, asked with `key` where it wants one."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session, self._url = session, _address(url)
+
+    async def get(self, path: str, headers: Mapping[str, str] | None = None) -> str:
+        """The answer's text. Raises ServiceError."""
+        try:
+            async with self._session.get(f"{self._url}{path}", headers=headers) as response:
+                if response.status != 200:
+                    raise await _refusal(response)
+                return await response.text()
+        except aiohttp.InvalidURL:
+            raise ServiceError(f"'{shown(self._url)}' is not the address of a service.") from None
+        except (aiohttp.ClientError, OSError, ValueError):
+            raise ServiceAway(f"There is no service at {self._url}, or it broke off.") from None
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The answer. Raises ServiceError."""
@@ -51,7 +67,7 @@ class ServiceClient:
                     if line.get("done"):
                         return
                     yield line
-        raise ServiceError(f"{self._url} broke off its answer.")
+        raise ServiceAway(f"{self._url} broke off its answer.")
 
     @asynccontextmanager
     async def _sent(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -70,11 +86,11 @@ class ServiceClient:
         except aiohttp.InvalidURL:
             raise ServiceError(f"'{shown(self._url)}' is not the address of a service.") from None
         except aiohttp.ClientConnectorError:
-            raise ServiceError(
+            raise ServiceAway(
                 f"There is no service at {self._url}. Start one with `make serve`, or name another with --url."
             ) from None
         except (aiohttp.ClientError, OSError, ValueError):
-            raise ServiceError(f"{self._url} does not answer as a Looksee does, or broke off.") from None
+            raise ServiceAway(f"{self._url} does not answer as a Looksee does, or broke off.") from None
 
 
 @asynccontextmanager
@@ -103,8 +119,9 @@ def _address(url: str) -> str:
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> ServiceError:
+    kind = ServiceAway if response.status in _BUSY else ServiceError
     try:
         content = json.loads(await response.read())
-        return ServiceError(str(content["detail"]), str(content["error"]["code"]))
+        return kind(str(content["detail"]), str(content["error"]["code"]))
     except (ValueError, KeyError, TypeError):
-        return ServiceError(f"{response.url.origin()} answered with status {response.status}.")
+        return kind(f"{response.url.origin()} answered with status {response.status}.")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from looksee.core.images import FORMATS, sniff
+from looksee.core.image_formats import FORMATS, sniff
 
 _HEAD = 4096  # bytes of a file that tell what it is
 _SUFFIXES = frozenset(suffix for one in FORMATS.values() for suffix in one.suffixes)
@@ -25,15 +26,15 @@ class FolderContents:
     troubles: dict[str, OSError] = field(default_factory=dict)
 
 
-def contents(folder: Path, *, besides: Path) -> FolderContents:
-    """Look through a folder and those below it, but for hidden files and the file `besides`.
+def contents(folder: Path, *, besides: Path | Collection[Path], recursive: bool = True) -> FolderContents:
+    """Look through a folder and those below it, but for hidden files and the files and folders `besides`.
 
     A file is a picture by its first bytes; one that is called a picture counts as one too, so that it is missed when it
     is none. Raw photographs are left out: most lie beside a JPEG. Links to folders are not followed, since they may
     lead anywhere, and around.
     """
     found = FolderContents()
-    own = _stat(besides)
+    own = [known for path in ([besides] if isinstance(besides, Path) else besides) if (known := _stat(path))]
     waiting = [""]
     while waiting:
         below = waiting.pop()
@@ -47,9 +48,10 @@ def contents(folder: Path, *, besides: Path) -> FolderContents:
             name = below + entry.name
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{name}/")
+                    if recursive and not _is_among(entry.stat(), own):
+                        waiting.append(f"{name}/")
                 else:
-                    _sort_in(name, folder / name, own, found)
+                    sort_in(name, folder / name, own, found)
             except OSError as error:
                 found.troubles[name] = error
     found.pictures = dict(sorted(found.pictures.items()))
@@ -57,11 +59,12 @@ def contents(folder: Path, *, besides: Path) -> FolderContents:
     return found
 
 
-def _sort_in(name: str, path: Path, besides: os.stat_result | None, found: FolderContents) -> None:
+def sort_in(name: str, path: Path, besides: Collection[os.stat_result], found: FolderContents) -> None:
+    """Put a file to those of its kind; one that is among `besides` to none. Raises OSError."""
     known = path.stat()
     if stat.S_ISDIR(known.st_mode):
         found.linked_folders.append(name)
-    elif besides is not None and os.path.samestat(known, besides):
+    elif _is_among(known, besides):
         return
     elif stat.S_ISREG(known.st_mode) and is_picture(path):
         found.pictures[name] = known
@@ -75,6 +78,10 @@ def is_picture(path: Path) -> bool:
         return suffix in _SUFFIXES
     with path.open("rb", buffering=0) as file:
         return sniff(file.read(_HEAD)) is not None
+
+
+def _is_among(known: os.stat_result, others: Collection[os.stat_result]) -> bool:
+    return any(os.path.samestat(known, other) for other in others)
 
 
 def _stat(path: Path) -> os.stat_result | None:

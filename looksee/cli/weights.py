@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from looksee.models.weights.source import WeightsSource
 
 
-@click.command()
+@click.command(
+    short_help="Fetch published weights ahead.",
+    epilog="\b\nExamples:\n  looksee pull moondream\n  looksee pull --all",
+)
 @click.argument("names", metavar="[MODEL]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every model of the catalogue.")
 def pull(names: tuple[str, ...], everything: bool) -> None:
@@ -32,7 +35,7 @@ def pull(names: tuple[str, ...], everything: bool) -> None:
         raise SystemExit(1)
 
 
-@click.command()
+@click.command(epilog="\b\nExample:\n  looksee models")
 def models() -> None:
     """List the catalogue, and what of it is on this machine."""
     from looksee.models.registry import REGISTRY

@@ -10,9 +10,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from looksee.core.geometry import Box, Point, as_coco, in_pixels, point_in_pixels
-from looksee.core.images import Picture
+from looksee.core.images import Picture, annotate
 from looksee.http import error_responses
-from looksee.http.answers import annotate
 
 PlaceT = TypeVar("PlaceT", Box, Point)
 ViewT = TypeVar("ViewT", bound=BaseModel)

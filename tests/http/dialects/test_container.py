@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from looksee.core import errors
 from looksee.core.geometry import Box
+from looksee.core.images import annotate
 from looksee.core.tasks import Answer, Task
-from looksee.http.answers import annotate
 from looksee.http.skills.detect import CocoDetection, Detections
 from looksee.http.skills.point import Points
 from looksee.models.registry import prompts

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support import pictures
-from tests.support.serving import CLIENT_KEY, ROOT, Service, free_port
+from tests.support.serving import API_KEY, CLIENT_KEY, EVERY, ROOT, Service, free_port
 
 
 class ClientProgram:
@@ -164,6 +164,39 @@ def test_asking(looksee: ClientProgram, tmp_path: Path) -> None:
     whole = json.loads(looksee("ask", file, "How many shapes are there?", "--json", "--scores").stdout)
     assert whole["answer"] == "three"
     assert -0.7 < whole["mean_logprob"] <= 0
+
+
+def test_boxes_of_a_folder_and_a_page_of_them(looksee: ClientProgram, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    folder(photos, 4)
+    words = ("--coco", tmp_path / "c.json", "--yolo", tmp_path / "y", "--gallery", tmp_path / "g.html", "--json")
+    done = looksee("detect", photos, "--object", "shape", *words)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["answered"] == 4
+    coco = json.loads((tmp_path / "c.json").read_text())
+    assert len(coco["images"]) == 4
+    assert len(coco["annotations"]) >= 4
+    assert all(0 <= one["score"] <= 1 for one in coco["annotations"])
+    labels = [file.read_text() for file in (tmp_path / "y" / "labels").rglob("*.txt")]
+    assert sum(label.count("\n") for label in labels) == len(coco["annotations"])
+    assert (tmp_path / "g.html").read_text().count("<rect ") == len(coco["annotations"])
+
+
+def test_one_picture_several_and_the_service_itself(looksee: ClientProgram, tmp_path: Path) -> None:
+    data, caption = pictures.scene("one", count=1)
+    file = tmp_path / "a.png"
+    file.write_bytes(data)
+    assert looksee("caption", file).stdout == f"{caption}\n"
+    thing = caption.split()[-1]
+    place = looksee("point", file, "--object", thing).stdout.split("\t")
+    assert (place[0], len(place[1].split())) == (thing, 2)
+    together = looksee("together", file, file, "--model", "gemma")
+    assert (together.returncode, together.stderr) == (0, "")
+    assert together.stdout.strip()
+    status = json.loads(looksee("status", "--json", "--interval", "0.2", "--admin-key", API_KEY).stdout)
+    assert set(status["models"]) == set(EVERY)
+    assert status["models"]["moondream"]["memory_bytes"] > 0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from PIL import Image
 
 from looksee.core import errors
 from looksee.core.geometry import Box, Point
-from looksee.http.answers import annotate
+from looksee.core.images import annotate
 from tests.support.files import encoded, plain
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)

@@ -1,0 +1,1 @@
+"""The commands of `looksee` beside those about folders."""
