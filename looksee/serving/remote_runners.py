@@ -1,0 +1,43 @@
+"""Proxies of runners on other hosts: JSON over HTTP, with the key, and with connections that do not outlive theirs."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+from urllib.parse import urlsplit
+
+from _bentoml_impl.client.proxy2 import RemoteProxy
+from _bentoml_sdk import Service
+from aiohttp import ClientSession, ClientTimeout
+
+from looksee.gateway.replica import Reach, takes_connections
+
+_CALL_SECONDS = 86400.0  # for a call: its jobs have deadlines of their own
+_CONNECT_SECONDS = 2.0
+_KEEP_ALIVE = 2.0  # seconds; a runner closes connections that were idle for five, and one in between is lost
+_PORTS = {"http": 80, "https": 443}
+
+
+def remote(service: Service[Any], url: str, key: str) -> tuple[Any, Reach]:
+    """The proxy of the runner at a checked address, and whether its host takes a connection."""
+    proxy: Any = RemoteProxy(url, service=service, media_type="application/json")
+    sessions = proxy.to_async._session_manager
+    # One session for all time: BentoML would close it, with the calls under way, every 100 requests.
+    sessions.max_age = sessions.max_requests = float("inf")
+    sessions._timeout = ClientTimeout(total=_CALL_SECONDS, sock_connect=_CONNECT_SECONDS)
+    sessions._headers = {**sessions._headers, **_authorization(key)}
+    original = sessions._make_client
+
+    def make_client() -> ClientSession:
+        session: ClientSession = original()
+        assert session.connector is not None
+        session.connector._keepalive_timeout = _KEEP_ALIVE
+        return session
+
+    sessions._make_client = make_client
+    parts = urlsplit(url)
+    return proxy, functools.partial(takes_connections, parts.hostname or "", parts.port or _PORTS[parts.scheme])
+
+
+def _authorization(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}
