@@ -6,7 +6,7 @@ import functools
 from typing import Any
 from urllib.parse import urlsplit
 
-from _bentoml_impl.client.proxy2 import RemoteProxy
+from _bentoml_impl.client.proxy2 import AsyncClient
 from _bentoml_sdk import Service
 from aiohttp import ClientSession, ClientTimeout
 
@@ -18,25 +18,39 @@ _KEEP_ALIVE = 2.0  # seconds; a runner closes connections that were idle for fiv
 _PORTS = {"http": 80, "https": 443}
 
 
-def remote(service: Service[Any], url: str, key: str) -> tuple[Any, Reach]:
-    """The proxy of the runner at a checked address, and whether its host takes a connection."""
-    proxy: Any = RemoteProxy(url, service=service, media_type="application/json")
-    sessions = proxy.to_async._session_manager
-    # One session for all time: BentoML would close it, with the calls under way, every 100 requests.
-    sessions.max_age = sessions.max_requests = float("inf")
-    sessions._timeout = ClientTimeout(total=_CALL_SECONDS, sock_connect=_CONNECT_SECONDS)
-    sessions._headers = {**sessions._headers, **_authorization(key)}
-    original = sessions._make_client
+class RemoteRunner:
+    """What BentoML's proxy of a runner on this machine is, for one at a checked address: `to_async` has its methods."""
 
-    def make_client() -> ClientSession:
-        session: ClientSession = original()
-        assert session.connector is not None
-        session.connector._keepalive_timeout = _KEEP_ALIVE
-        return session
+    def __init__(self, service: Service[Any], url: str, key: str) -> None:
+        # Without BentoML's own proxy: its timeout is for a whole call, connecting included.
+        client: Any = AsyncClient(url, media_type="application/json", service=service, server_ready_timeout=0)
+        client._setup_endpoints()
+        self.to_async = client
+        sessions = client._session_manager
+        # One session for all time: BentoML would close it, with the calls under way, every 100 requests.
+        sessions.max_age = sessions.max_requests = float("inf")
+        sessions._timeout = ClientTimeout(total=_CALL_SECONDS, sock_connect=_CONNECT_SECONDS)
+        sessions._headers = {**sessions._headers, **_authorization(key)}
+        original = sessions._make_client
 
-    sessions._make_client = make_client
+        def make_client() -> ClientSession:
+            session: ClientSession = original()
+            assert session.connector is not None
+            session.connector._keepalive_timeout = _KEEP_ALIVE
+            return session
+
+        sessions._make_client = make_client
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self.to_async.close()
+
+
+def remote(service: Service[Any], url: str, key: str) -> tuple[RemoteRunner, Reach]:
+    """The runner at a checked address, and whether its host takes a connection."""
     parts = urlsplit(url)
-    return proxy, functools.partial(takes_connections, parts.hostname or "", parts.port or _PORTS[parts.scheme])
+    reach = functools.partial(takes_connections, parts.hostname or "", parts.port or _PORTS[parts.scheme])
+    return RemoteRunner(service, url, key), reach
 
 
 def _authorization(key: str) -> dict[str, str]:

@@ -30,9 +30,9 @@ def guarded(key: str = KEY, metrics_key: str = "") -> ASGIApp:
 def ask(
     app: ASGIApp, path: str, key: str | None = None, client: tuple[str, int] | None = ("10.0.0.1", 1), kind: str = ""
 ) -> httpx.Response:
-    headers = {} if key is None else {"Authorization": key}
+    headers = {} if key is None else {"Authorization": key.encode("latin-1")}
     if kind:
-        headers["Content-Type"] = kind
+        headers["Content-Type"] = kind.encode()
 
     async def main() -> httpx.Response:
         transport = httpx.ASGITransport(app, client=client)  # type: ignore[arg-type]
