@@ -90,6 +90,11 @@ class Replica:
         full_batches = {"ready": 0, "failed": 100}.get(reported.state, 1) + self.channel.is_on_trial
         return own + others + full_batches * self._rows
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether its weights were loaded when it last reported."""
+        return self.reported is None or self.reported.state == "ready"
+
     def affinity(self, job: Job) -> int:
         """A number that is always the same for the same picture here: of runners that are equally busy the one with
         the largest may have it encoded already.
@@ -136,7 +141,7 @@ class Replica:
         began = time.monotonic()
         self.count_jobs()
         try:
-            await self._ask()
+            status = await self._ask()
         except BentoMLException as refusal:
             # Of a wrong key too, which neither side writes down.
             self._leave_out(f"it answers with status {int(refusal.error_code)}")
@@ -155,6 +160,9 @@ class Replica:
                     self.channel.spare_unbegun()
         else:
             self._silences = 0
+            if status.identity.model != self.model:
+                self._leave_out(f"it serves {status.identity.model}")
+                return
             if not self.up:
                 logger.info("the runner of %s at %s answers", self.model, self.name)
             self._failures = 0

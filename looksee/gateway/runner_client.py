@@ -16,6 +16,7 @@ from looksee.core.tasks import Failure, Identity, Job, Reply, Status
 from looksee.gateway.broadcast import Listener
 from looksee.gateway.lost_runners import LOST, HandedOver, failed, overdue
 from looksee.gateway.replica import Reach, Replica
+from looksee.gateway.runner_call import RunnerReply
 
 T = TypeVar("T")
 
@@ -66,32 +67,44 @@ class RunnerClient:
     ) -> tuple[Reply, Identity | None]:
         """As `RunnerChannel.ask`, of the least busy runner, and of the next one where that gives no answer."""
         deadline = time.monotonic() + timeout
+        heard = False
+
+        def hear(text: str) -> None:
+            nonlocal heard
+            heard = True
+            assert listener is not None
+            listener(text)
+
         left = list(self.replicas)
         handed = HandedOver(errors.RunnerFailed("The model gave no answer."), 0, suspect=False)
-        refused: tuple[Reply, Identity | None] | None = None
+        found: RunnerReply | None = None
         chosen = self._chosen(left, job)
         while True:
             left.remove(chosen)
             try:
-                reply, identity = await self._ask_one(
-                    chosen, job, deadline - time.monotonic(), request_id, listener, handed
+                found = await chosen.channel.ask(
+                    job,
+                    timeout=deadline - time.monotonic(),
+                    request_id=request_id,
+                    listener=hear if listener is not None else None,
+                    starts=handed.starts,
+                    suspect=handed.suspect,
                 )
             except HandedOver as trouble:
                 handed = trouble
-            else:
-                refused = (reply, identity)
-                if reply.failure is None or reply.failure.code not in _NOT_NOW:
-                    break
-            others = [one for one in left if one.up and one.channel.has_room]
-            if not others or time.monotonic() >= deadline:
+            finally:
+                chosen.count_jobs()
+            others = [one for one in left if one.up and one.channel.has_room and (found is None or one.is_ready)]
+            is_over = found is not None and (heard or not _is_refused(found[0]))
+            if is_over or not others or time.monotonic() >= deadline:
                 break
             chosen.count_retry()
             chosen = self._chosen(others, job)
-        if refused is None:
+        if found is None:
             raise handed.error
-        if refused[1] is not None:
-            self._identity, self._asked = refused[1], time.monotonic()
-        return refused
+        if found[1] is not None:
+            self._identity, self._asked = found[1], time.monotonic()
+        return found
 
     def check_room(self) -> None:
         """Raises Overloaded where no more jobs are taken."""
@@ -122,35 +135,15 @@ class RunnerClient:
         """Ask the runners no more."""
         await asyncio.gather(*(one.close() for one in self.replicas))
 
-    async def _ask_one(
-        self,
-        chosen: Replica,
-        job: Job,
-        timeout: float,
-        request_id: str,
-        listener: Listener | None,
-        handed: HandedOver,
-    ) -> tuple[Reply, Identity | None]:
-        asking = chosen.channel.ask(
-            job,
-            timeout=timeout,
-            request_id=request_id,
-            listener=listener,
-            starts=handed.starts,
-            suspect=handed.suspect,
-        )
-        try:
-            return await asking
-        finally:
-            chosen.count_jobs()
-
     def _chosen(self, among: Sequence[Replica], job: Job | None) -> Replica:
         """The least busy one of those that are up and have room; where none is, of the others."""
         self._watch()
         best = [one for one in among if one.up and one.channel.has_room] or [one for one in among if one.up] or among
-        least = min(one.load() for one in best) if len(best) > 1 else 0
-        free = [one for one in best if one.load() == least] if len(best) > 1 else best
-        return free[0] if len(free) == 1 or job is None else max(free, key=lambda one: one.affinity(job))
+        if len(best) == 1 or job is None:
+            return best[0]
+        least = min(one.load() for one in best)
+        free = [one for one in best if one.load() == least]
+        return free[0] if len(free) == 1 else max(free, key=lambda one: one.affinity(job))
 
     def _has_another(self, replica: Replica) -> bool:
         return any(one.up and one.channel.has_room for one in self.replicas if one is not replica)
@@ -196,6 +189,10 @@ class RunnerClient:
         status = await self.status()
         if status is not None:
             self._identity, self._asked = status.identity, time.monotonic()
+
+
+def _is_refused(reply: Reply) -> bool:
+    return reply.failure is not None and reply.failure.code in _NOT_NOW
 
 
 def _together(statuses: Sequence[Status]) -> Status:

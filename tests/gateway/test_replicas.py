@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -15,10 +16,10 @@ from bentoml.exceptions import BentoMLException
 from prometheus_client import REGISTRY
 
 from looksee.core import errors
-from looksee.core.tasks import Failure, Reply, Status
+from looksee.core.tasks import Call, Event, Failure, Reply, Status
 from looksee.gateway import replica
 from looksee.gateway.runner_client import RunnerClient
-from tests.gateway.proxy import IDENTITY, FakeProxy
+from tests.gateway.proxy import IDENTITY, FakeProxy, answer_to
 from tests.gateway.replicas import Host, client_of, job, refused
 from tests.support.loops import run, settle, until
 
@@ -415,6 +416,38 @@ def test_what_a_runner_cannot_take_now_another_is_asked(code: str) -> None:
     run(main())
 
 
+def test_who_has_heard_the_beginning_is_not_told_another_by_a_runner_that_is_asked_instead() -> None:
+    async def main() -> None:
+        async def stop(call: Call) -> AsyncIterator[Event]:
+            for number in range(len(call.asks)):
+                yield Event(number, "a ")
+                yield Event(number, reply=Reply(failure=Failure("model_not_ready", "It is being stopped.")))
+
+        stopping, well = FakeProxy(after=stop), Host()
+        heard: list[str] = []
+        async with serving(stopping, well) as client:
+            found = await outcomes(asking(client, *names(8), listener=heard.append))
+            assert found.count("") == len(stopping.calls[0].jobs) > 0
+            assert heard == ["a "] * found.count("")
+            assert len(well.begun) == 8 - found.count("")
+
+    run(main())
+
+
+def test_a_runner_of_another_model_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        other = FakeProxy(identity=replace(IDENTITY, model="moondream"))
+        async with serving(other, Host()) as client:
+            client._watch()
+            await until(lambda: not client.replicas[0].up)
+            assert await outcomes(asking(client, *names(8))) == answers(8)
+            assert other.calls == []
+
+    with log_of(caplog):
+        run(main())
+    assert "it serves moondream" in caplog.text
+
+
 def test_what_is_wrong_with_a_job_no_other_runner_is_asked() -> None:
     async def main() -> None:
         def refuse(_: Any) -> Reply:
@@ -482,6 +515,38 @@ def test_nobody_waits_for_a_runner_that_was_killed_but_those_it_had_begun() -> N
             sick._let_go.set()
             for call in list(client.replicas[0].channel._calls):
                 call.cancel()
+
+    run(main())
+
+
+def test_suspects_of_another_runner_hold_nobody_up() -> None:
+    """They are tried one at a time, and what is asked meanwhile is answered."""
+
+    async def main() -> None:
+        let_go = asyncio.Event()
+
+        async def work(call: Call) -> AsyncIterator[Event]:
+            if call.asks[0].job.images[0].startswith(b"job"):
+                await let_go.wait()
+            for number, ask in enumerate(call.asks):
+                yield Event(number, reply=answer_to(ask.job), identity=IDENTITY)
+
+        sick, well = Host(), FakeProxy(after=work)
+        sick.held, sick.returns = True, False
+        async with serving(sick, well) as client:
+            first, second = client.replicas
+            second.up = False
+            tasks = asking(client, *names(4))
+            await until(lambda: len(sick.begun) == 4)
+            second.up = True
+            sick.kill()
+            await until(lambda: len(well.calls) == 1)
+            assert await outcomes(asking(client, "late")) == ["a late"]
+            assert [len(call.jobs) for call in well.calls] == [1, 1]
+            assert not first.up
+            let_go.set()
+            assert await outcomes(tasks) == answers(4)
+            assert [len(call.jobs) for call in well.calls] == [1, 1, 1, 1, 1]
 
     run(main())
 

@@ -40,7 +40,7 @@ def test_a_list_of_addresses(text: str, urls: list[str]) -> None:
     ],
 )
 def test_what_is_no_address_is_told_apart(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match="address|twice") as caught:
+    with pytest.raises(ValueError, match=r"address|twice") as caught:
         runner_urls.checked(text)
     assert said in str(caught.value)
 
