@@ -30,9 +30,9 @@ def guarded(key: str = KEY, metrics_key: str = "") -> ASGIApp:
 def ask(
     app: ASGIApp, path: str, key: str | None = None, client: tuple[str, int] | None = ("10.0.0.1", 1), kind: str = ""
 ) -> httpx.Response:
-    headers = {} if key is None else {"Authorization": key.encode("latin-1")}
+    headers = [] if key is None else [(b"Authorization", key.encode("latin-1"))]
     if kind:
-        headers["Content-Type"] = kind.encode()
+        headers.append((b"Content-Type", kind.encode()))
 
     async def main() -> httpx.Response:
         transport = httpx.ASGITransport(app, client=client)  # type: ignore[arg-type]
@@ -124,7 +124,7 @@ def test_a_websocket_is_closed() -> None:
 @pytest.mark.parametrize("is_main", [True, False])
 def test_every_runner_stands_behind_it(is_main: bool) -> None:
     """A runner that is started as a part of a service can be given a port too, and BentoML would take pickles there."""
-    layers = runner_services()["blip"].to_asgi(is_main=is_main).user_middleware  # type: ignore[attr-defined]
+    layers = runner_services()["blip"].to_asgi(is_main=is_main).user_middleware
     assert layers[0].cls is KeyGuard
 
 

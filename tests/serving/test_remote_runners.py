@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -30,7 +30,7 @@ class Listening:
         self.status = 200
         self.came: list[tuple[str, Any, Any]] = []  # path, headers, body
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def __call__(self, request: web.BaseRequest) -> web.Response:
         self.came.append((request.path, request.headers, await request.json()))
         return web.Response(status=self.status, text="\n")
 
@@ -98,13 +98,8 @@ def test_a_name_that_leads_nowhere_takes_no_connection() -> None:
 def test_a_server_that_does_not_answer_takes_connections() -> None:
     """Its supervisor holds the port, as while a process starts again."""
 
-    async def main() -> None:
-        server = await asyncio.start_server(lambda *_: asyncio.sleep(0), "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        assert await takes_connections("127.0.0.1", port)
-        server.close()
-
-    run(main())
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        assert run(takes_connections("127.0.0.1", held.getsockname()[1]))
 
 
 def test_connections_are_closed_before_a_runner_closes_them() -> None:
