@@ -1,19 +1,20 @@
 """One of the runners of a model: how busy it is, and whether it answers.
 
 Runners on other hosts are watched: each is asked for its status every second. One that does not answer is left out and
-asked again after growing pauses. Two kinds of silence differ. Where the host takes no connection it is gone, and
-whatever it was given is handed over. Where it does, its process may be starting again or be busy, so what it has begun
-is waited for.
+asked again after growing pauses. What its host says to a connection tells two kinds of silence apart. Where it says
+nothing it is cut off, and whatever it was given is handed over. Where it takes or refuses it, what the runner has begun
+is waited for: its process may be busy, starting again or being stopped, or its connections break.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 import aiohttp
@@ -25,12 +26,14 @@ from looksee.gateway.runner_channel import RunnerChannel
 
 logger = logging.getLogger("looksee.gateway")
 
-Reach = Callable[[], Awaitable[bool]]
+Contact = Literal["taken", "refused", "none"]
+Reach = Callable[[], Awaitable[Contact]]
 
 _EVERY = 1.0  # seconds between two questions to a runner that answers
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0  # seconds before one that does not is asked again; doubled each time
 _STATUS_TIMEOUT = 2.0
 _MOST_SILENCES = 3  # in a row of a runner whose host takes connections, and from which nothing else comes
+_NO_WAY = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT})
 _TAIL = 1024  # bytes at a picture's end that tell it from others
 
 _UP = Gauge(
@@ -62,7 +65,7 @@ class Replica:
     ) -> None:
         """`rows` decode together at most. `elsewhere` says whether another replica would take a job now.
 
-        `reach` says whether the host takes a connection; without it the replica is not watched, and always in use.
+        `reach` says what the host does with a connection; without it the replica is not watched, and always in use.
         """
         self.model, self.name, self.proxy = model, name, proxy
         self.up = True
@@ -147,11 +150,12 @@ class Replica:
             self._leave_out(f"it answers with status {int(refusal.error_code)}")
         except (aiohttp.ClientError, OSError) as trouble:
             assert self._reach is not None
-            if not await self._reach():
-                self._leave_out("its host takes no connection")
+            contact = await self._reach()
+            if contact == "none":
+                self._leave_out("its host cannot be reached")
                 self.channel.give_up()
-            elif not isinstance(trouble, TimeoutError):
-                self._leave_out("it breaks connections off")
+            elif contact == "refused" or not isinstance(trouble, TimeoutError):
+                self._leave_out("its host refuses connections" if contact == "refused" else "connections to it break")
                 self.channel.spare_unbegun()
             elif self.channel.last_heard < began:
                 self._silences += 1
@@ -204,14 +208,19 @@ class Replica:
         _UP.labels(self.model, self.name).set(up)
 
 
-async def takes_connections(host: str, port: int, seconds: float = 1.5) -> bool:
-    """Whether something listens there. The time lets the first packet be sent a second time."""
+async def contact(host: str, port: int, seconds: float = 1.5) -> Contact:
+    """What a host does with a connection. The time lets the first packet be sent a second time.
+
+    A name that cannot be looked up counts as a refusal: it says nothing of the host.
+    """
     try:
         async with asyncio.timeout(seconds):
             _, writer = await asyncio.open_connection(host, port)
-    except OSError:  # a TimeoutError is one
-        return False
+    except TimeoutError:
+        return "none"
+    except OSError as error:
+        return "none" if error.errno in _NO_WAY else "refused"
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()
-    return True
+    return "taken"

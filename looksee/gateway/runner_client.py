@@ -45,7 +45,7 @@ class RunnerClient:
 
     @classmethod
     def of_several(cls, model: str, remote: Mapping[str, tuple[Any, Reach]], *, room: int, rows: int) -> RunnerClient:
-        """Of runners on other hosts: the proxy of each by its name, and whether its host takes a connection."""
+        """Of runners on other hosts: the proxy of each by its name, and what its host does with a connection."""
         client = cls(model, None)
         client.replicas = [
             Replica(model, name, proxy, room=room, rows=rows, reach=reach, elsewhere=client._has_another)

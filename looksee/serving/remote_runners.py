@@ -10,7 +10,7 @@ from _bentoml_impl.client.proxy2 import AsyncClient
 from _bentoml_sdk import Service
 from aiohttp import ClientSession, ClientTimeout
 
-from looksee.gateway.replica import Reach, takes_connections
+from looksee.gateway.replica import Reach, contact
 
 _CALL_SECONDS = 86400.0  # for a call: its jobs have deadlines of their own
 _CONNECT_SECONDS = 2.0
@@ -47,9 +47,9 @@ class RemoteRunner:
 
 
 def remote(service: Service[Any], url: str, key: str) -> tuple[RemoteRunner, Reach]:
-    """The runner at a checked address, and whether its host takes a connection."""
+    """The runner at a checked address, and what its host does with a connection."""
     parts = urlsplit(url)
-    reach = functools.partial(takes_connections, parts.hostname or "", parts.port or _PORTS[parts.scheme])
+    reach = functools.partial(contact, parts.hostname or "", parts.port or _PORTS[parts.scheme])
     return RemoteRunner(service, url, key), reach
 
 

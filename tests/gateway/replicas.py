@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp.client_reqrep import ConnectionKey
 
 from looksee.core.tasks import Call, Event, Job, Task
+from looksee.gateway.replica import Contact
 from looksee.gateway.runner_client import RunnerClient
 from tests.gateway.proxy import IDENTITY, FakeProxy, Sent, answer_to
 
@@ -39,8 +40,8 @@ class Host(FakeProxy):
         self._let_go = asyncio.Event()
         self._died = asyncio.Event()
 
-    async def reach(self) -> bool:
-        return not (self.is_cut_off or self.is_gone)
+    async def reach(self) -> Contact:
+        return "none" if self.is_cut_off else "refused" if self.is_gone else "taken"
 
     def let_go(self) -> None:
         self.held = False
@@ -103,5 +104,5 @@ def client_of(*hosts: FakeProxy, room: int = 99, rows: int = 8) -> RunnerClient:
     return RunnerClient.of_several("blip", named, room=room, rows=rows)
 
 
-async def _reached() -> bool:
-    return True
+async def _reached() -> Contact:
+    return "taken"

@@ -251,6 +251,7 @@ def test_a_busy_runner_that_is_late_with_its_status_stays_in() -> None:
         host.is_hung = True
         await one.check()
         await one.check()
+        assert one.up
         host.is_hung = False
         await one.check()
         host.is_hung = True
@@ -394,6 +395,26 @@ def test_a_follower_who_has_heard_the_beginning_is_not_told_another() -> None:
             found = await outcomes(tasks)
             assert Counter(found)["RunnerFailed"] == 4
             assert len(well.begun) == 4
+
+    run(main())
+
+
+def test_a_runner_that_is_being_stopped_ends_what_it_has_begun() -> None:
+    """It refuses connections from then on, and streams go on over the old ones."""
+
+    async def main() -> None:
+        stopping, well = Host(), Host()
+        stopping.held, stopping.told = True, 1
+        heard: list[str] = []
+        async with serving(stopping, well) as client:
+            tasks = asking(client, *names(8), listener=heard.append)
+            await until(lambda: len(stopping.begun) == 4)
+            stopping.is_gone = True
+            await until(lambda: not client.replicas[0].up)
+            assert await outcomes(asking(client, "late")) == ["a late"]
+            stopping.let_go()
+            assert await outcomes(tasks) == answers(8)
+            assert len(stopping.begun) == 4
 
     run(main())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -14,7 +16,7 @@ from aiohttp import web
 from bentoml.exceptions import BentoMLException
 
 from looksee.core.tasks import Ask, Call, Job, Task
-from looksee.gateway.replica import takes_connections
+from looksee.gateway.replica import contact
 from looksee.serving.remote_runners import remote
 from runners.services import runner_services
 from tests.support.loops import run
@@ -51,7 +53,7 @@ async def sent(key: str, *, status: int = 200) -> tuple[str, Any, Any]:
     there.status = status
     async with there.at(free_port()) as url:
         runner, reach = remote(runner_services()["blip"], url, key)
-        assert await reach()
+        assert await reach() == "taken"
         call = Call("c", [Ask(Job(Task.CAPTION, (b"\xff\x00picture",)), 5.0)])
         try:
             assert [chunk async for chunk in runner.to_async.infer(call=call)] == [b"\n"]
@@ -80,10 +82,10 @@ def test_what_a_runner_refuses_has_its_status_and_no_key(caplog: pytest.LogCaptu
     assert KEY not in repr(caught.value) + caplog.text
 
 
-def test_an_address_without_a_server_takes_no_connection() -> None:
+def test_an_address_without_a_server_refuses() -> None:
     async def main() -> None:
         runner, reach = remote(runner_services()["blip"], f"http://127.0.0.1:{free_port()}", KEY)
-        assert not await reach()
+        assert await reach() == "refused"
         with pytest.raises(aiohttp.ClientConnectorError):
             await runner.to_async.status()
         await runner.close()
@@ -91,15 +93,26 @@ def test_an_address_without_a_server_takes_no_connection() -> None:
     run(main())
 
 
-def test_a_name_that_leads_nowhere_takes_no_connection() -> None:
-    assert not run(takes_connections("nowhere.invalid", 80, 0.5))
+def test_a_name_that_cannot_be_looked_up_says_nothing_of_its_host() -> None:
+    assert run(contact("nowhere.invalid", 80)) == "refused"
+
+
+@pytest.mark.parametrize("code", [errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, None])
+def test_a_host_without_a_way_to_it_says_nothing(code: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connect(*_: Any) -> Any:
+        if code is None:
+            await asyncio.Event().wait()
+        raise OSError(code, "no way")
+
+    monkeypatch.setattr(asyncio, "open_connection", connect)
+    assert run(contact("10.0.0.1", 80, 0.01)) == "none"
 
 
 def test_a_server_that_does_not_answer_takes_connections() -> None:
     """Its supervisor holds the port, as while a process starts again."""
 
     with socket.create_server(("127.0.0.1", 0)) as held:
-        assert run(takes_connections("127.0.0.1", held.getsockname()[1]))
+        assert run(contact("127.0.0.1", held.getsockname()[1])) == "taken"
 
 
 def test_connections_are_closed_before_a_runner_closes_them() -> None:
