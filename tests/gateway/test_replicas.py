@@ -339,6 +339,53 @@ def test_whoever_asks_while_a_host_is_cut_off_is_answered_by_the_other() -> None
     run(main())
 
 
+def test_a_call_that_fails_leaves_its_runner_out_before_it_is_asked_how_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica, "_EVERY", 60.0)
+    monkeypatch.setattr(replica, "_FIRST_PAUSE", 60.0)
+
+    async def main() -> None:
+        sick, well = Host(), Host()
+        async with serving(sick, well) as client:
+            client._watch()
+            await until(lambda: sick.asked > 0)
+            sick.is_gone = True
+            assert await outcomes(asking(client, *names(8))) == answers(8)
+            tried = len(sick.calls)
+            assert tried > 0
+            assert await outcomes(asking(client, *names(8))) == answers(8)
+            assert len(sick.calls) == tried
+
+    run(main())
+
+
+def test_what_a_killed_runner_had_not_begun_is_given_to_the_other_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica, "_EVERY", 60.0)
+    monkeypatch.setattr(replica, "_MOST_SILENCES", 1_000_000)
+
+    async def main() -> None:
+        sick, well = Host(), Host()
+        async with serving(sick, well) as client:
+            client._watch()
+            await until(lambda: sick.asked > 0 and well.asked > 0)
+            sick.held = True
+            begun = asking(client, *names(4))
+            await until(lambda: len(sick.begun) == 2)
+            sick.is_hung = True  # what is sent from now on meets no process
+            late = asking(client, *(f"late {number}" for number in range(12)))
+            await until(lambda: len(sick.calls) > 1)
+            sick.kill()
+            assert "" not in await outcomes(late)
+            assert len(well.begun) == 14
+            assert client.replicas[0].channel.is_on_trial
+            for one in begun:
+                one.cancel()
+            await asyncio.gather(*begun, return_exceptions=True)
+            client.replicas[0].channel.give_up()
+            await settle(20)
+
+    run(main())
+
+
 def test_jobs_of_a_runner_that_is_gone_are_answered_by_the_other() -> None:
     async def main() -> None:
         sick, well = Host(), Host()
