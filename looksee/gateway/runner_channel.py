@@ -47,9 +47,7 @@ class RunnerChannel:
         elsewhere: Callable[[], bool] = lambda: False,
         on_loss: Callable[[], None] = lambda: None,
     ) -> None:
-        """`room`: jobs that may be pending at a time. `elsewhere` says whether another runner would take a job now, and
-        is asked after `on_loss` was told that a call failed.
-        """
+        """`room`: jobs that may be pending. `elsewhere`: whether another runner would take one. `on_loss`: a call failed."""
         self.model = model
         self.last_heard = 0.0  # when the runner last sent anything, of the monotonic clock
         self._proxy, self._room = proxy, room
@@ -231,13 +229,15 @@ class RunnerChannel:
             return error, []
         if any(one.acknowledged for one in jobs):  # the process has ended
             self.spare_unbegun()
-        again = [one for one in jobs if not one.reply.done() and one.may_be_sent_again(trouble, alone=alone)]
+        left = [one for one in jobs if not one.reply.done()]
+        again = [one for one in left if lost and one.may_be_sent_again(trouble, alone=alone)]
         if self._elsewhere():
             # A connection that was kept open may just have been closed: that is tried here once more.
-            leaving = [one for one in again if nowhere or (not one.starts and one.sends > 1)]
+            staying = [] if nowhere else [one for one in again if one.starts or one.sends == 1]
+            leaving = [one for one in left if one not in staying and one.may_be_begun_again(alone=alone)]
             self._hand_over([one for one in leaving if one.starts], suspect=True, trouble=trouble)
             self._hand_over(leaving, suspect=False, trouble=trouble)
-        return error, [one for one in again if lost and not one.reply.done()]
+        return error, [one for one in again if not one.reply.done()]
 
     def _send_again(self, jobs: list[PendingJob], error: errors.LookseeError) -> None:
         """Jobs of one lost call, back into the queue, or among the suspects once the runner has begun them."""

@@ -134,7 +134,7 @@ PROTECTIONS = (
     Protection(
         "a job of a lost connection is sent again",
         "looksee/gateway/runner_channel.py",
-        "again = [one for one in jobs if not one.reply.done() and one.may_be_sent_again(trouble, alone=alone)]",
+        "again = [one for one in left if lost and one.may_be_sent_again(trouble, alone=alone)]",
         "again = []",
         f"{_G}/test_runner_channel.py::test_a_lost_connection_is_tried_once_more",
     ),
@@ -169,8 +169,8 @@ PROTECTIONS = (
     Protection(
         "what may have killed a process is not given to another runner",
         "looksee/gateway/runner_channel.py",
-        "if nowhere or (not one.starts and one.sends > 1)]",
-        "]",
+        "staying = [] if nowhere else",
+        "staying = [] if lost else",
         f"{_G}/test_replicas.py::test_a_job_that_kills_its_runner_is_not_sent_to_another",
     ),
     Protection(

@@ -18,6 +18,8 @@ from prometheus_client import REGISTRY
 from looksee.core import errors
 from looksee.core.tasks import Call, Event, Failure, Reply, Status
 from looksee.gateway import replica
+from looksee.gateway.lost_runners import HandedOver
+from looksee.gateway.runner_channel import RunnerChannel
 from looksee.gateway.runner_client import RunnerClient
 from tests.gateway.proxy import IDENTITY, FakeProxy, answer_to
 from tests.gateway.replicas import Host, client_of, job, refused
@@ -583,6 +585,44 @@ def test_nobody_waits_for_a_runner_that_was_killed_but_those_it_had_begun() -> N
             sick._let_go.set()
             for call in list(client.replicas[0].channel._calls):
                 call.cancel()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "after_that", [["closed", "refused"], ["refused"], ["closed", "closed", "refused"], ["closed"] * 4]
+)
+def test_a_suspect_is_handed_over_whatever_becomes_of_its_runner(after_that: list[str]) -> None:
+    """A port may take connections a moment longer than its process lives."""
+
+    async def main() -> None:
+        async def killed(call: Call) -> AsyncIterator[Event]:
+            proxy.troubles = [aiohttp.ServerDisconnectedError() if one == "closed" else refused() for one in after_that]
+            raise aiohttp.ClientPayloadError("the runner died")
+            yield
+
+        proxy = FakeProxy(after=killed)
+        channel = RunnerChannel("blip", proxy, 9, elsewhere=lambda: True)
+        with pytest.raises(HandedOver) as caught:
+            await channel.ask(job("one"), timeout=5, request_id="")
+        assert (caught.value.starts, caught.value.suspect) == (1, True)
+        assert len(proxy.calls) == 1 + len(after_that)
+
+    run(main())
+
+
+def test_what_no_runner_has_begun_is_tried_once_more_and_then_handed_over() -> None:
+    """A connection that was kept open may just have been closed."""
+
+    async def main() -> None:
+        proxy = FakeProxy(troubles=[aiohttp.ServerDisconnectedError()])
+        channel = RunnerChannel("blip", proxy, 9, elsewhere=lambda: True)
+        await channel.ask(job("one"), timeout=5, request_id="")
+        assert len(proxy.calls) == 2
+        proxy.troubles = [aiohttp.ServerDisconnectedError() for _ in range(2)]
+        with pytest.raises(HandedOver) as caught:
+            await channel.ask(job("two"), timeout=5, request_id="")
+        assert (caught.value.starts, caught.value.suspect) == (0, False)
 
     run(main())
 
