@@ -14,7 +14,7 @@ from looksee.core.tasks import Call, Failure, Status
 from looksee.serving.bentoml_patches import LeanService
 from looksee.settings import settings
 from runners.calls import AskId, Calls
-from runners.key_guard import KeyGuard
+from runners.guarding.key_guard import KeyGuard
 from runners.runner import Runner
 
 

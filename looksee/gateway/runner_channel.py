@@ -47,7 +47,7 @@ class RunnerChannel:
         elsewhere: Callable[[], bool] = lambda: False,
         on_loss: Callable[[], None] = lambda: None,
     ) -> None:
-        """`room`: jobs that may be pending. `elsewhere`: whether another runner would take one. `on_loss`: a call failed."""
+        """`room`: jobs that may be pending. `elsewhere`: whether another runner takes one. `on_loss`: a call failed."""
         self.model = model
         self.last_heard = 0.0  # when the runner last sent anything, of the monotonic clock
         self._proxy, self._room = proxy, room

@@ -189,14 +189,14 @@ PROTECTIONS = (
     ),
     Protection(
         "a runner asks for its key",
-        "runners/key_guard.py",
+        "runners/guarding/key_guard.py",
         "if right and path not in _OPEN:",
         "if False:",
-        f"{_R}/test_key_guard.py::test_without_the_key_nothing_is_answered",
+        f"{_R}/guarding/test_key_guard.py::test_without_the_key_nothing_is_answered",
     ),
     Protection(
         "a runner reads no pickle over a network",
-        "runners/key_guard.py",
+        "runners/guarding/key_guard.py",
         "_PICKLE in value.lower()",
         "False",
         f"{_R}/test_served_alone.py::test_a_pickle_is_refused",

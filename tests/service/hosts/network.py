@@ -11,7 +11,7 @@ from collections.abc import Iterator
 _NETWORK = "198.18"  # for tests of networks (RFC 2544): nothing else has such an address
 
 
-class Network:
+class HostNetwork:
     """Hosts by name. This process is one of them, at another address of theirs."""
 
     def __init__(self, *names: str) -> None:
@@ -34,7 +34,7 @@ class Network:
         self._ip("-n", self._switch, "link", "set", self._port(name), "up")
 
     @contextlib.contextmanager
-    def up(self) -> Iterator[Network]:
+    def up(self) -> Iterator[HostNetwork]:
         """Make the hosts and the switch between them, and remove them afterwards."""
         with contextlib.ExitStack() as stack:
             self._add(stack, self._switch)
@@ -77,7 +77,7 @@ def missing() -> str:
     if shutil.which("ip") is None:
         return "there is no `ip` (iproute2)"
     try:
-        with Network("probe").up():
+        with HostNetwork("probe").up():
             return ""
     except subprocess.CalledProcessError as error:
         words = " ".join(error.cmd)

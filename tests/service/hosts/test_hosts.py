@@ -18,7 +18,7 @@ import pytest
 from deploy import redis_server
 from tests.faults.callers import Seen, ask, captions_of, drawn, wrong
 from tests.service.hosts import network
-from tests.service.hosts.network import Network
+from tests.service.hosts.network import HostNetwork
 from tests.support.serving import PATIENCE, Service, serve
 
 KEY = "between-hosts"
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(bool(network.missing()), reason=network.missing(
 class Spread:
     """The services by their hosts."""
 
-    network: Network
+    network: HostNetwork
     gateway: Service
     blip: list[Service]  # on the hosts `blip-a` and `blip-b`
     moondream: Service
@@ -57,7 +57,7 @@ class Spread:
 
 
 @contextlib.contextmanager
-def _redis(hosts: Network) -> Iterator[str]:
+def _redis(hosts: HostNetwork) -> Iterator[str]:
     address = hosts.address("redis")
     command = hosts.on("redis", redis_server.executable(), "--port", str(REDIS_PORT), "--bind", address)
     process = subprocess.Popen([*command, "--protected-mode", "no", "--save", ""], stdout=subprocess.DEVNULL)
@@ -87,7 +87,7 @@ def spread() -> Iterator[Spread]:
     """All of them, started side by side."""
     names = ("gateway", "redis", "blip-a", "blip-b", "moondream")
     with contextlib.ExitStack() as stack:
-        hosts = stack.enter_context(Network(*names).up())
+        hosts = stack.enter_context(HostNetwork(*names).up())
         redis_url = stack.enter_context(_redis(hosts))
         at = {name: f"http://{hosts.address(name)}:{PORT}" for name in names}
         urls = {"LOOKSEE_BLIP_URL": f"{at['blip-a']},{at['blip-b']}", "LOOKSEE_MOONDREAM_URL": at["moondream"]}

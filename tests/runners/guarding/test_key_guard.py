@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from runners.key_guard import KeyGuard
+from runners.guarding.key_guard import KeyGuard
 from runners.services import runner_services
 from tests.support.loops import run
 
