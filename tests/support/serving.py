@@ -88,7 +88,7 @@ def serve(
     models: Collection[str] = ("blip",),
     redis_url: str | None = None,
     host: str = "127.0.0.1",
-    port: int = 0,
+    port: str = "",
     **env: str,
 ) -> Iterator[Service]:
     """Run `bentoml serve` (or `command`, in which {port} is filled in) until the block ends.
@@ -97,7 +97,7 @@ def serve(
     one. An empty variable is left out. `host` is where the command serves, on a
     free port unless told otherwise.
     """
-    port = port or free_port()
+    port = port or str(free_port())
     with contextlib.ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="looksee-test-"))
         url = stack.enter_context(redis_server.running()) if redis_url is None else redis_url

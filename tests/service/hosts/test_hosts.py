@@ -22,7 +22,7 @@ from tests.service.hosts.network import HostNetwork
 from tests.support.serving import PATIENCE, Service, serve
 
 KEY = "between-hosts"
-PORT, REDIS_PORT = 3001, 6379
+PORT, REDIS_PORT = "3001", "6379"
 MODELS = ("blip", "moondream")
 CALLERS = 6
 
@@ -57,7 +57,7 @@ class Spread:
 @contextlib.contextmanager
 def _redis(hosts: HostNetwork) -> Iterator[str]:
     address = hosts.address("redis")
-    command = hosts.on("redis", redis_server.executable(), "--port", str(REDIS_PORT), "--bind", address)
+    command = hosts.on("redis", redis_server.executable(), "--port", REDIS_PORT, "--bind", address)
     process = subprocess.Popen([*command, "--protected-mode", "no", "--save", ""], stdout=subprocess.DEVNULL)
     try:
         yield f"redis://{address}:{REDIS_PORT}"
