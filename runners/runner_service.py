@@ -14,12 +14,24 @@ from looksee.core.tasks import Call, Failure, Status
 from looksee.serving.bentoml_patches import LeanService
 from looksee.settings import settings
 from runners.calls import AskId, Calls
+from runners.guarding.key_guard import KeyGuard
 from runners.runner import Runner
+
+
+class GuardedService(LeanService):
+    """A BentoML service behind the key guard."""
+
+    def to_asgi(self, is_main: bool = True) -> Any:
+        app = super().to_asgi(is_main=is_main)
+        configured = settings()
+        app.add_middleware(KeyGuard, key=configured.runner_key, metrics_key=configured.metrics_key)
+        return app
+
 
 # Options of every runner's BentoML service. Left alone, BentoML 1.4.39 closes the gateway's session to a runner every
 # 100 requests with the calls in flight on it, which fail (28 % of them at concurrency 32).
 SERVICE: dict[str, Any] = {
-    "service_class": LeanService,
+    "service_class": GuardedService,
     "runner_connection": {"max_requests": 2_000_000_000, "max_age": 1e9},
     "traffic": {"timeout": 120},  # seconds that a call of the gateway may take
 }

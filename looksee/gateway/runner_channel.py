@@ -7,102 +7,88 @@ cost of a call.
 Any of the jobs in a call may be what killed the runner. After such a loss nothing new is sent until they have been
 tried again, in smaller and smaller calls, one after the other: so the job that kills is found after two or three
 restarts, and all others are answered.
+
+Where the model has other runners, a job that none has begun is handed over to one of them: it is not worth waiting for
+a restart. Suspects stay, since they could end one runner after the other, until theirs cannot be reached any more.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-import uuid
 from collections import deque
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-import aiohttp
-from bentoml.exceptions import BentoMLException
-from pydantic import TypeAdapter
-
 from looksee.core import errors
-from looksee.core.tasks import Ask, Call, Event, Identity, Job, Reply
+from looksee.core.tasks import Job
 from looksee.core.throughput import ThroughputEstimate
+from looksee.gateway import runner_call
 from looksee.gateway.broadcast import Listener
+from looksee.gateway.lost_runners import LOST, failed, is_turned_away, overdue, unreachable
+from looksee.gateway.runner_call import PendingJob, RunnerReply
 
-logger = logging.getLogger("looksee.gateway")
-
-RunnerReply = tuple[Reply, Identity | None]
-
-_EVENT = TypeAdapter(Event)
 _MAX_OPENING = 2  # calls at a time
 _MAX_JOBS, _MAX_BYTES = 64, 32 * 2**20  # in one call; the first job is sent whatever its size
 _GRACE = 5.0  # seconds a runner gets beyond the deadline to reply itself that it was missed
-_MOST_SENDS, _MOST_SENDS_REFUSED = 4, 2  # of a job in a row that the runner does not acknowledge
-_MOST_STARTS, _MOST_STARTS_ALONE = 3, 2  # of a job whose runner was lost; fewer where it was alone in the last call
 _PARTS = 8  # calls that the jobs of a lost call are tried again in: halves would take more restarts
 _RESEND_WAIT = 0.1  # seconds before a job is sent for the third time in a row; twice as long before the next
-_CANCEL_TIMEOUT = 5.0  # seconds
-# The connection was closed while it was used, or the runner died: then all connections that are kept open are dead, and
-# each may be tried before a new one is made, which a runner that is restarting answers from its backlog.
-LOST = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError)
-
-
-@dataclass(slots=True, eq=False)
-class _PendingJob:
-    """A job without a reply; `deadline` is of the monotonic clock."""
-
-    job: Job
-    deadline: float
-    request_id: str
-    listener: Listener | None
-    reply: asyncio.Future[RunnerReply]
-    ask_id: tuple[str, int] | None = None  # in a call that is open: the call's id, and the job's number in it
-    streamed: bool = False  # whether the listener has got anything
-    sends: int = 0  # since the last start
-    starts: int = 0  # sends that the runner acknowledged
-
-    def may_be_sent_again(self, trouble: Exception, *, alone: bool) -> bool:
-        """After its connection was lost to this trouble. Whoever has heard the beginning is not told it again."""
-        refused = isinstance(trouble, aiohttp.ClientConnectorError)  # by a host without a runner, not by a dead one's
-        most = _MOST_SENDS_REFUSED if refused else _MOST_SENDS
-        most_starts = _MOST_STARTS_ALONE if alone else _MOST_STARTS
-        return not self.streamed and self.sends < most and self.starts < most_starts
-
-    @property
-    def size(self) -> int:
-        """Bytes of its pictures."""
-        return sum(map(len, self.job.images))
 
 
 class RunnerChannel:
     """Sends jobs to one runner through its BentoML proxy, local or remote. For one event loop."""
 
-    def __init__(self, model: str, proxy: Any, room: int) -> None:
-        """`room`: jobs that may be pending at a time."""
+    def __init__(
+        self,
+        model: str,
+        proxy: Any,
+        room: int,
+        *,
+        elsewhere: Callable[[], bool] = lambda: False,
+        on_loss: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`room`: jobs that may be pending. `elsewhere`: whether another runner takes one. `on_loss`: a call failed."""
         self.model = model
+        self.last_heard = 0.0  # when the runner last sent anything, of the monotonic clock
         self._proxy, self._room = proxy, room
+        self._elsewhere, self._on_loss = elsewhere, on_loss
         self._pending = 0
         self._throughput, self._last_reply = ThroughputEstimate(), 0.0
-        self._queue: deque[_PendingJob] = deque()
-        self._suspects: deque[list[_PendingJob]] = deque()  # calls to make one after the other, before the queue's
+        self._queue: deque[PendingJob] = deque()
+        self._suspects: deque[list[PendingJob]] = deque()  # calls to make one after the other, before the queue's
         self._trying = False  # whether one of these is under way
+        self._moved: deque[PendingJob] = deque()  # suspects of other runners, to be tried alone beside the queue's
+        self._trying_moved = False  # the same of these
+        self._calls: dict[asyncio.Task[None], list[PendingJob]] = {}  # under way
+        self._given_up: set[asyncio.Task[None]] = set()  # those of them that nothing is expected of any more
         self._opening = 0
         self._cancelled: list[tuple[str, int]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def ask(self, job: Job, *, timeout: float, request_id: str, listener: Listener | None = None) -> RunnerReply:
+    async def ask(
+        self,
+        job: Job,
+        *,
+        timeout: float,
+        request_id: str,
+        listener: Listener | None = None,
+        starts: int = 0,
+        suspect: bool = False,
+    ) -> RunnerReply:
         """The runner's reply, and which weights gave it. A `listener` gets the text's pieces, all before the reply.
 
-        Raises Overloaded, and RunnerFailed or DeadlineExceeded when there is no reply at all. Cancelling it cancels the
-        job in the runner.
+        `starts` and `suspect` are of the HandedOver that another runner's channel raised.
+
+        Raises Overloaded, RunnerFailed or DeadlineExceeded when there is no reply at all, and HandedOver where another
+        runner may give one. Cancelling it cancels the job in the runner.
         """
         self.check_room()
         started = time.monotonic()
         self._pending += 1
         reply: asyncio.Future[RunnerReply] = asyncio.get_running_loop().create_future()
-        pending = _PendingJob(job, started + timeout, request_id, listener, reply)
-        self._queue.append(pending)
-        if len(self._queue) == 1:
+        pending = PendingJob(job, started + timeout, request_id, listener, reply, starts=starts)
+        (self._moved if suspect else self._queue).append(pending)
+        if suspect or len(self._queue) == 1:
             asyncio.get_running_loop().call_soon(self._send)  # jobs that are asked for in the same tick go with it
         try:
             async with asyncio.timeout(timeout + _GRACE):
@@ -120,12 +106,54 @@ class RunnerChannel:
             else:
                 self._pending -= 1
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a job would be taken."""
+        return self._pending < self._room
+
+    @property
+    def pending(self) -> int:
+        """Jobs without a reply."""
+        return self._pending
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether the runner was lost, and the jobs that may have been the reason are tried again."""
+        return self._trying or bool(self._suspects)
+
+    def give_up(self) -> None:
+        """The runner's host is cut off: all jobs are handed over, those that it has begun too."""
+        for task in self._calls:
+            self._given_up.add(task)
+            task.cancel()
+        self._hand_over(self._queue, suspect=False)
+        for jobs in (self._moved, *self._suspects):
+            self._hand_over(jobs, suspect=True)
+        for waiting in (self._queue, self._moved, self._suspects):
+            waiting.clear()
+
+    def spare_unbegun(self) -> None:
+        """The runner does not take jobs at present: those that it has not begun are handed over, if they can be."""
+        if not self._elsewhere():
+            return
+        for task, jobs in self._calls.items():
+            if not any(one.acknowledged or one.starts for one in jobs):
+                self._given_up.add(task)
+                task.cancel()
+        self._hand_over([one for one in self._queue if not one.starts], suspect=False)
+        self._queue = deque(one for one in self._queue if not one.reply.done())
+
+    def _hand_over(self, jobs: Iterable[PendingJob], *, suspect: bool, trouble: BaseException | None = None) -> None:
+        error = unreachable(self.model, trouble)
+        for pending in jobs:
+            pending.hand_over(error, suspect=suspect)
+
     def check_room(self) -> None:
         """Raises Overloaded where no more jobs are taken.
 
         The runner counts too, for all gateways that it has; a refusal here costs no hop.
         """
-        if self._pending >= self._room:
+        if not self.has_room:
             message = f"The queue of '{self.model}' is full; try again later."
             raise errors.Overloaded(message, retry_after=self._throughput.wait(self._pending))
 
@@ -135,6 +163,10 @@ class RunnerChannel:
             self._trying = True
             self._opening += 1
             self._start(self._try_suspects(self._suspects.popleft()))
+        elif self._moved and not self._trying_moved:
+            self._trying_moved = True
+            self._opening += 1
+            self._start(self._try_suspects([self._moved.popleft()], moved=True))
         while self._queue and self._opening < _MAX_OPENING and not self._trying:
             jobs = [self._queue.popleft()]
             size = jobs[0].size
@@ -144,31 +176,38 @@ class RunnerChannel:
             self._opening += 1
             self._start(self._run_call(jobs))
 
-    async def _try_suspects(self, jobs: list[_PendingJob]) -> None:
+    async def _try_suspects(self, jobs: list[PendingJob], *, moved: bool = False) -> None:
         """One call, until it ends or nobody waits for it any more: a runner may hang instead of dying."""
         call = self._start(self._run_call(jobs))
         replies = asyncio.gather(*(one.reply for one in jobs), return_exceptions=True)
         await asyncio.wait((call, replies), return_when=asyncio.FIRST_COMPLETED)
-        self._trying = False
+        if moved:
+            self._trying_moved = False
+        else:
+            self._trying = False
         self._send()
 
-    async def _run_call(self, jobs: list[_PendingJob]) -> None:
-        """One call, until its last reply. Jobs of a lost connection are sent again."""
+    async def _run_call(self, jobs: list[PendingJob]) -> None:
+        """One call, until its last reply. Jobs of a lost connection are sent again, or handed over."""
         error: errors.LookseeError = errors.RunnerFailed("The model gave no answer.")
-        again: list[_PendingJob] = []
+        again: list[PendingJob] = []
         jobs = [one for one in jobs if not one.reply.done()]  # a caller may have left since they were taken
+        task: asyncio.Task[None] = asyncio.current_task()  # type: ignore[assignment]
+        self._calls[task] = jobs
         try:
             await self._stream_call(jobs)
-        except TimeoutError:
-            error = overdue(self.model)
-        except LOST as trouble:
-            error = failed(self.model, trouble)
-            alone = len(jobs) == 1
-            again = [one for one in jobs if not one.reply.done() and one.may_be_sent_again(trouble, alone=alone)]
+        except asyncio.CancelledError:
+            if task not in self._given_up:
+                raise
+            task.uncancel()
+            self._hand_over(jobs, suspect=False)
         except Exception as trouble:  # every job needs an end
-            error = failed(self.model, trouble)
+            error, again = self._after(trouble, jobs)
+        finally:
+            del self._calls[task]
+            self._given_up.discard(task)
         for pending in jobs:
-            pending.ask_id = None
+            pending.ask_id, pending.acknowledged = None, False
             if not pending.reply.done() and pending not in again:
                 pending.reply.set_exception(error)
         sends = max((one.sends for one in again), default=0)
@@ -177,7 +216,30 @@ class RunnerChannel:
         self._send_again([one for one in again if not one.reply.done()], error)
         self._send()
 
-    def _send_again(self, jobs: list[_PendingJob], error: errors.LookseeError) -> None:
+    def _after(self, trouble: Exception, jobs: list[PendingJob]) -> tuple[errors.LookseeError, list[PendingJob]]:
+        """The error for the jobs of a call that failed, and those of them that are to be sent again."""
+        nowhere, alone = is_turned_away(trouble), len(jobs) == 1
+        lost = isinstance(trouble, LOST) and not isinstance(trouble, TimeoutError)
+        if nowhere or lost:
+            self._on_loss()
+        if isinstance(trouble, TimeoutError) and not (nowhere and self._elsewhere()):
+            return overdue(self.model), []
+        error = failed(self.model, trouble)
+        if not (nowhere or lost):
+            return error, []
+        if any(one.acknowledged for one in jobs):  # the process has ended
+            self.spare_unbegun()
+        left = [one for one in jobs if not one.reply.done()]
+        again = [one for one in left if lost and one.may_be_sent_again(trouble, alone=alone)]
+        if self._elsewhere():
+            # A connection that was kept open may just have been closed: that is tried here once more.
+            staying = [] if nowhere else [one for one in again if one.starts or one.sends == 1]
+            leaving = [one for one in left if one not in staying and one.may_be_begun_again(alone=alone)]
+            self._hand_over([one for one in leaving if one.starts], suspect=True, trouble=trouble)
+            self._hand_over(leaving, suspect=False, trouble=trouble)
+        return error, [one for one in again if not one.reply.done()]
+
+    def _send_again(self, jobs: list[PendingJob], error: errors.LookseeError) -> None:
         """Jobs of one lost call, back into the queue, or among the suspects once the runner has begun them."""
         now = time.monotonic()
         for pending in jobs:
@@ -193,35 +255,24 @@ class RunnerChannel:
             parts = [suspects[start : start + size] for start in range(0, len(suspects), size)]
             self._suspects.extendleft(reversed(parts))
 
-    async def _stream_call(self, jobs: list[_PendingJob]) -> None:
-        if not jobs:
+    async def _stream_call(self, jobs: list[PendingJob]) -> None:
+        opening = True
+
+        def opened() -> None:
+            nonlocal opening
+            opening = False
             self._opening -= 1
-            return
-        call = Call(uuid.uuid4().hex, [])
-        now = time.monotonic()
-        for number, pending in enumerate(jobs):
-            pending.ask_id = (call.id, number)
-            pending.sends += 1
-            rest = max(0.0, pending.deadline - now)
-            call.asks.append(Ask(pending.job, rest, pending.request_id, pending.listener is not None))
-        acknowledged = False
-        unread = b""
+            self._send()
+
         try:
-            async for chunk in self._proxy.to_async.infer(call=call):
-                if not acknowledged:
-                    acknowledged = True
-                    for pending in jobs:
-                        pending.starts, pending.sends = pending.starts + 1, 0
-                    self._opening -= 1
-                    self._send()
-                *lines, unread = (unread + chunk).split(b"\n")
-                for line in filter(None, lines):
-                    _deliver(jobs, _EVENT.validate_json(line))
+            if jobs:
+                async for _ in runner_call.stream(self._proxy, jobs, opened):
+                    self.last_heard = time.monotonic()
         finally:
-            if not acknowledged:
+            if opening:
                 self._opening -= 1
 
-    def _cancel(self, pending: _PendingJob) -> None:
+    def _cancel(self, pending: PendingJob) -> None:
         """A job that was sent counts until the runner knows that it is cancelled: it is counted there until then, and
         a job that was sent in its place might find no room.
         """
@@ -238,10 +289,7 @@ class RunnerChannel:
         await asyncio.sleep(0)  # callers often leave together
         cancelled, self._cancelled = self._cancelled, []
         try:
-            async with asyncio.timeout(_CANCEL_TIMEOUT):
-                await self._proxy.to_async.cancel(ask_ids=cancelled)
-        except (aiohttp.ClientError, BentoMLException, OSError) as error:  # a TimeoutError is an OSError
-            logger.info("%d jobs of %s could not be cancelled: %s", len(cancelled), self.model, type(error).__name__)
+            await runner_call.cancel(self.model, self._proxy, cancelled)
         finally:
             self._pending -= len(cancelled)
 
@@ -250,27 +298,3 @@ class RunnerChannel:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def overdue(model: str) -> errors.LookseeError:
-    """The error for a runner that does not reply in time."""
-    return errors.DeadlineExceeded(f"The model '{model}' did not answer in time.")
-
-
-def failed(model: str, trouble: Exception) -> errors.LookseeError:
-    """The error for a runner that cannot be reached or breaks off; the details are logged, not sent to callers."""
-    logger.error("the runner of %s failed: %s: %s", model, type(trouble).__name__, trouble)
-    error = errors.RunnerFailed(f"The runner of '{model}' failed or cannot be reached; try again.", retry_after=5)
-    error.__cause__ = trouble
-    return error
-
-
-def _deliver(jobs: list[_PendingJob], event: Event) -> None:
-    pending = jobs[event.ask]
-    if pending.reply.done():  # cancelled
-        return
-    if event.reply is not None:
-        pending.reply.set_result((event.reply, event.identity))
-    elif pending.listener is not None:
-        pending.streamed = True
-        pending.listener(event.text)

@@ -30,9 +30,11 @@ from looksee.http.edge.cors import behind_cors
 from looksee.http.edge.drain import Drain
 from looksee.http.edge.foreign_pages import ForeignPages
 from looksee.http.edge.middleware import EdgeMiddleware
+from looksee.models.registry import runner_urls
 from looksee.serving.bentoml_patches import LeanService
 from looksee.serving.native_bodies import read_by_dialect
 from looksee.serving.native_methods import NativeMethods
+from looksee.serving.remote_runners import remote
 from looksee.serving.stopping import drain_on_signals
 from looksee.settings import Settings
 
@@ -81,7 +83,10 @@ def gateway_service(
             logs.configure(settings.log_format)
             on_start()
             gc.freeze()  # what is imported stays: the collector need not walk it again and again
-            answering.runners = {name: _runner_client(settings, name, getattr(self, name)) for name in runners}
+            answering.runners = {
+                name: _runner_client(settings, name, runner, getattr(self, name, None))
+                for name, runner in runners.items()
+            }
             answering.elsewhere = moondream_cloud.offered(settings)
             drain_on_signals(drain, settings.drain_seconds)
 
@@ -96,10 +101,12 @@ def gateway_service(
             await redis.close()
             await answering.pictures.close()
             await asyncio.gather(*(one.close() for one in answering.elsewhere.values()))
+            await asyncio.gather(*(one.close() for one in answering.runners.values()))
 
     Looksee.contexts = ContextFactory(answering, settings)
     for name, runner in runners.items():
-        setattr(Looksee, name, bentoml.depends(runner, url=settings.model(name).url or None))
+        if not settings.model(name).url:
+            setattr(Looksee, name, bentoml.depends(runner))
     mounted = bentoml.asgi_app(http, path="/", name="http")(Looksee)
     options: dict[str, Any] = {"http": {"port": settings.port}, "runner_probe": {"enabled": False}}
     made: Service[Any] = bentoml.service(name=NAME, service_class=GatewayService, **options)(mounted)
@@ -130,8 +137,15 @@ def _edge(
     )
 
 
-def _runner_client(settings: Settings, name: str, proxy: Any) -> RunnerClient:
-    return RunnerClient(name, proxy, room=settings.max_queue + settings.model(name).max_batch_rows)
+def _runner_client(settings: Settings, name: str, runner: Service[Any], proxy: Any) -> RunnerClient:
+    """Of the runner behind `proxy`, on this machine, or of those at the URLs in the settings."""
+    rows = settings.model(name).max_batch_rows
+    room = settings.max_queue + rows
+    if urls := runner_urls.split(settings.model(name).url):
+        key = settings.runner_key
+        several = {runner_urls.host(url): remote(runner, url, key) for url in urls}
+        return RunnerClient.of_several(name, several, room=room, rows=rows)
+    return RunnerClient(name, proxy, room=room, rows=rows)
 
 
 def _add_document(http: FastAPI, service: Service[Any]) -> None:

@@ -42,6 +42,11 @@ class AccessSettings(BaseModel):
         description="your key of Moondream's cloud: requests that name the model `moondream-cloud` are sent there; "
         "empty: nothing is",
     )
+    runner_key: HeaderText = Field(
+        "",
+        description="key between gateways and runners that are served alone, the same for both; empty: such a runner "
+        "answers whoever reaches it",
+    )
     metrics_key: HeaderText = Field("", description="key that /metrics asks for; empty: open")
     requests_per_minute: NonNegativeInt = Field(
         0, description="requests to models a minute of each client key, or address without keys; 0: no limit"

@@ -1,1 +1,1 @@
-"""A model is watched; a process that is of no use any more ends."""
+"""A model is watched, callers show a key, and a process that is of no use any more ends."""

@@ -26,6 +26,7 @@ from tools.documents import pages
 PAGES = pages.all_pages()
 _REST = "..."
 _SERVER = "it starts a server: tests/service/start and tests/service/routes/test_keys.py do"
+_HOSTS = "it starts a server: tests/service/hosts does, on several hosts"
 _DOCKER = "it needs Docker: tests/service/start serves the same bento without it"
 _HUB = "it fetches published weights: tests/service/models/test_hub.py fetches from a hub of its own"
 _PROGRAM = "it is run where the program is: tests/compat/adapters does"
@@ -38,8 +39,8 @@ NOT_RUN = {
     ("README.md", "make setup && .venv/bin/looksee pull moondream"): _HUB,
     ("README.md", "make image"): _DOCKER,
     ("gpu.md", "docker run --gpus all -p 3000:3000 --stop-timeout 120 looksee:latest serve"): _DOCKER,
+    ("hosts.md", "LOOKSEE_RUNNER_KEY=a-long-secret bentoml serve service:Blip --port 3001"): _HOSTS,
     ("models.md", ".venv/bin/looksee pull blip gemma"): _HUB,
-    ("models.md", "bentoml serve service:Blip --port 3001"): _SERVER,
     ("operations.md", "make image"): _DOCKER,
     ("security.md", "LOOKSEE_ALLOWED_ORIGINS=https://app.example.org,http://localhost:5173 make serve"): _SERVER,
     ("security.md", "LOOKSEE_CLIENT_KEYS=one-key,another-key API_KEY=for-operators make serve"): _SERVER,

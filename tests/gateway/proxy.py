@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -75,6 +75,8 @@ class FakeProxy:
         self.asked = 0
         self.orders: list[str] = []
         self.refusal: Failure | None = None
+        self.reports: dict[str, Any] = {}  # further fields of its status
+        self.closed = False
 
     @property
     def to_async(self) -> FakeProxy:
@@ -105,7 +107,10 @@ class FakeProxy:
             await self.before_status()
         if self.status_troubles:
             raise self.status_troubles.pop(0)
-        return FakeStatusReply(Status(self.identity, "ready", "cpu"))
+        return FakeStatusReply(replace(Status(self.identity, "ready", "cpu"), **self.reports))
+
+    async def close(self) -> None:
+        self.closed = True
 
     async def load(self) -> FakeStatusReply:
         return self._ordered("load")

@@ -10,7 +10,8 @@ import pytest
 
 from looksee.core.tasks import Call, Event, Job, Task
 from looksee.gateway import runner_channel
-from looksee.gateway.runner_channel import RunnerChannel, RunnerReply
+from looksee.gateway.runner_call import RunnerReply
+from looksee.gateway.runner_channel import RunnerChannel
 from tests.gateway.proxy import IDENTITY, FakeProxy, answer_to
 from tests.support.loops import run, settle, until
 

@@ -16,7 +16,8 @@ from bentoml.exceptions import BentoMLException, ServiceUnavailable
 from looksee.core import errors
 from looksee.core.tasks import Call, Event, Failure, Job, Reply, Task
 from looksee.gateway import runner_channel
-from looksee.gateway.runner_channel import RunnerChannel, RunnerReply
+from looksee.gateway.runner_call import RunnerReply
+from looksee.gateway.runner_channel import RunnerChannel
 from tests.gateway.proxy import IDENTITY, FakeProxy, answer_to
 from tests.support.loops import run, settle, until
 

@@ -12,7 +12,7 @@ from bentoml.exceptions import BentoMLException
 
 from looksee.core import errors
 from looksee.core.tasks import Failure, Identity, Job, Reply, Status, Task
-from looksee.gateway import runner_client
+from looksee.gateway import replica, runner_client
 from looksee.gateway.runner_client import RunnerClient
 from tests.gateway.proxy import IDENTITY, NEWER, FakeProxy, answer_to
 from tests.support.loops import run, settle
@@ -85,7 +85,7 @@ def test_a_runner_that_does_not_answer_has_no_identity_yet(trouble: Exception) -
 
 
 def test_a_runner_that_hangs_has_no_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_client, "_STATUS_TIMEOUT", 0.02)
+    monkeypatch.setattr(replica, "_STATUS_TIMEOUT", 0.02)
 
     async def main() -> None:
         async def hang() -> None:

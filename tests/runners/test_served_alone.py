@@ -23,9 +23,10 @@ class _Bomb:
         return (open, (str(self.mark), "w"))
 
 
-@pytest.fixture(scope="module")
-def app() -> Any:
-    found = runner_services()["blip"].to_asgi(is_main=True)
+@pytest.fixture(scope="module", params=[True, False], ids=["alone", "as a part of a service"])
+def app(request: pytest.FixtureRequest) -> Any:
+    """BentoML would take pickles from a network in the second case (`bentoml start-http-server`)."""
+    found: Any = runner_services()["blip"].to_asgi(is_main=request.param)
     # Its metrics can be made once in a process.
     found.user_middleware = [one for one in found.user_middleware if "Metrics" not in one.cls.__name__]
     return found

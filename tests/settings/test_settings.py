@@ -65,6 +65,7 @@ PREFIXED = [
     ("LOOKSEE_IMAGE_URL_NETWORKS", "10.1.0.0/16,::1", "image_url_networks", "10.1.0.0/16,::1"),
     ("LOOKSEE_IMAGE_URL_TIMEOUT_SECONDS", "2.5", "image_url_timeout_seconds", 2.5),
     ("LOOKSEE_CLIENT_KEYS", "one, two", "client_keys", "one, two"),
+    ("LOOKSEE_RUNNER_KEY", "runn3r", "runner_key", "runn3r"),
     ("LOOKSEE_METRICS_KEY", "m3trics", "metrics_key", "m3trics"),
     ("LOOKSEE_REQUESTS_PER_MINUTE", "60", "requests_per_minute", 60),
     ("LOOKSEE_ALLOWED_ORIGINS", "https://a.example, *", "allowed_origins", "https://a.example,*"),
@@ -77,7 +78,7 @@ PREFIXED = [
 ]
 SHARED: list[tuple[str, str, object]] = [  # by all models
     ("WEIGHTS", "owner/name@main", "owner/name@main"),
-    ("URL", "http://gpu:3000", "http://gpu:3000"),
+    ("URL", "http://a:3001, HTTP://B:3001/", "http://a:3001,http://b:3001"),
     ("DEVICE", "cuda", "cuda"),
     ("DTYPE", "float16", "float16"),
     ("CUDA_GRAPHS", "true", True),

@@ -84,14 +84,20 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serve(
-    *command: str, models: Collection[str] = ("blip",), redis_url: str | None = None, **env: str
+    *command: str,
+    models: Collection[str] = ("blip",),
+    redis_url: str | None = None,
+    host: str = "127.0.0.1",
+    port: str = "",
+    **env: str,
 ) -> Iterator[Service]:
     """Run `bentoml serve` (or `command`, in which {port} is filled in) until the block ends.
 
     Only the runners of `models` are started. `redis_url=None` starts a Redis for it; an empty string serves without
-    one. An empty variable is left out.
+    one. An empty variable is left out. `host` is where the command serves, on a
+    free port unless told otherwise.
     """
-    port = free_port()
+    port = port or str(free_port())
     with contextlib.ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="looksee-test-"))
         url = stack.enter_context(redis_server.running()) if redis_url is None else redis_url
@@ -109,7 +115,7 @@ def serve(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        base = f"http://127.0.0.1:{port}"
+        base = f"http://{host}:{port}"
         client = stack.enter_context(httpx.Client(base_url=base, timeout=PATIENCE))
         service = Service(base, process, log, url, client)
         try:

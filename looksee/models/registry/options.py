@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+
+from looksee.models.registry import runner_urls
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
@@ -16,7 +18,11 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     weights: str = Field("", description="`<hub id>[@revision]`, a directory, or `sample`; empty: LOOKSEE_WEIGHTS")
-    url: str = Field("", description="where the model's runner is served alone; empty: on this machine")
+    url: Annotated[str, AfterValidator(runner_urls.checked)] = Field(
+        "",
+        description="where the model's runner is served alone, several of them comma separated, as "
+        "`http://a:3001,http://b:3001`; empty: on this machine",
+    )
     device: Literal[""] | Device = Field("", description="as LOOKSEE_DEVICE, for this model; empty: LOOKSEE_DEVICE")
     dtype: Literal[""] | Dtype = Field("", description="as LOOKSEE_DTYPE, for this model; empty: LOOKSEE_DTYPE")
     cuda_graphs: Literal[""] | bool = Field(

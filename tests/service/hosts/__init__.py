@@ -1,0 +1,1 @@
+"""The service spread over several hosts, each a network namespace of this machine."""
