@@ -49,6 +49,11 @@ class RunnerService:
         logs.configure(settings().log_format)
         self.runner = Runner(self.model)
         self._calls = Calls(self.runner)
+        self.runner.begin()
+
+    async def __is_ready__(self) -> bool:
+        """What `/readyz` of a runner that is served alone says."""
+        return self.runner.is_prepared
 
     @bentoml.api
     async def infer(self, call: Call) -> AsyncGenerator[bytes, None]:
