@@ -7,8 +7,8 @@ releases it the moment its holder dies. A runner that needs a lease queues with 
     <number>.ticket          locked by a waiting runner; the smallest number is next
 
 The runner that is next tries the slots. When all are taken it names one that should be released: that of the idle
-holder whose last use is longest ago, or where all are busy of the one that has held it longest. Pinned ones are named by
-nobody. Holders read that and act on it when they can. No process ever blocks on a lock.
+holder whose last use is longest ago, or where all are busy of the one that has held it longest. Pinned ones are never
+named. Holders read that and act on it when they can. No process ever blocks on a lock.
 
 Numbers and times in the files are of the machine's monotonic clock, which all its processes share.
 """
@@ -37,8 +37,8 @@ _MAX_RECORD_BYTES = 4096
 class LeaseHolder:
     """The process that holds a lease, and the number of its slot.
 
-    `since` and `used` (the last use) are seconds of the monotonic clock; `busy` says whether calls are active. A `pinned`
-    one gives its place to no other model.
+    `since` and `used` (the last use) are seconds of the monotonic clock; `busy` says whether calls are active. A
+    `pinned` one gives its place to no other model.
     """
 
     slot: int

@@ -3,9 +3,9 @@
     unloaded -> loading    -> waiting       -> loading   -> ready     -> unloaded
                 (download)    (for a lease)    (weights)    (serving)
 
-A load that fails ends in `failed`, and the next call that comes later than LOOKSEE_LOAD_RETRY_SECONDS tries again; for a
-model that is preloaded nobody has to call. Weights that are loaded for no request answer a drawn picture before they are
-ready (`runners.warming`).
+A load that fails ends in `failed`, and the next call that comes later than LOOKSEE_LOAD_RETRY_SECONDS tries again; for
+a model that is preloaded nobody has to call. Weights that are loaded for no request answer a drawn picture before they
+are ready (`runners.warming`).
 
 When the device is broken, weights cannot be released, or the work stands still, the process ends (`runners.guarding`).
 """
@@ -85,7 +85,9 @@ class WeightsLife:
     def begin(self) -> None:
         """Load the weights, if this runner does so by itself. On the event loop."""
         if self._stay.last_try_died:
-            logger.warning("the process that preloaded %s before this one died; it is tried again in a while", self.name)
+            logger.warning(
+                "the process that preloaded %s before this one died; it is tried again in a while", self.name
+            )
             self._failed_at = time.monotonic()
         if self._stay.is_due:
             self._live()
@@ -108,7 +110,7 @@ class WeightsLife:
         return not over and (asked or self._stay.is_due)
 
     async def _is_time(self) -> bool:
-        """Whether the weights are wanted: after a load that failed as soon as somebody asks, or it is time to try again."""
+        """Whether the weights are wanted; after a load that failed, once somebody asks or it is time to try again."""
         again = self._failed_at + settings().load_retry_seconds
         while self._is_wanted() and not self._gate.waiting and (left := again - time.monotonic()) > 0:
             self._changed.clear()
@@ -176,8 +178,8 @@ class WeightsLife:
     async def _serve(self, lease: Lease, *, turn: float) -> None:
         """Admit calls until the weights should be released and no call is active.
 
-        They are released when the runner closes or `unload` is called, when nobody has asked for long, and for a waiting
-        model when this one is idle or has had its `turn`, in seconds.
+        They are released when the runner closes or `unload` is called, when nobody has asked for long, and for a
+        waiting model when this one is idle or has had its `turn`, in seconds.
         """
         assert self._engine is not None  # it was started
         ready = time.monotonic()

@@ -119,8 +119,8 @@ class ModelLoader:
             raise
 
     def start(self, model: Model[Any, Any], *, warm: bool = False) -> AnyEngine:
-        """An engine that runs the model, whose weights were loaded just now. To be `warm`, it begins with a picture that
-        nobody sent; `Engine.begun` says how that ended.
+        """An engine that runs the model, whose weights were loaded just now. To be `warm`, it begins with a picture
+        that nobody sent; `Engine.begun` says how that ended.
         """
         observer = MetricsObserver(self.name, model.reuse, memory.device_bytes)
         limits = replace(self.limits, memory=self._memory or self._default_memory(model))

@@ -15,8 +15,8 @@ from runners.admission_gate import AdmissionGate
 class Residency:
     """Of one runner, for its event loop. `directory` is where the runners of a machine keep their files.
 
-    A model that is preloaded is loaded by its own process, before anybody asks, and once in that process: what made room
-    for others later comes back with its next request.
+    A model that is preloaded is loaded by its own process, before anybody asks, and once in that process: one that made
+    room for another later comes back with its next request.
 
     - `preloaded` says whether that was done; None for a model that is not to be.
     - `pinned`: it is released for no other model, and not for want of requests.
@@ -60,9 +60,9 @@ class Residency:
         """Whether weights that were idle for so long are to be released."""
         return 0 < self._keep_alive < idle
 
-    def expires(self, idle: float) -> float | None:
-        """The Unix time of that, of weights that are idle for so long; None if they stay."""
-        return time.time() - idle + self._keep_alive if self._keep_alive else None
+    def seconds_left(self, idle: float) -> float | None:
+        """The seconds until that, for weights that are idle for so long; None if they stay."""
+        return max(0.0, self._keep_alive - idle) if self._keep_alive else None
 
     @contextlib.contextmanager
     def _marked(self) -> Iterator[None]:

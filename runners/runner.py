@@ -61,7 +61,7 @@ class Runner(WeightsLife):
             self._gate.leave()
 
     async def load(self) -> None:
-        """Have the weights loaded and warmed up. Raises ModelNotReady when that takes too long, and WeightsUnavailable."""
+        """Have the weights loaded and warmed up. Raises WeightsUnavailable, and ModelNotReady if it takes too long."""
         self._loads += 1
         try:
             await self._enter(settings().load_wait_seconds)
@@ -91,6 +91,7 @@ class Runner(WeightsLife):
         device = getattr(engine.model, "device", self._loader.device) if engine is not None else self._loader.device
         idle_seconds = 0 if gate.active else time.monotonic() - gate.idle_since
         stay, ready = self._stay, self._state == "ready"
+        left = stay.seconds_left(stay.idle_seconds(gate)) if ready else None
         return Status(
             identity,
             self._state,
@@ -104,7 +105,7 @@ class Runner(WeightsLife):
             warm=ready and stay.warm,
             preloaded=stay.preloaded,
             pinned=stay.pinned,
-            expires=stay.expires(stay.idle_seconds(gate)) if ready else None,
+            expires=None if left is None else time.time() + left,
         )
 
     async def identity(self) -> Identity:
@@ -139,4 +140,3 @@ class Runner(WeightsLife):
 
     def _not_ready(self, doing: str) -> errors.ModelNotReady:
         return errors.ModelNotReady(f"'{self.name}' {doing}; try again.", retry_after=_RETRY_AFTER)
-

@@ -21,7 +21,6 @@ from runners.runner import Runner
 SERVICE: dict[str, Any] = {
     "service_class": LeanService,
     "runner_connection": {"max_requests": 2_000_000_000, "max_age": 1e9},
-    "traffic": {"timeout": 120},  # seconds that a call of the gateway may take
 }
 
 

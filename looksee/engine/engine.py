@@ -79,8 +79,8 @@ class Engine(Generic[RowT, BatchT]):
         observer: EngineObserver | None = None,
         beginning: Callable[[], None] | None = None,
     ) -> None:
-        """`beginning` is called in the device thread before the first tick: the model is nobody else's then. `begun` has
-        its end, or what it raised; the engine runs on either way.
+        """`beginning` is called in the device thread before the first tick: the model is nobody else's then. `begun`
+        has its end, or what it raised; the engine runs on either way.
         """
         self.model, self.limits = model, limits
         self.observer = observer or EngineObserver()

@@ -28,6 +28,7 @@ from looksee.core import errors
 from looksee.core.tasks import Ask, Call, Event, Identity, Job, Reply
 from looksee.core.throughput import ThroughputEstimate
 from looksee.gateway.broadcast import Listener
+from looksee.gateway.load_clock import JobTime, OnWait
 
 logger = logging.getLogger("looksee.gateway")
 
@@ -49,10 +50,10 @@ LOST = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionErr
 
 @dataclass(slots=True, eq=False)
 class _PendingJob:
-    """A job without a reply; `deadline` is of the monotonic clock."""
+    """A job without a reply."""
 
     job: Job
-    deadline: float
+    time: JobTime
     request_id: str
     listener: Listener | None
     reply: asyncio.Future[RunnerReply]
@@ -90,8 +91,17 @@ class RunnerChannel:
         self._cancelled: list[tuple[str, int]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def ask(self, job: Job, *, timeout: float, request_id: str, listener: Listener | None = None) -> RunnerReply:
+    async def ask(
+        self,
+        job: Job,
+        *,
+        timeout: float,
+        request_id: str,
+        listener: Listener | None = None,
+        on_wait: OnWait | None = None,
+    ) -> RunnerReply:
         """The runner's reply, and which weights gave it. A `listener` gets the text's pieces, all before the reply.
+        With `on_wait`, which is told, the timeout stands still while the runner loads.
 
         Raises Overloaded, and RunnerFailed or DeadlineExceeded when there is no reply at all. Cancelling it cancels the
         job in the runner.
@@ -100,12 +110,12 @@ class RunnerChannel:
         started = time.monotonic()
         self._pending += 1
         reply: asyncio.Future[RunnerReply] = asyncio.get_running_loop().create_future()
-        pending = _PendingJob(job, started + timeout, request_id, listener, reply)
+        pending = _PendingJob(job, JobTime(timeout, _GRACE, on_wait), request_id, listener, reply)
         self._queue.append(pending)
         if len(self._queue) == 1:
             asyncio.get_running_loop().call_soon(self._send)  # jobs that are asked for in the same tick go with it
         try:
-            async with asyncio.timeout(timeout + _GRACE):
+            async with pending.time.clock:
                 found = await reply
         except TimeoutError:
             raise overdue(self.model) from None
@@ -169,8 +179,10 @@ class RunnerChannel:
             error = failed(self.model, trouble)
         for pending in jobs:
             pending.ask_id = None
-            if not pending.reply.done() and pending not in again:
-                pending.reply.set_exception(error)
+            if not pending.reply.done():
+                pending.time.wait(0.0)
+                if pending not in again:
+                    pending.reply.set_exception(error)
         sends = max((one.sends for one in again), default=0)
         if sends > 1:
             await asyncio.sleep(_RESEND_WAIT * 2 ** (sends - 2))
@@ -181,7 +193,7 @@ class RunnerChannel:
         """Jobs of one lost call, back into the queue, or among the suspects once the runner has begun them."""
         now = time.monotonic()
         for pending in jobs:
-            if pending.deadline <= now:
+            if pending.time.deadline <= now:
                 pending.reply.set_exception(error)
         jobs = [one for one in jobs if not one.reply.done()]
         self._queue.extend(one for one in jobs if not one.starts)
@@ -202,8 +214,9 @@ class RunnerChannel:
         for number, pending in enumerate(jobs):
             pending.ask_id = (call.id, number)
             pending.sends += 1
-            rest = max(0.0, pending.deadline - now)
-            call.asks.append(Ask(pending.job, rest, pending.request_id, pending.listener is not None))
+            rest = max(0.0, pending.time.deadline - now)
+            followed, apart = pending.listener is not None, pending.time.stands_still
+            call.asks.append(Ask(pending.job, rest, pending.request_id, followed, apart))
         acknowledged = False
         unread = b""
         try:
@@ -271,6 +284,8 @@ def _deliver(jobs: list[_PendingJob], event: Event) -> None:
         return
     if event.reply is not None:
         pending.reply.set_result((event.reply, event.identity))
+    elif event.wait is not None:
+        pending.time.wait(event.wait)
     elif pending.listener is not None:
         pending.streamed = True
         pending.listener(event.text)

@@ -12,6 +12,7 @@ from bentoml.exceptions import BentoMLException
 
 from looksee.core.tasks import Failure, Identity, Job, Reply, Status
 from looksee.gateway.broadcast import Listener
+from looksee.gateway.load_clock import OnWait
 from looksee.gateway.runner_channel import LOST, RunnerChannel, failed, overdue
 
 T = TypeVar("T")
@@ -43,10 +44,18 @@ class RunnerClient:
         return self._identity
 
     async def ask(
-        self, job: Job, *, timeout: float, request_id: str, listener: Listener | None = None
+        self,
+        job: Job,
+        *,
+        timeout: float,
+        request_id: str,
+        listener: Listener | None = None,
+        on_wait: OnWait | None = None,
     ) -> tuple[Reply, Identity | None]:
         """As `RunnerChannel.ask`."""
-        answer, identity = await self._courier.ask(job, timeout=timeout, request_id=request_id, listener=listener)
+        answer, identity = await self._courier.ask(
+            job, timeout=timeout, request_id=request_id, listener=listener, on_wait=on_wait
+        )
         if identity is not None:
             self._identity, self._asked = identity, time.monotonic()
         return answer, identity

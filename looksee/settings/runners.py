@@ -93,18 +93,19 @@ class RunnerSettings(BaseModel):
     )
     preload: Annotated[str, AfterValidator(_served)] = Field(
         "",
-        description="models that are loaded and warmed up before /readyz says ready, comma separated, as `blip,moondream`; "
-        "empty: none",
+        description="models that are loaded and warmed up before /readyz says ready, comma separated, as "
+        "`blip,moondream`; empty: none",
     )
     pin: Annotated[str, AfterValidator(_served)] = Field(
         "", description="models that once loaded are never released for another one, comma separated; empty: none"
     )
     keep_alive_seconds: NonNegativeFloat = Field(
-        0, description="seconds without a request after which a model's weights are released, unless it is pinned; 0: never"
+        0,
+        description="seconds without a request after which a model is released, unless it is pinned; 0: never",
     )
     load_wait_seconds: PositiveFloat = Field(
         60,
-        description="seconds a request waits for weights that are loading, beside LOOKSEE_REQUEST_TIMEOUT_SECONDS; then 503",
+        description="seconds a request waits for weights that are loading, beside its own time; then 503",
     )
     load_retry_seconds: PositiveFloat = Field(
         10, description="seconds that requests are refused after weights could not be loaded; then one tries again"

@@ -26,9 +26,7 @@ class FakeRunner:
         self.dropped: list[str] = []
         self.begun: list[str] = []
 
-    async def infer(
-        self, ask: Ask, listener: Callable[[str], None] | None, on_wait: Callable[[float], None]
-    ) -> Reply:
+    async def infer(self, ask: Ask, listener: Callable[[str], None] | None, on_wait: Callable[[float], None]) -> Reply:
         prompt = ask.job.prompt
         self.begun.append(prompt)
         if ask.waits_apart:
