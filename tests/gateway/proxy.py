@@ -75,6 +75,7 @@ class FakeProxy:
         self.asked = 0
         self.orders: list[str] = []
         self.refusal: Failure | None = None
+        self.described: dict[str, Any] = {}  # what its status says beside the usual
 
     @property
     def to_async(self) -> FakeProxy:
@@ -105,7 +106,9 @@ class FakeProxy:
             await self.before_status()
         if self.status_troubles:
             raise self.status_troubles.pop(0)
-        return FakeStatusReply(Status(self.identity, "ready", "cpu"))
+        return FakeStatusReply(
+            Status(**{"identity": self.identity, "state": "ready", "device": "cpu", **self.described})
+        )
 
     async def load(self) -> FakeStatusReply:
         return self._ordered("load")
