@@ -55,7 +55,7 @@ from typing import Generic
 from looksee.core import errors
 from looksee.core.tasks import Failure, Job, Reply
 from looksee.engine.admission import AdmissionQueue
-from looksee.engine.batch import RunningBatch
+from looksee.engine.batch import RunningBatch, without_frames
 from looksee.engine.budget import BatchBudget
 from looksee.engine.limits import EngineLimits
 from looksee.engine.observer import EngineObserver
@@ -149,8 +149,9 @@ class Engine(Generic[RowT, BatchT]):
             if beginning is not None:
                 beginning()
         except Exception as error:
-            traceback.clear_frames(error.__traceback__)  # they may refer to what the model made
-            self.begun.set_exception(error)
+            if not isinstance(error, errors.LookseeError):  # as a text: a record's frames would keep the model
+                logger.error("the beginning failed:\n%s", "".join(traceback.format_exception(error)).rstrip())
+            self.begun.set_exception(without_frames(error))
         else:
             self.begun.set_result(None)
 

@@ -89,7 +89,7 @@ def test_a_single_model_is_loaded_and_warm_or_it_is_told_why_not(status: dict[st
 
 def test_single_models_are_asked_for_by_any_name() -> None:
     made = doors("gemma", blip={"warm": True}, intern_vlm={"warm": True}, gemma=PENDING)
-    for query in ("model=blip", "model=BLIP", "model=blip&model=intern_vlm", "model=OpenGVLab/InternVL3-2B-hf&t=1"):
+    for query in ("model=blip", "model=BLIP", "model=blip&model=intern_vlm", "model=OpenGVLab/InternVL3-1B-hf&t=1"):
         answer = get(made, f"/readyz?{query}")
         assert (answer.status_code, content(answer)) == (200, {"status": "ready"}), query
     assert said(get(made, "/readyz?model=blip&model=gemma")) == "'gemma' is loading."

@@ -129,6 +129,7 @@ EDGES_OF_REQUESTS: dict[str, list[Edge]] = {
             "seconds a request waits for weights that are loading",
             "LOOKSEE_LOAD_WAIT_SECONDS",
             errors.ModelNotReady,
+            "beside its own time, unless `X-Request-Timeout` says that",
             header=RETRY_AFTER,
         ),
         Edge(
