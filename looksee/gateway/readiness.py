@@ -29,9 +29,13 @@ class Readiness:
         self._missing = list(preloaded)
 
     async def check(self, runners: Runners) -> None:
-        """Raises ModelNotReady, which says of each model that is still missing why."""
+        """Raises ModelNotReady, which says of each model that is still missing why.
+
+        The way to one that is there now is gone once before it counts.
+        """
         found = await _statuses(runners, self._missing)
         reasons = {name: _preloading(name, status) for name, status in found.items()}
+        await asyncio.gather(*(runners[name].rehearse() for name in found if not reasons[name]))
         self._missing = [name for name in self._missing if reasons[name]]
         _refuse(reasons.values())
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import aiohttp
 from bentoml.exceptions import BentoMLException
 
-from looksee.core.tasks import Failure, Identity, Job, Reply, Status
+from looksee.core.tasks import Call, Failure, Identity, Job, Reply, Status
 from looksee.gateway.broadcast import Listener
 from looksee.gateway.load_clock import OnWait
 from looksee.gateway.runner_channel import LOST, RunnerChannel, failed, overdue
@@ -80,6 +82,16 @@ class RunnerClient:
         except (aiohttp.ClientError, BentoMLException, OSError):  # a TimeoutError is an OSError
             return None
         return status
+
+    async def rehearse(self) -> None:
+        """Go the way of a job once, with none: connections, identities and schemas are made when they are first needed,
+        and a caller would wait for that.
+        """
+        with contextlib.suppress(aiohttp.ClientError, BentoMLException, OSError):
+            await self.identity()
+            async with asyncio.timeout(_STATUS_TIMEOUT):
+                async for _ in self._proxy.to_async.infer(call=Call(uuid.uuid4().hex, [])):
+                    pass
 
     async def _done(self, ask: Callable[[], Awaitable[Any]], timeout: float) -> Status:
         """The state after something was done, or the error that the runner tells."""

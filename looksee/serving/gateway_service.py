@@ -21,6 +21,7 @@ from looksee.gateway.answering import AnsweringService
 from looksee.gateway.runner_client import RunnerClient
 from looksee.http.app import ROUTES, build
 from looksee.http.context import ContextFactory
+from looksee.http.dialects import bento_methods
 from looksee.http.document import document
 from looksee.http.edge.access.api_keys import ApiKeys
 from looksee.http.edge.access.auth import AccessControl
@@ -80,6 +81,7 @@ def gateway_service(
         def __init__(self) -> None:
             logs.configure(settings.log_format)
             on_start()
+            bento_methods.make_schemas()
             gc.freeze()  # what is imported stays: the collector need not walk it again and again
             answering.runners = {name: _runner_client(settings, name, getattr(self, name)) for name in runners}
             answering.elsewhere = moondream_cloud.offered(settings)
