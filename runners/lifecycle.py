@@ -5,7 +5,7 @@
 
 A load that fails ends in `failed`, and the next call that comes later than LOOKSEE_LOAD_RETRY_SECONDS tries again; for
 a model that is preloaded nobody has to call. Weights that are loaded for no request answer a drawn picture before they
-are ready (`runners.warming`).
+are ready (`runners.keeping.warming`).
 
 When the device is broken, weights cannot be released, or the work stands still, the process ends (`runners.guarding`).
 """
@@ -35,8 +35,8 @@ from runners.capacity import CapacityManager, Lease
 from runners.guarding.ending import Ending, stop_process
 from runners.guarding.watchdog import Watchdog
 from runners.guarding.watched_model import WatchedModel
+from runners.keeping.residency import Residency
 from runners.model_loader import AnyEngine, ImportsFailed, ModelLoader
-from runners.residency import Residency
 
 logger = logging.getLogger("looksee.runner")
 

@@ -25,7 +25,8 @@ from looksee.models.interface import Model
 from looksee.models.registry import REGISTRY
 from looksee.models.weights import source
 from looksee.settings import settings
-from runners import free_memory, memory, warming
+from runners import free_memory, memory
+from runners.keeping import warming
 
 logger = logging.getLogger("looksee.runner")
 

@@ -113,14 +113,14 @@ PROTECTIONS = (
     Protection(
         "who shares a run keeps its own deadline",
         "looksee/gateway/single_flight.py",
-        "timeout=max(0.0, deadline - time.monotonic()) + _GRACE)",
+        "timeout=left)",
         "timeout=None)",
         f"{_FLIGHT}::test_who_has_less_time_than_the_run_leaves_by_itself",
     ),
     Protection(
         "a run that ends for the impatient begins anew for the others",
         "looksee/gateway/single_flight.py",
-        "if max(run.deadlines, default=until) <= max(until, time.monotonic()):",
+        "if last <= max(until, now) + _SAME:",
         "if True:",
         f"{_FLIGHT}::test_who_has_more_time_than_the_run_has_it_begun_anew",
     ),

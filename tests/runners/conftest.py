@@ -8,7 +8,8 @@ import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 from looksee.models.registry import REGISTRY
-from runners import lifecycle, model_loader, warming
+from runners import lifecycle, model_loader
+from runners.keeping import warming
 from tests.runners.toys import ToyLoader, configure
 
 

@@ -15,11 +15,12 @@ import pytest
 from looksee.core.tasks import Ask
 from looksee.models.registry import REGISTRY
 from looksee.settings import Settings
-from runners import lifecycle, model_loader, residency
+from runners import lifecycle, model_loader
 from runners import runner as runner_module
 from runners.capacity import CapacityManager, Lease
+from runners.keeping import residency
+from runners.keeping.warming import drawn_job
 from runners.runner import Runner
-from runners.warming import drawn_job
 from tests.engine.toy import ToyModel, job
 from tests.support.loops import PATIENCE
 

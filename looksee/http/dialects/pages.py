@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import FileResponse, Response
 
@@ -16,6 +16,7 @@ from looksee.core.tasks import Task
 from looksee.gateway import readiness
 from looksee.http import page_policy
 from looksee.http.context import ContextFactory
+from looksee.http.inputs import parameters
 from looksee.models.registry import offer_for
 from looksee.version import VERSION
 
@@ -100,16 +101,18 @@ def router(contexts: ContextFactory) -> APIRouter:
 
     @routes.get("/readyz", tags=["health"], summary="Does the service take requests")
     async def readyz(
-        model: Annotated[list[str], Query(description="whether these models are loaded and warm, now")] = [],  # noqa: B006
+        request: Request, model: Annotated[str | None, Query(**parameters.model(Task.CAPTION))] = None
     ) -> dict[str, str]:
         """503 until the models of `LOOKSEE_PRELOAD` have been loaded and warmed up, with the reason of each. Of other
         models it says nothing: they load on first use, and one of them must not take the rest away.
+
+        With a `model`, or several, whether these are loaded and have answered, now.
         """
-        if model:
-            asked = [offer_for(name, Task.CAPTION).name for name in model]  # which all can write
-            await readiness.check_loaded(gateway.runners, [name for name in asked if name not in gateway.elsewhere])
-        else:
+        if model is None:
             await preloaded.check(gateway.runners)
+        else:
+            asked = [offer_for(name, Task.CAPTION).name for name in request.query_params.getlist("model")]
+            await readiness.check_loaded(gateway.runners, [name for name in asked if name not in gateway.elsewhere])
         return {"status": "ready"}
 
     @routes.get("/health", tags=["health"], summary="The gateway, its models and its cache")

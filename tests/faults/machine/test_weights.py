@@ -18,8 +18,9 @@ from looksee.core.tasks import Ask, Job, Reply, Task
 from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES
 from looksee.settings import Settings
-from runners import lifecycle, model_loader, residency
+from runners import lifecycle, model_loader
 from runners import runner as runner_module
+from runners.keeping import residency
 from runners.runner import Runner
 from tests.faults.recording import Recorder
 from tests.support import pictures
