@@ -79,6 +79,10 @@ class AnsweringService:
         if runner is not None:  # of others nobody here knows how busy they are
             runner.check_room()
 
+    async def rehearse(self, model: str) -> None:
+        """Go the way of a request once, without one: connections are made when they are first needed."""
+        await asyncio.gather(self.runners[model].rehearse(), self.cache.ping())
+
     async def follow(
         self,
         model: str,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from looksee.core import errors
 from looksee.core.tasks import Status
@@ -28,14 +28,14 @@ class Readiness:
         """`preloaded` are the names of the models that have to be loaded first."""
         self._missing = list(preloaded)
 
-    async def check(self, runners: Runners) -> None:
+    async def check(self, runners: Runners, rehearse: Callable[[str], Awaitable[None]]) -> None:
         """Raises ModelNotReady, which says of each model that is still missing why.
 
-        The way to one that is there now is gone once before it counts.
+        One that is there now is handed to `rehearse` before it counts.
         """
         found = await _statuses(runners, self._missing)
         reasons = {name: _preloading(name, status) for name, status in found.items()}
-        await asyncio.gather(*(runners[name].rehearse() for name in found if not reasons[name]))
+        await asyncio.gather(*(rehearse(name) for name in found if not reasons[name]))
         self._missing = [name for name in self._missing if reasons[name]]
         _refuse(reasons.values())
 

@@ -11,6 +11,7 @@ from typing import Any
 import bentoml
 from _bentoml_sdk import Service
 from fastapi import FastAPI
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
@@ -82,6 +83,7 @@ def gateway_service(
             logs.configure(settings.log_format)
             on_start()
             bento_methods.make_schemas()
+            Image.preinit()  # the usual formats: no request is to wait for their modules
             gc.freeze()  # what is imported stays: the collector need not walk it again and again
             answering.runners = {name: _runner_client(settings, name, getattr(self, name)) for name in runners}
             answering.elsewhere = moondream_cloud.offered(settings)

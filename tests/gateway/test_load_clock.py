@@ -149,7 +149,7 @@ def test_those_who_share_a_run_each_have_their_own_time() -> None:
         first = asyncio.create_task(caption(to, clocks[0]))
         await asyncio.sleep(0.15)
         late, hurried = (asyncio.create_task(caption(to, clock, 0.1)) for clock in (clocks[1], None))
-        assert await asyncio.gather(first, late, hurried) == ["a one", "a one", "deadline_exceeded"]
+        assert list(await asyncio.gather(first, late, hurried)) == ["a one", "a one", "deadline_exceeded"]
         assert 0 < clocks[0].left() <= 0.2
         assert 0.2 < clocks[1].left() <= 0.3
 

@@ -109,7 +109,7 @@ def router(contexts: ContextFactory) -> APIRouter:
         With a `model`, or several, whether these are loaded and have answered, now.
         """
         if model is None:
-            await preloaded.check(gateway.runners)
+            await preloaded.check(gateway.runners, gateway.rehearse)
         else:
             asked = [offer_for(name, Task.CAPTION).name for name in request.query_params.getlist("model")]
             await readiness.check_loaded(gateway.runners, [name for name in asked if name not in gateway.elsewhere])

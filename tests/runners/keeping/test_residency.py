@@ -80,8 +80,8 @@ def test_a_model_that_is_not_preloaded_waits_for_its_first_request(
 
 
 def test_warming_up_is_counted_nowhere(toys: ToyLoader, home: Path) -> None:
-    names = ("looksee_new_tokens_total", "looksee_batch_rows_count", "looksee_prefill_rows_count")
-    names += ("looksee_time_to_first_token_seconds_count", "looksee_queue_seconds_count")
+    names = ["looksee_new_tokens_total", "looksee_batch_rows_count", "looksee_prefill_rows_count"]
+    names += ["looksee_time_to_first_token_seconds_count", "looksee_queue_seconds_count"]
     warmed: list[bool] = []
     toys.on_warm_up = lambda: warmed.append(True)
 
