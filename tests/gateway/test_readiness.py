@@ -62,6 +62,7 @@ def test_a_model_that_was_there_once_takes_nobody_away() -> None:
     made.proxies["blip"].described = {"state": "failed"}
     made.proxies["gemma"].described = {"state": "unloaded", "preloaded": True}  # it made room already
     assert get(made, "/readyz").status_code == 200
+    assert made.calls("blip") == made.calls("gemma") == [[]]  # the way to each was gone once, without a job
     asked = made.proxies["gemma"].asked
     assert get(made, "/readyz").status_code == 200
     assert made.proxies["gemma"].asked == asked
