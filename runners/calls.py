@@ -44,7 +44,7 @@ class Calls:
         async def answer(number: int, ask: Ask) -> None:
             try:
                 listener = (lambda text: emit(Event(number, text))) if ask.followed else None
-                reply = await self._runner.infer(ask, listener)
+                reply = await self._runner.infer(ask, listener, lambda seconds: emit(Event(number, wait=seconds)))
                 emit(Event(number, reply=reply, identity=await self._runner.identity()))
             except Exception:  # the gateway waits for a reply to every ask
                 logger.exception("a job could not be answered")

@@ -7,8 +7,8 @@ releases it the moment its holder dies. A runner that needs a lease queues with 
     <number>.ticket          locked by a waiting runner; the smallest number is next
 
 The runner that is next tries the slots. When all are taken it names one that should be released: that of the idle
-holder whose last use is longest ago, or where all are busy of the one that has held it longest. Holders read that and
-act on it when they can. No process ever blocks on a lock.
+holder whose last use is longest ago, or where all are busy of the one that has held it longest. Pinned ones are never
+named. Holders read that and act on it when they can. No process ever blocks on a lock.
 
 Numbers and times in the files are of the machine's monotonic clock, which all its processes share.
 """
@@ -37,7 +37,8 @@ _MAX_RECORD_BYTES = 4096
 class LeaseHolder:
     """The process that holds a lease, and the number of its slot.
 
-    `since` and `used` (the last use) are seconds of the monotonic clock; `busy` says whether calls are active.
+    `since` and `used` (the last use) are seconds of the monotonic clock; `busy` says whether calls are active. A
+    `pinned` one gives its place to no other model.
     """
 
     slot: int
@@ -46,6 +47,7 @@ class LeaseHolder:
     since: float
     used: float
     busy: bool
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,9 @@ class Lease:
 class CapacityManager:
     """One runner's view of the leases in `directory`. `capacity` 0 means as many as there are runners."""
 
-    def __init__(self, directory: Path, capacity: int, model: str) -> None:
-        self.directory, self.capacity, self.model = directory, capacity, model
+    def __init__(self, directory: Path, capacity: int, model: str, *, pinned: bool = False) -> None:
+        """`pinned`: what this runner holds is released for no other one."""
+        self.directory, self.capacity, self.model, self.pinned = directory, capacity, model, pinned
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def acquire(self, still_needed: Callable[[], bool] = lambda: True) -> Lease | None:
@@ -168,13 +171,14 @@ class CapacityManager:
             descriptor = os.open(self.directory / f"slot-{slot}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if _lock(descriptor, fcntl.LOCK_EX):
                 now = time.monotonic()
-                return Lease(self, descriptor, LeaseHolder(slot, self.model, os.getpid(), now, now, busy=True))
+                holder = LeaseHolder(slot, self.model, os.getpid(), now, now, busy=True, pinned=self.pinned)
+                return Lease(self, descriptor, holder)
             os.close(descriptor)
         return None
 
     def _slot_to_release(self) -> int | None:
-        """The slot that should be released for the next in the queue: the least recently used one."""
-        holders = self.holders()
+        """The slot that should be released for the next in the queue: the least recently used one; None if all stay."""
+        holders = [holder for holder in self.holders() if not holder.pinned]
         idle = [holder for holder in holders if not holder.busy]
         if idle:
             return min(idle, key=lambda holder: holder.used).slot

@@ -26,6 +26,7 @@ from looksee.models.registry import REGISTRY
 from looksee.models.weights import source
 from looksee.settings import settings
 from runners import free_memory, memory
+from runners.keeping import warming
 
 logger = logging.getLogger("looksee.runner")
 
@@ -122,12 +123,21 @@ class ModelLoader:
             traceback.clear_frames(error.__traceback__)  # they refer to what was loaded of the weights
             raise
 
-    def start(self, model: Model[Any, Any]) -> AnyEngine:
-        """An engine that runs the model, whose weights were loaded just now."""
+    def start(self, model: Model[Any, Any], *, warm: bool = False) -> AnyEngine:
+        """An engine that runs the model, whose weights were loaded just now. To be `warm`, it begins with a picture
+        that nobody sent; `Engine.begun` says how that ended.
+        """
         observer = MetricsObserver(self.name, model.reuse, memory.device_bytes)
         limits = replace(self.limits, memory=self._memory or self._default_memory(model))
         logger.info("batches of %s may hold %d MiB", self.name, limits.memory // 2**20)
-        return Engine(model, limits, prepare_threads=settings().prepare_thread_count(), observer=observer)
+
+        def warm_up() -> None:
+            warming.warm_up(self.name, model)
+            observer.begin()
+
+        threads = settings().prepare_thread_count()
+        beginning = warm_up if warm else None
+        return Engine(model, limits, prepare_threads=threads, observer=observer, beginning=beginning)
 
     def _default_memory(self, model: Model[Any, Any]) -> int:
         kept = sum(self.options.get(name, 0) for name in ("feature_bytes", "prefix_bytes"))

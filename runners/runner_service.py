@@ -33,7 +33,6 @@ class GuardedService(LeanService):
 SERVICE: dict[str, Any] = {
     "service_class": GuardedService,
     "runner_connection": {"max_requests": 2_000_000_000, "max_age": 1e9},
-    "traffic": {"timeout": 120},  # seconds that a call of the gateway may take
 }
 
 
@@ -61,6 +60,11 @@ class RunnerService:
         logs.configure(settings().log_format)
         self.runner = Runner(self.model)
         self._calls = Calls(self.runner)
+        self.runner.begin()
+
+    async def __is_ready__(self) -> bool:
+        """What `/readyz` of a runner that is served alone says."""
+        return self.runner.is_prepared
 
     @bentoml.api
     async def infer(self, call: Call) -> AsyncGenerator[bytes, None]:

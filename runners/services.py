@@ -8,7 +8,10 @@ import bentoml
 from _bentoml_sdk import Service
 
 from looksee.models.registry import ModelSpec, served
+from looksee.settings import settings
 from runners.runner_service import SERVICE, RunnerService
+
+_CALL_SECONDS = 120  # beside a load
 
 
 def runner_services() -> dict[str, Service[Any]]:
@@ -19,5 +22,7 @@ def runner_services() -> dict[str, Service[Any]]:
 def _service(spec: ModelSpec) -> Service[Any]:
     members = {"model": spec.name, "__doc__": spec.description, "__module__": __name__}
     cls = type(spec.service_name, (RunnerService,), members)
-    made: Service[Any] = bentoml.service(name=spec.service_name, **SERVICE)(cls)
+    # That a call of the gateway may take: a load, and then the answer. The gateway has ended its requests by then.
+    seconds = _CALL_SECONDS + settings().load_wait_seconds
+    made: Service[Any] = bentoml.service(name=spec.service_name, **SERVICE, traffic={"timeout": seconds})(cls)
     return made

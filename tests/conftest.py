@@ -84,8 +84,8 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def everything() -> Iterator[Service]:
-    """The same with every model, all of them kept in memory."""
-    with serve(models=EVERY, MODEL_CAPACITY="0") as running:
+    """The same with every model, all of them kept in memory, and one of them loaded before it is ready."""
+    with serve(models=EVERY, MODEL_CAPACITY="0", LOOKSEE_PRELOAD="blip", LOOKSEE_PIN="blip,gemma") as running:
         yield running
 
 

@@ -232,6 +232,10 @@ class Status:
     The state `waiting` is for a place among the models that may be loaded at a time. Memory is in bytes: of the whole
     process, and allocated on a GPU; None where it cannot be measured. `last_use` is a Unix time. `in_flight` calls are
     being answered, `queued` ones wait for the weights; `failure` says why these could not be loaded.
+
+    A `warm` model has answered since it was loaded: a request, or to a drawn picture. `preloaded` says of one that its
+    process loads by itself whether that was done; None of another. A `pinned` one is not released for others. `expires`
+    is the Unix time at which it is released if nobody asks until then; None where it stays, or is not loaded.
     """
 
     identity: Identity
@@ -243,16 +247,23 @@ class Status:
     in_flight: int = 0
     queued: int = 0
     failure: Failure | None = None
+    warm: bool = False
+    preloaded: bool | None = None
+    pinned: bool = False
+    expires: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A job with `timeout` seconds to answer it. With `followed` its text is sent in pieces as it is generated."""
+    """A job with `timeout` seconds to answer it. With `followed` its text is sent in pieces as it is generated. With
+    `waits_apart` its time does not pass while it waits for weights, for which it may wait as long as the runner has it.
+    """
 
     job: Job
     timeout: float
     request_id: str = ""
     followed: bool = False
+    waits_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +276,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A message about the ask with index `ask`: a piece of its text, or its reply with the identity of the weights."""
+    """A message about the ask with index `ask`: a piece of its text, or its reply with the identity of the weights.
+
+    Or `wait`: it waits for weights, for so many seconds at most, and its time stands still; 0 once it goes on.
+    """
 
     ask: int
     text: str = ""
     reply: Reply | None = None
     identity: Identity | None = None
+    wait: float | None = None

@@ -95,7 +95,7 @@ class RunningBatch(Generic[RowT, BatchT]):
             self.model.step(self._batch)
             self.model.sample(self._batch)
         except Exception as error:
-            failure = _without_frames(error)
+            failure = without_frames(error)
         else:
             if self.budget.recover():
                 self._use_budget()
@@ -140,7 +140,7 @@ class RunningBatch(Generic[RowT, BatchT]):
         try:
             self._batch = self.model.keep_rows(batch, keep)
         except Exception as error:
-            failure = _without_frames(error)
+            failure = without_frames(error)
         else:
             self.rows = kept
             return removed
@@ -159,12 +159,12 @@ class RunningBatch(Generic[RowT, BatchT]):
         try:
             batch = self.model.prefill([row.model_row for row in new])
         except Exception as error:
-            return _without_frames(error)
+            return without_frames(error)
         self.observer.rows_prefilled(len(new))
         try:
             self._batch = batch if self._batch is None else self.model.add_rows(self._batch, batch)
         except Exception as error:
-            failure = _without_frames(error)
+            failure = without_frames(error)
         else:
             self.rows = [*self.rows, *new]
             return None
@@ -235,7 +235,7 @@ class RunningBatch(Generic[RowT, BatchT]):
                 self.model.step(batch)  # the verb that failed must work for this row before it joins the others
                 self.model.sample(batch)
             except Exception as own:
-                failure = _without_frames(own)
+                failure = without_frames(own)
                 if out_of_memory(failure):
                     self._requeue_after_oom([row, *rest], failure)
                     return
@@ -245,7 +245,7 @@ class RunningBatch(Generic[RowT, BatchT]):
             try:
                 self._batch = batch if self._batch is None else self.model.add_rows(self._batch, batch)
             except Exception as own:
-                failure = _without_frames(own)
+                failure = without_frames(own)
             else:
                 self.rows.append(row)
                 continue
@@ -263,7 +263,7 @@ class RunningBatch(Generic[RowT, BatchT]):
                 self._put_back([*joined, row])
 
 
-def _without_frames(error: Exception) -> Exception:
+def without_frames(error: Exception) -> Exception:
     """The error without the frames of it and of the errors behind it: they may refer to much memory of the verb."""
     seen: set[int] = set()
     behind: BaseException | None = error

@@ -47,13 +47,15 @@ import asyncio
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Generic
 
 from looksee.core import errors
 from looksee.core.tasks import Failure, Job, Reply
 from looksee.engine.admission import AdmissionQueue
-from looksee.engine.batch import RunningBatch
+from looksee.engine.batch import RunningBatch, without_frames
 from looksee.engine.budget import BatchBudget
 from looksee.engine.limits import EngineLimits
 from looksee.engine.observer import EngineObserver
@@ -75,7 +77,11 @@ class Engine(Generic[RowT, BatchT]):
         *,
         prepare_threads: int = 2,
         observer: EngineObserver | None = None,
+        beginning: Callable[[], None] | None = None,
     ) -> None:
+        """`beginning` is called in the device thread before the first tick: the model is nobody else's then. `begun`
+        has its end, or what it raised; the engine runs on either way.
+        """
         self.model, self.limits = model, limits
         self.observer = observer or EngineObserver()
         self._replies: Replies[RowT] = Replies(model, self.observer)
@@ -86,6 +92,8 @@ class Engine(Generic[RowT, BatchT]):
         self._taken: list[ScheduledRow[RowT]] = []  # out of the queue, not yet in the batch
         self._prefill_policy = PrefillPolicy()
         self._last_finish = 0.0
+        self.begun: Future[None] = Future()
+        self._beginning = beginning
         self._device = threading.Thread(target=self._run, name="device", daemon=True)
         self._device.start()
 
@@ -122,6 +130,7 @@ class Engine(Generic[RowT, BatchT]):
 
     def _run(self) -> None:
         queue = self._queue
+        self._begin()
         while True:
             with queue.lock:
                 queue.lock.wait_for(lambda: queue.closed or queue.waiting or self._running.rows)
@@ -133,6 +142,18 @@ class Engine(Generic[RowT, BatchT]):
                 logger.exception("the engine failed; its running rows are answered with an error")
                 for row in dict.fromkeys([*self._running.clear(), *self._taken]):
                     self._replies.fail(row, errors.RunnerFailed("The model failed; try again."))
+
+    def _begin(self) -> None:
+        beginning, self._beginning = self._beginning, None
+        try:
+            if beginning is not None:
+                beginning()
+        except Exception as error:
+            if not isinstance(error, errors.LookseeError):  # as a text: a record's frames would keep the model
+                logger.error("the beginning failed:\n%s", "".join(traceback.format_exception(error)).rstrip())
+            self.begun.set_exception(without_frames(error))
+        else:
+            self.begun.set_result(None)
 
     def _tick(self) -> None:
         now = time.monotonic()

@@ -85,6 +85,10 @@ class MetricsObserver(EngineObserver):
         self._prompt_tokens, self._new_tokens = _PROMPT_TOKENS.labels(model), _NEW_TOKENS.labels(model)
         self._device_bytes, self._measured = device_bytes, 0.0
 
+    def begin(self) -> None:
+        """Count from now on: what the model has encoded before this was for nobody."""
+        self._counted = dict(self._reuse())
+
     def waiting_rows(self, count: int) -> None:
         self._waiting.set(count)
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from prometheus_client import Counter
@@ -17,6 +18,7 @@ from looksee.core.texts import tidied
 from looksee.gateway.answer_cache import AnswerCache
 from looksee.gateway.broadcast import Listener
 from looksee.gateway.kept_pictures import KeptPictures
+from looksee.gateway.load_clock import LoadClock
 from looksee.gateway.moondream_cloud import MoondreamCloud
 from looksee.gateway.runner_client import RunnerClient
 from looksee.gateway.single_flight import SingleFlight
@@ -77,15 +79,26 @@ class AnsweringService:
         if runner is not None:  # of others nobody here knows how busy they are
             runner.check_room()
 
+    async def rehearse(self, model: str) -> None:
+        """Go the way of a request once, without one: connections are made when they are first needed."""
+        await asyncio.gather(self.runners[model].rehearse(), self.cache.ping())
+
     async def follow(
-        self, model: str, question: CacheableJob, *, timeout: float, request_id: str = ""
+        self,
+        model: str,
+        question: CacheableJob,
+        *,
+        timeout: float,
+        request_id: str = "",
+        clock: LoadClock | None = None,
     ) -> AsyncGenerator[str | ServedAnswer, None]:
         """The text of an answer in pieces, as it comes, and then the answer, whose text they are together.
 
         Raises the question's error beside those of `answer`. Closing it is leaving.
         """
         pieces: asyncio.Queue[str] = asyncio.Queue()
-        work = self.answer(model, [question], timeout=timeout, request_id=request_id, listener=pieces.put_nowait)
+        how: dict[str, Any] = {"timeout": timeout, "request_id": request_id, "clock": clock}
+        work = self.answer(model, [question], **how, listener=pieces.put_nowait)
         answering = asyncio.ensure_future(work)
         answering.add_done_callback(lambda _: pieces.put_nowait(""))  # ends the wait below
         sent = ""
@@ -117,8 +130,11 @@ class AnsweringService:
         timeout: float,
         request_id: str = "",
         listener: Listener | None = None,
+        clock: LoadClock | None = None,
     ) -> list[Result]:
         """A result for each question, in order; those the cache lacks travel to the runner together.
+
+        With a `clock` its time counts, which stands still while the model loads, and not `timeout`.
 
         A `listener` gets the pieces of a single question's text as they come, as far as there are any.
 
@@ -143,8 +159,10 @@ class AnsweringService:
                 return ServedAnswer(stored[key], identity, cached=True)
 
             async def ask(until: float, tell: Listener | None) -> ServedAnswer:
-                rest = until - time.monotonic()
-                return _served(*await runner.ask(job, timeout=rest, request_id=request_id, listener=tell))
+                how: dict[str, Any] = {"timeout": until - time.monotonic(), "request_id": request_id, "listener": tell}
+                if model in self.runners and self._flight.waits_apart(shared):
+                    how["on_wait"] = partial(self._flight.on_wait, shared)
+                return _served(*await runner.ask(job, **how))
 
             async def keep(served: ServedAnswer) -> None:
                 # The weights may have changed meanwhile.
@@ -155,7 +173,7 @@ class AnsweringService:
             shared = key or object()
             _LOOKUPS.labels("bypass" if key is None else "coalesced" if shared in self._flight else "miss").inc()
             try:
-                return await self._flight.run(shared, ask, keep, deadline=deadline, listener=listener)
+                return await self._flight.run(shared, ask, keep, deadline=deadline, listener=listener, clock=clock)
             except errors.LookseeError as error:
                 return error
 

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from looksee.core import errors
 from looksee.core.tasks import Ask, Call, Event, Identity, Job, Reply
 from looksee.gateway.broadcast import Listener
+from looksee.gateway.load_clock import JobTime
 from looksee.gateway.lost_runners import HandedOver
 
 logger = logging.getLogger("looksee.gateway")
@@ -31,10 +32,10 @@ _CANCEL_TIMEOUT = 5.0  # seconds
 
 @dataclass(slots=True, eq=False)
 class PendingJob:
-    """A job without a reply; `deadline` is of the monotonic clock."""
+    """A job without a reply."""
 
     job: Job
-    deadline: float
+    time: JobTime
     request_id: str
     listener: Listener | None
     reply: asyncio.Future[RunnerReply]
@@ -57,6 +58,7 @@ class PendingJob:
     def hand_over(self, error: errors.LookseeError, *, suspect: bool) -> None:
         """Leave it to another runner, which cannot go on where the caller has heard the beginning."""
         if not self.reply.done():
+            self.time.wait(0.0)
             self.reply.set_exception(error if self.streamed else HandedOver(error, self.starts, suspect=suspect))
 
     @property
@@ -75,8 +77,9 @@ async def stream(proxy: Any, jobs: Sequence[PendingJob], opened: Callable[[], No
     for number, pending in enumerate(jobs):
         pending.ask_id = (call.id, number)
         pending.sends += 1
-        rest = max(0.0, pending.deadline - now)
-        call.asks.append(Ask(pending.job, rest, pending.request_id, pending.listener is not None))
+        rest = max(0.0, pending.time.deadline - now)
+        followed, apart = pending.listener is not None, pending.time.stands_still
+        call.asks.append(Ask(pending.job, rest, pending.request_id, followed, apart))
     acknowledged = False
     unread = b""
     async for chunk in proxy.to_async.infer(call=call):
@@ -106,6 +109,8 @@ def _deliver(jobs: Sequence[PendingJob], event: Event) -> None:
         return
     if event.reply is not None:
         pending.reply.set_result((event.reply, event.identity))
+    elif event.wait is not None:
+        pending.time.wait(event.wait)
     elif pending.listener is not None:
         pending.streamed = True
         pending.listener(event.text)

@@ -25,6 +25,7 @@ from looksee.core.tasks import Job
 from looksee.core.throughput import ThroughputEstimate
 from looksee.gateway import runner_call
 from looksee.gateway.broadcast import Listener
+from looksee.gateway.load_clock import JobTime, OnWait
 from looksee.gateway.lost_runners import LOST, failed, is_turned_away, overdue, unreachable
 from looksee.gateway.runner_call import PendingJob, RunnerReply
 
@@ -74,8 +75,10 @@ class RunnerChannel:
         listener: Listener | None = None,
         starts: int = 0,
         suspect: bool = False,
+        on_wait: OnWait | None = None,
     ) -> RunnerReply:
         """The runner's reply, and which weights gave it. A `listener` gets the text's pieces, all before the reply.
+        With `on_wait`, which is told, the timeout stands still while the runner loads.
 
         `starts` and `suspect` are of the HandedOver that another runner's channel raised.
 
@@ -86,12 +89,12 @@ class RunnerChannel:
         started = time.monotonic()
         self._pending += 1
         reply: asyncio.Future[RunnerReply] = asyncio.get_running_loop().create_future()
-        pending = PendingJob(job, started + timeout, request_id, listener, reply, starts=starts)
+        pending = PendingJob(job, JobTime(timeout, _GRACE, on_wait), request_id, listener, reply, starts=starts)
         (self._moved if suspect else self._queue).append(pending)
         if suspect or len(self._queue) == 1:
             asyncio.get_running_loop().call_soon(self._send)  # jobs that are asked for in the same tick go with it
         try:
-            async with asyncio.timeout(timeout + _GRACE):
+            async with pending.time.clock:
                 found = await reply
         except TimeoutError:
             raise overdue(self.model) from None
@@ -208,8 +211,10 @@ class RunnerChannel:
             self._given_up.discard(task)
         for pending in jobs:
             pending.ask_id, pending.acknowledged = None, False
-            if not pending.reply.done() and pending not in again:
-                pending.reply.set_exception(error)
+            if not pending.reply.done():
+                pending.time.wait(0.0)
+                if pending not in again:
+                    pending.reply.set_exception(error)
         sends = max((one.sends for one in again), default=0)
         if sends > 1:
             await asyncio.sleep(_RESEND_WAIT * 2 ** (sends - 2))
@@ -243,7 +248,7 @@ class RunnerChannel:
         """Jobs of one lost call, back into the queue, or among the suspects once the runner has begun them."""
         now = time.monotonic()
         for pending in jobs:
-            if pending.deadline <= now:
+            if pending.time.deadline <= now:
                 pending.reply.set_exception(error)
         jobs = [one for one in jobs if not one.reply.done()]
         self._queue.extend(one for one in jobs if not one.starts)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -12,8 +14,9 @@ import aiohttp
 from bentoml.exceptions import BentoMLException
 
 from looksee.core import errors
-from looksee.core.tasks import Failure, Identity, Job, Reply, Status
+from looksee.core.tasks import Call, Failure, Identity, Job, Reply, Status
 from looksee.gateway.broadcast import Listener
+from looksee.gateway.load_clock import MovingDeadline, OnWait
 from looksee.gateway.lost_runners import LOST, HandedOver, failed, overdue
 from looksee.gateway.replica import Reach, Replica
 from looksee.gateway.runner_call import RunnerReply
@@ -21,6 +24,7 @@ from looksee.gateway.runner_call import RunnerReply
 T = TypeVar("T")
 
 _IDENTITY_FRESH = 10.0  # seconds after which a runner is asked again whose weights it has
+_REHEARSAL_SECONDS = 2.0
 _GRACE = 5.0  # seconds an order may take beyond the time that it was given
 # What a runner says when it cannot take the job at present: nothing is wrong with the job.
 _NOT_NOW = frozenset({errors.ModelNotReady.code, errors.WeightsUnavailable.code, errors.Overloaded.code})
@@ -63,10 +67,16 @@ class RunnerClient:
         return self._identity
 
     async def ask(
-        self, job: Job, *, timeout: float, request_id: str, listener: Listener | None = None
+        self,
+        job: Job,
+        *,
+        timeout: float,
+        request_id: str,
+        listener: Listener | None = None,
+        on_wait: OnWait | None = None,
     ) -> tuple[Reply, Identity | None]:
         """As `RunnerChannel.ask`, of the least busy runner, and of the next one where that gives no answer."""
-        deadline = time.monotonic() + timeout
+        deadline = MovingDeadline(timeout, on_wait)
         heard = False
 
         def hear(text: str) -> None:
@@ -84,11 +94,12 @@ class RunnerClient:
             try:
                 found = await chosen.channel.ask(
                     job,
-                    timeout=deadline - time.monotonic(),
+                    timeout=deadline.left(),
                     request_id=request_id,
                     listener=hear if listener is not None else None,
                     starts=handed.starts,
                     suspect=handed.suspect,
+                    on_wait=None if on_wait is None else deadline.wait,
                 )
             except HandedOver as trouble:
                 handed = trouble
@@ -96,7 +107,7 @@ class RunnerClient:
                 chosen.count_jobs()
             others = [one for one in left if one.up and one.channel.has_room and (found is None or one.is_ready)]
             is_over = found is not None and (heard or not _is_refused(found[0]))
-            if is_over or not others or time.monotonic() >= deadline:
+            if is_over or not others or deadline.left() <= 0:
                 break
             chosen.count_retry()
             chosen = self._chosen(others, job)
@@ -163,6 +174,13 @@ class RunnerClient:
                 raise one
         return _together([one for one in found if isinstance(one, Status)])
 
+    async def rehearse(self) -> None:
+        """Go the way of a job once, with none: connections, identities and schemas are made when they are first needed,
+        and a caller would wait for that.
+        """
+        await self.identity()
+        await asyncio.gather(*(_rehearse(one) for one in self.replicas if one.up))
+
     async def _done(self, ask: Callable[[], Awaitable[Any]], timeout: float) -> Status:
         """The state after something was done, or the error that the runner tells."""
         reported = await self._ask(ask, timeout)
@@ -189,6 +207,13 @@ class RunnerClient:
         status = await self.status()
         if status is not None:
             self._identity, self._asked = status.identity, time.monotonic()
+
+
+async def _rehearse(replica: Replica) -> None:
+    with contextlib.suppress(aiohttp.ClientError, BentoMLException, OSError):  # a TimeoutError is an OSError
+        async with asyncio.timeout(_REHEARSAL_SECONDS):
+            async for _ in replica.proxy.to_async.infer(call=Call(uuid.uuid4().hex, [])):
+                pass
 
 
 def _is_refused(reply: Reply) -> bool:

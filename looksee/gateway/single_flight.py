@@ -1,9 +1,9 @@
 """Single flight: a question that is asked while it is being answered shares the run that is under way.
 
-A run has waiters, each with its own deadline. The work is given the longest deadline of the waiters at its beginning.
-If it fails on that deadline and a later waiter has time left, it is begun anew, once for all remaining waiters. A run
-without waiters is cancelled. A key is free again when the result has been stored, so that a later request finds it in
-the cache.
+A run has waiters, each with its own deadline, which may stand still while the run waits for weights. The work is given
+the longest deadline of the waiters at its beginning. If it fails on that deadline and a later waiter has time left, it
+is begun anew, once for all remaining waiters. A run without waiters is cancelled. A key is free again when the result
+has been stored, so that a later request finds it in the cache.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from typing import Generic, TypeVar
 
 from looksee.core import errors
 from looksee.gateway.broadcast import Listener, TextBroadcast
+from looksee.gateway.load_clock import LoadClock, Waiting
 
 T = TypeVar("T")
 
 # Takes a deadline of the monotonic clock, and the listener to the text, None if the text need not be streamed.
 Work = Callable[[float, Listener | None], Awaitable[T]]
 
+_SAME = 0.001  # seconds by which two sums of one deadline may differ
 _GRACE = 0.5  # seconds a waiter stays beyond its deadline: the runner's own answer to a missed deadline is on its way
 
 
@@ -29,7 +31,8 @@ class _Run(Generic[T]):
 
     def __init__(self) -> None:
         self.result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self.deadlines: list[float] = []  # of the waiters
+        self.waiters: list[Waiting] = []
+        self.held_until = 0.0  # of the monotonic clock: it waits for weights until then at most
         self.broadcast = TextBroadcast()
         self.task: asyncio.Task[None] | None = None
 
@@ -52,11 +55,13 @@ class SingleFlight(Generic[T]):
         *,
         deadline: float,
         listener: Listener | None = None,
+        clock: LoadClock | None = None,
     ) -> T:
         """The result for `key`: that of `work`, or of the run that is under way.
 
         `keep` stores the result of `work`; the waiters do not wait for it, and it must not raise. `deadline` is of the
-        monotonic clock. A `listener` is called with each piece of the text, from its beginning.
+        monotonic clock, and with a `clock` that one counts instead. A `listener` is called with each piece of the text,
+        from its beginning.
 
         Raises what the work raises, and DeadlineExceeded. Cancelling the last waiter cancels the work.
         """
@@ -64,21 +69,38 @@ class SingleFlight(Generic[T]):
         if run is None:
             run = self._under_way[key] = _Run()
             run.task = asyncio.create_task(self._perform(key, run, work, keep))
-        run.deadlines.append(deadline)
+        waiter = Waiting(deadline, clock)
+        run.waiters.append(waiter)
+        waiter.on_wait(max(0.0, run.held_until - time.monotonic()))
         if listener is not None:
             run.broadcast.add(listener)
         try:
-            await asyncio.wait([run.result], timeout=max(0.0, deadline - time.monotonic()) + _GRACE)
+            while not run.result.done() and (left := waiter.longest() + _GRACE) > 0:
+                await asyncio.wait([run.result], timeout=left)
             if not run.result.done():
                 raise errors.DeadlineExceeded("The request was not answered within its time.")
             return run.result.result()
         finally:
-            run.deadlines.remove(deadline)
+            run.waiters.remove(waiter)
+            waiter.on_wait(0.0)
             if listener is not None:
                 run.broadcast.remove(listener)
-            if not run.deadlines and not run.result.done() and run.task is not None:
+            if not run.waiters and not run.result.done() and run.task is not None:
                 self._forget(key, run)  # before the task has ended: a new request must not join a cancelled run
                 run.task.cancel()
+
+    def waits_apart(self, key: Hashable) -> bool:
+        """Whether there is a waiter of the run for `key` whose deadline stands still while weights load."""
+        run = self._under_way.get(key)
+        return run is not None and any(waiter.clock is not None for waiter in run.waiters)
+
+    def on_wait(self, key: Hashable, seconds: float) -> None:
+        """The run for `key` waits for weights, for so many seconds at most; with 0 it goes on."""
+        run = self._under_way.get(key)
+        if run is not None:
+            run.held_until = time.monotonic() + seconds
+            for waiter in run.waiters:
+                waiter.on_wait(seconds)
 
     async def _perform(self, key: Hashable, run: _Run[T], work: Work[T], keep: Callable[[T], Awaitable[None]]) -> None:
         try:
@@ -101,9 +123,11 @@ class SingleFlight(Generic[T]):
 
 async def _answered(run: _Run[T], work: Work[T]) -> T:
     while True:
-        until = max(run.deadlines)
+        until = time.monotonic() + max(waiter.left() for waiter in run.waiters)
         try:
             return await work(until, run.broadcast.sender())
         except errors.DeadlineExceeded:
-            if max(run.deadlines, default=until) <= max(until, time.monotonic()):
+            now = time.monotonic()
+            last = max((now + waiter.left() for waiter in run.waiters), default=until)
+            if last <= max(until, now) + _SAME:
                 raise

@@ -50,6 +50,11 @@ class RequestContext:
         """Seconds until the request is overdue; negative once it is."""
         return self.settings.request_timeout_seconds if self.deadline is None else self.deadline.left()
 
+    def _time(self) -> dict[str, Any]:
+        """The time for an answer, as `AnsweringService` takes it."""
+        own = self.deadline is None or self.deadline.callers
+        return {"timeout": self.time_left(), "clock": None if own else self.deadline}
+
     def detached(self, deadline: Deadline) -> RequestContext:
         """For a part of the request that has its own deadline and does not watch the connection. What it holds it soon
         gives back, and is not counted.
@@ -64,7 +69,7 @@ class RequestContext:
         """A result for each job, in order. Raises what `AnsweringService.answer` raises, and Cancelled."""
         if self.info is not None:
             self.info.model = model
-        work = self.gateway.answer(model, jobs, timeout=self.time_left(), request_id=self.request_id)
+        work = self.gateway.answer(model, jobs, request_id=self.request_id, **self._time())
         results = await self.while_connected(work)
         if self.info is not None:
             self.info.answers += len(results)
@@ -86,7 +91,7 @@ class RequestContext:
         """
         if self.info is not None:
             self.info.model = model
-        pieces = self.gateway.follow(model, job, timeout=self.time_left(), request_id=self.request_id)
+        pieces = self.gateway.follow(model, job, request_id=self.request_id, **self._time())
         return await self.begun(self._counted(pieces), param=param)
 
     async def begun(

@@ -27,12 +27,17 @@ def request_id_from(header: str | None) -> str:
 
 
 class Deadline:
-    """How long a request may take, counted from the end of its body: a slow upload takes none of it."""
+    """How long a request may take, counted from the end of its body: a slow upload takes none of it, nor does the time
+    for which weights load, unless it is the caller's own.
+    """
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: float, *, callers: bool = False) -> None:
+        """`callers`: the caller has said it, and waits no longer whatever the reason."""
+        self.seconds, self.callers = seconds, callers
+        self.on_change: Callable[[], None] = lambda: None  # called when it stands still, and when it goes on
         self._end: float | None = None
         self._latest = math.inf
+        self._holds, self._since, self._until = 0, 0.0, 0.0  # how many hold it, since when, and until when at most
 
     def start(self) -> None:
         """Start the clock. Further calls have no effect."""
@@ -43,11 +48,39 @@ class Deadline:
         """Let it pass `seconds` from now at the latest, also where the body has not ended yet."""
         self._latest = min(self._latest, time.monotonic() + seconds)
 
+    def hold(self, seconds: float) -> None:
+        """Let it stand still, for so many seconds at most. Several may hold it at a time."""
+        now = time.monotonic()
+        if not self._holds:
+            self._since = now
+        self._holds += 1
+        self._until = max(self._until, now + seconds)
+        self.on_change()
+
+    def go_on(self) -> None:
+        """Once for each `hold`; with the last one it goes on."""
+        self._holds -= 1
+        if not self._holds:
+            self.start()
+            assert self._end is not None
+            self._end += min(time.monotonic(), self._until) - self._since
+            self._until = 0.0
+            self.on_change()
+
     def left(self) -> float:
         """Seconds; negative when it has passed."""
         self.start()
         assert self._end is not None
-        return min(self._end, self._latest) - time.monotonic()
+        now = time.monotonic()
+        held = min(now, self._until) - self._since if self._holds else 0.0
+        return min(self._end + held, self._latest) - now
+
+    def longest(self) -> float:
+        """Seconds until it has passed, if it stands still for as long as it may."""
+        self.start()
+        assert self._end is not None
+        held = self._until - self._since if self._holds else 0.0
+        return min(self._end + held, self._latest) - time.monotonic()
 
 
 def deadline_from(header: str | None, longest: float) -> Deadline:
@@ -62,7 +95,7 @@ def deadline_from(header: str | None, longest: float) -> Deadline:
         raise errors.InvalidValue(
             "X-Request-Timeout must be a number of seconds, more than 0.", param="X-Request-Timeout"
         )
-    return Deadline(min(seconds, longest))
+    return Deadline(min(seconds, longest), callers=True)
 
 
 # How the clients of a path read an error, beside the usual `object`: its message is the member `error` (`text`), and

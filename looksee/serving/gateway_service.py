@@ -11,6 +11,7 @@ from typing import Any
 import bentoml
 from _bentoml_sdk import Service
 from fastapi import FastAPI
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
@@ -21,6 +22,7 @@ from looksee.gateway.answering import AnsweringService
 from looksee.gateway.runner_client import RunnerClient
 from looksee.http.app import ROUTES, build
 from looksee.http.context import ContextFactory
+from looksee.http.dialects import bento_methods
 from looksee.http.document import document
 from looksee.http.edge.access.api_keys import ApiKeys
 from looksee.http.edge.access.auth import AccessControl
@@ -82,6 +84,8 @@ def gateway_service(
         def __init__(self) -> None:
             logs.configure(settings.log_format)
             on_start()
+            bento_methods.make_schemas()
+            Image.preinit()  # the usual formats: no request is to wait for their modules
             gc.freeze()  # what is imported stays: the collector need not walk it again and again
             answering.runners = {
                 name: _runner_client(settings, name, runner, getattr(self, name, None))

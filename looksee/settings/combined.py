@@ -59,6 +59,28 @@ class GeneralSettings(
         own: ModelSettings = getattr(self, name)
         return own
 
+    def misfits(self) -> dict[str, str]:
+        """What is wrong with settings that do not fit together, by variable: models that are to be loaded, or to stay
+        so, for which there are not places enough. Those of runners elsewhere take none here.
+        """
+        most, found = self.model_capacity, dict[str, str]()
+        here = [name for name in self.served_models() if not self.model(name).url]
+        preloaded = [name for name in self.preloaded_models() if name in here]
+        pinned = [name for name in self.pinned_models() if name in here]
+        others = [name for name in here if name not in pinned]
+        for variable, names in (("LOOKSEE_PRELOAD", preloaded), ("LOOKSEE_PIN", pinned)):
+            if most and len(names) > most:
+                found[variable] = (
+                    f"these are {len(names)} models, and MODEL_CAPACITY lets {most} be loaded at a time; raise it (0: "
+                    "no limit) or name fewer"
+                )
+        if most and len(pinned) == most and others:
+            found["LOOKSEE_PIN"] = (
+                f"these would take every place of MODEL_CAPACITY ({most}), and {', '.join(others)} could never be "
+                "loaded; raise it (0: no limit), pin fewer, or leave the others out of LOOKSEE_MODELS"
+            )
+        return found
+
 
 if TYPE_CHECKING:
     Settings = GeneralSettings

@@ -12,7 +12,9 @@ class LimitSettings(BaseModel):
 
     flag_prompt: str = Field("", description="question whose yes sets `flagged` where a request brings none")
     request_timeout_seconds: PositiveFloat = Field(
-        100, le=110, description="seconds until a request is answered 504; at most 110"
+        100,
+        le=110,
+        description="seconds until a request is answered 504, beside what its model takes to load; at most 110",
     )
     heartbeat_seconds: PositiveFloat = Field(
         10,

@@ -22,9 +22,9 @@ def settings() -> Settings:
     unknown = unknown_names.complaints(os.environ)
     try:
         found = Settings()
-        if not unknown:
+        problems = found.misfits()
+        if not unknown and not problems:
             return found
-        problems = {}
     except ValidationError as error:
         problems = _problems(error)
     except SettingsError as error:  # a model's settings given as a whole, and not as JSON

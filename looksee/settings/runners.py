@@ -35,6 +35,14 @@ def _models(names: str) -> str:
     return names
 
 
+def _served(names: str, info: ValidationInfo) -> str:
+    here = _split(info.data.get("models", ""))
+    for name in _split(_models(names)) if names else ():
+        if here != [""] and name not in here:
+            raise ValueError(f"'{name}' is not among LOOKSEE_MODELS; there are: {', '.join(here)}")
+    return names
+
+
 def _aliases(pairs: str, info: ValidationInfo) -> str:
     here = [name for name in _split(info.data.get("models", "")) if name] or list(REGISTRY)
     seen = set()
@@ -83,7 +91,22 @@ class RunnerSettings(BaseModel):
     max_prepared_bytes: PositiveInt = Field(
         256 * 2**20, description="bytes of decoded pictures that wait in a runner, beyond which no more are decoded"
     )
-    load_wait_seconds: PositiveFloat = Field(60, description="seconds a request waits for weights that are loading")
+    preload: Annotated[str, AfterValidator(_served)] = Field(
+        "",
+        description="models that are loaded and warmed up before /readyz says ready, comma separated, as "
+        "`blip,moondream`; empty: none",
+    )
+    pin: Annotated[str, AfterValidator(_served)] = Field(
+        "", description="models that once loaded are never released for another one, comma separated; empty: none"
+    )
+    keep_alive_seconds: NonNegativeFloat = Field(
+        0,
+        description="seconds without a request after which a model is released, unless it is pinned; 0: never",
+    )
+    load_wait_seconds: PositiveFloat = Field(
+        60,
+        description="seconds a request waits for weights that are loading, beside its own time; then 503",
+    )
     load_retry_seconds: PositiveFloat = Field(
         10, description="seconds that requests are refused after weights could not be loaded; then one tries again"
     )
@@ -102,6 +125,14 @@ class RunnerSettings(BaseModel):
     def served_models(self) -> list[str]:
         """The names of the models that there are, in the registry's order."""
         return [name for name in REGISTRY if not self.models or name in _split(self.models)]
+
+    def preloaded_models(self) -> list[str]:
+        """The names of the models that are loaded before anybody asks them, in the registry's order."""
+        return [name for name in REGISTRY if self.preload and name in _split(self.preload)]
+
+    def pinned_models(self) -> list[str]:
+        """The names of the models that give no place to others, in the registry's order."""
+        return [name for name in REGISTRY if self.pin and name in _split(self.pin)]
 
     def aliases(self) -> dict[str, str]:
         """The model by each of its further names, which are in lower case."""

@@ -48,3 +48,18 @@ def test_tokens_memory_and_budget_of_a_model_are_told(monkeypatch: pytest.Monkey
 def test_a_model_without_an_accelerator_has_no_memory_there() -> None:
     MetricsObserver("no accelerator", dict).running_rows(0)
     assert REGISTRY.get_sample_value("looksee_device_memory_bytes", {"model": "no accelerator"}) is None
+
+
+def test_what_was_encoded_before_the_beginning_is_not_counted() -> None:
+    """As a picture that warms a model up."""
+    reuse = {"pictures": (0, 1)}
+    observer = MetricsObserver("begun", lambda: reuse)
+    observer.begin()
+    observer.running_rows(0)
+    reuse["pictures"] = (2, 4)
+    observer.running_rows(0)
+    found = [
+        REGISTRY.get_sample_value("looksee_pictures_total", {"model": "begun", "result": result})
+        for result in ("reused", "encoded")
+    ]
+    assert found == [2, 3]

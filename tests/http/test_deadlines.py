@@ -154,6 +154,24 @@ def test_who_does_not_keep_it_is_stopped_by_the_door(monkeypatch: pytest.MonkeyP
     assert stopped == [True, True]
 
 
+def test_it_stands_still_at_the_door_while_weights_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "_GRACE", 0.05)
+
+    async def loads(request: Request) -> Response:
+        await request.body()
+        deadline = DEADLINE.get()
+        assert deadline is not None
+        deadline.hold(0.5)
+        await asyncio.sleep(0.3)
+        if "forever" in request.headers:
+            await asyncio.Event().wait()
+        deadline.go_on()
+        return await says_its_time(request)
+
+    assert 0 < float(behind(loads, timeout=0.1, longest=0.2)().text) <= 0.1
+    assert error(behind(loads, timeout=0.1, longest=0.2)(forever="1"))[:2] == (504, "deadline_exceeded")
+
+
 def test_a_path_may_have_a_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "_GRACE", 0.05)
 
@@ -191,5 +209,22 @@ def test_every_door_hands_it_to_the_desk() -> None:
                 (sent,) = doors.proxies[model].calls
                 assert 0 < sent.timeout <= 7.5
                 assert sent.request_id == "mine"
+
+    run(main())
+
+
+@pytest.mark.parametrize(("headers", "apart"), [({}, True), ({"X-Request-Timeout": "7.5"}, False)])
+def test_a_load_counts_where_the_caller_has_said_the_time(headers: dict[str, str], apart: bool) -> None:
+    doors = Doors(request_timeout_seconds=60)
+    door = EdgeMiddleware(
+        doors.app, AccessControl(ApiKeys([]), ApiKeys([])), ROUTES, max_body=10**6, timeout=60, longest=80
+    )
+
+    async def main() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://looksee") as client:
+            files = {"images": plain()}
+            assert (await client.post("/api/caption-images", files=files, headers=headers)).status_code == 200
+            (sent,) = doors.proxies["blip"].calls
+            assert sent.call.asks[0].waits_apart is apart
 
     run(main())

@@ -8,8 +8,8 @@ import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 from looksee.models.registry import REGISTRY
-from runners import model_loader
-from runners import runner as runner_module
+from runners import lifecycle, model_loader
+from runners.keeping import warming
 from tests.runners.toys import ToyLoader, configure
 
 
@@ -25,7 +25,8 @@ def toys(home: Path, monkeypatch: pytest.MonkeyPatch) -> ToyLoader:
     made = ToyLoader()
     monkeypatch.setattr(model_loader, "_load", made.load)
     monkeypatch.setattr(model_loader, "_import_libraries", lambda name: None)
-    monkeypatch.setattr(runner_module, "_MIN_TURN", 0.2)
+    monkeypatch.setattr(lifecycle, "_MIN_TURN", 0.2)
+    monkeypatch.setattr(warming, "_TOKENS", 2)
     for name in REGISTRY:
         monkeypatch.setenv(f"LOOKSEE_{name.upper()}_WEIGHTS", str(home))
     configure(monkeypatch)

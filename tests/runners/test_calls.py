@@ -26,9 +26,12 @@ class FakeRunner:
         self.dropped: list[str] = []
         self.begun: list[str] = []
 
-    async def infer(self, ask: Ask, listener: Callable[[str], None] | None = None) -> Reply:
+    async def infer(self, ask: Ask, listener: Callable[[str], None] | None, on_wait: Callable[[float], None]) -> Reply:
         prompt = ask.job.prompt
         self.begun.append(prompt)
+        if ask.waits_apart:
+            on_wait(60.0)
+            on_wait(0.0)
         if listener is not None:
             listener(f"{prompt}...")
         try:

@@ -17,7 +17,7 @@ import pytest
 from looksee.core import errors
 from looksee.core.tasks import Ask, Failure, Reply
 from looksee.models.registry.blip import BlipSettings
-from runners import capacity, model_loader
+from runners import capacity, lifecycle, model_loader
 from runners import runner as runner_module
 from runners.model_loader import ModelLoader
 from runners.runner import Runner
@@ -195,7 +195,7 @@ def test_a_process_whose_libraries_are_imported_half_way_is_replaced(
         raise ImportError("failed to map segment from shared object")
 
     monkeypatch.setattr(model_loader, "_import_libraries", broken)
-    monkeypatch.setattr(runner_module, "stop_process", ended.set)
+    monkeypatch.setattr(lifecycle, "stop_process", ended.set)
     configure(monkeypatch, load_retry_seconds=0.3)
 
     async def main() -> None:
@@ -301,7 +301,7 @@ def test_an_unload_that_takes_too_long_is_given_up(toys: ToyLoader, monkeypatch:
 
 def test_an_idle_model_releases_its_lease_at_once(toys: ToyLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     """Long before its turn is over: that would be too late for the call."""
-    monkeypatch.setattr(runner_module, "_MIN_TURN", 3600)
+    monkeypatch.setattr(lifecycle, "_MIN_TURN", 3600)
 
     async def main() -> None:
         async with running("blip", "gemma") as (blip, gemma):
@@ -361,8 +361,8 @@ def test_constant_load_starves_no_model(toys: ToyLoader) -> None:
 
 def test_gaps_between_the_calls_of_one_caller_cause_no_swap(toys: ToyLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gap between two calls of one caller is no idleness."""
-    monkeypatch.setattr(runner_module, "_MIN_TURN", 3600)
-    monkeypatch.setattr(runner_module, "_IDLE_AFTER", 1)
+    monkeypatch.setattr(lifecycle, "_MIN_TURN", 3600)
+    monkeypatch.setattr(lifecycle, "_IDLE_AFTER", 1)
 
     async def main() -> None:
         async with running("blip", "gemma") as (blip, gemma):

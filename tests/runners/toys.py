@@ -13,17 +13,25 @@ from typing import Any
 import pytest
 
 from looksee.core.tasks import Ask
+from looksee.models.registry import REGISTRY
 from looksee.settings import Settings
-from runners import model_loader
+from runners import lifecycle, model_loader
 from runners import runner as runner_module
 from runners.capacity import CapacityManager, Lease
+from runners.keeping import residency
+from runners.keeping.warming import drawn_job
 from runners.runner import Runner
 from tests.engine.toy import ToyModel, job
 from tests.support.loops import PATIENCE
 
+DRAWN = {drawn_job(name).prompt for name in REGISTRY}  # what a model is asked to warm up
+
 
 class ToyLoader:
-    """Loads toy models; `on_load` runs in the loading thread first, and may raise or block."""
+    """Loads toy models; `on_load` runs in the loading thread first, and may raise or block.
+
+    `on_prefill` and `on_step` hear nothing of the rows that warm a model up, `on_warm_up` of nothing else.
+    """
 
     def __init__(self) -> None:
         self.delay = 0.0
@@ -31,6 +39,7 @@ class ToyLoader:
         self.on_step: Callable[[list[str]], None] = lambda words: None
         self.on_prefill: Callable[[list[str]], None] = lambda words: None
         self.on_join: Callable[[], None] = lambda: None
+        self.on_warm_up: Callable[[], None] = lambda: None
         self.loads = 0
         self.how: dict[str, Any] = {}
         self.alive: list[weakref.ref[ToyModel]] = []
@@ -39,10 +48,17 @@ class ToyLoader:
         self.loads += 1
         self.how = how
         self.on_load()
+
+        def on_step(words: list[str]) -> None:
+            if DRAWN.issuperset(words):
+                self.on_warm_up()
+            else:
+                self.on_step(words)
+
         model = ToyModel(
             delay=self.delay,
-            on_prefill=lambda words: self.on_prefill(words),
-            on_step=lambda words: self.on_step(words),
+            on_prefill=lambda words: None if DRAWN.issuperset(words) else self.on_prefill(words),
+            on_step=on_step,
             on_join=lambda: self.on_join(),
         )
         self.alive.append(weakref.ref(model))
@@ -54,7 +70,7 @@ class ToyLoader:
 
 def configure(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
     chosen = Settings().model_copy(update=changes)
-    for module in (runner_module, model_loader):
+    for module in (runner_module, lifecycle, model_loader, residency):
         monkeypatch.setattr(module, "settings", lambda: chosen)
 
 

@@ -42,6 +42,9 @@ PREFIXED = [
     ("LOOKSEE_CUDA_GRAPHS", "true", "cuda_graphs", True),
     ("LOOKSEE_TORCH_THREADS", "3", "torch_threads", 3),
     ("LOOKSEE_PREPARE_THREADS", "4", "prepare_threads", 4),
+    ("LOOKSEE_PRELOAD", "blip", "preload", "blip"),
+    ("LOOKSEE_PIN", "gemma", "pin", "gemma"),
+    ("LOOKSEE_KEEP_ALIVE_SECONDS", "300", "keep_alive_seconds", 300.0),
     ("LOOKSEE_LOAD_WAIT_SECONDS", "1.5", "load_wait_seconds", 1.5),
     ("LOOKSEE_LOAD_RETRY_SECONDS", "2.5", "load_retry_seconds", 2.5),
     ("LOOKSEE_STALL_SECONDS", "0", "stall_seconds", 0.0),
@@ -142,6 +145,7 @@ def test_these_tables_name_every_setting() -> None:
 
 @pytest.mark.parametrize(("variable", "text", "attribute", "value"), BARE + PREFIXED)
 def test_a_variable_sets_its_setting(variable: str, text: str, attribute: str, value: object) -> None:
+    os.environ["MODEL_CAPACITY"] = "2"  # so that a model may be pinned
     assert getattr(settings(), attribute) != value
     settings.cache_clear()
     os.environ[variable] = text

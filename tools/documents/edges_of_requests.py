@@ -89,7 +89,7 @@ EDGES_OF_REQUESTS: dict[str, list[Edge]] = {
             "seconds from the body's arrival to the answer",
             "LOOKSEE_REQUEST_TIMEOUT_SECONDS",
             errors.DeadlineExceeded,
-            "`X-Request-Timeout` asks for less; 503 while the weights still load",
+            "`X-Request-Timeout` asks for less, loads included; else the time of a load is not counted",
         ),
         Edge(
             "seconds of the whole request, upload included", "the time to answer and 20 more", errors.DeadlineExceeded
@@ -129,6 +129,7 @@ EDGES_OF_REQUESTS: dict[str, list[Edge]] = {
             "seconds a request waits for weights that are loading",
             "LOOKSEE_LOAD_WAIT_SECONDS",
             errors.ModelNotReady,
+            "beside its own time, unless `X-Request-Timeout` says that",
             header=RETRY_AFTER,
         ),
         Edge(

@@ -55,12 +55,16 @@ def router(contexts: ContextFactory) -> APIRouter:
 
     @routes.get("/models", summary="Every model's state, memory and last use")
     async def models() -> dict[str, Any]:
-        """`models` by name. Memory is of the model's whole process, and what it has allocated on a GPU, in bytes."""
+        """`models` by name. Memory is of the model's whole process, and what it has allocated on a GPU, in bytes.
+
+        A `warm` one has answered since it was loaded. `preloaded` is null for one that loads on its first request.
+        `expires` says when it is released if nobody asks until then; null if it stays.
+        """
         statuses = await asyncio.gather(*(runner.status() for runner in gateway.runners.values()))
         described = {name: _described(status) for name, status in zip(gateway.runners, statuses, strict=True)}
         return {"models": described, "capacity": settings.model_capacity}
 
-    @routes.post(f"/models/{model_path.MODEL}/load", summary="Load a model's weights")
+    @routes.post(f"/models/{model_path.MODEL}/load", summary="Load a model's weights and warm it up")
     async def load(name: model_path.Name, request: Request) -> dict[str, Any]:
         """Answers when they are loaded; 503 when that takes too long. Other models may be released for it."""
         return _described(
@@ -80,19 +84,26 @@ def router(contexts: ContextFactory) -> APIRouter:
 def _described(status: Status | None) -> dict[str, Any]:
     if status is None:
         return {"state": "unreachable"}
-    used = None if status.last_use is None else datetime.fromtimestamp(status.last_use, UTC)
     return {
         "state": status.state,
+        "warm": status.warm,
+        "preloaded": status.preloaded,
+        "pinned": status.pinned,
+        "expires": _time(status.expires),
         "revision": status.identity.revision,
         "weights": status.identity.weights,
         "device": status.device,
         "memory_bytes": status.memory_bytes,
         "device_memory_bytes": status.device_bytes,
-        "last_use": used and used.isoformat(timespec="seconds"),
+        "last_use": _time(status.last_use),
         "in_flight": status.in_flight,
         "queued": status.queued,
         "error": {"code": status.failure.code, "message": status.failure.message} if status.failure else None,
     }
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _lookups() -> dict[str, int]:

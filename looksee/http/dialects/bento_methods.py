@@ -76,6 +76,12 @@ def schema(path: str) -> dict[str, Any]:
     }
 
 
+def make_schemas() -> None:
+    """Have `schema` know all of them: the first takes as long as a small model's answer."""
+    for path in (*BODIES, *_FORMS):
+        schema(path)
+
+
 async def read(request: Request, kind: type[BodyT], path: str, settings: Settings) -> BodyT:
     """The body of the method at `path`. Raises what `bodies.read` raises, for its query parameters too."""
     names = _VIEWS[path].model_fields if path in _VIEWS else {}

@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import FileResponse, Response
 
+from looksee.core.tasks import Task
+from looksee.gateway import readiness
 from looksee.http import page_policy
 from looksee.http.context import ContextFactory
+from looksee.http.inputs import parameters
+from looksee.models.registry import offer_for
 from looksee.version import VERSION
 
 UI = Path(__file__).parents[3] / "ui"
@@ -49,6 +53,7 @@ _FOREIGN_LOGO, _OWN_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"/ui/ic
 def router(contexts: ContextFactory) -> APIRouter:
     """The routes."""
     gateway, settings = contexts.gateway, contexts.settings
+    preloaded = readiness.Readiness(settings.preloaded_models())
     routes = APIRouter()
 
     for path, name in _OWN_PAGES.items():
@@ -91,9 +96,20 @@ def router(contexts: ContextFactory) -> APIRouter:
     async def livez() -> dict[str, str]:
         return {"status": "ok"}
 
-    @routes.get("/readyz", tags=["health"], summary="Does the gateway take requests")
-    async def readyz() -> dict[str, str]:
-        # On purpose no word about the models: they load on first use, and one of them must not take the rest away.
+    @routes.get("/readyz", tags=["health"], summary="Does the service take requests")
+    async def readyz(
+        request: Request, model: Annotated[str | None, Query(**parameters.model(Task.CAPTION))] = None
+    ) -> dict[str, str]:
+        """503 until the models of `LOOKSEE_PRELOAD` have been loaded and warmed up, with the reason of each. Of other
+        models it says nothing: they load on first use, and one of them must not take the rest away.
+
+        With a `model`, or several, whether these are loaded and have answered, now.
+        """
+        if model is None:
+            await preloaded.check(gateway.runners, gateway.rehearse)
+        else:
+            asked = [offer_for(name, Task.CAPTION).name for name in request.query_params.getlist("model")]
+            await readiness.check_loaded(gateway.runners, [name for name in asked if name not in gateway.elsewhere])
         return {"status": "ready"}
 
     @routes.get("/health", tags=["health"], summary="The gateway, its models and its cache")

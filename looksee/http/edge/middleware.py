@@ -163,12 +163,16 @@ class EdgeMiddleware:
                     if not clock.expired():
                         clock.reschedule(min(end, loop.time() + deadline.seconds + _GRACE))
 
+                def moved() -> None:
+                    if not clock.expired():
+                        clock.reschedule(loop.time() + deadline.longest() + _GRACE)
+
                 def give_way(refusal: errors.LookseeError) -> None:
                     exchange.refusal = refusal
                     if not clock.expired():
                         clock.reschedule(loop.time())
 
-                exchange.arrived = arrived
+                exchange.arrived, deadline.on_change = arrived, moved
                 if exchange.upload is not None:
                     exchange.upload.give_way = give_way
                 with self._drain.holding(unfinished):
@@ -180,7 +184,7 @@ class EdgeMiddleware:
                 logger.exception("a request failed outside its handler")
                 error = error_responses.of_status(500)
         finally:
-            exchange.arrived = None
+            exchange.arrived, deadline.on_change = None, lambda: None
             if exchange.upload is not None:
                 exchange.upload.end()
         error = exchange.refusal or error

@@ -27,7 +27,7 @@ READERS = {
     "looksee/http/dialects/openai.py": "`created` in an answer",
     "looksee/http/dialects/ollama/names.py": "when a model was published",
     "looksee/http/dialects/ollama/replies.py": "`created_at` in an answer",
-    "looksee/http/dialects/ollama/route.py": "when a model's weights expire, which they do not",
+    "looksee/http/dialects/ollama/route.py": "when a model's weights expire, for clients",
     "looksee/http/dialects/responses/replies.py": "`created_at` in an answer",
     "looksee/http/dialects/kept_pictures.py": "when a picture is forgotten, for people",
     "looksee/gateway/local_pictures.py": "when a picture is forgotten, for people",

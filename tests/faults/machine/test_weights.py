@@ -18,8 +18,9 @@ from looksee.core.tasks import Ask, Job, Reply, Task
 from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES
 from looksee.settings import Settings
-from runners import model_loader
+from runners import lifecycle, model_loader
 from runners import runner as runner_module
+from runners.keeping import residency
 from runners.runner import Runner
 from tests.faults.recording import Recorder
 from tests.support import pictures
@@ -125,7 +126,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], t
         monkeypatch.setattr(BentoMLContainer.bentoml_home, "get", lambda: str(tmp_path))
         monkeypatch.setenv(f"LOOKSEE_{name.upper()}_WEIGHTS", str(directory))
         chosen = Settings().model_copy(update={"torch_threads": 1, "load_retry_seconds": 0.001})
-        for module in (runner_module, model_loader):
+        for module in (runner_module, lifecycle, model_loader, residency):
             monkeypatch.setattr(module, "settings", lambda: chosen)
         return Runner(name), directory
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -358,3 +359,15 @@ def test_models_are_asked_in_their_own_words(task: Task) -> None:
     doors = Doors()
     generate(doors, "gemma", "", images=[RED])
     assert asked(doors).prompt == prompts.query("gemma", prompts.caption("gemma"))
+
+
+def test_what_is_loaded_expires_when_its_runner_says() -> None:
+    doors = Doors()
+    doors.proxies["gemma"].reports = {"expires": 2e9}
+    doors.proxies["blip"].reports = {"state": "unloaded"}
+    loaded = {one.model: one.expires_at for one in run(client(doors).ps()).models}
+    assert "blip:latest" not in loaded
+    assert loaded["gemma:latest"] == datetime.fromtimestamp(2e9, UTC)
+    later = loaded["moondream:latest"]
+    assert later is not None
+    assert later > datetime.now(UTC) + timedelta(hours=23)  # it stays

@@ -94,7 +94,9 @@ class OllamaBody(BaseModel):
     stream: bool | None = Field(None, description="lines of JSON, as without it; false: one answer")
     format: dict[str, Any] | str | None = Field(None, description="json, or a JSON Schema; not for `blip`")
     options: OllamaOptions | None = None
-    keep_alive: float | str | None = Field(None, description="without effect: models stay loaded")
+    keep_alive: float | str | None = Field(
+        None, description="without effect: models stay loaded as the operator has it"
+    )
     think: bool | str | None = Field(None, description="Moondream2: think first; the thoughts are told too")
 
     def chat_options(self) -> ChatOptions:

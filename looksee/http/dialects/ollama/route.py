@@ -97,12 +97,13 @@ def router(contexts: ContextFactory) -> APIRouter:
     @routes.get("/ps", summary="The models that are loaded, as Ollama lists them")
     async def loaded() -> dict[str, Any]:
         statuses = await asyncio.gather(*(runner.status() for runner in gateway.runners.values()))
-        later = (datetime.now(UTC) + timedelta(days=1)).isoformat()  # they stay; clients want a time
+        later = datetime.now(UTC) + timedelta(days=1)  # of those that stay: clients want a time
         found = []
         for name, status in zip(gateway.runners, statuses, strict=True):
             if status is not None and status.state == "ready" and name in REGISTRY:
                 described = names.described(REGISTRY[name], settings)
-                found.append({**described, "expires_at": later, "size_vram": status.device_bytes or 0})
+                until = later if status.expires is None else datetime.fromtimestamp(status.expires, UTC)
+                found.append({**described, "expires_at": until.isoformat(), "size_vram": status.device_bytes or 0})
         return {"models": found}
 
     @routes.post(

@@ -1,0 +1,1 @@
+"""Weights that are there before anybody asks, and how long they stay."""
