@@ -20,7 +20,7 @@ from looksee.gateway.broadcast import Listener
 from looksee.gateway.kept_pictures import KeptPictures
 from looksee.gateway.load_clock import LoadClock
 from looksee.gateway.moondream_cloud import MoondreamCloud
-from looksee.gateway.runner_client import RunnerClient
+from looksee.gateway.runners.client import RunnerClient
 from looksee.gateway.single_flight import SingleFlight
 from looksee.models.registry import offer_for, resolved
 

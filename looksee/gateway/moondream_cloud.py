@@ -108,7 +108,7 @@ def offered(settings: Settings) -> dict[str, MoondreamCloud]:
 
 
 class MoondreamCloud:
-    """Asks as `looksee.gateway.runner_client.RunnerClient` does. For one event loop."""
+    """Asks as `looksee.gateway.runners.client.RunnerClient` does. For one event loop."""
 
     def __init__(self, url: str, key: str) -> None:
         self._url = url.rstrip("/")

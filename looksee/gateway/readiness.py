@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from looksee.core import errors
 from looksee.core.tasks import Status
-from looksee.gateway.runner_client import RunnerClient
+from looksee.gateway.runners.client import RunnerClient
 
 _RETRY_AFTER = 5  # seconds
 _STATES = {

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from looksee.core import logs
 from looksee.gateway import moondream_cloud
 from looksee.gateway.answering import AnsweringService
-from looksee.gateway.runner_client import RunnerClient
+from looksee.gateway.runners.client import RunnerClient
 from looksee.http.app import ROUTES, build
 from looksee.http.context import ContextFactory
 from looksee.http.dialects import bento_methods

@@ -10,7 +10,7 @@ from _bentoml_impl.client.proxy2 import AsyncClient
 from _bentoml_sdk import Service
 from aiohttp import ClientSession, ClientTimeout
 
-from looksee.gateway.replica import Reach, contact
+from looksee.gateway.runners.replica import Reach, contact
 
 _CALL_SECONDS = 86400.0  # for a call: its jobs have deadlines of their own
 _CONNECT_SECONDS = 2.0

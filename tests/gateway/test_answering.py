@@ -21,7 +21,7 @@ from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tasks import Answer, Ask, Call, Event, Failure, Identity, Job, Reply, Sampling, Task
 from looksee.gateway.answering import AnsweringService, CacheableJob, Result, ServedAnswer
-from looksee.gateway.runner_client import RunnerClient
+from looksee.gateway.runners.client import RunnerClient
 from tests.gateway.memory_cache import Shelf
 from tests.gateway.proxy import IDENTITY, NEWER, FakeProxy, answer_to
 from tests.support.loops import run, settle

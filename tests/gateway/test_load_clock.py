@@ -11,10 +11,11 @@ import pytest
 
 from looksee.core import errors
 from looksee.core.tasks import Call, Event, Job, Task
-from looksee.gateway import load_clock, runner_channel, single_flight
+from looksee.gateway import load_clock, single_flight
 from looksee.gateway.answering import AnsweringService, CacheableJob, ServedAnswer
-from looksee.gateway.runner_channel import RunnerChannel
-from looksee.gateway.runner_client import RunnerClient
+from looksee.gateway.runners import channel as channels
+from looksee.gateway.runners.channel import RunnerChannel
+from looksee.gateway.runners.client import RunnerClient
 from looksee.http.request_info import Deadline
 from tests.gateway.memory_cache import Shelf
 from tests.gateway.proxy import IDENTITY, FakeProxy, answer_to
@@ -25,7 +26,7 @@ JOB = Job(Task.CAPTION, (b"one",))
 
 @pytest.fixture(autouse=True)
 def short_graces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_channel, "_GRACE", 0.05)
+    monkeypatch.setattr(channels, "_GRACE", 0.05)
     monkeypatch.setattr(single_flight, "_GRACE", 0.05)
 
 

@@ -16,7 +16,7 @@ from looksee.core import errors
 from looksee.core.geometry import Box, Point
 from looksee.core.tasks import Answer, Failure, Job, Reply, Task, Timing
 from looksee.gateway.answering import AnsweringService
-from looksee.gateway.runner_client import RunnerClient
+from looksee.gateway.runners.client import RunnerClient
 from looksee.http import app
 from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.dialects import bento_methods

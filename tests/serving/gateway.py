@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from looksee.gateway.runner_client import RunnerClient
+from looksee.gateway.runners.client import RunnerClient
 from looksee.serving.gateway_service import gateway_service
 from looksee.settings import Settings
 from tests.http.app import Doors

@@ -16,7 +16,7 @@ from aiohttp import web
 from bentoml.exceptions import BentoMLException
 
 from looksee.core.tasks import Ask, Call, Job, Task
-from looksee.gateway.replica import contact
+from looksee.gateway.runners.replica import contact
 from looksee.serving.remote_runners import remote
 from runners.services import runner_services
 from tests.support.loops import run

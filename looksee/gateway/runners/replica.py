@@ -22,7 +22,7 @@ from bentoml.exceptions import BentoMLException
 from prometheus_client import Counter, Gauge
 
 from looksee.core.tasks import Job, Status
-from looksee.gateway.runner_channel import RunnerChannel
+from looksee.gateway.runners.channel import RunnerChannel
 
 logger = logging.getLogger("looksee.gateway")
 

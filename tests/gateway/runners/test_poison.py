@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 
 from looksee.core.tasks import Call, Event, Job, Task
-from looksee.gateway import runner_channel
-from looksee.gateway.runner_call import RunnerReply
-from looksee.gateway.runner_channel import RunnerChannel
+from looksee.gateway.runners import channel as channels
+from looksee.gateway.runners.call import RunnerReply
+from looksee.gateway.runners.channel import RunnerChannel
 from tests.gateway.proxy import IDENTITY, FakeProxy, answer_to
 from tests.support.loops import run, settle, until
 
@@ -108,7 +108,7 @@ def test_what_is_asked_while_suspects_are_tried_waits_and_is_sent_once() -> None
 def test_a_suspect_that_hangs_its_runner_holds_others_up_no_longer_than_its_caller_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner_channel, "_GRACE", 0.05)
+    monkeypatch.setattr(channels, "_GRACE", 0.05)
 
     async def main() -> None:
         for_ever = asyncio.Event()

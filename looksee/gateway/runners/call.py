@@ -18,7 +18,7 @@ from looksee.core import errors
 from looksee.core.tasks import Ask, Call, Event, Identity, Job, Reply
 from looksee.gateway.broadcast import Listener
 from looksee.gateway.load_clock import JobTime
-from looksee.gateway.lost_runners import HandedOver
+from looksee.gateway.runners.lost_runners import HandedOver
 
 logger = logging.getLogger("looksee.gateway")
 

@@ -23,11 +23,10 @@ from typing import Any
 from looksee.core import errors
 from looksee.core.tasks import Job
 from looksee.core.throughput import ThroughputEstimate
-from looksee.gateway import runner_call
 from looksee.gateway.broadcast import Listener
 from looksee.gateway.load_clock import JobTime, OnWait
-from looksee.gateway.lost_runners import LOST, failed, is_turned_away, overdue, unreachable
-from looksee.gateway.runner_call import PendingJob, RunnerReply
+from looksee.gateway.runners.call import PendingJob, RunnerReply, cancel, stream
+from looksee.gateway.runners.lost_runners import LOST, failed, is_turned_away, overdue, unreachable
 
 _MAX_OPENING = 2  # calls at a time
 _MAX_JOBS, _MAX_BYTES = 64, 32 * 2**20  # in one call; the first job is sent whatever its size
@@ -78,9 +77,8 @@ class RunnerChannel:
         on_wait: OnWait | None = None,
     ) -> RunnerReply:
         """The runner's reply, and which weights gave it. A `listener` gets the text's pieces, all before the reply.
-        With `on_wait`, which is told, the timeout stands still while the runner loads.
-
-        `starts` and `suspect` are of the HandedOver that another runner's channel raised.
+        With `on_wait`, which is told, the timeout stands still while the runner loads. `starts` and `suspect` are of
+        the HandedOver that another runner's channel raised.
 
         Raises Overloaded, RunnerFailed or DeadlineExceeded when there is no reply at all, and HandedOver where another
         runner may give one. Cancelling it cancels the job in the runner.
@@ -184,10 +182,7 @@ class RunnerChannel:
         call = self._start(self._run_call(jobs))
         replies = asyncio.gather(*(one.reply for one in jobs), return_exceptions=True)
         await asyncio.wait((call, replies), return_when=asyncio.FIRST_COMPLETED)
-        if moved:
-            self._trying_moved = False
-        else:
-            self._trying = False
+        self._trying, self._trying_moved = self._trying and moved, self._trying_moved and not moved
         self._send()
 
     async def _run_call(self, jobs: list[PendingJob]) -> None:
@@ -271,7 +266,7 @@ class RunnerChannel:
 
         try:
             if jobs:
-                async for _ in runner_call.stream(self._proxy, jobs, opened):
+                async for _ in stream(self._proxy, jobs, opened):
                     self.last_heard = time.monotonic()
         finally:
             if opening:
@@ -294,7 +289,7 @@ class RunnerChannel:
         await asyncio.sleep(0)  # callers often leave together
         cancelled, self._cancelled = self._cancelled, []
         try:
-            await runner_call.cancel(self.model, self._proxy, cancelled)
+            await cancel(self.model, self._proxy, cancelled)
         finally:
             self._pending -= len(cancelled)
 

@@ -10,8 +10,8 @@ import aiohttp
 from aiohttp.client_reqrep import ConnectionKey
 
 from looksee.core.tasks import Call, Event, Job, Task
-from looksee.gateway.replica import Contact
-from looksee.gateway.runner_client import RunnerClient
+from looksee.gateway.runners.client import RunnerClient
+from looksee.gateway.runners.replica import Contact
 from tests.gateway.proxy import IDENTITY, FakeProxy, Sent, answer_to
 
 _KEY = ConnectionKey("host", 3001, False, True, None, None, None)

@@ -17,12 +17,12 @@ from prometheus_client import REGISTRY
 
 from looksee.core import errors
 from looksee.core.tasks import Call, Event, Failure, Reply, Status
-from looksee.gateway import replica
-from looksee.gateway.lost_runners import HandedOver
-from looksee.gateway.runner_channel import RunnerChannel
-from looksee.gateway.runner_client import RunnerClient
+from looksee.gateway.runners import replica
+from looksee.gateway.runners.channel import RunnerChannel
+from looksee.gateway.runners.client import RunnerClient
+from looksee.gateway.runners.lost_runners import HandedOver
 from tests.gateway.proxy import IDENTITY, FakeProxy, answer_to
-from tests.gateway.replicas import Host, client_of, job, refused
+from tests.gateway.runners.replicas import Host, client_of, job, refused
 from tests.support.loops import run, settle, until
 
 

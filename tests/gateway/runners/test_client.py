@@ -12,8 +12,9 @@ from bentoml.exceptions import BentoMLException
 
 from looksee.core import errors
 from looksee.core.tasks import Failure, Identity, Job, Reply, Status, Task
-from looksee.gateway import replica, runner_client
-from looksee.gateway.runner_client import RunnerClient
+from looksee.gateway.runners import client as runner_client
+from looksee.gateway.runners import replica
+from looksee.gateway.runners.client import RunnerClient
 from tests.gateway.proxy import IDENTITY, NEWER, FakeProxy, answer_to
 from tests.support.loops import run, settle
 

@@ -17,9 +17,9 @@ from looksee.core import errors
 from looksee.core.tasks import Call, Failure, Identity, Job, Reply, Status
 from looksee.gateway.broadcast import Listener
 from looksee.gateway.load_clock import MovingDeadline, OnWait
-from looksee.gateway.lost_runners import LOST, HandedOver, failed, overdue
-from looksee.gateway.replica import Reach, Replica
-from looksee.gateway.runner_call import RunnerReply
+from looksee.gateway.runners.call import RunnerReply
+from looksee.gateway.runners.lost_runners import LOST, HandedOver, failed, overdue
+from looksee.gateway.runners.replica import Reach, Replica
 
 T = TypeVar("T")
 

@@ -15,9 +15,9 @@ from bentoml.exceptions import BentoMLException, ServiceUnavailable
 
 from looksee.core import errors
 from looksee.core.tasks import Call, Event, Failure, Job, Reply, Task
-from looksee.gateway import runner_channel
-from looksee.gateway.runner_call import RunnerReply
-from looksee.gateway.runner_channel import RunnerChannel
+from looksee.gateway.runners import channel as channels
+from looksee.gateway.runners.call import RunnerReply
+from looksee.gateway.runners.channel import RunnerChannel
 from tests.gateway.proxy import IDENTITY, FakeProxy, answer_to
 from tests.support.loops import run, settle, until
 
@@ -128,8 +128,8 @@ def test_each_answer_comes_when_its_job_ends() -> None:
 
 
 def test_a_call_has_a_limit_of_jobs_and_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_channel, "_MAX_JOBS", 3)
-    monkeypatch.setattr(runner_channel, "_MAX_BYTES", 8)
+    monkeypatch.setattr(channels, "_MAX_JOBS", 3)
+    monkeypatch.setattr(channels, "_MAX_BYTES", 8)
 
     async def main() -> None:
         proxy = FakeProxy()
@@ -387,7 +387,7 @@ def test_a_timeout_is_a_missed_deadline(trouble: Exception) -> None:
 
 
 def test_a_silent_runner_is_given_up_a_little_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_channel, "_GRACE", 0.05)
+    monkeypatch.setattr(channels, "_GRACE", 0.05)
 
     async def main() -> None:
         held = Held()
