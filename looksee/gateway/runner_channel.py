@@ -17,7 +17,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -28,6 +28,7 @@ from looksee.core import errors
 from looksee.core.tasks import Ask, Call, Event, Identity, Job, Reply
 from looksee.core.throughput import ThroughputEstimate
 from looksee.gateway.broadcast import Listener
+from looksee.watching import spans
 
 logger = logging.getLogger("looksee.gateway")
 
@@ -60,6 +61,7 @@ class _PendingJob:
     streamed: bool = False  # whether the listener has got anything
     sends: int = 0  # since the last start
     starts: int = 0  # sends that the runner acknowledged
+    trace: spans.Carrier = field(default_factory=spans.carrier)  # of the span that it is made in
 
     def may_be_sent_again(self, trouble: Exception, *, alone: bool) -> bool:
         """After its connection was lost to this trouble. Whoever has heard the beginning is not told it again."""
@@ -203,7 +205,7 @@ class RunnerChannel:
             pending.ask_id = (call.id, number)
             pending.sends += 1
             rest = max(0.0, pending.deadline - now)
-            call.asks.append(Ask(pending.job, rest, pending.request_id, pending.listener is not None))
+            call.asks.append(Ask(pending.job, rest, pending.request_id, pending.listener is not None, pending.trace))
         acknowledged = False
         unread = b""
         try:

@@ -35,6 +35,8 @@ from looksee.serving.native_bodies import read_by_dialect
 from looksee.serving.native_methods import NativeMethods
 from looksee.serving.stopping import drain_on_signals
 from looksee.settings import Settings
+from looksee.watching import processes
+from looksee.watching.export import export_spans
 
 NAME = "Looksee"
 
@@ -79,7 +81,9 @@ def gateway_service(
 
         def __init__(self) -> None:
             logs.configure(settings.log_format)
+            export_spans(settings, "gateway")
             on_start()
+            processes.started("gateway")
             gc.freeze()  # what is imported stays: the collector need not walk it again and again
             answering.runners = {name: _runner_client(settings, name, getattr(self, name)) for name in runners}
             answering.elsewhere = moondream_cloud.offered(settings)

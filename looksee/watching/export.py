@@ -1,0 +1,48 @@
+"""Where spans go: to a collector by OTLP over HTTP, in the background, or nowhere. Off unless the settings say a place.
+
+What is no setting of the service the SDK reads from the environment itself: OTEL_TRACES_SAMPLER, OTEL_BSP_*,
+OTEL_EXPORTER_OTLP_HEADERS and the like.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from importlib import import_module
+
+from looksee.settings import Settings
+from looksee.version import VERSION
+from looksee.watching import spans
+
+_EXPORTERS = {"http/protobuf": "opentelemetry.exporter.otlp.proto.http.trace_exporter"}
+
+
+def export_spans(settings: Settings, process: str) -> None:
+    """Have this process's spans exported, if the settings ask for it. `process`: whose it is, `gateway` or a model.
+
+    Raises SystemExit where the exporter is not installed.
+    """
+    if spans.are_made() or not settings.exports_traces():
+        return
+    try:
+        exporter = import_module(_EXPORTERS[settings.otel_exporter_otlp_protocol])
+    except ImportError as error:
+        raise SystemExit(
+            "Looksee cannot start: OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER asks for traces, and the "
+            "package opentelemetry-exporter-otlp-proto-http is not installed (pip install 'looksee[traces]')."
+        ) from error
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    told = Resource(
+        {
+            "service.name": settings.otel_service_name,
+            "service.version": VERSION,
+            "service.instance.id": f"{socket.gethostname()}:{os.getpid()}",
+            "looksee.process": process,
+        }
+    )
+    provider = TracerProvider(resource=told.merge(OTELResourceDetector().detect()))
+    provider.add_span_processor(BatchSpanProcessor(exporter.OTLPSpanExporter()))
+    spans.use(provider.get_tracer("looksee", VERSION))
