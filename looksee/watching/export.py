@@ -10,6 +10,10 @@ import os
 import socket
 from importlib import import_module
 
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
 from looksee.settings import Settings
 from looksee.version import VERSION
 from looksee.watching import spans
@@ -17,13 +21,15 @@ from looksee.watching import spans
 _EXPORTERS = {"http/protobuf": "opentelemetry.exporter.otlp.proto.http.trace_exporter"}
 
 
-def export_spans(settings: Settings, process: str) -> None:
+def export_spans(settings: Settings, process: str) -> TracerProvider | None:
     """Have this process's spans exported, if the settings ask for it. `process`: whose it is, `gateway` or a model.
+
+    Returns what sends them; the rest is sent when the process ends.
 
     Raises SystemExit where the exporter is not installed.
     """
     if spans.are_made() or not settings.exports_traces():
-        return
+        return None
     try:
         exporter = import_module(_EXPORTERS[settings.otel_exporter_otlp_protocol])
     except ImportError as error:
@@ -31,10 +37,6 @@ def export_spans(settings: Settings, process: str) -> None:
             "Looksee cannot start: OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER asks for traces, and the "
             "package opentelemetry-exporter-otlp-proto-http is not installed (pip install 'looksee[traces]')."
         ) from error
-    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
     told = Resource(
         {
             "service.name": settings.otel_service_name,
@@ -46,3 +48,4 @@ def export_spans(settings: Settings, process: str) -> None:
     provider = TracerProvider(resource=told.merge(OTELResourceDetector().detect()))
     provider.add_span_processor(BatchSpanProcessor(exporter.OTLPSpanExporter()))
     spans.use(provider.get_tracer("looksee", VERSION))
+    return provider

@@ -84,10 +84,10 @@ def span(
 
 
 def reason(error: BaseException) -> str:
-    """What an exception is called: its code, `cancelled`, or the name of its class."""
+    """What an exception is called: its code, `cancelled`, or `internal_error`."""
     if isinstance(error, errors.LookseeError):
         return error.code
-    return "cancelled" if isinstance(error, asyncio.CancelledError | GeneratorExit) else type(error).__name__
+    return "cancelled" if isinstance(error, asyncio.CancelledError | GeneratorExit) else errors.LookseeError.code
 
 
 def failed(of: Span, code: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 
 import httpx
@@ -56,7 +57,7 @@ def test_a_request_is_one_trace_through_gateway_and_runner(keyed: Service, colle
     assert run.attributes["gen_ai.response.finish_reasons"] == ["stop"]
     parts = [by_name[name] for name in PARTS]
     assert all(run.start <= one.start <= one.end <= run.end for one in parts)
-    assert all(one.end <= next.start for one, next in zip(parts, parts[1:], strict=False))
+    assert all(one.end <= next.start for one, next in itertools.pairwise(parts))
     assert not any(one.failed for one in spans)
 
 

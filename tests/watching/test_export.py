@@ -1,0 +1,85 @@
+"""Whether spans are exported, as the environment says it, and what happens where they cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from looksee.settings import Settings
+from looksee.watching import export, spans
+from tests.support import collector as support
+
+ENDPOINT = "http://127.0.0.1:9"
+NAMES = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_SDK_DISABLED",
+)
+
+
+@pytest.mark.parametrize(
+    ("environment", "exported"),
+    [
+        ({}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ENDPOINT}, True),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, False),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{ENDPOINT}/v1/traces"}, True),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
+        ({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": ENDPOINT}, False),
+        ({"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": ENDPOINT}, False),
+        ({"OTEL_SERVICE_NAME": "mine"}, False),
+    ],
+)
+def test_spans_are_exported_where_the_environment_says_so(
+    environment: dict[str, str], exported: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert Settings().exports_traces() is exported
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_TRACES_EXPORTER", "zipkin")]
+)
+def test_what_cannot_be_done_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=name):
+        Settings()
+
+
+def test_without_the_exporter_the_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT)
+    monkeypatch.setattr(export, "_EXPORTERS", {"http/protobuf": "opentelemetry.exporter.none_of_this_name"})
+    with pytest.raises(SystemExit, match=r"pip install 'looksee\[traces\]'"):
+        export.export_spans(Settings(), "gateway")
+    assert not spans.are_made()
+
+
+def test_nothing_is_imported_where_nothing_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(export, "import_module", None)
+    export.export_spans(Settings(), "gateway")
+    assert not spans.are_made()
+
+
+@pytest.mark.skipif(not support.installed(), reason="the exporter is not installed (the extra `traces`)")
+def test_a_process_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
+    try:
+        with support.collecting() as collector:
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+            provider = export.export_spans(Settings(), "blip")
+            assert provider is not None
+            with spans.span("one"):
+                pass
+            provider.shutdown()
+            (span,) = collector.spans
+    finally:
+        spans.use(None)
+    told = {name: span.resource[name] for name in ("service.name", "looksee.process", "deployment.environment.name")}
+    assert told == {"service.name": "mine", "looksee.process": "blip", "deployment.environment.name": "test"}
+    assert span.resource["service.instance.id"]
