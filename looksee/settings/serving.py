@@ -32,11 +32,6 @@ class TraceSettings(BaseModel):
         validation_alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
         description="the same as the whole address for spans (`http://host:4318/v1/traces`)",
     )
-    otel_exporter_otlp_protocol: Literal["http/protobuf"] = Field(
-        "http/protobuf",
-        validation_alias="OTEL_EXPORTER_OTLP_PROTOCOL",
-        description="how spans are sent: http/protobuf alone",
-    )
     otel_traces_exporter: Literal["", "otlp", "none"] = Field(
         "",
         validation_alias="OTEL_TRACES_EXPORTER",

@@ -18,7 +18,8 @@ from looksee.settings import Settings
 from looksee.version import VERSION
 from looksee.watching import spans
 
-_EXPORTERS = {"http/protobuf": "opentelemetry.exporter.otlp.proto.http.trace_exporter"}
+_EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+_PROTOCOL = "http/protobuf"  # the exporter's
 
 
 def export_spans(settings: Settings, process: str) -> TracerProvider | None:
@@ -26,12 +27,15 @@ def export_spans(settings: Settings, process: str) -> TracerProvider | None:
 
     Returns what sends them; the rest is sent when the process ends.
 
-    Raises SystemExit where the exporter is not installed.
+    Raises SystemExit where the exporter is not installed, or another protocol is asked for.
     """
     if spans.are_made() or not settings.exports_traces():
         return None
+    for name in ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"):
+        if os.environ.get(name, "") not in ("", _PROTOCOL):
+            raise SystemExit(f"Looksee cannot start: spans are sent by {_PROTOCOL} alone; leave {name} out, or say so.")
     try:
-        exporter = import_module(_EXPORTERS[settings.otel_exporter_otlp_protocol])
+        exporter = import_module(_EXPORTER)
     except ImportError as error:
         raise SystemExit(
             "Looksee cannot start: OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER asks for traces, and the "

@@ -33,7 +33,6 @@ BARE = [
     ("MODEL_CAPACITY", "0", "model_capacity", 0),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318", "otel_exporter_otlp_endpoint", "http://c:4318"),
     ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/v1", "otel_exporter_otlp_traces_endpoint", "http://c/v1"),
-    ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "otel_exporter_otlp_protocol", "http/protobuf"),
     ("OTEL_TRACES_EXPORTER", "none", "otel_traces_exporter", "none"),
     ("OTEL_SDK_DISABLED", "true", "otel_sdk_disabled", True),
     ("OTEL_SERVICE_NAME", "mine", "otel_service_name", "mine"),
