@@ -6,9 +6,13 @@ OTEL_EXPORTER_OTLP_HEADERS and the like.
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import socket
+import threading
 from importlib import import_module
+from typing import Any
 
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -19,6 +23,7 @@ from looksee.version import VERSION
 from looksee.watching import spans
 
 _EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+_LAST_SECONDS = 2.0  # that what is left of spans has when the process ends: a collector may be down
 _PROTOCOL = "http/protobuf"  # the exporter's
 
 
@@ -49,7 +54,18 @@ def export_spans(settings: Settings, process: str) -> TracerProvider | None:
             "looksee.process": process,
         }
     )
-    provider = TracerProvider(resource=told.merge(OTELResourceDetector().detect()))
-    provider.add_span_processor(BatchSpanProcessor(exporter.OTLPSpanExporter()))
+    provider = TracerProvider(resource=told.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
+    sender = exporter.OTLPSpanExporter()
+    provider.add_span_processor(BatchSpanProcessor(sender))
+    atexit.register(functools.partial(_end, provider, sender))
     spans.use(provider.get_tracer("looksee", VERSION))
     return provider
+
+
+def _end(provider: TracerProvider, sender: Any) -> None:
+    """Send what is left, within a time: the SDK would try a collector that is down again and again for ten seconds."""
+    giving_up = threading.Timer(_LAST_SECONDS, sender.shutdown)
+    giving_up.daemon = True
+    giving_up.start()
+    provider.shutdown()
+    giving_up.cancel()

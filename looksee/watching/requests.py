@@ -14,7 +14,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120
 
 _HTTP = Counter(
     "looksee_http_requests_total",
-    "HTTP requests by the status they were answered with (0: with none) and the code of their error, refused ones too",
+    "HTTP requests, but for probes and the page, by their status (0: no answer) and the code of their error",
     ["status", "code"],
 )
 _IN_FLIGHT = Gauge(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import pytest
 
 from looksee.settings import Settings
@@ -72,9 +75,29 @@ def test_nothing_is_imported_where_nothing_is_exported(monkeypatch: pytest.Monke
 
 
 @pytest.mark.skipif(not support.installed(), reason="the exporter is not installed (the extra `traces`)")
+def test_a_collector_that_is_down_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
+    ends: list[Callable[[], None]] = []
+    monkeypatch.setattr(export.atexit, "register", ends.append)
+    monkeypatch.setattr(export, "_LAST_SECONDS", 0.5)
+    try:
+        export.export_spans(Settings(), "blip")
+        with spans.span("one"):
+            pass
+    finally:
+        spans.use(None)
+    started = time.monotonic()
+    (end,) = ends
+    end()
+    assert time.monotonic() - started < 25  # the SDK waits 30 for what is being sent
+
+
+@pytest.mark.skipif(not support.installed(), reason="the exporter is not installed (the extra `traces`)")
 def test_a_process_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
+    monkeypatch.setattr(export.atexit, "register", lambda end: None)
     try:
         with support.collecting() as collector:
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)

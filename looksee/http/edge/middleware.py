@@ -134,7 +134,8 @@ class EdgeMiddleware:
                     exchange.upload.end()
                 seconds = time.perf_counter() - started
                 access_log.write(method, shown, exchange.traffic, info, seconds, is_open=is_open)
-                requests.count_http(exchange.traffic.status, info.error or "")
+                if not quiet:
+                    requests.count_http(exchange.traffic.status, info.error or "")
                 spans.end_request(span, exchange.traffic.status, info.error, {"looksee.request_id": request_id})
 
     def _matches(self, path: str, root_path: str) -> bool:
