@@ -64,7 +64,7 @@ def test_a_value_is_observed_as_often_as_it_came() -> None:
         for _ in range(3):
             one_by_one.observe(value)
     figures = [
-        {one.name.rpartition("_")[2] + str(one.labels): one.value for one in metric.collect()[0].samples}
+        {one.name.rpartition("_")[2] + str(one.labels): one.value for one in next(iter(metric.collect())).samples}
         for metric in (one_by_one, at_once)
     ]
     assert len(figures[0]) > 4

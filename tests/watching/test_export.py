@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections.abc import Callable
 
@@ -79,7 +80,7 @@ def test_a_collector_that_is_down_does_not_hold_up_the_end(monkeypatch: pytest.M
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
     ends: list[Callable[[], None]] = []
-    monkeypatch.setattr(export.atexit, "register", ends.append)
+    monkeypatch.setattr(atexit, "register", ends.append)
     monkeypatch.setattr(export, "_LAST_SECONDS", 0.5)
     try:
         export.export_spans(Settings(), "blip")
@@ -97,7 +98,7 @@ def test_a_collector_that_is_down_does_not_hold_up_the_end(monkeypatch: pytest.M
 def test_a_process_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
-    monkeypatch.setattr(export.atexit, "register", lambda end: None)
+    monkeypatch.setattr(atexit, "register", lambda end: None)
     try:
         with support.collecting() as collector:
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
