@@ -20,8 +20,8 @@ _MOST_LINES = 8  # of a legend
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A series: pairs of seconds and values."""
+class Series:
+    """A line: pairs of seconds and values."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -48,13 +48,13 @@ def dashboard_picture(dashboard: Mapping[str, Any], ask: Asked, *, start: float,
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _lines(target: Mapping[str, str], ask: Asked) -> Iterator[Line]:
+def _lines(target: Mapping[str, str], ask: Asked) -> Iterator[Series]:
     for labels, points in ask(target["expr"]):
         name = re.sub(r"{{\s*(\w+)\s*}}", lambda found, labels=labels: labels.get(found[1], ""), target["legendFormat"])  # type: ignore[misc]
-        yield Line(name.strip(), [(at, value) for at, value in points if math.isfinite(value)])
+        yield Series(name.strip(), [(at, value) for at, value in points if math.isfinite(value)])
 
 
-def _panel(panel: Mapping[str, Any], lines: Sequence[Line], start: float, end: float) -> Iterator[str]:
+def _panel(panel: Mapping[str, Any], lines: Sequence[Series], start: float, end: float) -> Iterator[str]:
     width, height = int(panel["gridPos"]["w"]) * _COLUMN - 10, int(panel["gridPos"]["h"]) * _ROW - 10
     unit = panel["fieldConfig"]["defaults"]["unit"]
     yield f'<rect width="{width}" height="{height}" rx="4" fill="none" stroke="{_INK}" opacity=".35"/>'
