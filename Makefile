@@ -33,7 +33,7 @@ setup: .venv/ready  ## make the environment in .venv
 	@# Versions without hashes: pip would ask for a hash of all that it installs, the project itself included, and a
 	@# machine may have a build of torch of its own.
 	@sed -e '/--hash=/d' -e 's/ \\$$//' requirements.txt > .venv/constraints.txt
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --constraint .venv/constraints.txt -e '.[dev,heif]' \
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --constraint .venv/constraints.txt -e '.[dev,heif,traces]' \
 		| sed -u -n 's/^Collecting \([^ ]*\).*/  \1/p;s/^Successfully installed.*/looksee: .venv is ready/p'
 	@# Tested against; what it asks for beside itself is an inference engine, which its client part does without.
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps moondream==2.6.1
@@ -115,7 +115,7 @@ docs: setup  ## print the tables of README.md, docs/ and .env.example from the c
 # Versions that are locked already stay unless pyproject.toml forbids them: UPGRADE=name, or UPGRADE=all, moves them.
 # Marked for every platform; `fewest`: one version of a package also where later Pythons could have a later one.
 lock: setup  ## lock all that the service runs on, with hashes, into requirements.txt
-	@$(BIN)/uv pip compile pyproject.toml --extra heif --quiet --universal --fork-strategy fewest --python-version 3.11 \
+	@$(BIN)/uv pip compile pyproject.toml --extra heif --extra traces --quiet --universal --fork-strategy fewest --python-version 3.11 \
 		--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 		$(if $(UPGRADE),$(if $(filter all,$(UPGRADE)),--upgrade,--upgrade-package $(UPGRADE))) --output-file requirements.txt
 

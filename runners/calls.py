@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from looksee.core import errors
 from looksee.core.tasks import Ask, Call, Event, Failure, Reply
+from looksee.watching import spans
 from runners.runner import Runner
 
 logger = logging.getLogger("looksee.runner")
@@ -44,7 +45,9 @@ class Calls:
         async def answer(number: int, ask: Ask) -> None:
             try:
                 listener = (lambda text: emit(Event(number, text))) if ask.followed else None
-                reply = await self._runner.infer(ask, listener, lambda seconds: emit(Event(number, wait=seconds)))
+                with spans.of_ask(self._runner.name, ask) as replies:
+                    reply = await self._runner.infer(ask, listener, lambda seconds: emit(Event(number, wait=seconds)))
+                    replies.append(reply)
                 emit(Event(number, reply=reply, identity=await self._runner.identity()))
             except Exception:  # the gateway waits for a reply to every ask
                 logger.exception("a job could not be answered")

@@ -67,6 +67,15 @@ def device_bytes() -> int | None:
     return None
 
 
+def device_use(device: str) -> tuple[int, int] | None:
+    """The bytes of a CUDA device (`cuda:1`) that no program has, and that it has in all; None for other devices."""
+    torch = _torch()
+    if torch is None or not device.startswith("cuda"):
+        return None
+    free, capacity = torch.cuda.mem_get_info(device)
+    return int(free), int(capacity)
+
+
 def _torch() -> Any:
     """torch, if this process has imported it: only one that runs a model does."""
     return sys.modules.get("torch")

@@ -25,6 +25,7 @@ from looksee.models.interface import Model
 from looksee.models.registry import REGISTRY
 from looksee.models.weights import source
 from looksee.settings import settings
+from looksee.watching.weights import WeightsInMemory
 from runners import free_memory, memory
 from runners.keeping import warming
 
@@ -56,6 +57,7 @@ class ModelLoader:
         self.cuda_graphs = config.cuda_graphs if own.cuda_graphs == "" else own.cuda_graphs
         self.options = own.options(sample=self.source.kind == "sample")
         self._loaded = False  # once at least
+        self._told: WeightsInMemory | None = None
         self._without_effect = own.without_effect()
         self.limits = EngineLimits(
             queue=config.max_queue,
@@ -127,7 +129,9 @@ class ModelLoader:
         """An engine that runs the model, whose weights were loaded just now. To be `warm`, it begins with a picture
         that nobody sent; `Engine.begun` says how that ended.
         """
-        observer = MetricsObserver(self.name, model.reuse, memory.device_bytes)
+        device = str(getattr(model, "device", "cpu"))
+        self._told = WeightsInMemory(self.source.identity(), device, memory.resident_bytes, memory.device_use)
+        observer = MetricsObserver(self.name, model.reuse, memory.device_bytes, self._told.measure)
         limits = replace(self.limits, memory=self._memory or self._default_memory(model))
         logger.info("batches of %s may hold %d MiB", self.name, limits.memory // 2**20)
 
@@ -148,6 +152,8 @@ class ModelLoader:
         """End an engine; its rows are answered with ModelNotReady. The caller drops its own references to it."""
         engine.close()
         engine.observer.released()
+        if self._told is not None:
+            self._told.released()
         logger.info("released %s", self.name)
 
 

@@ -13,6 +13,8 @@ from looksee.core import errors, logs
 from looksee.core.tasks import Call, Failure, Status
 from looksee.serving.bentoml_patches import LeanService
 from looksee.settings import settings
+from looksee.watching import processes
+from looksee.watching.export import export_spans
 from runners.calls import AskId, Calls
 from runners.guarding.key_guard import KeyGuard
 from runners.runner import Runner
@@ -58,6 +60,8 @@ class RunnerService:
 
     def __init__(self) -> None:
         logs.configure(settings().log_format)
+        processes.started(self.model)
+        export_spans(settings(), self.model)
         self.runner = Runner(self.model)
         self._calls = Calls(self.runner)
         self.runner.begin()

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.support.collector import Collector, collecting
+from tests.support.collector import installed as exporter_installed
 from tests.support.serving import CLIENT_KEY, EVERY, QUEUE, Service, serve
 
 # Where the suite runs in the background this signal is ignored, and would be by the programs that tests interrupt.
@@ -99,8 +101,17 @@ def narrow() -> Iterator[Service]:
 
 
 @pytest.fixture(scope="session")
-def keyed() -> Iterator[Service]:
-    """The same with every model, for clients that have a key and send small batches."""
+def collector() -> Iterator[Collector]:
+    """What the shared service with a key sends its spans to."""
+    with collecting() as listening:
+        yield listening
+
+
+@pytest.fixture(scope="session")
+def keyed(collector: Collector) -> Iterator[Service]:
+    """The same with every model, for clients that have a key and send small batches; traced where that can be."""
     settings = {"LOOKSEE_CLIENT_KEYS": CLIENT_KEY, "LOOKSEE_MAX_BATCH_ITEMS": "10"}
+    if exporter_installed():
+        settings |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
     with serve(models=EVERY, MODEL_CAPACITY="0", **settings) as running:
         yield running

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+TRACE_ID: ContextVar[str] = ContextVar("trace_id", default="")  # of the trace that a request is part of, in hex
 
 Format = Literal["text", "json"]
 
@@ -39,6 +40,8 @@ class JsonFormatter(logging.Formatter):
         }
         if request_id := REQUEST_ID.get():
             line["request_id"] = request_id
+        if trace_id := TRACE_ID.get():
+            line["trace_id"] = trace_id
         line |= record.msg if isinstance(record.msg, Fields) else {"message": record.getMessage()}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

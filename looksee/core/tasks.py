@@ -130,12 +130,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long the parts of an answer took, in seconds. `rows` is the mean number of rows in the batch at its steps."""
+    """How long the parts of an answer took, in seconds. `rows` is the mean number of rows in the batch at its steps.
+
+    `waited` is the time before the preparation, and `prefill` the part of `compute` until the first token.
+    """
 
     prepare: float = 0.0
     queue: float = 0.0
     compute: float = 0.0
     rows: float = 0.0
+    waited: float = 0.0
+    prefill: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +262,8 @@ class Status:
 class Ask:
     """A job with `timeout` seconds to answer it. With `followed` its text is sent in pieces as it is generated. With
     `waits_apart` its time does not pass while it waits for weights, for which it may wait as long as the runner has it.
+
+    `trace` has the headers of W3C's Trace Context: the span of the gateway that the runner's spans are below.
     """
 
     job: Job
@@ -264,6 +271,7 @@ class Ask:
     request_id: str = ""
     followed: bool = False
     waits_apart: bool = False
+    trace: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

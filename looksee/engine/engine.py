@@ -48,6 +48,7 @@ import logging
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Generic
@@ -182,13 +183,23 @@ class Engine(Generic[RowT, BatchT]):
     def _stream_and_answer(self) -> None:
         """After a step: send the listeners their pieces and answer the rows that finished."""
         finished = self._running.pop_finished()
-        for row in [*self._running.rows, *finished]:
-            if len(row.model_row.tokens) == 1:
-                self.observer.first_token(time.monotonic() - row.submitted)
+        self._note_tokens([*self._running.rows, *finished])
         for row in self._running.rows:
             if row.listener is not None:
                 self._stream(row)
         self._answer(finished)
+
+    def _note_tokens(self, rows: Sequence[ScheduledRow[RowT]]) -> None:
+        """Tell when these rows got their latest tokens. Those of a batch that goes on share the time between two."""
+        now = time.monotonic()
+        for row in rows:
+            if not row.first_token:
+                row.first_token = now
+                self.observer.first_token(now - row.submitted)
+        for before, count in Counter(row.latest_token for row in rows if row.latest_token).items():
+            self.observer.further_tokens(count, now - before)
+        for row in rows:
+            row.latest_token = now
 
     def _stream(self, row: ScheduledRow[RowT]) -> None:
         try:

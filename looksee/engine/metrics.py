@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import os
 import time
@@ -15,6 +16,8 @@ from looksee.engine.observer import EngineObserver
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 _SECONDS_BETWEEN = 1.0  # two measurements of a device's memory
+_TOKEN_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5)
+_TOKENS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 _ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128)
 
 _WAITING = Gauge("looksee_rows_waiting", "Rows admitted but not running", ["model"], multiprocess_mode="livesum")
@@ -28,6 +31,18 @@ _BATCH_ROWS = Histogram(
 )
 _FIRST_TOKEN = Histogram(
     "looksee_time_to_first_token_seconds", "Seconds from submission to the first token", ["model"], buckets=_SECONDS
+)
+_INTER_TOKEN = Histogram(
+    "looksee_inter_token_seconds",
+    "Seconds between a row's token and its next one; the count is that of tokens after the first",
+    ["model"],
+    buckets=_TOKEN_SECONDS,
+)
+_PREFILL_SECONDS = Histogram(
+    "looksee_prefill_seconds", "Seconds from a row's turn to its first token", ["model"], buckets=_SECONDS
+)
+_DECODE_SECONDS = Histogram(
+    "looksee_decode_seconds", "Seconds from a row's first token to its answer", ["model"], buckets=_SECONDS
 )
 _DROPPED = Counter("looksee_rows_dropped_total", "Rows that ended without an answer", ["model", "reason"])
 _OUT_OF_MEMORY = Counter("looksee_out_of_memory_total", "Times that memory ran out under a batch", ["model"])
@@ -43,6 +58,13 @@ _PROMPT_TOKENS = Counter(
     "looksee_prompt_tokens_total", "Tokens of the prompts that were answered, those of pictures included", ["model"]
 )
 _NEW_TOKENS = Counter("looksee_new_tokens_total", "Tokens of the answers", ["model"])
+_ROW_PROMPT_TOKENS = Histogram(
+    "looksee_row_prompt_tokens",
+    "Tokens of an answered row's prompt, those of its pictures included",
+    ["model"],
+    buckets=_TOKENS,
+)
+_ROW_NEW_TOKENS = Histogram("looksee_row_new_tokens", "Tokens of a row's answer", ["model"], buckets=_TOKENS)
 _BUDGET = Gauge(
     "looksee_batch_budget_bytes",
     "Bytes that a running batch may hold; less than its limit for some minutes after memory ran out",
@@ -68,9 +90,10 @@ class MetricsObserver(EngineObserver):
         model: str,
         reuse: Callable[[], Mapping[str, tuple[int, int]]],
         device_bytes: Callable[[], int | None] = lambda: None,
+        measure: Callable[[], None] = lambda: None,
     ) -> None:
         """`reuse` is `Model.reuse`: how many encodings were reused and computed so far. `device_bytes`: what is
-        allocated on accelerators, None without one.
+        allocated on accelerators, None without one. `measure` is called once a second while the model is at work.
         """
         self._waiting, self._running = _WAITING.labels(model), _RUNNING.labels(model)
         self._queue_seconds, self._first_token = _QUEUE_SECONDS.labels(model), _FIRST_TOKEN.labels(model)
@@ -83,7 +106,10 @@ class MetricsObserver(EngineObserver):
         self._counted: dict[str, tuple[int, int]] = {}
         self._model = model
         self._prompt_tokens, self._new_tokens = _PROMPT_TOKENS.labels(model), _NEW_TOKENS.labels(model)
-        self._device_bytes, self._measured = device_bytes, 0.0
+        self._row_tokens = _ROW_PROMPT_TOKENS.labels(model), _ROW_NEW_TOKENS.labels(model)
+        self._inter_token = _INTER_TOKEN.labels(model)
+        self._row_seconds = _PREFILL_SECONDS.labels(model), _DECODE_SECONDS.labels(model)
+        self._device_bytes, self._measure, self._measured = device_bytes, measure, 0.0
 
     def begin(self) -> None:
         """Count from now on: what the model has encoded before this was for nobody."""
@@ -96,6 +122,7 @@ class MetricsObserver(EngineObserver):
         self._running.set(count)
         if (now := time.monotonic()) > self._measured + _SECONDS_BETWEEN:
             self._measured = now
+            self._measure()
             if (held := self._device_bytes()) is not None:
                 _DEVICE_MEMORY.labels(self._model).set(held)
         for name, counts in self._reuse().items():
@@ -120,6 +147,15 @@ class MetricsObserver(EngineObserver):
     def row_answered(self, prompt_tokens: int, new_tokens: int) -> None:
         self._prompt_tokens.inc(prompt_tokens)
         self._new_tokens.inc(new_tokens)
+        for histogram, tokens in zip(self._row_tokens, (prompt_tokens, new_tokens), strict=True):
+            histogram.observe(tokens)
+
+    def row_timed(self, prefill_seconds: float, decode_seconds: float) -> None:
+        for histogram, seconds in zip(self._row_seconds, (prefill_seconds, decode_seconds), strict=True):
+            histogram.observe(seconds)
+
+    def further_tokens(self, rows: int, seconds: float) -> None:
+        _observe(self._inter_token, seconds, times=rows)
 
     def budget_changed(self, nbytes: int) -> None:
         _BUDGET.labels(self._model).set(nbytes)
@@ -136,6 +172,16 @@ class MetricsObserver(EngineObserver):
 
     def out_of_memory(self) -> None:
         _OUT_OF_MEMORY.labels(self._model).inc()
+
+
+def _observe(histogram: Histogram, value: float, *, times: int) -> None:
+    """Observe one value several times, at the cost of once: a step gives each row of a large batch a token.
+
+    prometheus_client has no such call; these are the counters of its version 0.26, which is pinned.
+    """
+    bucket = bisect.bisect_left(histogram._upper_bounds, value)
+    histogram._sum.inc(value * times)
+    histogram._buckets[bucket].inc(times)
 
 
 def drop_dead_processes() -> None:

@@ -28,8 +28,14 @@ class EngineObserver:
     def first_token(self, seconds: float) -> None:
         """A row got its first token, `seconds` after its job was submitted."""
 
+    def further_tokens(self, rows: int, seconds: float) -> None:
+        """So many rows got a further token, `seconds` after the one before."""
+
     def row_answered(self, prompt_tokens: int, new_tokens: int) -> None:
         """A row ended with an answer; its prompt's tokens include those of its pictures."""
+
+    def row_timed(self, prefill_seconds: float, decode_seconds: float) -> None:
+        """A row that was answered took so long from the queue to its first token, and from there to its end."""
 
     def budget_changed(self, nbytes: int) -> None:
         """A running batch may hold so many bytes from now on."""

@@ -28,8 +28,10 @@ class Replies(Generic[RowT]):
             self.fail(row, error)
         else:
             self.observer.row_answered(answer.prompt_tokens, answer.new_tokens)
+            timing = row.timing()
+            self.observer.row_timed(timing.prefill, timing.compute - timing.prefill)
             row.stream(answer.text)
-            row.reply(Reply(answer=answer, timing=row.timing()))
+            row.reply(Reply(answer=answer, timing=timing))
 
     def fail(self, row: ScheduledRow[RowT], error: Exception) -> None:
         """End a row with an error; one that is not a `LookseeError` is logged and becomes RunnerFailed."""

@@ -19,8 +19,9 @@ from looksee.models.interface import RowT
 class ScheduledRow(Generic[RowT]):
     """One job between its submission and its reply.
 
-    `deadline`, `submitted`, `queued` and `started` are seconds of the monotonic clock; 0.0 means not yet. `reply` and
-    `listener` may be called from any thread. `prepared` is the model's row, None until `Model.prepare` has returned.
+    `deadline`, `submitted`, `queued`, `started` and the times of tokens are seconds of the monotonic clock; 0.0 means
+    not yet. `reply` and `listener` may be called from any thread. `prepared` is the model's row, None until
+    `Model.prepare` has returned.
     """
 
     reply: Callable[[Reply], None]
@@ -31,6 +32,8 @@ class ScheduledRow(Generic[RowT]):
     prepare_seconds: float = 0.0
     queued: float = 0.0  # when it was prepared
     started: float = 0.0  # when it was first taken for a prefill
+    first_token: float = 0.0  # when it got it
+    latest_token: float = 0.0
     cancelled: bool = False
     context: Context = field(default_factory=copy_context)  # the caller's, so that log lines carry its request id
     shortages_alone: int = 0  # times that memory ran out while it ran alone, since its last step
@@ -69,13 +72,19 @@ class ScheduledRow(Generic[RowT]):
 
     def timing(self) -> Timing:
         """Where its time went until now."""
+        now = time.monotonic()
+        if not self.queued:
+            return Timing(waited=now - self.submitted)
+        waited = self.queued - self.prepare_seconds - self.submitted
         if not self.started:
-            return Timing(prepare=self.prepare_seconds)
+            return Timing(prepare=self.prepare_seconds, queue=now - self.queued, waited=waited)
         return Timing(
             prepare=self.prepare_seconds,
             queue=self.started - self.queued,
-            compute=time.monotonic() - self.started,
+            compute=now - self.started,
             rows=self._shared / max(self._steps, 1),
+            waited=waited,
+            prefill=(self.first_token or now) - self.started,
         )
 
 

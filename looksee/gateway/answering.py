@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from opentelemetry.trace import SpanKind
 from prometheus_client import Counter
 
 from looksee.core import errors
@@ -23,6 +24,7 @@ from looksee.gateway.moondream_cloud import MoondreamCloud
 from looksee.gateway.runners.client import RunnerClient
 from looksee.gateway.single_flight import SingleFlight
 from looksee.models.registry import offer_for, resolved
+from looksee.watching import requests, spans
 
 _LOOKUPS = Counter("looksee_cache_requests_total", "Lookups by result: hit, miss, coalesced, bypass", ["result"])
 
@@ -142,6 +144,21 @@ class AnsweringService:
         """
         for question in questions:
             offer_for(model, question.job.task)
+        with requests.under_way(model, len(questions)) as under_way:
+            how: dict[str, Any] = {"timeout": timeout, "request_id": request_id, "listener": listener, "clock": clock}
+            return await self._answer(model, questions, under_way, **how)
+
+    async def _answer(
+        self,
+        model: str,
+        questions: Sequence[CacheableJob],
+        under_way: requests.Questions,
+        *,
+        timeout: float,
+        request_id: str,
+        listener: Listener | None,
+        clock: LoadClock | None,
+    ) -> list[Result]:
         deadline = time.monotonic() + timeout
         runner = self.elsewhere[model] if model in self.elsewhere else self.runners[model]
         identity = await runner.identity()
@@ -153,16 +170,28 @@ class AnsweringService:
         stored = await self.cache.get([key for key in dict.fromkeys(cache_keys) if key])
 
         async def result(job: Job, key: str | None) -> Result:
-            """From the cache, or from the one run of all identical questions."""
+            with spans.span(f"answer {model}", {"gen_ai.request.model": model}) as span:
+                found, lookup = await looked_up(job, key)
+                span.set_attribute("looksee.cache", lookup)
+                if isinstance(found, errors.LookseeError):
+                    spans.failed(span, found.code)
+                    under_way.end(found.code, "failed")
+                else:
+                    under_way.end(found.answer.finish, "cached" if found.cached else "computed")
+                return found
+
+        async def looked_up(job: Job, key: str | None) -> tuple[Result, str]:
+            """From the cache, or from the one run of all identical questions; and which of these it was."""
             if key in stored and identity is not None:
                 _LOOKUPS.labels("hit").inc()
-                return ServedAnswer(stored[key], identity, cached=True)
+                return ServedAnswer(stored[key], identity, cached=True), "hit"
 
             async def ask(until: float, tell: Listener | None) -> ServedAnswer:
                 how: dict[str, Any] = {"timeout": until - time.monotonic(), "request_id": request_id, "listener": tell}
                 if model in self.runners and self._flight.waits_apart(shared):
                     how["on_wait"] = partial(self._flight.on_wait, shared)
-                return _served(*await runner.ask(job, **how))
+                with spans.span(f"ask {model}", kind=SpanKind.CLIENT):
+                    return _served(*await runner.ask(job, **how))
 
             async def keep(served: ServedAnswer) -> None:
                 # The weights may have changed meanwhile.
@@ -171,11 +200,13 @@ class AnsweringService:
 
             # A question without a key (its answer is random, or the model's identity is unknown) shares nothing.
             shared = key or object()
-            _LOOKUPS.labels("bypass" if key is None else "coalesced" if shared in self._flight else "miss").inc()
+            lookup = "bypass" if key is None else "coalesced" if shared in self._flight else "miss"
+            _LOOKUPS.labels(lookup).inc()
             try:
-                return await self._flight.run(shared, ask, keep, deadline=deadline, listener=listener, clock=clock)
+                how: dict[str, Any] = {"deadline": deadline, "listener": listener, "clock": clock}
+                return await self._flight.run(shared, ask, keep, **how), lookup
             except errors.LookseeError as error:
-                return error
+                return error, lookup
 
         async with asyncio.TaskGroup() as group:  # tasks of one tick: the channel sends their jobs together
             results = [group.create_task(result(job, key)) for job, key in zip(jobs, cache_keys, strict=True)]

@@ -39,6 +39,8 @@ from looksee.serving.native_methods import NativeMethods
 from looksee.serving.remote_runners import remote
 from looksee.serving.stopping import drain_on_signals
 from looksee.settings import Settings
+from looksee.watching import processes
+from looksee.watching.export import export_spans
 
 NAME = "Looksee"
 
@@ -83,7 +85,9 @@ def gateway_service(
 
         def __init__(self) -> None:
             logs.configure(settings.log_format)
+            export_spans(settings, "gateway")
             on_start()
+            processes.started("gateway")
             bento_methods.make_schemas()
             Image.preinit()  # the usual formats: no request is to wait for their modules
             gc.freeze()  # what is imported stays: the collector need not walk it again and again

@@ -19,7 +19,7 @@ from looksee.settings.image_urls import ImageUrlSettings
 from looksee.settings.kept_pictures import KeptPictureSettings
 from looksee.settings.limits import LimitSettings
 from looksee.settings.runners import RunnerSettings
-from looksee.settings.serving import ServingSettings
+from looksee.settings.serving import ServingSettings, TraceSettings
 
 # In the order of the tables.
 SUBJECTS: tuple[type[BaseModel], ...] = (
@@ -30,6 +30,7 @@ SUBJECTS: tuple[type[BaseModel], ...] = (
     LimitSettings,
     ImageUrlSettings,
     KeptPictureSettings,
+    TraceSettings,
 )
 
 
@@ -41,6 +42,7 @@ class GeneralSettings(
     LimitSettings,
     ImageUrlSettings,
     KeptPictureSettings,
+    TraceSettings,
     BaseSettings,
 ):
     """What is set once for all models, read from the environment."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Histogram
 
 from looksee.engine import metrics
 from looksee.engine.engine import Engine
@@ -14,8 +14,10 @@ from looksee.engine.metrics import MetricsObserver
 from tests.engine.toy import OutOfMemoryError, ToyModel, job
 
 
-def figure(name: str) -> float | None:
-    return REGISTRY.get_sample_value(name, {"model": "toy"})
+def figure(name: str, more: int = 0) -> float | None:
+    """The figure of this model, and `more`."""
+    found = REGISTRY.get_sample_value(name, {"model": "toy"})
+    return None if found is None else found + more
 
 
 def test_tokens_memory_and_budget_of_a_model_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +39,10 @@ def test_tokens_memory_and_budget_of_a_model_are_told(monkeypatch: pytest.Monkey
         asyncio.run(main())
         assert figure("looksee_prompt_tokens_total") == 2
         assert figure("looksee_new_tokens_total") == 8
+        assert figure("looksee_row_new_tokens_sum") == figure("looksee_inter_token_seconds_count", 2) == 8
+        assert figure("looksee_row_prompt_tokens_count") == figure("looksee_prefill_seconds_count") == 2
+        assert figure("looksee_decode_seconds_count") == 2
+        assert (figure("looksee_prefill_seconds_sum") or 0) > 0
         assert figure("looksee_device_memory_bytes") == 12345
         assert figure("looksee_batch_budget_bytes") in (5, 500)  # 5: two rows of five letters, halved
     finally:
@@ -63,3 +69,19 @@ def test_what_was_encoded_before_the_beginning_is_not_counted() -> None:
         for result in ("reused", "encoded")
     ]
     assert found == [2, 3]
+
+
+def test_a_value_is_observed_as_often_as_it_came() -> None:
+    one_by_one = Histogram("looksee_test_one_by_one_seconds", "-", buckets=(1, 2), registry=None)
+    at_once = Histogram("looksee_test_at_once_seconds", "-", buckets=(1, 2), registry=None)
+    for value in (0.5, 1.0, 1.5, 3.0):
+        metrics._observe(at_once, value, times=3)
+        for _ in range(3):
+            one_by_one.observe(value)
+    figures = [
+        {one.name.rpartition("_")[2] + str(one.labels): one.value for one in next(iter(metric.collect())).samples}
+        for metric in (one_by_one, at_once)
+    ]
+    assert len(figures[0]) > 4
+    del figures[0]["created{}"], figures[1]["created{}"]
+    assert figures[0] == figures[1]

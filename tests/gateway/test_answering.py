@@ -82,6 +82,28 @@ def counted() -> dict[str, float]:
     }
 
 
+def test_questions_are_counted_by_their_end() -> None:
+    def ends() -> list[float]:
+        found = [
+            ("looksee_requests_total", {"model": "blip", "reason": reason}) for reason in ("stop", "runner_failed")
+        ]
+        results = ("computed", "cached", "failed")
+        found += [("looksee_request_seconds_count", {"model": "blip", "result": result}) for result in results]
+        return [REGISTRY.get_sample_value(name, labels) or 0.0 for name, labels in found]
+
+    async def main() -> None:
+        proxy = FakeProxy()
+        answering, _ = house(proxy)
+        await ask(answering, question("ant"))
+        before = ends()
+        proxy.troubles = [BentoMLException("gone")] * 9
+        assert len(await ask(answering, question("ant"), question("bee"))) == 2
+        assert [new - old for new, old in zip(ends(), before, strict=True)] == [1, 1, 0, 1, 1]
+        assert REGISTRY.get_sample_value("looksee_requests_in_flight", {"model": "blip"}) == 0
+
+    run(main())
+
+
 def test_many_files_travel_in_one_call() -> None:
     async def main() -> None:
         proxy = FakeProxy()

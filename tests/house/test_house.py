@@ -44,18 +44,22 @@ LAYERS: dict[str, set[str]] = {
     "looksee.settings": {"looksee.core", "looksee.models.registry"},
     "looksee.serving": {
         *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.http", "looksee.models.registry"),
+        "looksee.watching",
     },
     "looksee.engine": {"looksee.core", "looksee.models.interface"},
-    "looksee.gateway": {"looksee.core", "looksee.settings", "looksee.version", "looksee.models.registry"},
+    "looksee.watching": {"looksee.core", "looksee.settings", "looksee.version"},
+    "looksee.gateway": {
+        *("looksee.core", "looksee.settings", "looksee.version", "looksee.models.registry", "looksee.watching"),
+    },
     "looksee.http": {
         *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.version"),
-        *("looksee.models.registry", "looksee.models.weights"),
+        *("looksee.models.registry", "looksee.models.weights", "looksee.watching"),
     },
     # The rooms of HTTP, from the inside out; modules beside them are named. What the edge has to know of the dialects
     # is handed in by the app.
     "looksee.http.edge": {
         *("looksee.core", "looksee.http.error_responses", "looksee.http.error_sentences"),
-        *("looksee.http.page_policy", "looksee.http.request_info"),
+        *("looksee.http.page_policy", "looksee.http.request_info", "looksee.watching"),
     },
     "looksee.http.answers": {
         *("looksee.core", "looksee.gateway", "looksee.http.disconnect", "looksee.http.error_responses"),
@@ -99,6 +103,7 @@ LAYERS: dict[str, set[str]] = {
     "cache": {"looksee.core"},
     "runners": {
         *("looksee.core", "looksee.settings", "looksee.serving.bentoml_patches", "looksee.engine", "looksee.models"),
+        "looksee.watching",
     },
 }
 FORBIDDEN: dict[str, set[str]] = {
@@ -106,6 +111,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "looksee.models": {"bentoml", "fastapi", "starlette", "redis"},
     "looksee.settings": {"bentoml", "torch", "transformers", "fastapi", "starlette", "redis"},
     "looksee.engine": {"bentoml", "torch", "transformers", "fastapi", "starlette", "redis"},
+    "looksee.watching": {"bentoml", "torch", "transformers", "fastapi", "starlette", "redis"},
     "looksee.gateway": {"torch", "transformers", "fastapi", "starlette", "redis"},
     "looksee.http": {"torch", "transformers", "bentoml", "redis"},
     "looksee.cli": {"bentoml", "torch", "transformers", "fastapi", "redis"},

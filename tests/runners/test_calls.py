@@ -21,6 +21,8 @@ EVENT = TypeAdapter(Event)
 class FakeRunner:
     """Answers a job when its event in `go` is set; `dropped` has the prompts of the cancelled ones."""
 
+    name = "toy"
+
     def __init__(self) -> None:
         self.go: dict[str, asyncio.Event] = {}
         self.dropped: list[str] = []

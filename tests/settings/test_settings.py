@@ -31,6 +31,11 @@ BARE = [
     ("CACHE_TTL_SECONDS", "60", "cache_ttl_seconds", 60),
     ("MAX_CONTENT_LENGTH", "1024", "max_file_bytes", 1024),
     ("MODEL_CAPACITY", "0", "model_capacity", 0),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318", "otel_exporter_otlp_endpoint", "http://c:4318"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/v1", "otel_exporter_otlp_traces_endpoint", "http://c/v1"),
+    ("OTEL_TRACES_EXPORTER", "none", "otel_traces_exporter", "none"),
+    ("OTEL_SDK_DISABLED", "true", "otel_sdk_disabled", True),
+    ("OTEL_SERVICE_NAME", "mine", "otel_service_name", "mine"),
 ]
 PREFIXED = [
     ("LOOKSEE_CACHE_TIMEOUT_MS", "50", "cache_timeout_ms", 50),

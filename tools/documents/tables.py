@@ -6,9 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from prometheus_client import REGISTRY as METRICS
 
-# These two make the metrics when they are imported.
+# These make the metrics when they are imported.
 import looksee.engine.metrics
 import looksee.gateway.answering
+import looksee.watching.processes
+import looksee.watching.requests
+import looksee.watching.weights
 from looksee.core import errors
 from looksee.core.image_formats import FORMATS
 from looksee.models.registry import REGISTRY
@@ -103,6 +106,7 @@ def metrics() -> str:
     """A line a metric of this service's own."""
     assert looksee.engine.metrics
     assert looksee.gateway.answering
+    assert looksee.watching.processes
     found = [(one.name, one.type, one.documentation) for one in METRICS.collect() if one.name.startswith("looksee_")]
     names = {f"{name}_total" if kind == "counter" else name: (kind, words) for name, kind, words in found}
     names |= {name: (kind, words) for name, kind, words in _LATE_METRICS}

@@ -7,7 +7,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -19,6 +19,7 @@ from looksee.core.tasks import Ask, Call, Event, Identity, Job, Reply
 from looksee.gateway.broadcast import Listener
 from looksee.gateway.load_clock import JobTime
 from looksee.gateway.runners.lost_runners import HandedOver
+from looksee.watching import spans
 
 logger = logging.getLogger("looksee.gateway")
 
@@ -44,6 +45,7 @@ class PendingJob:
     sends: int = 0  # since the last start
     starts: int = 0  # sends that a runner acknowledged
     acknowledged: bool = False  # in the call that is open
+    trace: spans.Carrier = field(default_factory=spans.carrier)  # the caller's, when it asked
 
     def may_be_sent_again(self, trouble: Exception, *, alone: bool) -> bool:
         """After its connection was lost to this trouble. Whoever has heard the beginning is not told it again."""
@@ -79,7 +81,7 @@ async def stream(proxy: Any, jobs: Sequence[PendingJob], opened: Callable[[], No
         pending.sends += 1
         rest = max(0.0, pending.time.deadline - now)
         followed, apart = pending.listener is not None, pending.time.stands_still
-        call.asks.append(Ask(pending.job, rest, pending.request_id, followed, apart))
+        call.asks.append(Ask(pending.job, rest, pending.request_id, followed, apart, pending.trace))
     acknowledged = False
     unread = b""
     async for chunk in proxy.to_async.infer(call=call):

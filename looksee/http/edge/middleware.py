@@ -8,11 +8,13 @@ is not read.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import time
 from collections.abc import Callable, Container, Mapping
 
+from opentelemetry.trace import INVALID_SPAN
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, QueryParams
 from starlette.routing import Match
@@ -25,9 +27,10 @@ from looksee.http.edge.access.auth import AccessControl
 from looksee.http.edge.drain import CLOSING, Drain, Unfinished
 from looksee.http.edge.exchange import Exchange, request_too_large
 from looksee.http.edge.foreign_pages import ForeignPages
-from looksee.http.edge.route_table import RouteTable, normalized
+from looksee.http.edge.route_table import METRICS, RouteTable, normalized
 from looksee.http.edge.upload_budget import UploadBudget
 from looksee.http.request_info import DEADLINE, Deadline, deadline_from, request_id_from, request_scope
+from looksee.watching import requests, spans
 
 logger = logging.getLogger("looksee.edge")
 
@@ -96,7 +99,11 @@ class EdgeMiddleware:
         exchange = Exchange(receive, send, self._max_body, max_values, request_id, no_body=method == "HEAD")
         if self._drain.begun:
             exchange.headers |= CLOSING
-        with request_scope(request_id) as info:
+        shown, is_open = path if known else None, path in routes.open_paths
+        # Pages and probes are asked for all the time, and tell nothing.
+        quiet = is_open or path == METRICS
+        opened = contextlib.nullcontext(INVALID_SPAN) if quiet else spans.of_request(method, shown, headers)
+        with request_scope(request_id) as info, opened as span:
             info.error_shape, info.private = routes.error_shape(path), private
             try:
                 self._drain.check(path)
@@ -125,9 +132,11 @@ class EdgeMiddleware:
             finally:
                 if exchange.upload is not None:
                     exchange.upload.end()
-                seconds, is_open = time.perf_counter() - started, path in routes.open_paths
-                shown = path if known else None
+                seconds = time.perf_counter() - started
                 access_log.write(method, shown, exchange.traffic, info, seconds, is_open=is_open)
+                if not quiet:
+                    requests.count_http(exchange.traffic.status, info.error or "")
+                spans.end_request(span, exchange.traffic.status, info.error, {"looksee.request_id": request_id})
 
     def _matches(self, path: str, root_path: str) -> bool:
         """Whether a route matches `path`, with any HTTP method."""

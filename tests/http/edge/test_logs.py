@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from looksee.core import errors, logs
 from looksee.core.tasks import Job
@@ -83,6 +84,21 @@ class Site:
     def captions(self, *pictures: bytes, key: str = KEY, **params: str) -> httpx.Response:
         files = [("images", (FILENAME, data)) for data in pictures]
         return self.ask("POST", "/api/caption-images", key, files=files, params={"caption_prompt": PROMPT, **params})
+
+
+def test_requests_are_counted_by_status_and_code_and_probes_are_not() -> None:
+    def counted() -> dict[tuple[str, str], float]:
+        samples = [one for metric in REGISTRY.collect() for one in metric.samples]
+        ours = [one for one in samples if one.name == "looksee_http_requests_total"]
+        return {(one.labels["status"], one.labels["code"]): one.value for one in ours}
+
+    site, before = Site(), counted()
+    assert site.captions(plain()).status_code == 200
+    assert site.captions(plain(), key="wrong").status_code == 403
+    assert site.ask("GET", "/healthz").status_code == 200
+    after = counted()
+    more = {key: value - before.get(key, 0) for key, value in after.items() if value != before.get(key, 0)}
+    assert more == {("200", ""): 1, ("403", "wrong_key"): 1}
 
 
 def test_a_request_is_one_line_with_what_became_of_it(configured: Callable[[logs.Format], Lines]) -> None:

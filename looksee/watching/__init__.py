@@ -1,0 +1,1 @@
+"""What operators watch: spans of requests for OpenTelemetry, and the gateway's figures of requests."""
