@@ -14,6 +14,7 @@ from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tasks import Answer, Identity, Job, Reply, Task, Timing, Turn
 from looksee.core.texts import tidied
+from looksee.gateway import demand
 from looksee.gateway.answer_cache import AnswerCache
 from looksee.gateway.broadcast import Listener
 from looksee.gateway.kept_pictures import KeptPictures
@@ -143,6 +144,7 @@ class AnsweringService:
                 return ServedAnswer(stored[key], identity, cached=True)
 
             async def ask(until: float, tell: Listener | None) -> ServedAnswer:
+                demand.ask(model)
                 rest = until - time.monotonic()
                 return _served(*await runner.ask(job, timeout=rest, request_id=request_id, listener=tell))
 
