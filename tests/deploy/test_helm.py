@@ -170,6 +170,22 @@ def test_only_gateways_reach_runners_and_redis(plain: Objects, whole: Objects) -
     assert one(whole, "NetworkPolicy", "looksee-gateway")["spec"]["ingress"][1]["from"] == [watching]
 
 
+def test_gateways_reach_what_they_need_and_nothing_else(plain: Objects, whole: Objects) -> None:
+    def reached(objects: Objects) -> set[tuple[str, int]]:
+        rules = one(objects, "NetworkPolicy", "looksee-gateway")["spec"]["egress"]
+        found = set()
+        for rule in rules:
+            names = [
+                peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for peer in rule.get("to", [])
+            ] or ["anywhere"]
+            found |= {(name, port["port"]) for name in names for port in rule["ports"]}
+        return found
+
+    assert reached(plain) == {("anywhere", 53), ("moondream", 3001), ("redis", 6379)}
+    models = {(name.replace("_", "-"), 3001) for name in REGISTRY}
+    assert reached(whole) == {("anywhere", 53), ("anywhere", 443), ("redis", 6379), *models}
+
+
 def test_one_pod_at_a_time_is_taken_away(whole: Objects) -> None:
     budgets = [each["spec"] for each in whole if each["kind"] == "PodDisruptionBudget"]
     assert len(budgets) == len(REGISTRY) + 1
