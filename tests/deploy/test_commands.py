@@ -16,7 +16,7 @@ import yaml
 
 from looksee.settings import unknown_names
 from tests.deploy import helm, schemas
-from tests.deploy.test_compose import compose
+from tests.deploy.test_compose import BASE, GPU, OLD_PORTS, services
 from tests.docs import markdown
 from tests.support.serving import ROOT
 
@@ -87,10 +87,11 @@ def test_the_secret_is_made_as_the_page_says() -> None:
 
 
 def test_compose_reads_the_files_that_the_page_names() -> None:
-    for flags in {tuple(_flags(words)) for words in commands(COMPOSE) if words[:2] == ["docker", "compose"]}:
-        done = compose(ROOT, "--dry-run", *flags, "config")
-        assert done.returncode == 0, done.stderr
-        assert "looksee" in yaml.safe_load(done.stdout)["services"]
+    found = {_files_and_profile(words) for words in commands(COMPOSE) if words[:2] == ["docker", "compose"]}
+    assert {(BASE,), (BASE, GPU), (BASE, OLD_PORTS)} == {files for files, _ in found}
+    assert {"", "watch"} == {profile for _, profile in found}
+    for files, profile in found:
+        assert "looksee" in services(*files, profile=profile)
 
 
 def test_the_values_are_valid_that_the_page_shows(tmp_path: Path) -> None:
@@ -99,10 +100,13 @@ def test_the_values_are_valid_that_the_page_shows(tmp_path: Path) -> None:
     assert "scalling" in helm.refusal("--values", words[0]), "a misspelt one would be"
 
 
-def _flags(words: list[str]) -> list[str]:
+def _files_and_profile(words: list[str]) -> tuple[tuple[str, ...], str]:
     """What stands between `docker compose` and what is to be done."""
     verb = next(at for at, word in enumerate(words) if word in ("up", "run", "exec"))
-    return words[2:verb]
+    given = dict(enumerate(words[2:verb]))
+    files = tuple(given[at + 1] for at, word in given.items() if word == "-f")
+    profiles = [given[at + 1] for at, word in given.items() if word == "--profile"]
+    return files or (BASE,), "".join(profiles)
 
 
 @pytest.mark.parametrize("page", [KUBERNETES, COMPOSE], ids=lambda page: page.name)

@@ -9,6 +9,7 @@ import yaml
 
 from looksee.models.registry import REGISTRY
 from looksee.settings import unknown_names
+from looksee.settings.runners import RunnerSettings
 from tests.deploy import helm, schemas
 from tests.deploy.conftest import Objects
 
@@ -26,7 +27,14 @@ def pods(objects: Objects) -> dict[str, dict[str, Any]]:
 
 
 def environment(container: dict[str, Any]) -> dict[str, str]:
-    return {each["name"]: each["value"] for each in container["env"]}
+    return {each["name"]: each["value"] for each in container["env"] if "value" in each}
+
+
+def secrets(container: dict[str, Any]) -> set[str]:
+    """The variables that come from the Secret `keys`, if it has them."""
+    found = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in container["env"] if "valueFrom" in each}
+    assert all(where == {"name": "keys", "key": name, "optional": True} for name, where in found.items())
+    return set(found)
 
 
 @pytest.mark.parametrize("kubernetes", [schemas.OLDEST, schemas.NEWEST])
@@ -80,7 +88,19 @@ def test_every_variable_is_a_setting(whole: Objects) -> None:
     for pod in pods(whole).values():
         for container in [*pod.get("initContainers", []), *pod["containers"]]:
             if "env" in container:
-                assert unknown_names.complaints(environment(container)) == {}
+                assert (
+                    unknown_names.complaints({**environment(container), **dict.fromkeys(secrets(container), "x")}) == {}
+                )
+
+
+def test_pods_get_the_keys_that_they_need(plain: Objects, whole: Objects) -> None:
+    found = pods(whole)
+    assert found["looksee-gateway"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "keys"}}]
+    (pull,), (runner,) = found["looksee-gemma"]["initContainers"], found["looksee-gemma"]["containers"]
+    assert secrets(pull) == {"HF_TOKEN"}
+    assert secrets(runner) == {"LOOKSEE_RUNNER_KEY", "LOOKSEE_METRICS_KEY"}
+    assert "envFrom" not in runner
+    assert "secret" not in str(pods(plain)).lower().replace("looksee", "")
 
 
 def test_gpus_are_asked_for(whole: Objects) -> None:
@@ -112,6 +132,13 @@ def test_pods_may_do_little(whole: Objects) -> None:
             }
         writable = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"] if not mount.get("readOnly")}
         assert writable == {"/data"} if name == "looksee-redis" else {"/tmp"}
+
+
+def test_a_runner_that_loads_for_long_is_not_ended(plain: Objects) -> None:
+    """The supervisor in the container tells a slow load from a process that hangs; a probe cannot."""
+    (runner,) = pods(plain)["looksee-moondream"]["containers"]
+    probe = runner["livenessProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] > 2 * RunnerSettings().stall_seconds
 
 
 def test_a_pod_leaves_its_service_first_and_has_time_to_answer(plain: Objects) -> None:

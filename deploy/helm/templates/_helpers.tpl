@@ -45,11 +45,12 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- toYaml $home -}}
 {{- end }}
 
-{{- define "looksee.envFrom" -}}
-{{- with .Values.secret }}
-envFrom:
-  - secretRef:
-      name: {{ . }}
+{{/* Variables from the Secret, where it has them. Takes a dict of `secret` and `names`. */}}
+{{- define "looksee.secrets" -}}
+{{- range .names }}
+- name: {{ . }}
+  valueFrom:
+    secretKeyRef: {name: {{ $.secret }}, key: {{ . }}, optional: true}
 {{- end }}
 {{- end }}
 
