@@ -144,7 +144,6 @@ class AnsweringService:
                 return ServedAnswer(stored[key], identity, cached=True)
 
             async def ask(until: float, tell: Listener | None) -> ServedAnswer:
-                demand.ask(model)
                 rest = until - time.monotonic()
                 return _served(*await runner.ask(job, timeout=rest, request_id=request_id, listener=tell))
 
@@ -155,6 +154,8 @@ class AnsweringService:
 
             # A question without a key (its answer is random, or the model's identity is unknown) shares nothing.
             shared = key or object()
+            if shared not in self._flight:
+                demand.ask(model)
             _LOOKUPS.labels("bypass" if key is None else "coalesced" if shared in self._flight else "miss").inc()
             try:
                 return await self._flight.run(shared, ask, keep, deadline=deadline, listener=listener)

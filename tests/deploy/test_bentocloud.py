@@ -22,7 +22,8 @@ def test_each_runner_says_what_it_needs() -> None:
     for name, service in runner_services().items():
         config: Any = service.config
         assert config["resources"] == {"cpu": "2", "memory": f"{REGISTRY[name].host_gib}Gi", "gpu": 1}
-        assert config["traffic"] == {"timeout": 120, "concurrency": REGISTRY[name].settings().max_batch_rows}
+        assert config["traffic"]["concurrency"] == REGISTRY[name].settings().max_batch_rows
+        assert config["traffic"]["timeout"] >= 120
 
 
 def test_gpus_are_not_handed_out_among_the_services_of_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
