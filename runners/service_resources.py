@@ -1,4 +1,4 @@
-"""What an instance of a runner's service needs: read by BentoCloud, which starts instances by it, and by nothing here."""
+"""What an instance of a runner's service needs: read by BentoCloud, which starts instances by it, and by nothing else."""
 
 from __future__ import annotations
 
