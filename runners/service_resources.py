@@ -1,4 +1,4 @@
-"""What an instance of a runner's service needs: read by BentoCloud, which starts instances by it, and by nothing else."""
+"""What an instance of a runner's service needs: BentoCloud reads it and starts instances by it, and nothing else does."""
 
 from __future__ import annotations
 
