@@ -1,4 +1,4 @@
-"""What an instance of a runner's service needs: BentoCloud reads it and starts instances by it, and nothing else does."""
+"""What an instance of a runner's service needs. BentoCloud reads it and starts instances by it; nothing else does."""
 
 from __future__ import annotations
 
