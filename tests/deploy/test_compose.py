@@ -6,8 +6,10 @@ import functools
 import importlib.util
 import os
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,11 +40,22 @@ def compose(folder: Path, *arguments: str, **variables: str) -> subprocess.Compl
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=60)
 
 
+def _copied(folder: Path) -> Path:
+    """The folder, with the files in it."""
+    for file in (BASE, GPU, OLD_PORTS):
+        shutil.copy(ROOT / file, folder)
+    return folder
+
+
+def _chosen(files: tuple[str, ...], profile: str) -> list[str]:
+    return [part for file in files for part in ("-f", file)] + (["--profile", profile] if profile else [])
+
+
 @functools.cache
 def services(*files: str, profile: str = "", **variables: str) -> dict[str, Any]:
-    """What is served of these files together."""
-    chosen = [part for file in files for part in ("-f", file)] + (["--profile", profile] if profile else [])
-    done = compose(ROOT, "--dry-run", *chosen, "config", **variables)
+    """What is served of these files together, in a folder without a `.env`."""
+    with tempfile.TemporaryDirectory(prefix="looksee-compose-") as folder:
+        done = compose(_copied(Path(folder)), "--dry-run", *_chosen(files, profile), "config", **variables)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = yaml.safe_load(done.stdout)["services"]
     return found
@@ -53,12 +66,10 @@ def told(tmp_path: Path) -> Callable[..., dict[str, list[str]]]:
     """The words of `podman run` or `podman create` for each service, when all of these files is started."""
     (tmp_path / "podman").write_text(_PODMAN.format(told=tmp_path / "told"))
     (tmp_path / "podman").chmod(0o755)
-    for file in (BASE, GPU, OLD_PORTS):
-        (tmp_path / file).write_text((ROOT / file).read_text())
 
     def start(*files: str, profile: str = "") -> dict[str, list[str]]:
-        chosen = [part for file in files for part in ("-f", file)] + (["--profile", profile] if profile else [])
-        done = compose(tmp_path, "--podman-path", str(tmp_path / "podman"), *chosen, "up", "-d")
+        flags = ["--podman-path", str(tmp_path / "podman"), *_chosen(files, profile)]
+        done = compose(_copied(tmp_path), *flags, "up", "-d")
         assert done.returncode == 0, done.stderr
         lines = [shlex.split(line) for line in (tmp_path / "told").read_text().splitlines()]
         made = [line for line in lines if line[0] in ("run", "create")]
