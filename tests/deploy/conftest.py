@@ -17,7 +17,12 @@ EVERYTHING: dict[str, Any] = {
     "autoscaling": {"enabled": True, "prometheus": "http://prometheus:9090", "authenticationRef": {"name": "reader"}},
     "serviceMonitor": {"enabled": True, "keyInSecret": "LOOKSEE_METRICS_KEY", "labels": {"release": "prometheus"}},
     "secret": "keys",
-    "settings": {"LOOKSEE_MODEL_ALIASES": "gpt-4o=gemma", "LOOKSEE_MAX_QUEUE": 64, "DEBUG": False},
+    "settings": {
+        "LOOKSEE_MODEL_ALIASES": "gpt-4o=gemma",
+        "LOOKSEE_PIN": "gemma",
+        "LOOKSEE_MAX_QUEUE": 64,
+        "DEBUG": False,
+    },
     "weights": {"claim": {"enabled": True, "storageClass": "shared"}},
     "image": {"pullSecrets": [{"name": "registry"}]},
     "gateway": {

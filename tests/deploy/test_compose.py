@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from looksee.settings import unknown_names
+from looksee.settings import Settings, unknown_names
 from tests.support.serving import ROOT
 
 BASE, GPU, OLD_PORTS = "compose.yaml", "compose.gpu.yaml", "compose.old-ports.yaml"
@@ -123,19 +123,22 @@ def test_a_gpu_and_the_ports_of_the_replaced_systems_are_a_file_each() -> None:
 
 
 def test_image_and_ports_are_variables() -> None:
-    variables = {"LOOKSEE_CAPTIONS_PORT": "5000", "LOOKSEE_MOONDREAM_PORT": "2020", "PORT": "8080"}
+    variables = {"LOOKSEE_PORT_OF_CAPTIONS": "5000", "LOOKSEE_PORT_OF_MOONDREAM": "2020", "PORT": "8080"}
     moved = services(BASE, GPU, OLD_PORTS, LOOKSEE_IMAGE="mine:1", **variables)["looksee"]
     assert moved["image"] == "mine:1"
     assert moved["ports"] == ["8080:3000", "5000:3000", "2020:3000"]
     assert moved["environment"]["PORT"] == "3000", "inside it stays"
 
 
-def test_every_variable_is_a_setting_or_known_not_to_be_one() -> None:
+def test_every_variable_is_a_setting_or_known_not_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """`.env` goes into the container as a whole, and a name that nobody knows would stop the start."""
     texts = [(ROOT / file).read_text() for file in (BASE, GPU, OLD_PORTS)]
     read = {part.partition(":-")[0] for text in texts for part in text.split("${")[1:]}
-    assert read == {"LOOKSEE_IMAGE", "LOOKSEE_CAPTIONS_PORT", "LOOKSEE_MOONDREAM_PORT", "PORT"}
+    assert read == {"LOOKSEE_IMAGE", "LOOKSEE_PORT_OF_CAPTIONS", "LOOKSEE_PORT_OF_MOONDREAM", "PORT"}
     assert unknown_names.complaints(dict.fromkeys(read, "8000")) == {}
+    for name in read:
+        monkeypatch.setenv(name, "8000")
+    assert Settings().port == 8000, "and none is read as one of a model's"
     assert unknown_names.complaints(services(BASE)["looksee"]["environment"]) == {}
 
 

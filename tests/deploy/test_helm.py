@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from looksee.models.registry import REGISTRY
-from looksee.settings import unknown_names
+from looksee.settings import Settings, unknown_names
 from looksee.settings.runners import RunnerSettings
 from tests.deploy import helm, schemas
 from tests.deploy.conftest import Objects
@@ -76,21 +76,24 @@ def test_each_enabled_model_has_a_deployment_that_the_gateway_knows(plain: Objec
         assert variables[f"LOOKSEE_{name.upper()}_URL"] == f"http://{host}:3001"
         (runner,) = found[host]["containers"]
         assert runner["args"] == ["bentoml", "serve", f"service:{spec.service_name}", "--port", "3001"]
-        assert environment(runner)["LOOKSEE_MODELS"] == environment(runner)["LOOKSEE_PRELOAD"] == name
+        assert environment(runner)["LOOKSEE_PRELOAD"] == name
         service, deployment = one(whole, "Service", host), one(whole, "Deployment", host)
         labels = deployment["spec"]["template"]["metadata"]["labels"]
         assert service["spec"]["selector"].items() <= labels.items()
         assert deployment["spec"]["selector"]["matchLabels"] == service["spec"]["selector"]
 
 
-def test_every_variable_is_a_setting(whole: Objects) -> None:
-    """One that nobody knows would stop the start."""
+def test_every_variable_is_a_setting(whole: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that nobody knows, and a value that does not fit the others, would stop the start."""
     for pod in pods(whole).values():
         for container in [*pod.get("initContainers", []), *pod["containers"]]:
             if "env" in container:
-                assert (
-                    unknown_names.complaints({**environment(container), **dict.fromkeys(secrets(container), "x")}) == {}
-                )
+                variables = {**environment(container), **dict.fromkeys(secrets(container), "x")}
+                assert unknown_names.complaints(variables) == {}
+                with monkeypatch.context() as start:
+                    for name, value in variables.items():
+                        start.setenv(name, value)
+                    assert Settings().drain_seconds == 110
 
 
 def test_pods_get_the_keys_that_they_need(plain: Objects, whole: Objects) -> None:
