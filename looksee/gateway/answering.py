@@ -16,6 +16,7 @@ from looksee.core import errors
 from looksee.core.images import Picture
 from looksee.core.tasks import Answer, Identity, Job, Reply, Task, Timing, Turn
 from looksee.core.texts import tidied
+from looksee.gateway import demand
 from looksee.gateway.answer_cache import AnswerCache
 from looksee.gateway.broadcast import Listener
 from looksee.gateway.kept_pictures import KeptPictures
@@ -200,6 +201,8 @@ class AnsweringService:
 
             # A question without a key (its answer is random, or the model's identity is unknown) shares nothing.
             shared = key or object()
+            if shared not in self._flight:
+                demand.ask(model)
             lookup = "bypass" if key is None else "coalesced" if shared in self._flight else "miss"
             _LOOKUPS.labels(lookup).inc()
             try:

@@ -75,6 +75,7 @@ def _is_not_bad_input(record: logging.LogRecord) -> bool:
 def apply() -> None:
     """Apply all of them, once, in every process, before BentoML is given a service."""
     disable_telemetry()
+    leave_gpus_to_settings()
     respawn_in_containers()
     poll_processes_faster()
     lift_connection_limit()
@@ -141,6 +142,15 @@ def disable_telemetry() -> None:
     """
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     do_not_track.cache_clear()
+
+
+def leave_gpus_to_settings() -> None:
+    """Let each runner see all GPUs of its host, of which LOOKSEE_DEVICE names one.
+
+    BentoML would give each service that asks for a GPU another one, also such that are not there: the second model of a
+    host with one card would find none.
+    """
+    os.environ["BENTOML_DISABLE_GPU_ALLOCATION"] = "1"
 
 
 def respawn_in_containers() -> None:

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from looksee.core import logs
-from looksee.gateway import moondream_cloud
+from looksee.gateway import demand, moondream_cloud
 from looksee.gateway.answering import AnsweringService
 from looksee.gateway.runners.client import RunnerClient
 from looksee.http.app import ROUTES, build
@@ -46,6 +46,8 @@ NAME = "Looksee"
 
 _UPLOAD_SECONDS = 20  # what a slow upload may take beyond the time to answer
 _PULL_SECONDS = 86400.0  # in which weights are fetched for whoever waits for it; asked again it goes on
+# What one instance asks for, and how many requests at a time are meant for it: read by BentoCloud, and by nothing here.
+_CLOUD: dict[str, Any] = {"resources": {"cpu": "1", "memory": "3Gi"}, "traffic": {"timeout": 120, "concurrency": 64}}
 _LEFT_OUT = ("index", "openapi-spec", "static_content")
 
 
@@ -96,6 +98,7 @@ def gateway_service(
                 for name, runner in runners.items()
             }
             answering.elsewhere = moondream_cloud.offered(settings)
+            demand.offer(runners)
             drain_on_signals(drain, settings.drain_seconds)
 
         @staticmethod
@@ -116,7 +119,7 @@ def gateway_service(
         if not settings.model(name).url:
             setattr(Looksee, name, bentoml.depends(runner))
     mounted = bentoml.asgi_app(http, path="/", name="http")(Looksee)
-    options: dict[str, Any] = {"http": {"port": settings.port}, "runner_probe": {"enabled": False}}
+    options: dict[str, Any] = {"http": {"port": settings.port}, "runner_probe": {"enabled": False}, **_CLOUD}
     made: Service[Any] = bentoml.service(name=NAME, service_class=GatewayService, **options)(mounted)
     for method in made.apis.values():
         read_by_dialect(method, settings)

@@ -14,8 +14,10 @@ from looksee.models.registry import REGISTRY
 from looksee.settings.combined import SUBJECTS, Settings
 
 _PREFIX = "LOOKSEE_"
-# No settings of the service: the `looksee` command's own.
-OF_OTHERS = frozenset({"LOOKSEE_URL", "LOOKSEE_KEY"})
+# No settings of the service: the `looksee` command's own, and those of the compose files, which read the same `.env`.
+OF_OTHERS = frozenset(
+    {"LOOKSEE_URL", "LOOKSEE_KEY", "LOOKSEE_IMAGE", "LOOKSEE_PORT_OF_CAPTIONS", "LOOKSEE_PORT_OF_MOONDREAM"}
+)
 # Kubernetes sets these in every container beside a service whose name begins with `looksee`, as Docker did for links.
 _OF_CLUSTERS = re.compile(
     r"LOOKSEE_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"

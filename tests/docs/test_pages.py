@@ -10,7 +10,7 @@ import pytest
 
 from looksee.core import errors
 from looksee.models.registry import REGISTRY
-from looksee.settings import Settings
+from looksee.settings import Settings, unknown_names
 from looksee.settings import tables as setting_tables
 from tests.docs import markdown
 from tools.documents import pages
@@ -19,7 +19,7 @@ ROOT = pages.ROOT
 PAGES = pages.all_pages()
 _VARIABLE = re.compile(r"\b(?:LOOKSEE|REDIS)_[A-Z0-9_<>]*[A-Z0-9>]")
 _CODE = re.compile(r"\b[1-5]\d\d `(?P<code>[a-z_]+)`")
-_OF_CLIENTS = {"LOOKSEE_URL", "LOOKSEE_KEY"}  # read by the command line
+_OF_OTHERS = unknown_names.OF_OTHERS  # read by the command line and by the compose files
 # Of libraries, in lines of a `.env`.
 _FOREIGN = {"HF_TOKEN", "HF_HOME", "HF_HUB_OFFLINE", "SSL_CERT_FILE", "FORWARDED_ALLOW_IPS", "BENTOML_HOME"}
 
@@ -74,7 +74,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
 @by_page
 def test_variables_and_codes_that_are_named_exist(page: Path) -> None:
     text = page.read_text()
-    assert set(_VARIABLE.findall(text)) <= variables() | _OF_CLIENTS
+    assert set(_VARIABLE.findall(text)) <= variables() | _OF_OTHERS
     assert {match["code"] for match in _CODE.finditer(text)} <= set(errors.BY_CODE)
 
 

@@ -28,6 +28,7 @@ _REST = "..."
 _SERVER = "it starts a server: tests/service/start and tests/service/routes/test_keys.py do"
 _HOSTS = "it starts a server: tests/service/hosts does, on several hosts"
 _DOCKER = "it needs Docker: tests/service/start serves the same bento without it"
+_CLUSTER = "it needs a cluster or a container engine: tests/deploy/test_commands.py goes as far as it can without"
 _HUB = "it fetches published weights: tests/service/models/test_hub.py fetches from a hub of its own"
 _PROGRAM = "it is run where the program is: tests/compat/adapters does"
 # By page and first line.
@@ -35,6 +36,19 @@ NOT_RUN = {
     ("adapters.md", "PYTHONPATH=. cvat-cli --server-host https://cvat.example.org task auto-annotate 42 \\"): _PROGRAM,
     ("adapters.md", "import fiftyone as fo"): _PROGRAM,
     ("adapters.md", "pip install label-studio-ml==1.0.9 redis rq httpx"): _PROGRAM,
+    ("compose.md", "make image TORCH=cpu"): _CLUSTER,
+    ("compose.md", "docker compose run --rm looksee python -m looksee pull moondream"): _CLUSTER,
+    ("compose.md", "make image"): _CLUSTER,
+    ("compose.md", "docker compose -f compose.yaml -f compose.old-ports.yaml up -d"): _CLUSTER,
+    ("compose.md", "docker compose --profile watch up -d"): _CLUSTER,
+    ("kubernetes.md", "kubectl create namespace vision"): _CLUSTER,
+    ("kubernetes.md", "helm upgrade --install looksee deploy/helm --namespace vision --create-namespace \\"): _CLUSTER,
+    (
+        "kubernetes.md",
+        "helm upgrade --install looksee deploy/helm --namespace vision --reuse-values --values scaling.yaml",
+    ): _CLUSTER,
+    ("kubernetes.md", "python -m deploy.manifests"): _CLUSTER,
+    ("kubernetes.md", "make build"): _CLUSTER,
     ("README.md", "make serve"): _SERVER,
     ("README.md", "make setup && .venv/bin/looksee pull moondream"): _HUB,
     ("README.md", "make image"): _DOCKER,

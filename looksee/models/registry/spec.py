@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date
 
@@ -78,6 +79,13 @@ class ModelSpec(ModelOffer):
     def bf16_bytes(self) -> int:
         """What the weights take in memory as bfloat16."""
         return 2 * self.parameters
+
+    @property
+    def host_gib(self) -> int:
+        """Memory of its host, in GiB, that a process of the model should have asked for: room for the published files,
+        which are read through it, and 2 GiB for the process.
+        """
+        return math.ceil(self.hub_bytes / 2**30) + 2
 
     @property
     def size(self) -> str:

@@ -187,3 +187,7 @@ def test_metrics_of_gateway_and_runner_are_on_one_page(service: Service) -> None
         "bentoml_service_request_total",
     ):
         assert f"\n{name}" in text
+    # Of models that nobody asked, too: a cluster starts them by the increase of theirs.
+    names = [one["id"] for one in service.client.get("/v1/models").json()["data"]]
+    assert "blip" in names
+    assert [name for name in names if f'\nlooksee_jobs_total{{model="{name}"}}' not in text] == []
