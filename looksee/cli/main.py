@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from looksee.cli.asking import ask, caption
+from looksee.cli.ready import ready
 from looksee.cli.weights import models, pull
 from looksee.version import VERSION
 
@@ -22,3 +23,4 @@ main.add_command(ask)
 main.add_command(caption)
 main.add_command(models)
 main.add_command(pull)
+main.add_command(ready)
