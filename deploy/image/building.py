@@ -38,8 +38,8 @@ def build(
 ) -> None:
     """Build the image `tag`; `arguments` go to the builder as they are. Raises CalledProcessError.
 
-    The weights of `bake` are fetched with HF_TOKEN where it is set here, and from `endpoint`, or else HF_ENDPOINT. `context` is a folder
-    for what is given to the builder, kept afterwards.
+    The weights of `bake` are fetched with HF_TOKEN where it is set here, and from `endpoint`, or else HF_ENDPOINT.
+    `context` is a folder for what is given to the builder, kept afterwards.
     """
     token = os.environ.get("HF_TOKEN", "") if bake else ""
     with tempfile.TemporaryDirectory(prefix="looksee-image-") as kept:

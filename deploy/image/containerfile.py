@@ -10,7 +10,10 @@ HOME: Final = "/tmp/looksee"  # all that is written at run time, so that only /t
 _BENTOML_HOME = "ENV BENTOML_HOME="
 _USER = "USER bentoml"
 _PROMETHEUS = "EXPOSE 3001"
-_PULL = 'RUN {secret}if [ -f {token} ]; then HF_TOKEN="$(cat {token})"; export HF_TOKEN; fi; python -m looksee pull {models}'
+_PULL = (
+    'RUN {secret}if [ -f {token} ]; then HF_TOKEN="$(cat {token})"; export HF_TOKEN; fi; '
+    "python -m looksee pull {models}"
+)
 _TOKEN = "/run/secrets/hf_token"
 _HEALTH = "HEALTHCHECK --interval=30s --timeout=10s --start-period=120s CMD python -m looksee ready"
 _COMMAND = 'CMD ["serve"]'

@@ -153,8 +153,8 @@ def _notes(stand_in: bool) -> list[str]:
         notes.append(f"No image registry was reached: a system of Debian's packages stood in for {BASE}.")
         if torch_wheel():
             notes.append(
-                f"Both images have torch {torch_wheel()} of this machine, without the packages of CUDA: neither PyTorch's "
-                "index nor a GPU was there. Hashes of packages were not checked for that reason."
+                f"Every image has torch {torch_wheel()} of this machine, without the packages of CUDA: neither "
+                "PyTorch's index nor a GPU was there. Hashes of packages were not checked for that reason."
             )
     return notes
 

@@ -31,7 +31,11 @@ ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-
 _LOCAL_TORCH = (
     "ENV UV_NO_CONFIG=1 UV_NO_CACHE=1 UV_NO_VERIFY_HASHES=1 UV_FIND_LINKS={wheels} UV_OVERRIDE=/etc/uv/overrides.txt\n"
 )
-_REDIS = 'FROM {base}\nRUN apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server\nCMD ["redis-server"]\n'
+_REDIS = """\
+FROM {base}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server
+CMD ["redis-server"]
+"""
 
 
 def torch_wheel() -> str | None:

@@ -134,13 +134,16 @@ def out_of_memory(shell: Shell, image: str, port: int) -> str:
         kills = container.oom_kills()
         assert kills, f"the kernel killed nothing within {_MEMORY}"
         assert container.state()["Status"] == "running"
-        return f"five models in {_MEMORY}: {kills} processes killed by the kernel, each model answered, {tries} requests asked again"
+        return (
+            f"five models in {_MEMORY}: {kills} processes killed by the kernel, each model answered, "
+            f"{tries} requests asked again"
+        )
     finally:
         remove(shell, name)
 
 
 def pulled(shell: Shell, image: str, port: int, folder: Path) -> str:
-    """`looksee pull` into a folder that is mounted, then serving from it, which cannot be written and reaches no hub."""
+    """`looksee pull` into a folder that is mounted, then serving from it, read-only and without a hub."""
     entry = REGISTRY[_MODEL]
     volume = folder / "weights"
     volume.mkdir()
@@ -167,14 +170,14 @@ def pulled(shell: Shell, image: str, port: int, folder: Path) -> str:
 
 
 def baked(shell: Shell, image: str, port: int, build: Callable[[str, str], None]) -> str:
-    """An image that is built with a model's weights in it serves them without a hub. `build(tag, endpoint)` makes it."""
+    """An image with a model's weights in it serves them without a hub. `build(tag, endpoint)` makes it."""
     entry = REGISTRY[_MODEL]
     name, tag = "looksee-verify-baked", f"{image}-baked"
     try:
         with serving({entry.hub_id: Repository.of(_SAMPLES / _MODEL, entry.revision)}) as hub:
             build(tag, hub.url)
         settings = {"LOOKSEE_WEIGHTS": "hub", "HF_HUB_OFFLINE": "1", "LOOKSEE_MODELS": _MODEL}
-        container = start(shell, tag, name, port, **settings)
+        container = start(shell, tag, name, port, options=(), **settings)
         container.wait_ready()
         status = caption(container.url, _MODEL, 9_500_000)
         assert status == 200, f"status {status}: {container.log()[-800:]}"

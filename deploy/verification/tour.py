@@ -1,4 +1,4 @@
-"""The clients that a service in a container is asked with: OpenAI's, Moondream's, BentoML's, curl and a browser's way."""
+"""The clients that ask a service in a container: OpenAI's, Moondream's, BentoML's, curl, and the page's way."""
 
 from __future__ import annotations
 
