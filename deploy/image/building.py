@@ -18,6 +18,7 @@ BACKENDS: Final = ("docker", "podman", "buildah")
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
+_EPOCH = 946684800  # 2000-01-01, in seconds: zip files have no earlier times
 # Docker's own format, since OCI's has no health probe.
 _COMMANDS = {
     "docker": ["docker", "build"],
@@ -71,3 +72,5 @@ def prepare(folder: Path, torch: str, *, bake: Sequence[str] = (), secret: bool 
     shutil.copy(_HERE / "entrypoint.sh", docker / "entrypoint.sh")
     file = docker / "Dockerfile"
     file.write_text(completed(file.read_text(), bake=bake, secret=secret, endpoint=endpoint))
+    for one in (folder, *folder.rglob("*")):
+        os.utime(one, (_EPOCH, _EPOCH))  # builders look at times too: what did not change comes from their cache
