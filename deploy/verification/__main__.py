@@ -22,7 +22,7 @@ from deploy.image.building import build
 from deploy.image.definition import BASE, PYPI, TORCHES, cuda_packages
 from deploy.verification import checks
 from deploy.verification.base import WHEELS, ensure_base, ensure_redis, torch_wheel
-from deploy.verification.containers import REDIS_NAME, remove, start, start_redis
+from deploy.verification.containers import ONCE, REDIS_NAME, remove, start, start_redis
 from deploy.verification.report import CheckResult, page
 from deploy.verification.shell import Shell
 from deploy.verification.tour import CLIENTS
@@ -161,8 +161,7 @@ def _notes(stand_in: bool) -> list[str]:
 
 def _torch_of(shell: Shell, tag: str) -> str:
     command = "import importlib.metadata as m; print(m.version('torch'), len(list(m.distributions())))"
-    run = ["podman", "--runtime", "runc", "run", "--rm", "--network", "none", "--ulimit", "nofile=8192:8192"]
-    version, count = shell.run(*run, "--ulimit", "nproc=8192:8192", tag, "python", "-c", command).split()
+    version, count = shell.run(*ONCE, "--network", "none", tag, "python", "-c", command).split()
     return f"{version}, of {count} packages"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.image.definition import BASE, WEIGHTS
-from deploy.verification.containers import STRANGER, ServiceContainer, remove, start
+from deploy.verification.containers import ONCE, STRANGER, ServiceContainer, remove, start
 from deploy.verification.report import not_json
 from deploy.verification.shell import CommandFailed, Shell
 from deploy.verification.tour import Load, caption
@@ -24,8 +24,7 @@ _SAMPLES = Path("samples/weights")
 
 def contents(shell: Shell, image: str) -> str:
     """No compiler, no git, no Debian package that the base has not; the folder for weights is the user's."""
-    run = ["podman", "--runtime", "runc", "run", "--rm", "--network", "none", "--ulimit", "nofile=8192:8192"]
-    run += ["--ulimit", "nproc=8192:8192", "--entrypoint", "sh"]
+    run = [*ONCE, "--network", "none", "--entrypoint", "sh"]
     look = f"for one in {' '.join(_UNWANTED)}; do command -v $one; done; stat -c %u:%g {WEIGHTS} >&2; true"
     found = shell.read(*run, image, "-c", look).split()
     assert found == ["1034:1034"], found
@@ -151,9 +150,8 @@ def pulled(shell: Shell, image: str, port: int, folder: Path) -> str:
     name = "looksee-verify-pulled"
     try:
         with serving({entry.hub_id: Repository.of(_SAMPLES / _MODEL, entry.revision)}) as hub:
-            limits = ["--ulimit", "nofile=8192:8192", "--ulimit", "nproc=8192:8192", "--read-only", "--tmpfs", "/tmp"]
             said = shell.run(
-                *["podman", "--runtime", "runc", "run", "--rm", *limits, "--user", STRANGER, "--network", "host"],
+                *[*ONCE, "--read-only", "--tmpfs", "/tmp", "--user", STRANGER, "--network", "host"],
                 *["--volume", f"{volume}:{WEIGHTS}", "--env", f"HF_ENDPOINT={hub.url}", image],
                 *["python", "-m", "looksee", "pull", _MODEL],
                 timeout=300,
@@ -189,32 +187,12 @@ def baked(shell: Shell, image: str, port: int, build: Callable[[str, str], None]
 
 def foreign_volume(shell: Shell, image: str, folder: Path) -> str:
     """A folder that the user may not write is told in a sentence."""
+    entry = REGISTRY[_MODEL]
     volume = folder / "root-owned"
     volume.mkdir(mode=0o755)
-    command = [
-        "podman",
-        "--runtime",
-        "runc",
-        "run",
-        "--rm",
-        "--ulimit",
-        "nofile=8192:8192",
-        "--ulimit",
-        "nproc=8192:8192",
-    ]
-    command += [
-        "--network",
-        "none",
-        "--volume",
-        f"{volume}:{WEIGHTS}",
-        image,
-        "python",
-        "-m",
-        "looksee",
-        "pull",
-        _MODEL,
-    ]
-    said = shell.read(*command, timeout=180)
-    if "cannot be written" not in said and "Permission" not in said and "permission" not in said:
+    with serving({entry.hub_id: Repository.of(_SAMPLES / _MODEL, entry.revision)}) as hub:
+        options = ["--network", "host", "--volume", f"{volume}:{WEIGHTS}", "--env", f"HF_ENDPOINT={hub.url}"]
+        said = shell.read(*ONCE, *options, image, "python", "-m", "looksee", "pull", _MODEL, timeout=180)
+    if not any(word in said for word in ("cannot be written", "ermission denied")):
         raise CommandFailed(f"nothing is said of the folder: {said[-500:]}")
     return f"`{said.strip().splitlines()[-1][:200]}`"

@@ -19,6 +19,8 @@ _HARDENED = ["--read-only", "--read-only-tmpfs=false", "--tmpfs", "/tmp:mode=177
 _HARDENED += ["--security-opt", "no-new-privileges"]
 # The limits of a sandbox's root may be lower than podman's defaults, which could then not be set.
 _LIMITS = ["--ulimit", "nofile=8192:8192", "--ulimit", "nproc=8192:8192"]
+# A command in a container of its own. Its health is nobody's concern, and probes need systemd's timers.
+ONCE = ["podman", "--runtime", "runc", "run", "--rm", "--no-healthcheck", *_LIMITS]
 _PIDS = """
 import os, sys
 for pid in filter(str.isdigit, os.listdir('/proc')):
