@@ -85,7 +85,7 @@ class Verification:
             self.check(title, "health probe", lambda: checks.probe(container))
             for client, ask in CLIENTS.items():
                 self.check(title, client, lambda ask=ask: ask(container.url, shell, folder))  # type: ignore[misc]
-            self.check(title, "kill -9 of every runner", lambda: checks.killed_runners(container))
+            self.check(title, "kill -9 of the gateway and of every runner", lambda: checks.killed_runners(container))
             self.check(title, "the log, faults included", lambda: checks.log_lines(container))
             self.check(title, "SIGTERM under load", lambda: checks.stopped_under_load(container))
             self.check(title, "the log, its end included", lambda: checks.log_lines(container))

@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 
+_SERVICE = "--service-name"  # among the arguments of the processes that BentoML starts
+
 Format = Literal["text", "json"]
 
 
@@ -38,7 +40,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "process": getattr(record, "component", "").strip("[]"),
+            "process": _process(getattr(record, "component", "").strip("[]")),
         }
         if request_id := REQUEST_ID.get():
             line["request_id"] = request_id
@@ -46,6 +48,13 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+def _process(component: str) -> str:
+    """BentoML's name of this process. Until it has one, it writes only a worker's number: `:1`."""
+    if component.startswith(":") and _SERVICE in sys.argv[:-1]:
+        return f"service:{sys.argv[sys.argv.index(_SERVICE) + 1]}{component}"
+    return component
 
 
 class TextFormatter(logging.Formatter):

@@ -44,3 +44,10 @@ def test_a_handler_of_bentomls_own_logger_writes_objects_too() -> None:
 
 def test_a_text_log_leaves_tracebacks_as_python_writes_them() -> None:
     assert written("1 / 0", "text").startswith("Traceback")
+
+
+def test_a_process_that_bentoml_has_not_named_yet_is_named_by_its_arguments() -> None:
+    code = "import sys; sys.argv += ['--service-name', 'Blip', '--worker-id', '1'];"
+    code += "r = logging.makeLogRecord({'msg': 'a', 'component': '[:1]'});"
+    code += "print(logs.JsonFormatter().format(r), file=sys.stderr)"
+    assert json.loads(written(code))["process"] == "service:Blip:1"
