@@ -112,9 +112,9 @@ def main() -> int:
         )
         return 2
     options.log.unlink(missing_ok=True)
-    shell = Shell(options.log)
     with tempfile.TemporaryDirectory(prefix="looksee-verify-") as kept:
         folder = Path(kept)
+        shell = Shell(options.log.absolute(), folder)
         folder.chmod(0o755)  # other users' containers read what is mounted from it
         run = Verification(shell, folder)
         stand_in = ensure_base(shell, folder, lambda text: print(text, flush=True), cuda_packages())
@@ -128,7 +128,7 @@ def main() -> int:
             if not options.keep:
                 shell.ok("podman", "image", "rm", "--force", *(f"localhost/{_NAME}:{torch}" for torch in options.torch))
         when = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-        commit = shell.read("git", "describe", "--always", "--dirty").strip()
+        commit = shell.read("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty").strip()
         options.output.write_text(page(when, commit, run.facts, _notes(stand_in), run.results))
     failed = [one for one in run.results if not one.passed]
     print(f"looksee: {len(run.results) - len(failed)} passed, {len(failed)} failed: {options.output}", flush=True)

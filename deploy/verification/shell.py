@@ -11,10 +11,13 @@ class CommandFailed(RuntimeError):
 
 
 class Shell:
-    """Runs commands; what they write goes to `log` too."""
+    """Runs commands in `folder`; what they write goes to `log` too.
 
-    def __init__(self, log: Path) -> None:
-        self._log = log
+    Podman's monitor leaves files where it was started, so that is no folder to keep.
+    """
+
+    def __init__(self, log: Path, folder: Path) -> None:
+        self._log, self._folder = log, folder
 
     def run(self, *command: str, timeout: float = 120, env: dict[str, str] | None = None) -> str:
         """Standard output. Raises CommandFailed."""
@@ -33,7 +36,9 @@ class Shell:
 
     def _call(self, command: tuple[str, ...], timeout: float, env: dict[str, str] | None) -> tuple[int, str, str]:
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=env, errors="replace")
+            done = subprocess.run(
+                command, cwd=self._folder, capture_output=True, text=True, timeout=timeout, env=env, errors="replace"
+            )
             found = done.returncode, done.stdout, done.stderr
         except subprocess.TimeoutExpired:
             found = 124, "", f"no end within {timeout:.0f} s"

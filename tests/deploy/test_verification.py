@@ -35,7 +35,7 @@ def test_the_page_has_each_image_with_its_checks_and_versions() -> None:
 
 
 def test_a_command_that_fails_is_told_with_what_it_said_and_kept_in_the_log(tmp_path: Path) -> None:
-    shell = Shell(tmp_path / "log")
+    shell = Shell(tmp_path / "log", tmp_path)
     with pytest.raises(CommandFailed, match="ended with 3: why"):
         shell.run("sh", "-c", "echo why >&2; exit 3")
     assert shell.read("sh", "-c", "echo out; echo err >&2; exit 1") == "out\nerr\n"
