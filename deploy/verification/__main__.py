@@ -120,8 +120,9 @@ def main() -> int:
         stand_in = ensure_base(shell, folder, lambda text: print(text, flush=True), cuda_packages())
         run.facts |= _versions(shell)
         try:
-            start_redis(shell, ensure_redis(shell, folder / "redis"))
+            redis = ensure_redis(shell, folder / "redis")
             for torch in options.torch:
+                start_redis(shell, redis)  # an empty one: answers of the image before would be taken for this one's
                 run.image(torch, stand_in)
         finally:
             remove(shell, REDIS_NAME)
