@@ -108,8 +108,13 @@ adapters: setup  ## adapters with their programs' packages, in environments of t
 build: setup  ## make the bento
 	@$(BIN)/bentoml build
 
-image: build  ## make the container image of the newest bento
-	@$(BIN)/bentoml containerize looksee:latest --image-tag looksee:latest
+image: setup  ## make the container image: TORCH=cpu (default: CUDA 13), BACKEND=podman, BAKE=blip,moondream
+	@$(BIN)/python -m deploy.image $(if $(TORCH),--torch $(TORCH)) $(if $(BACKEND),--backend $(BACKEND)) \
+		$(if $(BAKE),--bake $(BAKE)) $(ARGS)
+
+.PHONY: verify-image
+verify-image: setup  ## build both images and try them as an operator would, into docs/image-verified.md; needs podman, runc
+	@deploy/verify-image $(ARGS)
 
 docs: setup  ## print the tables of README.md, docs/ and .env.example from the code
 	@$(BIN)/python -m tools.documents

@@ -10,10 +10,12 @@ import functools
 from typing import Any
 
 from _bentoml_sdk import Service
+from bentoml.images import Image
 
 from cache.answer_cache import RedisAnswerCache
 from cache.guarded_redis import GuardedRedis
 from cache.kept_pictures import RedisPictures
+from looksee.core import logs
 from looksee.engine.metrics import drop_dead_processes
 from looksee.gateway.answering import AnsweringService
 from looksee.gateway.kept_pictures import KeptPictures, PictureStore
@@ -39,6 +41,8 @@ def services() -> dict[str, Service[Any]]:
     """The gateway and the runner of every model that there is, by their names. Reads the settings."""
     bentoml_patches.apply()
     configured = settings()
+    if configured.log_format == "json":
+        logs.configure("json")  # of the supervisor too, and before it logs anything
     supervision.supervise(configured.silence_seconds)
     stopping.stop_in_order(configured.drain_seconds)
     serve_only(configured.served_models())
@@ -48,7 +52,17 @@ def services() -> dict[str, Service[Any]]:
     answering = AnsweringService({}, cache, _kept_pictures(configured))
     runners = runner_services()
     gateway = gateway_service(configured, answering, runners, redis, on_start=drop_dead_processes)
+    gateway.image = _image()
     return {one.name: one for one in (gateway, *runners.values())}
+
+
+def _image() -> Image | None:
+    """What is in the container image, for who builds one. A bento has no `deploy`, and needs none."""
+    try:
+        from deploy.image.definition import definition
+    except ModuleNotFoundError:
+        return None
+    return definition()
 
 
 def _kept_pictures(configured: Settings) -> KeptPictures:

@@ -13,6 +13,7 @@ from looksee.cli.commands.finding import detect, point
 from looksee.cli.commands.project import bench, serve
 from looksee.cli.commands.status import status
 from looksee.cli.commands.together import together
+from looksee.cli.ready import ready
 from looksee.cli.weights import models, pull
 from looksee.version import VERSION
 
@@ -38,5 +39,5 @@ def main() -> None:
     """Looksee: captions for your pictures, on your own machine."""
 
 
-for _command in (serve, pull, models, caption, ask, detect, point, together, status, bench, completion):
+for _command in (serve, pull, models, caption, ask, detect, point, together, status, ready, bench, completion):
     main.add_command(_command)

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+import threading
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, Literal
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 TRACE_ID: ContextVar[str] = ContextVar("trace_id", default="")  # of the trace that a request is part of, in hex
+
+_SERVICE = "--service-name"  # among the arguments of the processes that BentoML starts
 
 Format = Literal["text", "json"]
 
@@ -36,7 +41,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "process": getattr(record, "component", "").strip("[]"),
+            "process": _process(getattr(record, "component", "").strip("[]")),
         }
         if request_id := REQUEST_ID.get():
             line["request_id"] = request_id
@@ -46,6 +51,13 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+def _process(component: str) -> str:
+    """BentoML's name of this process. Until it has one, it writes only a worker's number: `:1`."""
+    if component.startswith(":") and _SERVICE in sys.argv[:-1]:
+        return f"service:{sys.argv[sys.argv.index(_SERVICE) + 1]}{component}"
+    return component
 
 
 class TextFormatter(logging.Formatter):
@@ -77,8 +89,30 @@ def _plain(text: str) -> str:
 def configure(form: Format) -> None:
     """Set this process's log format, and the level INFO for the loggers under `looksee`.
 
-    Call it when the process starts to serve: by then BentoML has installed its handler at the root logger, at WARNING.
+    Call it when BentoML has installed its handlers: it has one at the root logger, at WARNING, and one at its own
+    logger until it serves. With JSON, what is written past the log otherwise becomes lines of it too: warnings, and the
+    traceback of an exception that ends the process or a thread.
     """
     logging.getLogger("looksee").setLevel(logging.INFO)
-    for handler in logging.getLogger().handlers:
+    handlers = [*logging.getLogger().handlers, *logging.getLogger("bentoml").handlers]
+    for handler in handlers:
         handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    if form == "json" and handlers:
+        logging.captureWarnings(True)
+        sys.excepthook = _log_exception
+        threading.excepthook = _log_exception_of_thread
+
+
+def _log_exception(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None, where: str = "the process"
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    logging.getLogger("looksee").critical("%s ended by an exception", where, exc_info=(kind, error, traceback))
+
+
+def _log_exception_of_thread(ending: threading.ExceptHookArgs) -> None:
+    if ending.exc_value is not None:
+        name = ending.thread.name if ending.thread else "?"
+        _log_exception(ending.exc_type, ending.exc_value, ending.exc_traceback, f"the thread {name}")

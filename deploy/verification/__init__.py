@@ -1,0 +1,1 @@
+"""`deploy/verify-image`: builds both images, and tries them as an operator and as clients would."""
