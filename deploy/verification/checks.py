@@ -12,7 +12,7 @@ from deploy.image.definition import BASE, WEIGHTS
 from deploy.verification.containers import ONCE, STRANGER, ServiceContainer, remove, start
 from deploy.verification.report import not_json
 from deploy.verification.shell import CommandFailed, Shell
-from deploy.verification.tour import Asking, caption
+from deploy.verification.tour import Questioner, caption
 from looksee.models.registry import REGISTRY
 from tests.support.hub import Repository, serving
 
@@ -84,7 +84,7 @@ def log_lines(container: ServiceContainer) -> str:
 def killed_runners(container: ServiceContainer) -> str:
     before = container.processes()
     assert len(before) >= len(REGISTRY), before
-    load = Asking(container.url, list(REGISTRY))
+    load = Questioner(container.url, list(REGISTRY))
     load.start(4)
     load.wait_for(10)
     container.kill(list(before.values()))
@@ -105,7 +105,7 @@ def killed_runners(container: ServiceContainer) -> str:
 
 
 def stopped_under_load(container: ServiceContainer) -> str:
-    load = Asking(container.url, ["moondream", _MODEL])
+    load = Questioner(container.url, ["moondream", _MODEL])
     load.start(8)
     load.wait_for(16)
     began = time.monotonic()

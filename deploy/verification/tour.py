@@ -124,7 +124,7 @@ def caption(url: str, model: str, number: int, timeout: float = 300) -> int:
 
 
 @dataclass
-class Asking:
+class Questioner:
     """Clients that ask one after the other until they are told to stop; `statuses` counts the answers."""
 
     url: str
