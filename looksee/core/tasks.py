@@ -14,6 +14,7 @@ from typing import Any, Literal
 from looksee.core import errors
 from looksee.core.geometry import Box, Point
 from looksee.core.scoring.tokens import TokenScore
+from looksee.core.wording import AS_WRITTEN, Wording
 
 _BYTES_AS_BASE64: Any = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}
 
@@ -126,6 +127,7 @@ class Job:
     max_objects: int = 50
     turns: tuple[Turn, ...] = ()
     grammar: Grammar | None = None
+    wording: Wording = AS_WRITTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +161,10 @@ class Reasoning:
 class Answer:
     """A model's whole answer: a text, or the boxes or points of an object.
 
-    `finish` is `length` when `max_new_tokens` or `max_objects` cut it, `empty` for a text without a character, and
-    `loop` for one that was repeating itself and was cut for it. `prompt_tokens` counts everything that the decoder was
-    given: text, turn markers, and picture tokens, also where these are in a cross-attention (BLIP). `new_tokens` counts
-    what was generated, also what is not in the text.
+    `finish` is `length` when `max_new_tokens`, `max_objects` or the most words cut it, `empty` for a text without a
+    character, and `loop` for one that was repeating itself and was cut for it. `prompt_tokens` counts everything that
+    the decoder was given: text, turn markers, and picture tokens, also where these are in a cross-attention (BLIP).
+    `new_tokens` counts what was generated, also what is not in the text.
 
     `confidences`, from 0 to 1, are of the boxes or of the points, in their order; empty where nothing is known of it.
     `tokens` are the text's, where `Sampling.logprobs` asked for them: as the model wrote them, without the ends that a

@@ -32,9 +32,20 @@ class NativeMethods:
         prompt: str = "",
         max_new_tokens: Integer | None = None,
         scores: Boolean = False,
+        max_words: Integer = 0,
+        strip_opening: Boolean = False,
+        language: str = "",
     ) -> Any:
         """Caption one picture: base64, a data URI or an allowed address."""
-        skill = CaptionSkill(length=length, prompt=prompt, max_new_tokens=max_new_tokens, scores=scores)
+        skill = CaptionSkill(
+            length=length,
+            prompt=prompt,
+            max_new_tokens=max_new_tokens,
+            scores=scores,
+            max_words=max_words,
+            strip_opening=strip_opening,
+            language=language,
+        )
         return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/query")
@@ -46,9 +57,19 @@ class NativeMethods:
         model: str = DEFAULT_MODEL,
         max_new_tokens: Integer | None = None,
         scores: Boolean = False,
+        max_words: Integer = 0,
+        strip_opening: Boolean = False,
+        language: str = "",
     ) -> Any:
         """Ask a question about one picture: base64, a data URI or an allowed address."""
-        skill = QuerySkill(question=question, max_new_tokens=max_new_tokens, scores=scores)
+        skill = QuerySkill(
+            question=question,
+            max_new_tokens=max_new_tokens,
+            scores=scores,
+            max_words=max_words,
+            strip_opening=strip_opening,
+            language=language,
+        )
         return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/detect")
@@ -89,6 +110,9 @@ class NativeMethods:
         model: str = "blip",
         caption_prompt: str = "",
         flag_caption_prompt: str = "",
+        max_words: Integer = 0,
+        strip_opening: Boolean = False,
+        language: str = "",
     ) -> Any:
         """Caption each picture of a list of base64 texts, data URIs or allowed addresses."""
         answer = bento_methods.answer(
@@ -98,6 +122,9 @@ class NativeMethods:
             model=model,
             caption_prompt=caption_prompt,
             flag_caption_prompt=flag_caption_prompt,
+            max_words=max_words,
+            strip_opening=strip_opening,
+            language=language,
         )
         return await _sent(ctx, answer)
 
@@ -109,6 +136,9 @@ class NativeMethods:
         model: str = "gemma",
         caption_prompt: str = "",
         flag_caption_prompt: str = "",
+        max_words: Integer = 0,
+        strip_opening: Boolean = False,
+        language: str = "",
     ) -> Any:
         """Write one caption for all pictures of a list of base64 texts, data URIs or allowed addresses."""
         answer = bento_methods.answer(
@@ -118,6 +148,9 @@ class NativeMethods:
             model=model,
             caption_prompt=caption_prompt,
             flag_caption_prompt=flag_caption_prompt,
+            max_words=max_words,
+            strip_opening=strip_opening,
+            language=language,
         )
         return await _sent(ctx, answer)
 

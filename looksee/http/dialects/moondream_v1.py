@@ -29,6 +29,7 @@ from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.chat import new_tokens
 from looksee.http.inputs.forced import texts
 from looksee.http.inputs.validation import MOST_OBJECTS
+from looksee.http.inputs.wording.fields import LANGUAGE, MAX_WORDS, STRIP_OPENING
 from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
 from looksee.http.skills.localization import (
     MAX_OBJECTS,
@@ -102,11 +103,15 @@ class TextBody(Body):
 
     stream: bool = False
     scores: bool = SCORES_FIELD
+    max_words: Integer = MAX_WORDS
+    strip_opening: bool = STRIP_OPENING
+    language: str = LANGUAGE
 
     def text(self, settings: Settings) -> dict[str, Any]:
         """The parameters of a TextSkill; too many tokens are no error here, and the answer's headers tell of them."""
         count = new_tokens.bounded(self.settings.max_tokens or _TOKENS, settings)
-        return {"max_new_tokens": count, "sampling": self.settings.sampling(), "scores": self.scores}
+        words = {"max_words": self.max_words, "strip_opening": self.strip_opening, "language": self.language}
+        return {"max_new_tokens": count, "sampling": self.settings.sampling(), "scores": self.scores, **words}
 
 
 def _one_of(task: Task) -> Any:

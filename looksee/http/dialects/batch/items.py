@@ -20,6 +20,7 @@ from looksee.http.inputs import parameters, uploads, validation
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.forced import texts
 from looksee.http.inputs.sampling_fields import SamplingFields
+from looksee.http.inputs.wording.fields import LANGUAGE, MAX_WORDS, STRIP_OPENING
 from looksee.http.skills import SKILLS, Skill
 from looksee.http.skills.localization import MAX_OBJECTS, OBJECTS_FIELD, LocalizationSkill, Names
 from looksee.http.skills.skill import TextSkill
@@ -58,6 +59,9 @@ class BatchDefaults(SamplingFields):
     )
     threshold: float = Field(0.0, ge=0, le=1, description="detect, point: the least `confidence` of what is answered")
     scores: bool = Field(False, description="of a text: tell the mean log-probability of its tokens, `mean_logprob`")
+    max_words: Integer = MAX_WORDS
+    strip_opening: bool = STRIP_OPENING
+    language: str = LANGUAGE
     max_tokens: Integer | None = Field(
         None, description="of a text: new tokens at most", json_schema_extra=parameters.NEW_TOKENS
     )
