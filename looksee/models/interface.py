@@ -30,8 +30,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from looksee.core import errors
-from looksee.core.tasks import GREEDY, Answer, Finish, Job, Sampling
-from looksee.core.wording import AS_WRITTEN, Wording
+from looksee.core.tasks import AS_WRITTEN, GREEDY, Answer, Finish, Job, Sampling, Wording
+from looksee.models.grammar.given import GivenText
 from looksee.models.grammar.matcher import Matcher
 
 
@@ -55,7 +55,7 @@ class Row:
     seed: int = 0
     stop: tuple[str, ...] = ()
     wording: Wording = AS_WRITTEN
-    matcher: Matcher | None = None
+    matcher: Matcher | GivenText | None = None
     tokens: list[int] = field(default_factory=list)
     scores: list[Any] = field(default_factory=list)
     finish: Finish | None = None

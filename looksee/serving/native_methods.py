@@ -12,7 +12,8 @@ from looksee.core.tasks import Task
 from looksee.http.context import ContextFactory
 from looksee.http.dialects import bento_methods
 from looksee.http.inputs.bodies import Boolean, Integer, Number
-from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
+from looksee.http.skills import CaptionSkill, ClassifySkill, DetectSkill, PointSkill, QuerySkill, Skill
+from looksee.http.skills.classify import Labels
 from looksee.http.skills.localization import Names
 from looksee.models.registry import DEFAULT_MODEL
 
@@ -100,6 +101,20 @@ class NativeMethods:
     ) -> Any:
         """Find a point on each of what is asked for in one picture: base64, a data URI or an allowed address."""
         skill = PointSkill(object=object, objects=objects, max_objects=max_objects, threshold=threshold)
+        return await self._answer(ctx, model, skill, image)
+
+    @bentoml.api(route="/classify")
+    async def classify(
+        self,
+        image: str,
+        labels: Labels,
+        ctx: bentoml.Context,
+        question: str = "",
+        model: str = DEFAULT_MODEL,
+        multiple: Boolean = False,
+    ) -> Any:
+        """Which of some labels fits one picture: base64, a data URI or an allowed address."""
+        skill = ClassifySkill(labels=labels, question=question, multiple=multiple)
         return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/caption_images")

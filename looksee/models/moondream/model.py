@@ -169,6 +169,8 @@ class Moondream(DecoderModel[MoondreamRow]):
     def _scores(self, row: TextRow, finish: Finish) -> tuple[TokenScore, ...]:
         if row.sampling.logprobs is None or row.answer_start is None:
             return ()
+        if row.matcher is not None and row.matcher.scores_end:
+            return token_scores(row, row.answer, self.tokenizer.token_bytes.of, start=row.answer_start)
         shown = self._row_text(row).shown(row.answer, finish)
         ids, start = row.answer[shown.start : shown.stop], row.answer_start + shown.start
         silent = {number for number in ids if self.tokenizer.detokenizer.is_silent(number)}

@@ -133,6 +133,8 @@ class TransformersModel(DecoderModel[RowT]):
     def _scores(self, row: RowT, finish: Finish) -> tuple[TokenScore, ...]:
         if row.sampling.logprobs is None:
             return ()
+        if row.matcher is not None and row.matcher.scores_end:
+            return token_scores(row, row.tokens, self.token_bytes.of)
         shown = self.row_text(row).shown(row.tokens, finish)
         ids = row.tokens[shown.start : shown.stop]
         silent = {number for number in ids if number in self.eos_ids or self.detokenizer.is_silent(number)}
