@@ -42,10 +42,10 @@ def main() -> None:
             for score, right in _judged(name, model, number):
                 found[bool(number % 2)].append((score, right))
         for spoilt, pairs in sorted(found.items()):
-            right = sum(is_right for _, is_right in pairs) / len(pairs)
+            share = sum(is_right for _, is_right in pairs) / len(pairs)
             mean = sum(score for score, _ in pairs) / len(pairs)
             pictures = "spoilt" if spoilt else "as trained"
-            print(f"| `{name}` | {pictures} | {len(pairs)} | {right:.1%} | {mean:.3f} |", flush=True)
+            print(f"| `{name}` | {pictures} | {len(pairs)} | {share:.1%} | {mean:.3f} |", flush=True)
 
 
 def _judged(name: str, model: Any, number: int) -> Iterator[tuple[float, bool]]:

@@ -41,7 +41,7 @@ class GivenText:
 def given_text(tokenizer: Any, text: str, ends: Collection[int], size: int) -> GivenText:
     """`tokenizer` is one of the library `tokenizers`. Raises InvalidValue for a text with a control token."""
     special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special} | {*ends}
-    spellings = {}
+    spellings: dict[tuple[int, ...], None] = {}
     for start in dict.fromkeys((text, text[:1].upper() + text[1:])):
         for space in ("", " "):
             ids = tuple(tokenizer.encode(space + start, add_special_tokens=False).ids)
