@@ -66,7 +66,12 @@ class InputItem(BaseModel):
     call_id: str | None = Field(None, description="of a call, and of what came of it")
     name: str | None = Field(None, description="of a function that an earlier answer called")
     arguments: str | None = Field(None, description="that it was called with")
-    output: str | list[InputPart] | None = Field(None, description="what came of a call: a text, or parts of text")
+    output: Annotated[
+        _Parts | None,
+        BeforeValidator(
+            lambda given: None if given is None else _parts(given), json_schema_input_type=str | _Parts | None
+        ),
+    ] = Field(None, description="what came of a call: a text, or parts of text")
 
 
 class OnlyText(InputItem):
@@ -128,8 +133,8 @@ def _result(item: InputItem, place: str, called: Mapping[str, str]) -> Said:
     at = f"{place}.output"
     if item.output is None:
         raise errors.InvalidValue(f"'{at}' is missing; it must be a text, or parts of text.", param=at)
-    texts = [item.output] if isinstance(item.output, str) else []
-    for number, part in enumerate(item.output if isinstance(item.output, list) else ()):
+    texts = []
+    for number, part in enumerate(item.output):
         read, _ = _read(part, f"{at}.{number}")
         if read.image_url is not None:
             what = f"'{at}.{number}' is a picture; the user's messages alone may have pictures."

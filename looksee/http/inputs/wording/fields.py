@@ -14,7 +14,7 @@ from looksee.models.registry import REGISTRY, chat_models, offers
 from looksee.models.weights.source import resolve
 from looksee.settings import Settings
 
-MOST_WORDS = 1000
+MOST_WORDS, _LONGEST_NAME = 1000, 40
 _WORDS: dict[str, Any] = {"minimum": 0, "maximum": MOST_WORDS, "examples": [0]}
 
 # As options of fields.
@@ -28,7 +28,6 @@ STRIP_OPENING: Any = Field(
 )
 LANGUAGE: Any = Field(
     "",
-    max_length=40,
     description="the text's language, by its ISO 639-1 code or its English name: `fr`, `French`; gemma, intern_vlm",
 )
 
@@ -57,6 +56,8 @@ def check(
 
 
 def _check_language(model: str, settings: Settings, language: str) -> None:
+    if len(language) > _LONGEST_NAME:
+        raise errors.InvalidValue(must_be("language", {"type": "string", "maxLength": _LONGEST_NAME}), param="language")
     name = languages.named(language)
     if name is None:
         what = "'language' must be a language's ISO 639-1 code, such as 'fr', or its English name, such as 'French'."
