@@ -296,5 +296,5 @@ def _number(value: float) -> str:
 
 
 def _texts(sample: Any) -> str | list[str]:
-    """A field of a form; of a list several."""
-    return [f"{one}{place}" for place, one in enumerate(sample)] if isinstance(sample, list) else str(sample)
+    """A field of a form; of a list two, since its document does not say how many."""
+    return [f"{one}{place}" for place, one in enumerate(sample * 2)] if isinstance(sample, list) else str(sample)
