@@ -54,7 +54,7 @@ def judged(name: str, model: Any, count: int, seed: int) -> Iterator[Judged]:
     asked = [one for number in range(count) for one in _about(name, number, seed)]
     for first in range(0, len(asked), AT_ONCE):
         part = asked[first : first + AT_ONCE]
-        for one, answer in zip(part, _answers(model, [ask.job for ask in part]), strict=True):
+        for one, answer in zip(part, answers(model, [ask.job for ask in part]), strict=True):
             for score, right in _judge(one, answer):
                 yield Judged(one.skill, name, score, right, one.spoilt)
 
@@ -79,9 +79,7 @@ def _about(name: str, number: int, seed: int) -> Iterator[_Asked]:
     rng, spoilt = random.Random(f"scores:{name}:{seed}:{number}"), bool(number % 2)
     scene = scenes.compose(rng)
     picture = scenes.draw(scene, rng)
-    file = io.BytesIO()
-    (spoil(picture, rng) if spoilt else picture).save(file, "PNG", compress_level=1)
-    images = (file.getvalue(),)
+    images = (as_file(spoil(picture, rng) if spoilt else picture),)
     told = replace(GREEDY, logprobs=0)
     caption = Job(Task.CAPTION, images, prompts.caption(name), sampling=told)
     yield _Asked(CAPTION, scene, "", scene.caption(), caption, spoilt)
@@ -103,8 +101,16 @@ def _about(name: str, number: int, seed: int) -> Iterator[_Asked]:
                 yield _Asked(str(task), scene, words, "", job, spoilt)
 
 
+def as_file(picture: Image.Image) -> bytes:
+    """The picture as a PNG file."""
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
 @torch.inference_mode()
-def _answers(model: Any, jobs: Sequence[Job]) -> list[Answer]:
+def answers(model: Any, jobs: Sequence[Job]) -> list[Answer]:
+    """The models' answers to jobs that run together."""
     rows = [model.prepare(job) for job in jobs]
     batch = model.prefill(rows)
     while True:

@@ -29,6 +29,7 @@ class Task(enum.StrEnum):
     QUERY = "query"
     DETECT = "detect"
     POINT = "point"
+    CLASSIFY = "classify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,25 @@ GREEDY = Sampling()
 @dataclass(frozen=True, slots=True)
 class Grammar:
     """The form that an answer is forced into. `text` is, by `kind`, empty, the schema, a list of texts in JSON of which
-    the answer is one, or the regular expression that the whole answer matches.
+    the answer is one, the regular expression that the whole answer matches, or the answer itself (`given`), whose end
+    is among its tokens then.
     """
 
-    kind: Literal["json_object", "json_schema", "choices", "regex"]
+    kind: Literal["json_object", "json_schema", "choices", "regex", "given"]
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A text has at most `max_words` words: it ends at the last sentence end in the second half of them, else behind
+    the last of them. With `strip_opening` words at its beginning that only say that it is about a picture are cut.
+    """
+
+    max_words: int | None = None
+    strip_opening: bool = False
+
+
+AS_WRITTEN = Wording()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +141,7 @@ class Job:
     max_objects: int = 50
     turns: tuple[Turn, ...] = ()
     grammar: Grammar | None = None
+    wording: Wording = AS_WRITTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +180,10 @@ class Reasoning:
 class Answer:
     """A model's whole answer: a text, or the boxes or points of an object.
 
-    `finish` is `length` when `max_new_tokens` or `max_objects` cut it, `empty` for a text without a character, and
-    `loop` for one that was repeating itself and was cut for it. `prompt_tokens` counts everything that the decoder was
-    given: text, turn markers, and picture tokens, also where these are in a cross-attention (BLIP). `new_tokens` counts
-    what was generated, also what is not in the text.
+    `finish` is `length` when `max_new_tokens`, `max_objects` or the most words cut it, `empty` for a text without a
+    character, and `loop` for one that was repeating itself and was cut for it. `prompt_tokens` counts everything that
+    the decoder was given: text, turn markers, and picture tokens, also where these are in a cross-attention (BLIP).
+    `new_tokens` counts what was generated, also what is not in the text.
 
     `confidences`, from 0 to 1, are of the boxes or of the points, in their order; empty where nothing is known of it.
     `tokens` are the text's, where `Sampling.logprobs` asked for them: as the model wrote them, without the ends that a

@@ -35,7 +35,7 @@ logger = logging.getLogger("looksee.api")
 
 _CARDS = "/v1/models/"
 _MODEL_PATHS = (_CARDS, "/api/admin/models/", x_anylabeling.MODELS)
-_NOT_OFFERED = {**ollama.NOT_OFFERED, **anthropic.NOT_OFFERED, **photoprism.NOT_OFFERED}
+_NOT_OFFERED = {**ollama.NOT_OFFERED, **openai.NOT_OFFERED, **anthropic.NOT_OFFERED, **photoprism.NOT_OFFERED}
 # Asked by those who left out the end of the base URL.
 _WITHOUT_VERSION = ("/chat/completions", "/models", "/responses", "/completions", "/messages")
 

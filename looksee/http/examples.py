@@ -170,17 +170,28 @@ BATCH = "".join(
     )
 )
 
+_CLASSIFIED: dict[str, Any] = {
+    "label": "red",
+    "score": 0.999012,
+    "labels": [
+        {"label": "red", "score": 0.999012, "logprob": -0.004121},
+        {"label": "blue", "score": 0.000988, "logprob": -6.92314},
+    ],
+}
+
 REQUESTS: dict[str, dict[str, Any]] = {
     "/caption": {"image": PICTURE, "length": "normal"},
     "/query": {"image": PICTURE, "question": "What color is the square?"},
     "/detect": {"image": PICTURE, "object": "square"},
     "/point": {"image": PICTURE, "object": "square"},
+    "/classify": {"image": PICTURE, "labels": ["red", "blue"], "question": "What color is the square?"},
     "/caption_images": _SEVERAL,
     "/collective": _SEVERAL,
     "/v1/caption": {"image_url": PICTURE, "length": "normal"},
     "/v1/query": {"image_url": PICTURE, "question": "What color is the square?"},
     "/v1/detect": {"image_url": PICTURE, "object": "square"},
     "/v1/point": {"image_url": PICTURE, "object": "square"},
+    "/v1/classify": {"image_url": PICTURE, "labels": ["red", "blue"], "question": "What color is the square?"},
     "/v1/chat/completions": {
         "model": "gemma",
         "messages": [
@@ -243,6 +254,9 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "/query": _ANSWER,
     "/detect": _DETECTIONS,
     "/point": _POINTS,
+    "/classify": {"status": "success", **_CLASSIFIED, **_MOONDREAM},
+    "/upload/classify": {"status": "success", **_CLASSIFIED, **_MOONDREAM},
+    "/v1/classify": {"request_id": _ID, **_CLASSIFIED, **_MOONDREAM},
     "/upload/caption": _CAPTION,
     "/upload/query": _ANSWER,
     "/upload/detect": _DETECTIONS,

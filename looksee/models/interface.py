@@ -30,7 +30,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from looksee.core import errors
-from looksee.core.tasks import GREEDY, Answer, Finish, Job, Sampling
+from looksee.core.tasks import AS_WRITTEN, GREEDY, Answer, Finish, Job, Sampling, Wording
+from looksee.models.grammar.given import GivenText
 from looksee.models.grammar.matcher import Matcher
 
 
@@ -41,9 +42,10 @@ class Row:
     `cost`: what the row's pictures take of a batch, at least 0, in the model's own unit: picture tokens, for InternVL
     tiles. `max_new_tokens` bounds `tokens`, the ids sampled so far; `prompt_tokens` counts the decoder's input, picture
     tokens included. `seed` is the row's own also where the caller gave none. `stop`: strings, the first of which to
-    appear ends the text. `matcher` has the grammar of a text that is forced into a form. `finish` is None until the row
-    has finished, and `error` unless it cannot go on, alone of its batch. `scores` has what a model keeps of each
-    token's probability, in the order of `tokens` and maybe some more, where `sampling.logprobs` asks for it.
+    appear ends the text. `wording`: what else it is cut to. `matcher` has the grammar of a text that is forced into a
+    form. `finish` is None until the row has finished, and `error` unless it cannot go on, alone of its batch. `scores`
+    has what a model keeps of each token's probability, in the order of `tokens` and maybe some more, where
+    `sampling.logprobs` asks for it.
     """
 
     cost: int
@@ -52,7 +54,8 @@ class Row:
     sampling: Sampling = GREEDY
     seed: int = 0
     stop: tuple[str, ...] = ()
-    matcher: Matcher | None = None
+    wording: Wording = AS_WRITTEN
+    matcher: Matcher | GivenText | None = None
     tokens: list[int] = field(default_factory=list)
     scores: list[Any] = field(default_factory=list)
     finish: Finish | None = None

@@ -12,7 +12,8 @@ from looksee.core.tasks import Task
 from looksee.http.context import ContextFactory
 from looksee.http.dialects import bento_methods
 from looksee.http.inputs.bodies import Boolean, Integer, Number
-from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
+from looksee.http.skills import CaptionSkill, ClassifySkill, DetectSkill, PointSkill, QuerySkill, Skill
+from looksee.http.skills.classify import Labels
 from looksee.http.skills.localization import Names
 from looksee.models.registry import DEFAULT_MODEL
 
@@ -32,9 +33,20 @@ class NativeMethods:
         prompt: str = "",
         max_new_tokens: Integer | None = None,
         scores: Boolean = False,
+        max_words: Integer = 0,
+        strip_opening: Boolean = False,
+        language: str = "",
     ) -> Any:
         """Caption one picture: base64, a data URI or an allowed address."""
-        skill = CaptionSkill(length=length, prompt=prompt, max_new_tokens=max_new_tokens, scores=scores)
+        skill = CaptionSkill(
+            length=length,
+            prompt=prompt,
+            max_new_tokens=max_new_tokens,
+            scores=scores,
+            max_words=max_words,
+            strip_opening=strip_opening,
+            language=language,
+        )
         return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/query")
@@ -46,9 +58,19 @@ class NativeMethods:
         model: str = DEFAULT_MODEL,
         max_new_tokens: Integer | None = None,
         scores: Boolean = False,
+        max_words: Integer = 0,
+        strip_opening: Boolean = False,
+        language: str = "",
     ) -> Any:
         """Ask a question about one picture: base64, a data URI or an allowed address."""
-        skill = QuerySkill(question=question, max_new_tokens=max_new_tokens, scores=scores)
+        skill = QuerySkill(
+            question=question,
+            max_new_tokens=max_new_tokens,
+            scores=scores,
+            max_words=max_words,
+            strip_opening=strip_opening,
+            language=language,
+        )
         return await self._answer(ctx, model, skill, image)
 
     @bentoml.api(route="/detect")
@@ -81,6 +103,20 @@ class NativeMethods:
         skill = PointSkill(object=object, objects=objects, max_objects=max_objects, threshold=threshold)
         return await self._answer(ctx, model, skill, image)
 
+    @bentoml.api(route="/classify")
+    async def classify(
+        self,
+        image: str,
+        labels: Labels,
+        ctx: bentoml.Context,
+        question: str = "",
+        model: str = DEFAULT_MODEL,
+        multiple: Boolean = False,
+    ) -> Any:
+        """Which of some labels fits one picture: base64, a data URI or an allowed address."""
+        skill = ClassifySkill(labels=labels, question=question, multiple=multiple)
+        return await self._answer(ctx, model, skill, image)
+
     @bentoml.api(route="/caption_images")
     async def caption_images(
         self,
@@ -89,6 +125,9 @@ class NativeMethods:
         model: str = "blip",
         caption_prompt: str = "",
         flag_caption_prompt: str = "",
+        max_words: Integer = 0,
+        strip_opening: Boolean = False,
+        language: str = "",
     ) -> Any:
         """Caption each picture of a list of base64 texts, data URIs or allowed addresses."""
         answer = bento_methods.answer(
@@ -98,6 +137,9 @@ class NativeMethods:
             model=model,
             caption_prompt=caption_prompt,
             flag_caption_prompt=flag_caption_prompt,
+            max_words=max_words,
+            strip_opening=strip_opening,
+            language=language,
         )
         return await _sent(ctx, answer)
 
@@ -109,6 +151,9 @@ class NativeMethods:
         model: str = "gemma",
         caption_prompt: str = "",
         flag_caption_prompt: str = "",
+        max_words: Integer = 0,
+        strip_opening: Boolean = False,
+        language: str = "",
     ) -> Any:
         """Write one caption for all pictures of a list of base64 texts, data URIs or allowed addresses."""
         answer = bento_methods.answer(
@@ -118,6 +163,9 @@ class NativeMethods:
             model=model,
             caption_prompt=caption_prompt,
             flag_caption_prompt=flag_caption_prompt,
+            max_words=max_words,
+            strip_opening=strip_opening,
+            language=language,
         )
         return await _sent(ctx, answer)
 

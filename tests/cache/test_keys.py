@@ -11,7 +11,7 @@ import pytest
 
 from cache import keys
 from cache.keys import PATTERNS, key
-from looksee.core.tasks import Identity, Job, Sampling, Task, Turn
+from looksee.core.tasks import AS_WRITTEN, Identity, Job, Sampling, Task, Turn
 
 DIGEST = "ab" * 32
 JOB = Job(Task.CAPTION, (b"never looked at",), "a photo of", 50)
@@ -147,6 +147,7 @@ def test_the_defaults_are_as_they_were() -> None:
         "max_objects": 50,
         "turns": (),
         "grammar": None,
+        "wording": AS_WRITTEN,
     }
 
 

@@ -66,6 +66,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "looksee.http.inputs": {
         *("looksee.core", "looksee.settings", "looksee.gateway", "looksee.version", "looksee.models.registry"),
+        "looksee.models.weights",
         *("looksee.http.context", "looksee.http.disconnect", "looksee.http.error_params"),
         *("looksee.http.error_responses", "looksee.http.error_sentences"),
     },

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from looksee.core import errors
 from looksee.core.geometry import Box, Point
+from looksee.core.scoring.tokens import TokenChance, TokenScore
 from looksee.core.tasks import Answer, Failure, Job, Reply, Task, Timing
 from looksee.gateway.answering import AnsweringService
 from looksee.gateway.runners.client import RunnerClient
@@ -21,7 +22,7 @@ from looksee.http import app
 from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.dialects import bento_methods
 from looksee.http.disconnect import Receive, never_disconnected
-from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
+from looksee.http.skills import CaptionSkill, ClassifySkill, DetectSkill, PointSkill, QuerySkill, Skill
 from looksee.models.registry import REGISTRY
 from looksee.settings import Settings
 from tests.gateway.memory_cache import Shelf
@@ -42,6 +43,9 @@ _PLAIN: dict[Task, Said] = {
 
 
 def _plainly(job: Job) -> Said:
+    if job.grammar is not None and job.grammar.kind == "given":  # a label: the shorter, the likelier
+        told = TokenScore(TokenChance(job.grammar.text.encode(), -float(len(job.grammar.text))))
+        return Answer(job.grammar.text, "stop", 1, 1, tokens=(told,))
     return _PLAIN[job.task]
 
 
@@ -120,6 +124,9 @@ class Doors:
 
     def point(self, query: str = "", **body: Any) -> Response:
         return self._about_one(PointSkill, query, **body)
+
+    def classify(self, **body: Any) -> Response:
+        return self._about_one(ClassifySkill, "", **body)
 
     def _about_one(
         self, skill: type[Skill], query: str, *, image: str, model: str = "moondream", **body: Any

@@ -37,11 +37,22 @@ MORE: dict[str, Any] = {
         {"model": "gemma", "messages": [_ASKED], "tools": [_TOOL], "tool_choice": "none"},
         {"model": "gemma", "messages": [{"role": "assistant", "tool_calls": [_TOOL]}, _ASKED]},
     ),
+    "/v1/responses": (
+        {
+            "model": "gemma",
+            "input": [
+                {"type": "function_call_output", "output": [{"type": "input_text", "text": "Me."}]},
+                {"role": "user", "content": "Who?"},
+            ],
+        },
+    ),
     "/v1/batch": (
         {"task": "detect", "items": [{"image": _PICTURE, "object": "circle"}]},
         {"task": "detect", "items": [{"image": _PICTURE, "objects": ["circle"]}]},
         {"task": "detect", "objects": ["circle"], "items": [{"image": _PICTURE}]},
         {"task": "query", "items": [{"image": _PICTURE, "question": "Who?"}]},
+        {"task": "classify", "items": [{"image": _PICTURE, "labels": ["a", "b"]}]},
+        {"task": "classify", "labels": ["a", "b"], "items": [{"image": _PICTURE}]},
         {"task": "collective", "items": [{"images": [_PICTURE]}]},
     ),
 }
@@ -91,7 +102,7 @@ class Walk:
         whole: dict[str, Any] = {}  # the request without a mistake
         if "multipart/form-data" in content:
             form = self._plain(content["multipart/form-data"]["schema"])
-            fields = {name: str(self._sample(form["properties"][name])) for name in _needed(form)}
+            fields = {name: _texts(self._sample(form["properties"][name])) for name in _needed(form)}
             file = next(name for name in form["required"] if self._is_file(form["properties"][name]))
             files = [(file, ("a.png", plain()))]
             whole = {"files": files, "data": {name: value for name, value in fields.items() if name != file}}
@@ -282,3 +293,8 @@ def _without_others(schema: Schema, name: str | int, request: Any) -> Any:
 
 def _number(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def _texts(sample: Any) -> str | list[str]:
+    """A field of a form; of a list two, since its document does not say how many."""
+    return [f"{one}{place}" for place, one in enumerate(sample * 2)] if isinstance(sample, list) else str(sample)

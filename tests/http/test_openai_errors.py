@@ -10,6 +10,7 @@ import pytest
 from looksee.core import errors
 from looksee.http import openai_errors
 from looksee.http.app import ROUTES
+from looksee.http.dialects.openai import NOT_OFFERED
 from tests.http.app import Doors, content, error
 from tests.support.files import plain
 
@@ -102,3 +103,10 @@ def test_who_leaves_out_the_version_is_told_the_address() -> None:
         assert isinstance(unknown, errors.NotFound)
         assert f"/v1{path} is meant" in unknown.message
     assert ROUTES.unknown("/nope").message == "There is nothing at this address."
+
+
+@pytest.mark.parametrize("path", [*NOT_OFFERED, "/v1/images/generations", "/v1/audio/speech", "/v1/files/file-1"])
+def test_what_else_openai_has_says_what_to_ask_instead(path: str) -> None:
+    found = ROUTES.unknown(path)
+    assert (found.status, found.code) == (501, "not_offered")
+    assert found.message in NOT_OFFERED.values()

@@ -17,7 +17,7 @@ from tests.support.files import plain
 FORM = "application/x-www-form-urlencoded"
 # Routes whose errors have the usual shape; those of other programs have tests of their own.
 JSON = {path: body for path, body in ALL.items() if not path.startswith(("/api/", "/v1/messages", "/x-anylabeling"))}
-NATIVE = ["/caption", "/query", "/detect", "/point", "/caption_images", "/collective"]
+NATIVE = ["/caption", "/query", "/detect", "/point", "/classify", "/caption_images", "/collective"]
 
 
 @pytest.fixture(scope="module")

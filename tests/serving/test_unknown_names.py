@@ -26,11 +26,13 @@ JSON: dict[str, dict[str, Any]] = {
     "/query": {"image": IMAGE, "question": "What?"},
     "/detect": {"image": IMAGE, "object": "circle"},
     "/point": {"image": IMAGE, "object": "circle"},
+    "/classify": {"image": IMAGE, "labels": ["a", "b"]},
     "/caption_images": {"images": [IMAGE]},
     "/collective": {"images": [IMAGE, IMAGE]},
     "/v1/caption": {"image_url": URL, "settings": {"max_tokens": 9}},
     "/v1/query": {"image_url": URL, "question": "What?", "settings": {"temperature": 0}},
     "/v1/detect": {"image_url": URL, "object": "circle", "settings": {"max_objects": 2}},
+    "/v1/classify": {"image_url": URL, "labels": ["a", "b"], "settings": {}},
     "/v1/point": {"image_url": URL, "object": "circle", "settings": {}},
     "/v1/chat/completions": {
         "model": "gemma",
@@ -57,13 +59,14 @@ JSON: dict[str, dict[str, Any]] = {
     "/api/v1/vision/labels": {"images": [URL]},
     "/x-anylabeling/v1/predict": {"model": "moondream", "image": URL, "params": {"text_prompt": "circle"}},
 }  # fmt: skip
-FORMS: dict[str, dict[str, str]] = {
+FORMS: dict[str, dict[str, Any]] = {
     "/api/caption-images": {},
     "/api/caption-collective-images": {},
     "/upload/caption": {},
     "/upload/query": {"question": "What?"},
     "/upload/detect": {"object": "circle"},
     "/upload/point": {"object": "circle"},
+    "/upload/classify": {"labels": ["a", "b"]},
     "/v1/pictures": {},
 }
 KEPT = f"sha256:{hashlib.sha256(PICTURE).hexdigest()}"

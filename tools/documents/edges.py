@@ -13,6 +13,8 @@ from looksee.core.tags import MOST as MOST_TAGS
 from looksee.http.inputs.forced.texts import LONGEST_REGEX, MOST_CHOICES
 from looksee.http.inputs.parameters import MOST_NAMES
 from looksee.http.inputs.validation import MOST_OBJECTS
+from looksee.http.inputs.wording.fields import MOST_WORDS
+from looksee.http.skills.classify import LONGEST_LABEL, MOST_LABELS
 from looksee.settings import tables as setting_tables
 from tools.documents.edge import RETRY_AFTER, Edge
 from tools.documents.edges_of_requests import EDGES_OF_REQUESTS
@@ -83,6 +85,14 @@ EDGES: dict[str, list[Edge]] = {
         Edge("`objects` of a request", f"1 to {MOST_NAMES}", errors.InvalidValue, "one that fails loses no other"),
         Edge("`object` and `objects` together, or neither", "", errors.InvalidValue),
         Edge("`threshold`", "0 to 1", errors.InvalidValue),
+        Edge(
+            "`max_words`",
+            f"{MOST_WORDS:,}",
+            errors.InvalidValue,
+            "a text with more words than asked for is cut, and `finish_reason` is `length`",
+        ),
+        Edge("`language` that is none, or that nobody here knows", "", errors.InvalidValue),
+        Edge("`labels` of a request", f"2 to {MOST_LABELS}, of {LONGEST_LABEL} characters each", errors.InvalidValue),
         Edge("`top_logprobs`", f"{MOST_ALTERNATIVES}", errors.InvalidValue, openai=True),
         Edge("`top_logprobs` without `logprobs`", "", errors.InvalidRequest, openai=True),
         Edge("tags of a caption", f"{MOST_TAGS}", None, "the first ones are kept"),

@@ -77,7 +77,7 @@ async def answer(context: RequestContext, files: Sequence[Upload], params: Capti
     of the first failure in any case, a flag's too.
     """
     good = [file.picture for file in files if isinstance(file.picture, Picture)]
-    skill = CaptionSkill(prompt=params.caption_prompt)
+    skill = CaptionSkill(**params.words)
     jobs = [skill.job(params.model, [picture], context.settings) for picture in good]
     if params.flag_prompt:
         jobs += [flag_job(params.model, [picture], params.flag_prompt, context.settings) for picture in good]

@@ -57,7 +57,7 @@ async def answer(context: RequestContext, files: Sequence[Upload], params: Capti
         if not isinstance(file.picture, Picture):
             raise _named(file.picture, file.filename)
         pictures.append(file.picture)
-    jobs = [CollectiveSkill(prompt=params.caption_prompt).job(params.model, pictures, context.settings)]
+    jobs = [CollectiveSkill(**params.words).job(params.model, pictures, context.settings)]
     if params.flag_prompt:
         jobs.append(flag_job(params.model, pictures, params.flag_prompt, context.settings))
     results = await context.answers(params.model, jobs)

@@ -12,7 +12,7 @@ from looksee.core.tasks import Answer
 from looksee.gateway.answering import ServedAnswer
 from looksee.http.answers.metadata import source
 from looksee.http.answers.server_timing import server_timing
-from looksee.http.apis import several_objects
+from looksee.http.apis import one_answer, several_objects
 from looksee.http.context import RequestContext
 from looksee.http.skills.localization import LocalizationSkill
 from looksee.http.skills.skill import Skill, View
@@ -35,8 +35,7 @@ async def answer(
     picture = await read_picture()
     if isinstance(skill, LocalizationSkill) and skill.objects is not None:
         return await _about_several(context, model, skill, picture, view)
-    job = skill.job(model, [picture], context.settings)
-    served = await context.ask(model, job, param=skill.prompt_param)
+    served = await one_answer.asked(context, model, skill, [picture])
     headers = server_timing([served])
     if view is not None and view.annotate:
         return Response(await skill.drawing(served.answer, picture), media_type="image/png", headers=headers)

@@ -23,6 +23,7 @@ from looksee.http.context import RequestContext
 from looksee.http.error_sentences import Accepted
 from looksee.http.inputs import bodies, known, parameters, uploads
 from looksee.http.inputs.bodies import BodyT
+from looksee.http.inputs.wording.fields import LANGUAGE, MAX_WORDS, STRIP_OPENING
 from looksee.http.skills import SKILLS, Skill
 from looksee.settings import Settings
 
@@ -40,6 +41,9 @@ class SeveralPictures(BaseModel):
         "", description="blip, blip2: text that the caption continues; the others: an instruction"
     )
     flag_caption_prompt: str = Field("", description="question whose yes sets `flagged`")
+    max_words: int = MAX_WORDS
+    strip_opening: bool = STRIP_OPENING
+    language: str = LANGUAGE
 
 
 class CaptionImagesBody(SeveralPictures):
@@ -95,15 +99,15 @@ async def answer(
     *,
     images: Sequence[str],
     model: str,
-    caption_prompt: str,
-    flag_caption_prompt: str,
+    **params: Any,
 ) -> Response:
-    """Caption each picture, or all together, as `task` says. Raises the error to answer."""
-    params = caption_params.checked(
-        task, context.settings, model=model, caption_prompt=caption_prompt, flag_caption_prompt=flag_caption_prompt
-    )
+    """Caption each picture, or all together, as `task` says; `params` are those of `caption_params.checked`.
+
+    Raises the error to answer.
+    """
+    checked = caption_params.checked(task, context.settings, model=model, **params)
     pictures = await uploads.decode(images, "images", context)
-    return await _ANSWERS[task](context, pictures, params)
+    return await _ANSWERS[task](context, pictures, checked)
 
 
 async def about_one(context: RequestContext, request: Request, model: str, skill: Skill, image: str) -> Response:

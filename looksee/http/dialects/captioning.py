@@ -16,6 +16,7 @@ from looksee.http.apis.caption_params import CaptionParams, checked
 from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.inputs import forms, parameters, uploads
 from looksee.http.inputs.uploads import Upload
+from looksee.http.inputs.wording.fields import LANGUAGE, MAX_WORDS, STRIP_OPENING
 
 _FIELD = "images"
 _FILES = {
@@ -42,6 +43,9 @@ class CaptioningParams(BaseModel):
         description="question whose yes sets `flagged`; empty: LOOKSEE_FLAG_PROMPT; blip answers none",
         examples=["Is there a triangle?"],
     )
+    max_words: int = MAX_WORDS
+    strip_opening: bool = STRIP_OPENING
+    language: str = LANGUAGE
     strict: bool = Field(False, description="fail the request if anything fails: a picture, or a flag")
 
 

@@ -22,14 +22,16 @@ from looksee.http.answers import sse
 from looksee.http.answers.metadata import source
 from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.answers.server_timing import server_timing
-from looksee.http.apis import several_objects
+from looksee.http.apis import one_answer, several_objects
 from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.inputs import bodies, parameters, uploads
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.chat import new_tokens
 from looksee.http.inputs.forced import texts
 from looksee.http.inputs.validation import MOST_OBJECTS
-from looksee.http.skills import CaptionSkill, DetectSkill, PointSkill, QuerySkill, Skill
+from looksee.http.inputs.wording.fields import LANGUAGE, MAX_WORDS, STRIP_OPENING
+from looksee.http.skills import CaptionSkill, ClassifySkill, DetectSkill, PointSkill, QuerySkill, Skill
+from looksee.http.skills.classify import LABELS, MULTIPLE, QUESTION, Labels
 from looksee.http.skills.localization import (
     MAX_OBJECTS,
     OBJECT_FIELD,
@@ -102,11 +104,15 @@ class TextBody(Body):
 
     stream: bool = False
     scores: bool = SCORES_FIELD
+    max_words: Integer = MAX_WORDS
+    strip_opening: bool = STRIP_OPENING
+    language: str = LANGUAGE
 
     def text(self, settings: Settings) -> dict[str, Any]:
         """The parameters of a TextSkill; too many tokens are no error here, and the answer's headers tell of them."""
         count = new_tokens.bounded(self.settings.max_tokens or _TOKENS, settings)
-        return {"max_new_tokens": count, "sampling": self.settings.sampling(), "scores": self.scores}
+        words = {"max_words": self.max_words, "strip_opening": self.strip_opening, "language": self.language}
+        return {"max_new_tokens": count, "sampling": self.settings.sampling(), "scores": self.scores, **words}
 
 
 def _one_of(task: Task) -> Any:
@@ -163,6 +169,19 @@ class DetectBody(Body):
         )
 
 
+class ClassifyBody(Body):
+    prompt_param: ClassVar[str] = "question"
+
+    model: str = _one_of(Task.CLASSIFY)
+    image_url: str = Field(description=_IMAGE, json_schema_extra=parameters.PICTURE)
+    labels: Labels = LABELS
+    question: str = QUESTION
+    multiple: bool = MULTIPLE
+
+    def skill(self, settings: Settings) -> Skill:
+        return ClassifySkill(labels=self.labels, question=self.question, multiple=self.multiple)
+
+
 class PointBody(DetectBody):
     spatial_refs: References = []
 
@@ -201,10 +220,15 @@ def router(contexts: ContextFactory) -> APIRouter:
         """`{"points": [{"x", "y", "confidence"}]}`, normalised; of several objects in `results`."""
         return await _answer(contexts.of(request.receive), await bodies.read(request, PointBody, contexts.settings))
 
+    @routes.post("/classify", summary="Which of some labels fits", openapi_extra=bodies.described(ClassifyBody))
+    async def classify(request: Request) -> Response:
+        """`{"label", "score", "labels": [{"label", "score", "logprob"}]}`, the best label first."""
+        return await _answer(contexts.of(request.receive), await bodies.read(request, ClassifyBody, contexts.settings))
+
     return routes
 
 
-async def _answer(context: RequestContext, body: CaptionBody | QueryBody | DetectBody) -> Response:
+async def _answer(context: RequestContext, body: CaptionBody | QueryBody | DetectBody | ClassifyBody) -> Response:
     settings, skill = context.settings, body.skill(context.settings)
     told = new_tokens.headers(body.settings.max_tokens, settings) if isinstance(body, TextBody) else {}
     model = offer_for(body.model, skill.task).name
@@ -216,12 +240,12 @@ async def _answer(context: RequestContext, body: CaptionBody | QueryBody | Detec
         found = await several_objects.results(context, model, skill, pictures[0])
         entries = several_objects.shown(skill, found, lambda one, answer: one.members(answer, pictures), told=False)
         return several_objects.response({"request_id": context.request_id}, entries, found)
-    job = skill.job(model, pictures, settings)
     if isinstance(body, TextBody) and body.stream:
+        job = skill.job(model, pictures, settings)
         pieces = await context.follow(model, job, param=body.prompt_param)
         lines = _chunks(context.request_id, pieces, skill)
         return sse.response(lines, every=settings.heartbeat_seconds, headers=told)
-    served = await context.ask(model, job, param=body.prompt_param)
+    served = await one_answer.asked(context, model, skill, pictures)
     content = {"request_id": context.request_id, **skill.members(served.answer, pictures), **source(served)}
     return JSONResponse(content, headers={**server_timing([served]), **told})
 

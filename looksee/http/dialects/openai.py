@@ -142,6 +142,18 @@ def _within_64_bits(seed: int) -> int:
     return (seed + _INT64) % (2 * _INT64) - _INT64
 
 
+# What else OpenAI has under its address, and what to ask here instead.
+NOT_OFFERED = {
+    "/v1/completions": "A completion takes no picture. Send it to /v1/chat/completions, with a text or without one.",
+    "/v1/embeddings": "None of the models here makes embeddings.",
+    "/v1/moderations": "None of the models here moderates; POST /classify tells which of your labels fits a picture.",
+    "/v1/images": "None of the models here makes pictures.",
+    "/v1/audio": "None of the models here hears or speaks.",
+    "/v1/files": "Files are not stored here; PUT /v1/pictures keeps a picture for a while.",
+    "/v1/batches": "Batches are answered while their caller waits: POST /v1/batch.",
+}
+
+
 def router(contexts: ContextFactory) -> APIRouter:
     """The route."""
     settings = contexts.settings

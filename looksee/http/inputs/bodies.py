@@ -181,7 +181,9 @@ async def _fields(request: Request, kind: type[BaseModel]) -> dict[str, Any] | N
     fields: dict[str, Any] = {}
     for name in form:
         values = list(dict.fromkeys(value for value in map(str, form.getlist(name)) if value))
-        listed = name in ("images", "objects") and not (len(values) == 1 and values[0].lstrip().startswith("["))
+        listed = name in ("images", "labels", "objects") and not (
+            len(values) == 1 and values[0].lstrip().startswith("[")
+        )
         if listed:
             fields[name] = [value for value in map(str, form.getlist(name)) if value]
         elif len(values) > 1:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from looksee.core.tasks import Task
 from looksee.http.skills.caption import CaptionSkill as CaptionSkill
+from looksee.http.skills.classify import ClassifySkill as ClassifySkill
 from looksee.http.skills.collective import CollectiveSkill as CollectiveSkill
 from looksee.http.skills.detect import DetectSkill as DetectSkill
 from looksee.http.skills.point import PointSkill as PointSkill
@@ -14,5 +15,5 @@ from looksee.http.skills.query import QuerySkill as QuerySkill
 from looksee.http.skills.skill import Skill as Skill
 
 SKILLS: dict[Task, type[Skill]] = {
-    skill.task: skill for skill in (CaptionSkill, CollectiveSkill, QuerySkill, DetectSkill, PointSkill)
+    skill.task: skill for skill in (CaptionSkill, CollectiveSkill, QuerySkill, DetectSkill, PointSkill, ClassifySkill)
 }

@@ -15,6 +15,7 @@ from looksee.http.answers.container_schemas import MEAN_FIELD, AnswerMetadata
 from looksee.http.inputs import validation
 from looksee.http.inputs.bodies import Boolean
 from looksee.http.inputs.validation import LENGTHS
+from looksee.http.inputs.wording.fields import LANGUAGE, MAX_WORDS, STRIP_OPENING
 from looksee.http.skills.skill import (
     NEW_TOKENS_FIELD,
     PROMPT_DESCRIPTION,
@@ -43,6 +44,9 @@ class CaptionForm(BaseModel):
     prompt: str = Field("", description=PROMPT_DESCRIPTION)
     max_new_tokens: int | None = NEW_TOKENS_FIELD
     scores: Boolean = SCORES_FIELD
+    max_words: int = MAX_WORDS
+    strip_opening: Boolean = STRIP_OPENING
+    language: str = LANGUAGE
 
 
 class Caption(AnswerMetadata):
@@ -66,15 +70,14 @@ class CaptionSkill(TextSkill):
     def check(self, model: str, settings: Settings, *, pictures: int = 1) -> None:
         validation.checked_length(self.length, model, prompt=self.prompt)
         validation.check_prompt(self.prompt, settings, param="prompt")
-        self.check_new_tokens(settings)
-        validation.check_scores(model, asked=self.scores)
+        self.check_text(model, settings)
 
     def job(self, model: str, pictures: Sequence[Picture], settings: Settings, **fields: Any) -> CacheableJob:
         """The job for `model`; `fields` are further ones of a Job."""
         tokens = _TOKENS_BY_LENGTH[self.length] if len(offers()[model].lengths) > 1 else _TOKENS
         words = prompts.caption(model, self.prompt)
         length = cast(Length, self.length)
-        return self.text_job(pictures, words, settings, default_tokens=tokens, length=length, **fields)
+        return self.text_job(model, pictures, words, settings, default_tokens=tokens, length=length, **fields)
 
     def members(self, answer: Answer, pictures: Sequence[Picture]) -> dict[str, Any]:
         return {"caption": answer.text, **self.scored(answer)}

@@ -31,11 +31,11 @@ class CollectiveSkill(TextSkill):
 
     def check(self, model: str, settings: Settings, *, pictures: int = 1) -> None:
         validation.check_prompt(self.prompt, settings, param="prompt")
-        self.check_new_tokens(settings)
-        validation.check_scores(model, asked=self.scores)
+        self.check_text(model, settings)
 
     def job(self, model: str, pictures: Sequence[Picture], settings: Settings) -> CacheableJob:
-        return self.text_job(pictures, prompts.collective(model, self.prompt), settings, default_tokens=_TOKENS)
+        words = prompts.collective(model, self.prompt)
+        return self.text_job(model, pictures, words, settings, default_tokens=_TOKENS)
 
     def members(self, answer: Answer, pictures: Sequence[Picture]) -> dict[str, Any]:
         return {

@@ -18,6 +18,7 @@ from looksee.http.answers.reasoning import reasoning_member
 from looksee.http.inputs import parameters, validation
 from looksee.http.inputs.bodies import Boolean
 from looksee.http.inputs.forced import texts
+from looksee.http.inputs.wording.fields import LANGUAGE, MAX_WORDS, STRIP_OPENING
 from looksee.http.skills.skill import NEW_TOKENS_FIELD, SCORES_FIELD, ContainerApi, TextSkill, model_field
 from looksee.models.registry import REGISTRY, offers, prompts
 from looksee.settings import Settings
@@ -35,6 +36,9 @@ class QueryForm(BaseModel):
     model: str = model_field(Task.QUERY)
     max_new_tokens: int | None = NEW_TOKENS_FIELD
     scores: Boolean = SCORES_FIELD
+    max_words: int = MAX_WORDS
+    strip_opening: Boolean = STRIP_OPENING
+    language: str = LANGUAGE
 
 
 class QueryAnswer(AnswerMetadata):
@@ -65,12 +69,12 @@ class QuerySkill(TextSkill):
             raise errors.TaskNotSupported(f"'{model}' answers plain questions about pictures only.", param="model")
         validation.check_question(self.question, settings, param="question")
         texts.check(self.choices, self.regex, model, settings)
-        self.check_new_tokens(settings)
-        validation.check_scores(model, asked=self.scores)
+        self.check_text(model, settings, forced=bool(self.choices or self.regex))
 
     def job(self, model: str, pictures: Sequence[Picture], settings: Settings, **fields: Any) -> CacheableJob:
         """The job for `model`; `fields` are further ones of a Job."""
         return self.text_job(
+            model,
             pictures,
             prompts.query(model, self.question),
             settings,

@@ -15,6 +15,7 @@ from looksee.gateway.answering import CacheableJob
 from looksee.http.answers.detections import BoxView, PointView
 from looksee.http.answers.logprobs import mean_member
 from looksee.http.inputs import parameters, validation
+from looksee.http.inputs.wording import fields as wording
 from looksee.models.registry import DEFAULT_MODEL
 from looksee.settings import Settings
 
@@ -78,21 +79,47 @@ class Skill(ABC):
 class TextSkill(Skill):
     """A skill whose answer is a text. `max_new_tokens` None is the skill's default; jobs have at most the settings'.
 
-    With `scores` the answer says how likely the model found its text.
+    With `scores` the answer says how likely the model found its text. `max_words`, `strip_opening` and `language`
+    (empty for the model's own) are about its words.
     """
 
     max_new_tokens: int | None = None
     sampling: Sampling = GREEDY
     scores: bool = False
+    max_words: int = 0
+    strip_opening: bool = False
+    language: str = ""
 
     def check_new_tokens(self, settings: Settings) -> None:
         """Raises InvalidValue for a number of new tokens outside of 1 to the settings' limit."""
         validation.check_new_tokens(self.max_new_tokens, settings)
 
+    def check_text(self, model: str, settings: Settings, *, forced: bool = False) -> None:
+        """Check what all texts have. Raises InvalidValue or TaskNotSupported."""
+        self.check_new_tokens(settings)
+        validation.check_scores(model, asked=self.scores)
+        wording.check(
+            model,
+            settings,
+            max_words=self.max_words,
+            strip_opening=self.strip_opening,
+            language=self.language,
+            forced=forced,
+        )
+
     def text_job(
-        self, pictures: Sequence[Picture], prompt: str, settings: Settings, *, default_tokens: int, **fields: Any
+        self,
+        model: str,
+        pictures: Sequence[Picture],
+        prompt: str,
+        settings: Settings,
+        *,
+        default_tokens: int,
+        **fields: Any,
     ) -> CacheableJob:
         """A job with a `prompt` in the model's words; `fields` are further ones of a Job."""
+        prompt = wording.in_language(prompt, model, settings, self.language)
+        fields = {"wording": wording.wording(self.max_words, self.strip_opening), **fields}
         tokens = min(self.max_new_tokens or default_tokens, settings.max_new_tokens)
         how = replace(self.sampling, logprobs=self.sampling.logprobs or 0) if self.scores else self.sampling
         return CacheableJob.about(pictures, self.task, prompt, max_new_tokens=tokens, sampling=how, **fields)

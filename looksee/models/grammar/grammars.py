@@ -14,6 +14,7 @@ from typing import Any
 
 from looksee.core import errors
 from looksee.core.tasks import Grammar
+from looksee.models.grammar.given import GivenText, given_text
 from looksee.models.grammar.matcher import Matcher
 from looksee.models.grammar.vocabulary import Vocabulary
 
@@ -36,14 +37,17 @@ class Grammars:
         self._tokens: Any = None
         self._left = 0
 
-    def matcher(self, grammar: Grammar | None) -> Matcher | None:
+    def matcher(self, grammar: Grammar | None) -> Matcher | GivenText | None:
         """A matcher at the beginning of `grammar`; None for none.
 
         Raises TaskNotSupported where the tokens are no bytes, and InvalidRequest for a grammar that is none, that
-        nothing follows, or that takes too much; Overloaded while several of these are still being made.
+        nothing follows, or that takes too much; Overloaded while several of these are still being made; InvalidValue
+        for a given text with control tokens.
         """
         if grammar is None:
             return None
+        if grammar.kind == "given":
+            return given_text(self._tokenizer, grammar.text, self._ends, self._size)
         # Made anew for each row: the library's copies share what they learn, and the limits of that.
         return Matcher(self._made_in_time(grammar), self._ends, _param(grammar))
 

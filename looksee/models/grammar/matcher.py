@@ -12,6 +12,8 @@ class Matcher:
     For one thread at a time.
     """
 
+    scores_end = False  # whether the end of a text is among the tokens whose probabilities are told
+
     def __init__(self, start: Any, ends: Collection[int], param: str) -> None:
         """`start` is a matcher of the library `llguidance` at its start, and stays there; `ends` are the ids that end
         an answer; `param` is what errors about the grammar name.

@@ -86,7 +86,7 @@ class Moondream(DecoderModel[MoondreamRow]):
         sampling.check_bias(job.sampling, self.config.text.vocab_size)
         matcher = self.grammars.matcher(job.grammar)
         row = self.row_builder.row(job)
-        row.matcher = matcher
+        row.matcher, row.wording = matcher, job.wording
         return row
 
     def fill(self, rows: Sequence[MoondreamRow], cache: BatchCache) -> None:
@@ -169,9 +169,12 @@ class Moondream(DecoderModel[MoondreamRow]):
     def _scores(self, row: TextRow, finish: Finish) -> tuple[TokenScore, ...]:
         if row.sampling.logprobs is None or row.answer_start is None:
             return ()
-        ids = row.answer[: self._row_text(row).shown(row.answer, finish)]
+        if row.matcher is not None and row.matcher.scores_end:
+            return token_scores(row, row.answer, self.tokenizer.token_bytes.of, start=row.answer_start)
+        shown = self._row_text(row).shown(row.answer, finish)
+        ids, start = row.answer[shown.start : shown.stop], row.answer_start + shown.start
         silent = {number for number in ids if self.tokenizer.detokenizer.is_silent(number)}
-        return token_scores(row, ids, self.tokenizer.token_bytes.of, start=row.answer_start, passed_over=silent)
+        return token_scores(row, ids, self.tokenizer.token_bytes.of, start=start, passed_over=silent)
 
     def _only_text(self, rows: Sequence[MoondreamRow]) -> bool:
         """Whether what each row is fed next is a token, whichever is chosen for it."""
@@ -184,7 +187,8 @@ class Moondream(DecoderModel[MoondreamRow]):
 
     def _row_text(self, row: TextRow) -> RowText:
         if row.told is None:
-            row.told = RowText(self.tokenizer.detokenizer, row.stop, forced=row.matcher is not None)
+            forced = row.matcher is not None
+            row.told = RowText(self.tokenizer.detokenizer, row.stop, forced=forced, wording=row.wording)
         return row.told
 
     def _head_outputs(self, batch: MoondreamBatch) -> list[StepOutput | None]:

@@ -15,6 +15,9 @@ from looksee.models.registry.table import REGISTRY
 CAPTION = "Describe the picture in one sentence."
 COLLECTIVE = "Write one caption for all of the pictures together."
 YES_OR_NO = "Answer yes or no."
+# What labels of a picture answer where the caller asks nothing else.
+WHICH = "Which of these does the picture show: {labels}?"
+IS_THERE = "Is there {label} in the picture?"
 
 
 def caption(model: str, prompt: str = "") -> str:

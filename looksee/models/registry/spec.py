@@ -9,7 +9,7 @@ from datetime import date
 from looksee.core.tasks import Length, Task
 from looksee.models.registry.options import ModelSettings
 
-TEXT_TASKS = frozenset({Task.CAPTION, Task.COLLECTIVE, Task.QUERY})
+TEXT_TASKS = frozenset({Task.CAPTION, Task.COLLECTIVE, Task.QUERY, Task.CLASSIFY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

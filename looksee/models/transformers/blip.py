@@ -79,6 +79,7 @@ class Blip(TransformersModel[BlipRow]):
             sampling=job.sampling,
             seed=seed_of(job.sampling),
             stop=job.stop,
+            wording=job.wording,
             matcher=self.grammars.matcher(job.grammar),
             pixel_values=self.pixels(images.decode(job.images[0], least_side=self.pixels.least_side)),
             prompt_ids=prompt_ids,

@@ -106,7 +106,8 @@ class TransformersModel(DecoderModel[RowT]):
     def row_text(self, row: RowT) -> RowText:
         """What the row's tokens say."""
         if row.told is None:
-            row.told = RowText(self.detokenizer, row.stop, self.continued(row), forced=row.matcher is not None)
+            forced, before = row.matcher is not None, self.continued(row)
+            row.told = RowText(self.detokenizer, row.stop, before, forced=forced, wording=row.wording)
         return row.told
 
     def continued(self, row: RowT) -> Sequence[int]:
@@ -132,9 +133,12 @@ class TransformersModel(DecoderModel[RowT]):
     def _scores(self, row: RowT, finish: Finish) -> tuple[TokenScore, ...]:
         if row.sampling.logprobs is None:
             return ()
-        ids = row.tokens[: self.row_text(row).shown(row.tokens, finish)]
+        if row.matcher is not None and row.matcher.scores_end:
+            return token_scores(row, row.tokens, self.token_bytes.of)
+        shown = self.row_text(row).shown(row.tokens, finish)
+        ids = row.tokens[shown.start : shown.stop]
         silent = {number for number in ids if number in self.eos_ids or self.detokenizer.is_silent(number)}
-        return token_scores(row, ids, self.token_bytes.of, passed_over=silent)
+        return token_scores(row, ids, self.token_bytes.of, start=shown.start, passed_over=silent)
 
     def fit_new_tokens(self, prompt_tokens: int, wanted: int) -> int:
         """`wanted`, or as many new tokens as fit behind the prompt.

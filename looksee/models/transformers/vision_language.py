@@ -144,6 +144,7 @@ class VisionLanguageModel(TransformersModel[ImageRow]):
             sampling=job.sampling,
             seed=seed_of(job.sampling),
             stop=job.stop,
+            wording=job.wording,
             matcher=matcher,
             prompt_ids=prompt_ids,
             images=inputs,

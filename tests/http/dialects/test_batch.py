@@ -448,7 +448,10 @@ def test_a_wrong_value_for_all_items_is_refused_before_any(
         ({"image": IMAGE, "max_tokens": "many"}, "'max_tokens' must be a whole number from 1 to 1024; "),
         ({"image": IMAGE, "top_p": 0}, "'top_p' must be a number above 0 and at most 1."),
         ({"image": IMAGE, "prompt": None}, "'prompt' is null; it must be a text."),
-        ({"image": IMAGE, "object": "cat"}, "which takes: task, model, prompt, length, scores, max_tokens"),
+        (
+            {"image": IMAGE, "object": "cat"},
+            "which takes: task, model, prompt, length, scores, max_words, strip_opening, language",
+        ),
         ({"image": IMAGE, "id": []}, "'id' must be a text or a whole number."),
         (
             {"task": "collective", "images": "cat"},

@@ -232,7 +232,7 @@ def test_nothing_asked_loads_the_model() -> None:
         ("generate", {"model": "gemma", "prompt": "a", "think": True}, 400, "think"),
         ("generate", {"model": "gemma", "prompt": "", "keep_alive": 0}, 400, "keep_alive"),
         ("generate", {"model": "gemma", "promt": "a"}, 400, "promt"),
-        ("generate", {"model": "gemma", "prompt": "a", "logprobs": True}, 400, "logprobs"),
+        ("generate", {"model": "gemma", "prompt": "a", "top_logprobs": 21}, 422, "top_logprobs"),
         ("generate", {"model": "gemma", "prompt": "a", "width": 64}, 400, "width"),
         ("generate", {"model": "gemma", "prompt": "a", "tools": []}, 400, "tools"),
         (

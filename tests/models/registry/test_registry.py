@@ -66,8 +66,8 @@ def test_a_task_that_a_model_cannot_do_is_told_who_can(name: str, task: Task, ab
 def test_what_each_model_can_do() -> None:
     assert {name: sorted(found.tasks) for name, found in REGISTRY.items()} == {
         "blip": ["caption"],
-        "blip2": ["caption", "query"],
-        "gemma": ["caption", "collective", "query"],
-        "intern_vlm": ["caption", "collective", "query"],
-        "moondream": ["caption", "detect", "point", "query"],
+        "blip2": ["caption", "classify", "query"],
+        "gemma": ["caption", "classify", "collective", "query"],
+        "intern_vlm": ["caption", "classify", "collective", "query"],
+        "moondream": ["caption", "classify", "detect", "point", "query"],
     }

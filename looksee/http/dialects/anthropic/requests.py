@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 from looksee.core import errors
 from looksee.core.tasks import Sampling
 from looksee.http.apis.chat import ChatOptions
-from looksee.http.apis.forced_call import arguments_format
 from looksee.http.dialects.anthropic.turns import System, TurnMessages
 from looksee.http.inputs import neutral_values
 from looksee.http.inputs.bodies import Integer
+from looksee.http.inputs.chat.forced_call import arguments_format
 from looksee.http.inputs.sampling_fields import Temperature
 from looksee.http.inputs.structured_output import JsonSchema, ResponseFormat
 from looksee.models.registry import ALIASES, REGISTRY

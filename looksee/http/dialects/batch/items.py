@@ -13,6 +13,7 @@ from looksee.core.images import Picture, mib
 from looksee.core.tasks import Length, Sampling, Task
 from looksee.http import error_params
 from looksee.http.answers.metadata import source
+from looksee.http.apis import one_answer
 from looksee.http.context import RequestContext
 from looksee.http.dialects.batch.several import SeveralTries
 from looksee.http.error_sentences import Accepted, raised
@@ -20,7 +21,9 @@ from looksee.http.inputs import parameters, uploads, validation
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.forced import texts
 from looksee.http.inputs.sampling_fields import SamplingFields
+from looksee.http.inputs.wording.fields import LANGUAGE, MAX_WORDS, STRIP_OPENING
 from looksee.http.skills import SKILLS, Skill
+from looksee.http.skills.classify import LABELS, MULTIPLE, SomeLabels
 from looksee.http.skills.localization import MAX_OBJECTS, OBJECTS_FIELD, LocalizationSkill, Names
 from looksee.http.skills.skill import TextSkill
 from looksee.models.registry import REGISTRY, offer_for, offers, resolved
@@ -46,7 +49,9 @@ class BatchDefaults(SamplingFields):
     )
     prompt: str = Field("", description="caption, collective; as in `/caption`")
     length: Length = Field("normal", description="caption; short and long are Moondream's")
-    question: str = Field("", description="query")
+    question: str = Field("", description="query; classify: what the labels answer")
+    labels: SomeLabels = Field([], description=f"classify: {LABELS.description}")
+    multiple: bool = Field(False, description=f"classify: {MULTIPLE.description}")
     choices: texts.Choices = texts.CHOICES
     regex: str = texts.REGEX
     object: str | None = Field(None, description="detect, point: what is to be found, in a word or a few")
@@ -58,6 +63,9 @@ class BatchDefaults(SamplingFields):
     )
     threshold: float = Field(0.0, ge=0, le=1, description="detect, point: the least `confidence` of what is answered")
     scores: bool = Field(False, description="of a text: tell the mean log-probability of its tokens, `mean_logprob`")
+    max_words: Integer = MAX_WORDS
+    strip_opening: bool = STRIP_OPENING
+    language: str = LANGUAGE
     max_tokens: Integer | None = Field(
         None, description="of a text: new tokens at most", json_schema_extra=parameters.NEW_TOKENS
     )
@@ -208,6 +216,5 @@ async def answer(
     examined = [await pictures.read(text, param) for param, text in texts.items()]
     if isinstance(skill, LocalizationSkill) and skill.objects is not None:
         return await several.members(context, item.asked, skill, examined)
-    job = skill.job(item.asked, examined, context.settings)
-    served = await context.ask(item.asked, job, param=skill.prompt_param)
+    served = await one_answer.asked(context, item.asked, skill, examined)
     return {**skill.members(served.answer, examined), **source(served)}

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from looksee.core import errors
+from looksee.core.scoring.tokens import MOST_ALTERNATIVES
 from looksee.core.tasks import Sampling
 from looksee.http.apis.chat import ChatOptions
+from looksee.http.apis.own_names import Said
 from looksee.http.inputs import known, neutral_values, parameters
 from looksee.http.inputs.bodies import Integer
 from looksee.http.inputs.sampling_fields import Temperature
 from looksee.http.inputs.structured_output import JsonSchema, ResponseFormat
-from looksee.http.skills.conversation import ImageUrl, Message, Part
+from looksee.http.skills.conversation import ImageUrl, Part
 
 _MOST_MESSAGES, _MOST_PICTURES, _MOST_STOPS, _LONGEST_NAME = 1024, 256, 16, 256
+_FORMAT = "response_format"
 _PICTURE_HERE = "[img]"  # in a text: the next of its pictures stands here
 # How a runner of Ollama's is loaded, and what only says how something else is done.
 OPTIONS_WITHOUT_EFFECT = frozenset(
@@ -29,8 +33,6 @@ OPTIONS_WITHOUT_EFFECT = frozenset(
 BODY_WITHOUT_EFFECT = frozenset({"id", "shift", "truncate", "version"})
 # With the values that ask for nothing: those are taken, and others refused by name.
 NOT_HERE: dict[str, tuple[Any, ...]] = {
-    "logprobs": (False,),
-    "top_logprobs": (0,),
     **dict.fromkeys(("height", "steps", "width"), ()),  # of pictures that a model makes
 }
 NOT_HERE_OF_CHATS = {**NOT_HERE, "tools": ([],)}
@@ -86,6 +88,10 @@ class OllamaBody(BaseModel):
 
     not_here: ClassVar[Mapping[str, tuple[Any, ...]]] = NOT_HERE
     without_effect: ClassVar[frozenset[str]] = BODY_WITHOUT_EFFECT | NOT_HERE.keys()
+    own_names: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys((_FORMAT, f"{_FORMAT}.json_schema", f"{_FORMAT}.json_schema.schema"), "format"),
+        "reasoning": "think",
+    }  # by those of the shared chat
 
     model: str = Field(
         max_length=_LONGEST_NAME,
@@ -96,6 +102,14 @@ class OllamaBody(BaseModel):
     options: OllamaOptions | None = None
     keep_alive: float | str | None = Field(
         None, description="without effect: models stay loaded as the operator has it"
+    )
+    logprobs: bool | None = Field(None, description="tell how likely each token was; of a stream in the last line")
+    top_logprobs: Integer | None = Field(
+        None,
+        ge=0,
+        le=MOST_ALTERNATIVES,
+        description="with logprobs: so many of the likeliest tokens in each place",
+        json_schema_extra={"minimum": 0, "maximum": MOST_ALTERNATIVES, "examples": [0]},
     )
     think: bool | str | None = Field(None, description="Moondream2: think first; the thoughts are told too")
 
@@ -113,7 +127,17 @@ class OllamaBody(BaseModel):
 
     def sampling(self) -> Sampling:
         """What is not given has no effect."""
-        return (self.options or OllamaOptions()).sampling()
+        found = (self.options or OllamaOptions()).sampling()
+        return replace(found, logprobs=self.top_logprobs or 0) if self.tells_tokens else found
+
+    @property
+    def tells_tokens(self) -> bool:
+        """Whether the tokens' probabilities are asked for."""
+        return bool(self.logprobs or self.top_logprobs)
+
+    def said(self) -> list[Said]:
+        """The messages of a chat, the system's first. Raises UnsupportedParameter."""
+        raise NotImplementedError
 
     def refuse(self) -> None:
         """Raises UnsupportedParameter for what would change the answer and is not here."""
@@ -129,6 +153,7 @@ _Pictures = Annotated[list[_Picture], Field(max_length=_MOST_PICTURES)]
 class GenerateBody(OllamaBody):
     """`POST /api/generate`: a prompt and its pictures."""
 
+    own_names: ClassVar[Mapping[str, str]] = {**OllamaBody.own_names, "messages": "prompt"}
     not_here: ClassVar[Mapping[str, tuple[Any, ...]]] = NOT_HERE_OF_PROMPTS
     without_effect: ClassVar[frozenset[str]] = BODY_WITHOUT_EFFECT | NOT_HERE_OF_PROMPTS.keys()
 
@@ -136,11 +161,10 @@ class GenerateBody(OllamaBody):
     images: _Pictures | None = Field(None, description="base64, bare or as data URIs")
     system: str | None = None
 
-    def said(self) -> list[OllamaMessage]:
-        """As the messages of a chat. Raises UnsupportedParameter."""
+    def said(self) -> list[Said]:
         self.refuse()
         asked = OllamaMessage(role="user", content=self.prompt, images=self.images)
-        return [*_instructed(self.system), asked]
+        return [*_instructed(self.system), as_said(asked, "prompt", "prompt", "images")]
 
 
 class OllamaMessage(BaseModel):
@@ -201,32 +225,43 @@ class OllamaChatBody(OllamaBody):
     ] = []
     system: str | None = Field(None, description="as a first message of the role system")
 
-    def said(self) -> list[OllamaMessage]:
-        """The messages, with the system's first. Raises UnsupportedParameter."""
+    def said(self) -> list[Said]:
         self.refuse()
+        found = _instructed(self.system)
         for number, one in enumerate(self.messages):
-            one.check(f"messages.{number}")
-        return [*_instructed(self.system), *self.messages]
+            place = f"messages.{number}"
+            one.check(place)
+            found.append(as_said(one, place, f"{place}.content", f"{place}.images"))
+        return found
 
 
-def as_message(said: OllamaMessage) -> Message:
-    """A message as OpenAI has it. Its pictures stand before the text, but those for which the text has `[img]`."""
-    images = said.images or []
-    texts = (said.content or "").split(_PICTURE_HERE, len(images))
+def as_said(one: OllamaMessage, place: str, content: str, pictures: str) -> Said:
+    """A message for the shared chat, with the caller's names of it, of its text and of its list of pictures.
+
+    Pictures stand before the text, but those for which the text has `[img]`.
+    """
+    images = one.images or []
+    texts = (one.content or "").split(_PICTURE_HERE, len(images))
     marked = len(texts) - 1
-    parts = [_picture(image) for image in images[marked:]]
-    for text, image in zip(texts, [*images[:marked], None], strict=True):
-        parts += [Part(type="text", text=text)] if text else []
-        parts += [_picture(image)] if image is not None else []
-    return Message(role=said.role, content=parts)
+    message = Said(one.role, place, content)
+    for number in range(marked, len(images)):
+        message.add(_picture(images[number]), f"{pictures}.{number}")
+    for number, text in enumerate(texts):
+        if text:
+            message.add(Part(type="text", text=text), content)
+        if number < marked:
+            message.add(_picture(images[number]), f"{pictures}.{number}")
+    return message
 
 
 def _picture(image: str) -> Part:
     return Part(type="image_url", image_url=ImageUrl(url=image))
 
 
-def _instructed(system: str | None) -> list[OllamaMessage]:
-    return [OllamaMessage(role="system", content=system)] if system and system.strip() else []
+def _instructed(system: str | None) -> list[Said]:
+    if not system or not system.strip():
+        return []
+    return [as_said(OllamaMessage(role="system", content=system), "system", "system", "system")]
 
 
 def _response_format(wanted: dict[str, Any] | str | None) -> ResponseFormat | None:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from looksee.core import errors
-from looksee.core.tasks import Failure
+from looksee.http.apis import own_names
 from looksee.http.apis.chat import PreparedChat
 from looksee.http.context import ContextFactory, RequestContext
 from looksee.http.dialects.ollama import names, pulling, replies
@@ -24,14 +20,10 @@ from looksee.http.dialects.ollama.requests import (
     GenerateBody,
     OllamaBody,
     OllamaChatBody,
-    OllamaMessage,
     PullBody,
     ShowBody,
-    as_message,
 )
 from looksee.http.inputs import bodies
-from looksee.http.skills import conversation
-from looksee.http.skills.conversation import Conversation
 from looksee.models.registry import REGISTRY, served
 from looksee.version import VERSION
 
@@ -42,7 +34,6 @@ _NOT_HERE = {
     **dict.fromkeys(("create", "copy", "delete", "push", "blobs"), "Models are not made, copied or deleted here."),
 }
 NOT_OFFERED = {f"/api/{name}": sentence for name, sentence in _NOT_HERE.items()}
-_MESSAGE = re.compile(r"messages\.(\d+)\.((?!images).+)")  # pictures have their own names already
 
 
 def router(contexts: ContextFactory) -> APIRouter:
@@ -59,8 +50,7 @@ def router(contexts: ContextFactory) -> APIRouter:
     async def generate(request: Request) -> Response:
         """Lines of JSON, or with `stream` false one object. Without a prompt and a picture the model is loaded."""
         context, body = contexts.of(request.receive), await bodies.read(request, GenerateBody, settings)
-        with _own_names({"messages.0.role": "system" if body.system else "prompt", "messages": "prompt"}):
-            return await _answer(context, body, body.said(), OllamaReply(body.model, replies.generated))
+        return await _answer(context, body, OllamaReply(body.model, replies.generated, body.tells_tokens))
 
     @routes.post(
         "/chat",
@@ -71,9 +61,7 @@ def router(contexts: ContextFactory) -> APIRouter:
     async def chat(request: Request) -> Response:
         """Lines of JSON, or with `stream` false one object. Without messages the model is loaded."""
         context, body = contexts.of(request.receive), await bodies.read(request, OllamaChatBody, settings)
-        said = body.said()
-        with _own_names({}, before=len(said) - len(body.messages)):
-            return await _answer(context, body, said, OllamaReply(body.model, replies.message))
+        return await _answer(context, body, OllamaReply(body.model, replies.message, body.tells_tokens))
 
     @routes.get("/tags", summary="The models on offer, as Ollama lists them")
     async def tags() -> dict[str, Any]:
@@ -125,22 +113,20 @@ def router(contexts: ContextFactory) -> APIRouter:
     return routes
 
 
-async def _answer(
-    context: RequestContext, body: OllamaBody, said: Sequence[OllamaMessage], reply: OllamaReply
-) -> Response:
-    model = names.resolved(body.model)
-    if not any((one.content or "").strip() or one.images for one in said):
+async def _answer(context: RequestContext, body: OllamaBody, reply: OllamaReply) -> Response:
+    said, model = body.said(), names.resolved(body.model)
+    if not any(part.image_url is not None or (part.text or "").strip() for one in said for part in one.parts):
         await _load(context, model, body)
         return reply.nothing("load")
     options, sampling = body.chat_options(), body.sampling()
-    talk = conversation.read([as_message(one) for one in said], context.settings)
-    before = len(said) - len(body.messages) if isinstance(body, OllamaChatBody) else None
-    talk = _pictures_named(talk, said, before)
-    chat = await PreparedChat.prepared(context, model, talk, options)
-    if body.stream is not False:
-        return reply.streamed(await chat.pieces(sampling), every=context.settings.heartbeat_seconds)
-    (served,) = await chat.answers([sampling])
-    return reply.whole(served)
+    talk, own = own_names.read(said, context.settings, body.own_names)
+    with own.told():
+        chat = await PreparedChat.prepared(context, model, talk, options)
+        if body.stream is not False:
+            every = context.settings.heartbeat_seconds
+            return reply.streamed(await chat.pieces(sampling), own, every=every, headers=chat.headers)
+        (served,) = await chat.answers([sampling])
+    return reply.whole(served, chat.headers)
 
 
 async def _load(context: RequestContext, model: str, body: OllamaBody) -> None:
@@ -152,37 +138,3 @@ async def _load(context: RequestContext, model: str, body: OllamaBody) -> None:
     runner = context.gateway.runners.get(model)
     if runner is not None:
         await runner.load(timeout=context.time_left())
-
-
-def _pictures_named(talk: Conversation, said: Sequence[OllamaMessage], before: int | None) -> Conversation:
-    """With the places of pictures as this dialect has them. `before` the caller's messages are so many; None: the
-    caller knows of one alone. Of equal pictures the first is named.
-    """
-    places = []
-    for place, url in zip(talk.places, talk.urls, strict=True):
-        number = int(place.split(".")[1])  # messages.0.content.1.image_url
-        index = (said[number].images or []).index(url)
-        places.append(f"images.{index}" if before is None else f"messages.{number - before}.images.{index}")
-    return replace(talk, places=tuple(places))
-
-
-@contextmanager
-def _own_names(others: dict[str, str], *, before: int = 0) -> Iterator[None]:
-    """Errors name members as this dialect has them; `before` the caller's messages are so many."""
-    try:
-        yield
-    except errors.LookseeError as error:
-        for theirs, ours in {**others, "response_format": "format", "reasoning": "think"}.items():
-            if error.param is not None and (error.param == theirs or error.param.startswith(f"{theirs}.")):
-                raise _renamed(error, ours) from None
-        found = _MESSAGE.match(error.param or "")
-        if found is None or not before:
-            raise
-        number = int(found[1]) - before
-        raise _renamed(error, f"messages.{number}.{found[2]}" if number >= 0 else "system") from None
-
-
-def _renamed(error: errors.LookseeError, param: str) -> errors.LookseeError:
-    """The error about `param`, in its sentence too."""
-    failure = Failure.of(error)
-    return replace(failure, param=param, message=failure.message.replace(f"'{failure.param}'", f"'{param}'")).error()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -74,8 +74,10 @@ class _Written:
         if self._reply.function is not None:
             found += self._of_item("response.function_call_arguments.done", name=self._reply.function, arguments=text)
         else:
-            found += self._of_text("response.output_text.done", text=text) + self._part("done", part(text))
-        found += self._done(self._reply.item(text, status))
+            told = self._reply.logprobs(answer)
+            found += self._of_text("response.output_text.done", text=text, logprobs=_bare(told))
+            found += self._part("done", part(text, told))
+        found += self._done(self._reply.item(text, status, self._reply.logprobs(answer)))
         return found + self._event(f"response.{status}", response=self._reply.finished(served))
 
     def failed(self, error: errors.LookseeError) -> bytes:
@@ -114,10 +116,21 @@ class _Written:
         return self._of_item(f"response.content_part.{what}", content_index=0, part=content)
 
     def _of_text(self, kind: str, **members: Any) -> bytes:
-        return self._of_item(kind, content_index=0, **members, logprobs=[])
+        return self._of_item(kind, content_index=0, **{"logprobs": [], **members})
 
     def _of_item(self, kind: str, **members: Any) -> bytes:
         return self._event(kind, item_id=self._reply.item_id, output_index=self._index, **members)
 
     def _event(self, kind: str, **members: Any) -> bytes:
         return sse.event(kind, {"type": kind, "sequence_number": next(self._numbers), **members})
+
+
+def _bare(told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Tokens as events have them: without bytes."""
+    return [
+        {
+            **{name: token[name] for name in ("token", "logprob")},
+            "top_logprobs": [{name: other[name] for name in ("token", "logprob")} for other in token["top_logprobs"]],
+        }
+        for token in told
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
@@ -11,13 +11,16 @@ from looksee.core import errors
 from looksee.http.apis.own_names import Said
 from looksee.http.error_sentences import must_be
 from looksee.http.inputs import known, parameters
+from looksee.http.skills import tool_turns
 from looksee.http.skills.conversation import ImageUrl, Part
+from looksee.http.skills.tool_turns import CalledFunction, ToolCall
 
 _MOST_ITEMS, _MOST_PARTS = 1024, 256
 _TEXTS = ("input_text", "output_text")
 _PARTS: list[Any] = [*_TEXTS, "input_image", "refusal"]
 _ROLES: list[Any] = ["user", "assistant", "system", "developer"]
-_KINDS: list[Any] = ["message", "reasoning"]
+_CALL, _RESULT = "function_call", "function_call_output"
+_KINDS: list[Any] = ["message", "reasoning", _CALL, _RESULT]
 NOT_STORED = "Nothing is stored here: send the earlier items themselves, whole, in 'input'."
 
 
@@ -56,10 +59,19 @@ class InputItem(BaseModel):
     without_effect: ClassVar[frozenset[str]] = frozenset({"id", "phase", "status"})
 
     type: str | None = Field(
-        None, description="message, as without it; or reasoning", json_schema_extra={"enum": _KINDS}
+        None, description=f"message, as without it; or {', '.join(_KINDS[1:])}", json_schema_extra={"enum": _KINDS}
     )
     role: str | None = Field(None, description=", ".join(_ROLES), json_schema_extra={"enum": _ROLES})
     content: Annotated[_Parts, FailFast(), BeforeValidator(_parts, json_schema_input_type=str | _Parts | None)] = []
+    call_id: str | None = Field(None, description="of a call, and of what came of it")
+    name: str | None = Field(None, description="of a function that an earlier answer called")
+    arguments: str | None = Field(None, description="that it was called with")
+    output: Annotated[
+        _Parts | None,
+        BeforeValidator(
+            lambda given: None if given is None else _parts(given), json_schema_input_type=str | _Parts | None
+        ),
+    ] = Field(None, description="what came of a call: a text, or parts of text")
 
 
 class OnlyText(InputItem):
@@ -80,6 +92,7 @@ def said(instructions: str | None, items: Sequence[InputItem]) -> list[Said]:
     What an earlier answer thought is passed over: nobody reads it again.
     """
     found = []
+    called: dict[str, str] = {}  # functions by the ids of their calls
     if instructions:
         told = Said("system", "instructions", content="instructions")
         told.add(Part(type="text", text=instructions), "instructions")
@@ -87,6 +100,9 @@ def said(instructions: str | None, items: Sequence[InputItem]) -> list[Said]:
     for number, item in enumerate(items):
         place = "input" if isinstance(item, OnlyText) else f"input.{number}"
         if item.type == "reasoning":
+            continue
+        if item.type in (_CALL, _RESULT):
+            found.append(_call(item, place, called) if item.type == _CALL else _result(item, place, called))
             continue
         _check(item, place)
         assert item.role is not None
@@ -98,12 +114,57 @@ def said(instructions: str | None, items: Sequence[InputItem]) -> list[Said]:
     return found
 
 
+def _call(item: InputItem, place: str, called: dict[str, str]) -> Said:
+    """A call that an earlier answer made, in words. Raises InvalidValue and UnsupportedParameter."""
+    _refuse_others(item, place, "call_id", "name", "arguments")
+    for member in ("name", "arguments"):
+        if not isinstance(getattr(item, member), str):
+            at = f"{place}.{member}"
+            raise errors.InvalidValue(f"'{at}' is missing; it must be a text.", param=at)
+    if item.call_id:
+        called[item.call_id] = item.name or ""
+    function = CalledFunction(name=item.name or "", arguments=item.arguments or "")
+    return _told("assistant", place, tool_turns.calls([ToolCall(function=function)], "assistant", place))
+
+
+def _result(item: InputItem, place: str, called: Mapping[str, str]) -> Said:
+    """What came of a call, in the user's words. Raises InvalidValue and UnsupportedParameter."""
+    _refuse_others(item, place, "call_id", "output")
+    at = f"{place}.output"
+    if item.output is None:
+        raise errors.InvalidValue(f"'{at}' is missing; it must be a text, or parts of text.", param=at)
+    texts = []
+    for number, part in enumerate(item.output):
+        read, _ = _read(part, f"{at}.{number}")
+        if read.image_url is not None:
+            what = f"'{at}.{number}' is a picture; the user's messages alone may have pictures."
+            raise errors.UnsupportedParameter(what, param=f"{at}.{number}")
+        texts.append(read.text or "")
+    return _told("user", place, [tool_turns.result("\n".join(texts), item.call_id, called)])
+
+
+def _refuse_others(item: InputItem, place: str, *own: str) -> None:
+    """Raises UnsupportedParameter for members that items of the kind do not have."""
+    known.refuse_members(item, f"{place}.", always=True)
+    for name in InputItem.model_fields:
+        if name not in ("type", *own) and getattr(item, name):
+            what = f"'{place}.{name}' does not go with the type '{item.type or 'message'}'; leave it out."
+            raise errors.UnsupportedParameter(what, param=f"{place}.{name}")
+
+
+def _told(role: str, place: str, texts: Sequence[str]) -> Said:
+    message = Said(role, place, content=place)
+    for text in texts:
+        message.add(Part(type="text", text=text), place)
+    return message
+
+
 def _check(item: InputItem, place: str) -> None:
     if item.type == "item_reference":
         raise errors.UnsupportedParameter(f"'{place}' refers to a stored item. {NOT_STORED}", param=f"{place}.type")
     if item.type not in (None, "message"):
         raise errors.UnsupportedParameter(must_be(f"{place}.type", {"enum": _KINDS}), param=f"{place}.type")
-    known.refuse_members(item, f"{place}.", always=True)
+    _refuse_others(item, place, "role", "content")
     if item.role is None:
         wanted = {"type": "string", "enum": _ROLES}
         raise errors.InvalidValue(

@@ -11,6 +11,7 @@ from typing import Any
 from looksee.core import errors
 from looksee.core.tasks import Answer, Sampling
 from looksee.gateway.answering import ServedAnswer
+from looksee.http.answers.logprobs import logprobs_member
 from looksee.http.answers.metadata import source
 from looksee.http.apis.chat import ChatOptions
 from looksee.http.dialects.responses.requests import ResponsesBody
@@ -74,7 +75,12 @@ class ResponseReply:
     def output(self, answer: Answer) -> list[Item]:
         """The items of an answer: its thoughts, and what it says or calls."""
         thought = [] if answer.reasoning is None else [self.thoughts(answer.reasoning.text)]
-        return [*thought, self.item(answer.text, status_of(answer))]
+        return [*thought, self.item(answer.text, status_of(answer), self.logprobs(answer))]
+
+    def logprobs(self, answer: Answer) -> list[Item]:
+        """Those of the text's tokens, where they are asked for."""
+        found: list[Item] = [] if self.body.told is None else logprobs_member(answer)["content"]
+        return found
 
     def thoughts(self, text: str) -> Item:
         """The thoughts before the answer. Where a summary is asked for they are that too."""
@@ -88,12 +94,12 @@ class ResponseReply:
             "content": content,
         }
 
-    def item(self, text: str | None, status: str) -> Item:
+    def item(self, text: str | None, status: str, logprobs: Sequence[Item] = ()) -> Item:
         """The message, or the call with `text` as its arguments; None: before its first piece."""
         if self.function is not None:
             about = {"id": self.item_id, "type": "function_call", "status": status}
             return {**about, "call_id": self.call_id, "name": self.function, "arguments": text or ""}
-        content = [] if text is None else [part(text)]
+        content = [] if text is None else [part(text, logprobs)]
         return {"id": self.item_id, "type": "message", "status": status, "role": "assistant", "content": content}
 
     @property
@@ -129,7 +135,7 @@ class ResponseReply:
             "text": {"format": {"type": "text"} if wanted is None else wanted.shown(), "verbosity": "medium"},
             "tool_choice": body.tool_choice or "auto",
             "tools": body.tools or [],
-            "top_logprobs": 0,
+            "top_logprobs": body.top_logprobs or 0,
             "top_p": self.sampling.top_p,
             "truncation": "disabled",
             "usage": None,
@@ -142,6 +148,6 @@ def status_of(answer: Answer) -> str:
     return "completed" if answer.finish in ("stop", "empty") else "incomplete"
 
 
-def part(text: str) -> Item:
+def part(text: str, logprobs: Sequence[Item] = ()) -> Item:
     """The one part of a message."""
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": list(logprobs)}

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from looksee.core import errors
+from looksee.core.scoring.tokens import MOST_ALTERNATIVES
 from looksee.core.tasks import Sampling
 from looksee.http.apis.chat import ChatOptions
-from looksee.http.apis.forced_call import arguments_format
 from looksee.http.dialects.responses.items import NOT_STORED, Input
 from looksee.http.error_sentences import must_be
 from looksee.http.inputs import neutral_values
 from looksee.http.inputs.bodies import Integer
+from looksee.http.inputs.chat.forced_call import arguments_format
 from looksee.http.inputs.sampling_fields import SamplingFields, Seed, Temperature, TopP
 from looksee.http.inputs.structured_output import JsonSchema, ResponseFormat
 from looksee.models.registry import ALIASES, REGISTRY
 
 _EFFORTS: list[Any] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-# What belongs to items that no output here has. Thoughts are not encrypted here, so they need no asking.
-_Nothing = Literal[
+LOGPROBS = "message.output_text.logprobs"
+# The others belong to items that no output here has. Thoughts are not encrypted here, so they need no asking.
+_Included = Literal[
     "code_interpreter_call.outputs",
     "computer_call_output.output.image_url",
     "file_search_call.results",
+    "message.output_text.logprobs",
     "message.input_image.image_url",
     "reasoning.encrypted_content",
     "web_search_call.action.sources",
@@ -122,7 +126,16 @@ class ResponsesBody(SamplingFields):
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = Field(
         None, description="none, or a function that has to be called; auto without tools"
     )
-    include: list[_Nothing] | None = Field(None, description="without effect: no answer here has these")
+    include: list[_Included] | None = Field(
+        None, description=f"{LOGPROBS}: how likely each token was; the others without effect, since no answer has these"
+    )
+    top_logprobs: Integer | None = Field(
+        None,
+        ge=0,
+        le=MOST_ALTERNATIVES,
+        description="so many of the likeliest tokens in each place",
+        json_schema_extra={"minimum": 0, "maximum": MOST_ALTERNATIVES, "examples": [0]},
+    )
     background: bool | None = Field(None, description="must not be true")
 
     def check(self) -> None:
@@ -171,7 +184,14 @@ class ResponsesBody(SamplingFields):
 
     def sampling(self) -> Sampling:
         """Raises InvalidValue."""
-        return self.drawn(self.temperature, self.top_p, self.seed)
+        return replace(self.drawn(self.temperature, self.top_p, self.seed), logprobs=self.told)
+
+    @property
+    def told(self) -> int | None:
+        """How many alternatives of each token are told; None: no probabilities at all."""
+        if LOGPROBS in (self.include or ()) or self.top_logprobs:
+            return self.top_logprobs or 0
+        return None
 
     def options(self) -> ChatOptions:
         """What is asked of the answer beside that. Raises UnsupportedParameter, InvalidRequest and InvalidValue."""

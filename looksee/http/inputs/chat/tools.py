@@ -18,13 +18,13 @@ from looksee.core import errors
 from looksee.http import error_params
 from looksee.http.error_sentences import must_be
 from looksee.http.inputs import known
-from looksee.http.inputs.structured_output import JsonSchema, ResponseFormat
+from looksee.http.inputs.chat.forced_call import arguments_format
+from looksee.http.inputs.structured_output import ResponseFormat
 
 _MOST_TOOLS = 128
 _SCHEMA = "response_format.json_schema.schema"
 _KINDS: list[Any] = ["function"]
 _WORDS = ("none", "auto", "required")
-_EMPTY = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
 class FunctionTool(BaseModel):
@@ -83,15 +83,9 @@ class ForcedFunction:
     """The function that is to be called. `named`: the request chose it by its name."""
 
     name: str
-    schema: dict[str, Any]
+    response_format: ResponseFormat  # the arguments as an answer in JSON
     place: str  # the caller's name of the schema
     named: bool
-
-    @property
-    def response_format(self) -> ResponseFormat:
-        """The arguments as an answer in JSON."""
-        wanted = JsonSchema.model_validate({"name": self.name, "schema": self.schema})
-        return ResponseFormat(type="json_schema", json_schema=wanted)
 
     @contextmanager
     def errors_named(self) -> Iterator[None]:
@@ -135,7 +129,7 @@ def forced(tools: Sequence[Tool], choice: ToolChoice | None, asked: ResponseForm
     place = f"tools.{number}.function.parameters"
     return ForcedFunction(
         tools[number].function.name,
-        _schema(tools[number].function, place),
+        arguments_format(tools[number].function.model_dump(), "parameters", place),
         place,
         word == "function",
     )
@@ -176,12 +170,3 @@ def _chosen(tools: Sequence[Tool], word: str, name: str) -> int:
         'a single tool, or as "none" for an answer in words.',
         param="tool_choice" if word == "required" else "tools",
     )
-
-
-def _schema(function: FunctionTool, place: str) -> dict[str, Any]:
-    """The schema of the arguments, which says the function's name and purpose: the model reads it."""
-    given = function.parameters or _EMPTY
-    if given.get("type", "object") != "object":
-        raise errors.InvalidRequest(f"'{place}' must be a JSON Schema of the type object.", param=place)
-    purpose = {"description": function.description} if function.description else {}
-    return {"title": function.name, **purpose, "type": "object", **given}

@@ -137,7 +137,7 @@ def test_a_choice_of_the_models_own_is_refused_with_what_works(options: dict[str
         ({"tools": [tool()] * 129}, ("invalid_value", "tools")),
         (
             {"tools": [tool(parameters={"type": "array"})], "tool_choice": "required"},
-            ("invalid_request", "tools.0.function.parameters"),
+            ("invalid_value", "tools.0.function.parameters"),
         ),
         (
             {"tools": [tool("a"), tool(parameters={"$ref": "#/nope"})], "tool_choice": named()},
