@@ -38,11 +38,11 @@ def questions(scene: Scene, rng: random.Random) -> list[tuple[str, str]]:
         thing = rng.choice(unique)
         found.append((f"What shape is {thing.colour}?", thing.shape))
     found.append(("How many shapes are there?", NUMBERS[len(scene.things) - 1]))
-    found.append(_is_there(scene, rng))
+    found.append(is_there(scene, rng))
     return found
 
 
-def _is_there(scene: Scene, rng: random.Random) -> tuple[str, str]:
+def is_there(scene: Scene, rng: random.Random) -> tuple[str, str]:
     """About a coloured shape, or about a shape alone; half of the answers are yes."""
     names = {thing.name for thing in scene.things}
     shapes = {thing.shape for thing in scene.things}

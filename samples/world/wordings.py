@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+import string
 from collections.abc import Sequence
 
 from looksee.models.registry.prompts import YES_OR_NO
@@ -113,6 +114,13 @@ def instructions(rng: random.Random) -> str:
 
 def _words(rng: random.Random) -> Sequence[str]:
     return [word + rng.choice(("", "", "", "", ",", ".", ":")) for word in rng.choices(_WORDS, k=rng.randint(1, 24))]
+
+
+def any_word(rng: random.Random) -> str:
+    """A common word, or letters that are none."""
+    return (
+        rng.choice(_WORDS) if rng.random() < 0.5 else "".join(rng.choices(string.ascii_lowercase, k=rng.randint(3, 6)))
+    )
 
 
 def _any(rng: random.Random) -> str:
