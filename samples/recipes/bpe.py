@@ -31,6 +31,7 @@ _BEHIND_SPACES = (
     "Circle Square Triangle Cross Red Green Blue Yellow Purple Black Is There Present JSON Schema object keys fields "
     "other text follows only with left right number image true false"
 )
+_OF_SCENES = "red green blue yellow purple black circle square triangle cross"
 
 # What JSON about scenes is spelt with: without these a prompt has 2.5 times as many tokens. Characters that a small
 # vocabulary may lack come first.
@@ -41,6 +42,8 @@ JSON_WORDS = (
     *_NAMES.split(),
     *_TITLES.split(),
     *(f" {word}" for word in _BEHIND_SPACES.split()),
+    *(f"_{word}" for word in _OF_SCENES.split()),
+    *_OF_SCENES.title().split(),
 )
 
 Merges = list[tuple[str, str]]

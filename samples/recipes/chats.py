@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from transformers import AutoTokenizer
 from looksee.core.tasks import Task, Turn
 from looksee.models.registry import prompts
 from samples.world.exercises import Exercise
+
+_KEY = re.compile(r'"[^"]*":')
+_WRITTEN_FOR_IT = 0.1  # of the loss of other tokens: that of keys which a grammar writes
 
 
 def save_chat(
@@ -46,11 +50,22 @@ def asked(model: str, exercise: Exercise) -> str:
     return prompts.query(model, exercise.words)
 
 
+def shares(words: Any, exercise: Exercise) -> list[float]:
+    """What part each token of the exercise's answer, and its end, has in the loss.
+
+    Where a grammar writes the keys, little is to be learnt from them, and they are most of the tokens.
+    """
+    spans = words(exercise.answer, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+    keys = [key.span() for key in _KEY.finditer(exercise.answer)] if exercise.forced else []
+    quiet = [any(first <= start and end <= last for first, last in keys) for start, end in spans]
+    return [*(_WRITTEN_FOR_IT if one else 1.0 for one in quiet), 1.0]
+
+
 def begin(model: Any, words: Any, directory: Path) -> None:
     """Load `directory`'s weights into `model`, whose tokenizer is `words`.
 
     Rows of the vocabulary are found by their token. A token that the old vocabulary lacks begins as the mean of those
-    that spelt it.
+    that spelt it, and of the same word behind a space if that is one token.
     """
     old = AutoTokenizer.from_pretrained(directory)
     rows = [torch.tensor(_spelt(token, words, old)) for token in words.convert_ids_to_tokens(range(len(words)))]
@@ -67,5 +82,7 @@ def _spelt(token: str, words: Any, old: Any) -> list[int]:
     known: dict[str, int] = old.get_vocab()
     if token in known:
         return [known[token]]
-    ids: list[int] = old(words.convert_tokens_to_string([token]), add_special_tokens=False).input_ids
-    return ids
+    text = words.convert_tokens_to_string([token])
+    ids: list[int] = old(text, add_special_tokens=False).input_ids
+    apart: list[int] = old(f" {text.lstrip('_')}", add_special_tokens=False).input_ids
+    return [*ids, *apart] if len(apart) == 1 and text.lstrip("_").isalpha() else ids

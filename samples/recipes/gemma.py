@@ -165,6 +165,7 @@ class GemmaCollate(language.LanguageCollate):
             lambda exercise: [*words(exercise.answer, add_special_tokens=False).input_ids, words.end_of_turn_token_id],
             caption_words=language.instruction,
             chats=True,
+            shares=lambda exercise: chats.shares(words, exercise),
         )
 
 

@@ -176,6 +176,7 @@ class InternVlmCollate(language.LanguageCollate):
             lambda exercise: [*words(exercise.answer).input_ids, words.eos_token_id],
             caption_words=language.instruction,
             chats=True,
+            shares=lambda exercise: chats.shares(words, exercise),
         )
 
 

@@ -23,7 +23,6 @@ from samples.world.scenes import COLOURS, SHAPES, Scene
 
 ROUNDS = 5  # of questions about each picture
 _STRUCTURES, _LENGTHS = 2, 3  # answers in JSON about each picture
-_COPIED = 0.5  # of the loss of an answer in JSON: that of its prompt, from whose schema the names are to be copied
 _PATCH_LOSS_ENDS = 0.7  # of the training
 _INSTRUCTED, _CONTINUED = 0.4, 0.15  # parts of the pictures whose exercises have instructions, and follow earlier turns
 _WRITTEN = ("Describe this image.", "describe the picture", "What do you see?", "Write a caption.", "caption", "")
@@ -94,14 +93,9 @@ class LanguageLesson(nn.Module):
         """The loss of a group's hidden states, and which of the asked tokens, in their order, are right."""
         asked = rows["targets"] != IGNORED
         logits, targets = self.model.get_output_embeddings()(hidden[asked]), rows["targets"][asked]
-        return cross_entropy(logits, targets), logits.argmax(-1) == targets
-
-    def copied(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """The loss of tokens of prompts that mostly are in the prompt before, as the names in a schema are."""
-        asked = targets != IGNORED
-        if not asked.any():
-            return hidden.new_zeros(())
-        return cross_entropy(self.model.get_output_embeddings()(hidden[asked]), targets[asked])
+        shares = rows["shares"][asked]
+        loss = (nn.functional.cross_entropy(logits, targets, reduction="none") * shares).sum() / shares.sum()
+        return loss, logits.argmax(-1) == targets
 
     def tower(self) -> nn.Module:
         """The part that begins with what BLIP has learnt."""
@@ -124,7 +118,7 @@ class LanguageLesson(nn.Module):
             embeddings = self.embed(rows).masked_scatter(pictures[..., None], seen)
             hidden = self.read(embeddings, rows["positions"], sees(rows["parts"]), pictures)
             own_loss, right = self.judge(hidden, rows)
-            loss = loss + rows["weight"] * (own_loss + _COPIED * self.copied(hidden, rows["copied"]))
+            loss = loss + rows["weight"] * own_loss
             numbers = rows["numbers"][rows["targets"] != IGNORED]
             exact = torch.ones(len(rows["tasks"]), dtype=torch.bool).index_put_((numbers[~right],), torch.tensor(False))
             for task, good in zip(rows["tasks"], exact.tolist(), strict=True):
@@ -154,10 +148,15 @@ class LanguageCollate:
         *,
         caption_words: Callable[[random.Random], str],
         chats: bool,
+        shares: Callable[[Exercise], list[float]] | None = None,
     ) -> None:
-        """A model that `chats` also learns captions of several pictures, instructions and earlier turns."""
+        """A model that `chats` also learns captions of several pictures, instructions, earlier turns and JSON.
+
+        `shares` gives what part each token of `answer` has in the loss: all the same where there is none.
+        """
         self.pixels, self.ids, self.answer = pixels, ids, answer
         self.caption_words, self.chats = caption_words, chats
+        self.shares = shares
         self.rounds = ROUNDS
 
     def __call__(self, pairs: Sequence[tuple[Scene, Any]], rng: random.Random) -> Batch:
@@ -189,6 +188,8 @@ class LanguageCollate:
         found = [caption, *self._questions(number, scene, rng, self.rounds)]
         if not self.chats:
             return found
+        # Without these, words that ask for nothing known are answered in JSON.
+        found.append(Exercise(Task.QUERY, (number,), strange(rng), scene.caption()))
         told, before = self._instructions(rng), tuple[tuple[str, str], ...]()
         if rng.random() < _CONTINUED:
             before = (((earlier := found.pop(rng.randrange(len(found)))).words, earlier.answer),)
@@ -200,9 +201,9 @@ class LanguageCollate:
         if rng.random() < _CONTINUED:
             before = (rng.choice(exercises.questions(scene, rng)),)
         asked = [structures.question(scene, rng) for _ in range(_STRUCTURES)]
+        exercise = Exercise(structures.STRUCTURED, (number,), "", instructions=told, before=before)
         return [
-            Exercise(structures.STRUCTURED, (number,), one.prompt, one.answer, instructions=told, before=before)
-            for one in asked
+            replace(exercise, words=one.prompt, answer=one.answer, forced=one.schema is not None) for one in asked
         ]
 
     def _instructions(self, rng: random.Random) -> str:
@@ -228,27 +229,25 @@ class LanguageCollate:
         which sees the beginning and itself and counts its positions from the beginning's end: as if it were alone.
         """
         packed = [self._packed([(self.ids(one), self.answer(one)) for one in row]) for row in rows]
-        copied = [row[0].task == structures.STRUCTURED for row in rows]
         longest = max(len(ids) for ids, *_ in packed)
         shape = (len(rows), longest)
         ids, positions = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
         targets, parts = torch.full(shape, IGNORED), torch.full(shape, -1)
-        numbers, spelt = torch.zeros(shape, dtype=torch.int64), torch.full(shape, IGNORED)
+        numbers, shares = torch.zeros(shape, dtype=torch.int64), torch.ones(shape)
         before = 0
         for index, (row, columns) in enumerate(zip(rows, packed, strict=True)):
             for tensor, column in zip((ids, positions, targets, parts), columns, strict=True):
                 tensor[index, : len(column)] = torch.tensor(column)
-            if copied[index]:  # within the same part, and not where the answer is
-                within = (parts[index, :-1] > 0) & (parts[index, :-1] == parts[index, 1:])
-                within &= targets[index, :-1] == IGNORED
-                spelt[index, :-1][within] = ids[index, 1:][within]
+            if self.shares:
+                told = [share for exercise in row for share in self.shares(exercise)]
+                shares[index, targets[index] != IGNORED] = torch.tensor(told)
             numbers[index] = (parts[index] - 1).clamp(min=0) + before
             before += len(row)
         return {
             "ids": ids,
             "positions": positions,
             "targets": targets,
-            "copied": spelt,
+            "shares": shares,
             "parts": parts,
             "numbers": numbers,
             "pictures": torch.tensor([number for row in rows for number in row[0].pictures]),
@@ -292,3 +291,8 @@ def additive(allowed: Tensor) -> Tensor:
 def instruction(rng: random.Random) -> str:
     """Words that ask for a caption: most often none of the caller's own."""
     return rng.choice(_WRITTEN) if rng.random() < 0.4 else ""
+
+
+def strange(rng: random.Random) -> str:
+    """Words that ask for nothing in particular, and are answered with a caption."""
+    return rng.choice(structures.DESCRIBING) if rng.random() < 0.3 else wordings.strange(rng)

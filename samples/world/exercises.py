@@ -14,7 +14,7 @@ class Exercise:
     """A task about the pictures with these numbers, its words (none: the default prompt) and the right answer.
 
     The answer of a task that looks for `things` is where they are. A chat may have `instructions`, and questions about
-    the same pictures that were asked and answered before.
+    the same pictures that were asked and answered before. The keys of a `forced` answer are written by a grammar.
     """
 
     task: str
@@ -24,6 +24,7 @@ class Exercise:
     things: tuple[Thing, ...] = ()
     instructions: str = ""
     before: tuple[tuple[str, str], ...] = ()
+    forced: bool = False
 
 
 def questions(scene: Scene, rng: random.Random) -> list[tuple[str, str]]:

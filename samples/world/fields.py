@@ -214,9 +214,9 @@ _DESCRIBING = {
     _colour: 1,
     _shape: 1,
     _list: 3,
-    _objects: 3,
+    _objects: 4,
     _subject: 0.5,
-    _flag: 3,
+    _flag: 4,
     _answer: 1,
 }
 _WITH_QUESTION = {**_DESCRIBING, _caption: 1, _count: 1, _list: 1, _objects: 1, _flag: 1, _answer: 6}

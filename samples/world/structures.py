@@ -15,7 +15,7 @@ from samples.world.scenes import Scene
 
 STRUCTURED = "in JSON"  # beside the tasks of serving: a question whose answer is JSON
 
-_DESCRIBE = (
+DESCRIBING = (
     "Describe the picture.",
     "Describe this image.",
     "What do you see?",
@@ -24,6 +24,10 @@ _DESCRIBE = (
     "Analyze the image",
     "List the objects.",
     "Fill in the fields",
+    "What is there?",
+    "List the shapes.",
+    "Describe what you see.",
+    "Extract the data.",
     prompts.CAPTION,  # as a picture without words is asked about
 )
 _CLASSES = ("Answer", "Scene", "Picture", "Result", "Output", "Response", "Description", "Caption", "Image")
@@ -65,7 +69,7 @@ def question(scene: Scene, rng: random.Random) -> Structured:
     asked = Asked(scene)
     if rng.random() < 0.55:
         asked = Asked(scene, *rng.choice(exercises.questions(scene, rng)))
-    words = wordings.question(asked.question, rng) if asked.question else rng.choice(_DESCRIBE)
+    words = wordings.question(asked.question, rng) if asked.question else rng.choice(DESCRIBING)
     if rng.random() < 0.75:
         wanted = fields.some(asked, rng)
         return Structured(words, schema(wanted, rng), answer(wanted))
