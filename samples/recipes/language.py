@@ -202,9 +202,7 @@ class LanguageCollate:
             before = (rng.choice(exercises.questions(scene, rng)),)
         asked = [structures.question(scene, rng) for _ in range(_STRUCTURES)]
         exercise = Exercise(structures.STRUCTURED, (number,), "", instructions=told, before=before)
-        return [
-            replace(exercise, words=one.prompt, answer=one.answer, forced=one.schema is not None) for one in asked
-        ]
+        return [replace(exercise, words=one.prompt, answer=one.answer, forced=one.schema is not None) for one in asked]
 
     def _instructions(self, rng: random.Random) -> str:
         return wordings.instructions(rng) if rng.random() < _INSTRUCTED else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from looksee.models.registry import chat_models
-from samples.recipes import bpe, chats
+from samples.recipes import bpe, chats, language
 from samples.world import exercises, scenes, structures, wordings
 
 
@@ -70,8 +71,9 @@ def test_weights_go_on_with_a_larger_vocabulary(tmp_path: Path, monkeypatch: pyt
             continue
         for token, number in old.get_vocab().items():
             assert torch.equal(now[words.convert_tokens_to_ids(token)], part[number])
-        spelt = old.convert_tokens_to_ids(["{", '"'])
-        assert torch.allclose(now[words.convert_tokens_to_ids('{"')], part[spelt].mean(0))
+        for token, pieces in (('{"', ["{", '"']), ("_cross", [*old.tokenize("_cross"), "\u0120cross"])):
+            spelt = old.convert_tokens_to_ids(pieces)
+            assert torch.allclose(now[words.convert_tokens_to_ids(token)], part[spelt].mean(0))
 
 
 @pytest.mark.parametrize("model", chat_models())
@@ -86,6 +88,55 @@ def test_the_lessons_have_answers_in_json(model: str) -> None:
     assert sum(len(rows["tasks"]) for rows in structured) == 8
     assert sum(rows["weight"] for rows in structured) == pytest.approx(2)
     assert all(set(rows["tasks"]) == {structures.STRUCTURED} for rows in structured)
+
+
+@pytest.mark.parametrize("model", chat_models())
+def test_keys_that_a_grammar_writes_count_little(model: str) -> None:
+    words = tokenizer(model)
+    answer = '{"caption": "a red circle", "objects": [{"color": "red"}], "has_cross": false}'
+
+    def counted(*, forced: bool) -> str:
+        shares = chats.shares(words, exercises.Exercise("", (0,), "", answer, forced=forced))
+        told = words(answer, add_special_tokens=False).input_ids
+        assert len(shares) == len(told) + 1  # the end
+        return "".join(words.decode([one]) for one, share in zip(told, shares, strict=False) if share == 1)
+
+    assert counted(forced=False) == answer
+    told = counted(forced=True)
+    assert not any(key in told for key in ("caption", "objects", "color", "has"))
+    assert all(value in told for value in ("red circle", "red", "false", "}]", "}"))
+
+
+def test_a_token_of_a_small_part_adds_little_to_the_loss() -> None:
+    lesson = recipe("intern_vlm").LESSON()
+    hidden = torch.randn(1, 2, lesson.model.config.text_config.hidden_size)
+    targets = torch.tensor([[5, 7]])
+
+    def loss(*shares: float) -> float:
+        found, _ = lesson.judge(hidden, {"targets": targets, "shares": torch.tensor([shares])})
+        return float(found.detach())
+
+    assert loss(1.0, 0.5) == pytest.approx((loss(1.0, 0.0) + 0.5 * loss(0.0, 1.0)) / 1.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("model", chat_models())
+def test_each_answers_shares_are_at_its_own_tokens(model: str) -> None:
+    collate = recipe(model).COLLATE()
+    answer = '{"count": 1}'
+    exercise = exercises.Exercise(structures.STRUCTURED, (0,), "Count.", answer)
+    group = collate._group([[exercise, replace(exercise, forced=True)]])
+    shares = group["shares"][group["targets"] >= 0].tolist()
+    parts = [*collate.shares(exercise), *collate.shares(replace(exercise, forced=True))]
+    assert shares == pytest.approx(parts)
+    assert set(shares[: len(shares) // 2]) == {1.0} != set(shares[len(shares) // 2 :])
+
+
+@pytest.mark.parametrize("model", chat_models())
+def test_strange_words_are_answered_with_the_caption(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "strange", lambda rng: "Who?")
+    scene = scenes.compose(random.Random(5), sides=(64, 80))
+    about = recipe(model).COLLATE()._about(0, scene, random.Random(0))
+    assert [one.answer for one in about if one.words == "Who?"] == [scene.caption()]
 
 
 def test_the_turn_of_an_exercise_is_that_of_serving() -> None:
