@@ -14,9 +14,11 @@ from transformers import AutoTokenizer
 from looksee.core.tasks import Task, Turn
 from looksee.models.registry import prompts
 from samples.world.exercises import Exercise
+from samples.world.structures import STRUCTURED
 
 _KEY = re.compile(r'"[^"]*":')
-_WRITTEN_FOR_IT = 0.1  # of the loss of other tokens: that of keys which a grammar writes
+_FLAG = re.compile(r"\b(?:true|false)\b")
+_KEY_SHARE, _FLAG_SHARE = 0.1, 6.0  # in the loss, where other tokens have 1
 
 
 def save_chat(
@@ -53,12 +55,19 @@ def asked(model: str, exercise: Exercise) -> str:
 def shares(words: Any, exercise: Exercise) -> list[float]:
     """What part each token of the exercise's answer, and its end, has in the loss.
 
-    Where a grammar writes the keys, little is to be learnt from them, and they are most of the tokens.
+    Where a grammar writes the keys, little is to be learnt from them, and they are most of the tokens. `true` and
+    `false` are a single token, and as hard to tell as a whole caption.
     """
     spans = words(exercise.answer, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
     keys = [key.span() for key in _KEY.finditer(exercise.answer)] if exercise.forced else []
-    quiet = [any(first <= start and end <= last for first, last in keys) for start, end in spans]
-    return [*(_WRITTEN_FOR_IT if one else 1.0 for one in quiet), 1.0]
+    flags = [flag.span() for flag in _FLAG.finditer(exercise.answer)] if exercise.task == STRUCTURED else []
+
+    def share(start: int, end: int) -> float:
+        if any(start < last and first < end for first, last in flags):
+            return _FLAG_SHARE
+        return _KEY_SHARE if any(first <= start and end <= last for first, last in keys) else 1.0
+
+    return [*(share(*span) for span in spans), 1.0]
 
 
 def begin(model: Any, words: Any, directory: Path) -> None:

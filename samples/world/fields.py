@@ -216,7 +216,7 @@ _DESCRIBING = {
     _list: 3,
     _objects: 4,
     _subject: 0.5,
-    _flag: 4,
+    _flag: 6,
     _answer: 1,
 }
-_WITH_QUESTION = {**_DESCRIBING, _caption: 1, _count: 1, _list: 1, _objects: 1, _flag: 1, _answer: 6}
+_WITH_QUESTION = {**_DESCRIBING, _caption: 1, _count: 1, _list: 1, _objects: 1, _flag: 2, _answer: 6}

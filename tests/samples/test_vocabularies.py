@@ -107,6 +107,15 @@ def test_keys_that_a_grammar_writes_count_little(model: str) -> None:
     assert all(value in told for value in ("red circle", "red", "false", "}]", "}"))
 
 
+@pytest.mark.parametrize("model", chat_models())
+def test_true_and_false_count_much(model: str) -> None:
+    words = tokenizer(model)
+    answer = '{"has_cross": true, "truest": false}'
+    shares = chats.shares(words, exercises.Exercise(structures.STRUCTURED, (0,), "", answer))
+    told = words(answer, add_special_tokens=False).input_ids
+    assert [words.decode([one]) for one, share in zip(told, shares, strict=False) if share > 1] == [" true", " false"]
+
+
 def test_a_token_of_a_small_part_adds_little_to_the_loss() -> None:
     lesson = recipe("intern_vlm").LESSON()
     hidden = torch.randn(1, 2, lesson.model.config.text_config.hidden_size)
