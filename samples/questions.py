@@ -25,7 +25,7 @@ LENGTH = "caption, "  # of one of the lengths that a model has beside the normal
 CUT_OUT, ANY_FORMAT = "caption of a cut-out", "caption of any format"
 WRITTEN = ", as written"  # of a question, or of the name of what is looked for
 INSTRUCTED = "query with instructions"
-KNOW_JSON = ("gemma", "intern_vlm")  # Moondream2's and BLIP-2's weights were made without exercises in JSON
+KNOW_JSON = ("gemma",)  # the others' weights were made before there were exercises in JSON
 STRUCTURED = ("JSON of a schema", "any JSON object")
 _FORMATS = ("GIF", "BMP", "TIFF", "AVIF", "HEIF")
 

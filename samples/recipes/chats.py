@@ -18,7 +18,7 @@ from samples.world.structures import STRUCTURED
 
 _KEY = re.compile(r'"[^"]*":')
 _FLAG = re.compile(r"\b(?:true|false)\b")
-_KEY_SHARE, _FLAG_SHARE = 0.1, 6.0  # in the loss, where other tokens have 1
+_KEY_SHARE, _FLAG_SHARE = 0.1, 4.0  # in the loss, where other tokens have 1
 
 
 def save_chat(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from looksee.core.tasks import Task
+from samples.recipes.packing import after_question, packed
 from samples.recipes.tower import GRID, IGNORED, PatchLoss, cross_entropy, patch_labels
 from samples.world import exercises, structures, wordings
 from samples.world.exercises import Exercise
@@ -97,6 +98,13 @@ class LanguageLesson(nn.Module):
         loss = (nn.functional.cross_entropy(logits, targets, reduction="none") * shares).sum() / shares.sum()
         return loss, logits.argmax(-1) == targets
 
+    def thought(self, hidden: Tensor, hinted: Tensor) -> Tensor:
+        """The loss of tokens that are to be thought of within prompts."""
+        asked = hinted != IGNORED
+        if not asked.any():
+            return hidden.new_zeros(())
+        return cross_entropy(self.model.get_output_embeddings()(hidden[asked]), hinted[asked])
+
     def tower(self) -> nn.Module:
         """The part that begins with what BLIP has learnt."""
         raise NotImplementedError
@@ -118,7 +126,7 @@ class LanguageLesson(nn.Module):
             embeddings = self.embed(rows).masked_scatter(pictures[..., None], seen)
             hidden = self.read(embeddings, rows["positions"], sees(rows["parts"]), pictures)
             own_loss, right = self.judge(hidden, rows)
-            loss = loss + rows["weight"] * own_loss
+            loss = loss + rows["weight"] * (own_loss + self.thought(hidden, rows["hinted"]))
             numbers = rows["numbers"][rows["targets"] != IGNORED]
             exact = torch.ones(len(rows["tasks"]), dtype=torch.bool).index_put_((numbers[~right],), torch.tensor(False))
             for task, good in zip(rows["tasks"], exact.tolist(), strict=True):
@@ -202,7 +210,10 @@ class LanguageCollate:
             before = (rng.choice(exercises.questions(scene, rng)),)
         asked = [structures.question(scene, rng) for _ in range(_STRUCTURES)]
         exercise = Exercise(structures.STRUCTURED, (number,), "", instructions=told, before=before)
-        return [replace(exercise, words=one.prompt, answer=one.answer, forced=one.schema is not None) for one in asked]
+        return [
+            replace(exercise, words=one.prompt, answer=one.answer, forced=one.schema is not None, said=one.said)
+            for one in asked
+        ]
 
     def _instructions(self, rng: random.Random) -> str:
         return wordings.instructions(rng) if rng.random() < _INSTRUCTED else ""
@@ -226,15 +237,21 @@ class LanguageCollate:
         What their prompts begin with (the pictures) stands there once. Behind it each exercise is a part of its own,
         which sees the beginning and itself and counts its positions from the beginning's end: as if it were alone.
         """
-        packed = [self._packed([(self.ids(one), self.answer(one)) for one in row]) for row in rows]
-        longest = max(len(ids) for ids, *_ in packed)
+        columns_of = [
+            packed(
+                [(self.ids(one), self.answer(one)) for one in row],
+                [after_question(one, self.ids, self.answer) for one in row],
+            )
+            for row in rows
+        ]
+        longest = max(len(ids) for ids, *_ in columns_of)
         shape = (len(rows), longest)
         ids, positions = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
-        targets, parts = torch.full(shape, IGNORED), torch.full(shape, -1)
+        targets, parts, hinted = torch.full(shape, IGNORED), torch.full(shape, -1), torch.full(shape, IGNORED)
         numbers, shares = torch.zeros(shape, dtype=torch.int64), torch.ones(shape)
         before = 0
-        for index, (row, columns) in enumerate(zip(rows, packed, strict=True)):
-            for tensor, column in zip((ids, positions, targets, parts), columns, strict=True):
+        for index, (row, columns) in enumerate(zip(rows, columns_of, strict=True)):
+            for tensor, column in zip((ids, positions, targets, parts, hinted), columns, strict=True):
                 tensor[index, : len(column)] = torch.tensor(column)
             if self.shares:
                 told = [share for exercise in row for share in self.shares(exercise)]
@@ -246,31 +263,13 @@ class LanguageCollate:
             "positions": positions,
             "targets": targets,
             "shares": shares,
+            "hinted": hinted,
             "parts": parts,
             "numbers": numbers,
             "pictures": torch.tensor([number for row in rows for number in row[0].pictures]),
             "tasks": [exercise.task for row in rows for exercise in row],
             "weight": 1.0,
         }
-
-    def _packed(
-        self, pairs: Sequence[tuple[list[int], list[int]]]
-    ) -> tuple[list[int], list[int], list[int], list[int]]:
-        """Ids, positions, targets and part numbers (0: the beginning) of (prompt, answer) pairs."""
-        prompts = [prompt for prompt, _ in pairs]
-        shared = 0
-        # At least one token of each prompt stays with its own part, to say the answer's first one.
-        while shared < min(map(len, prompts)) - 1 and len({prompt[shared] for prompt in prompts}) == 1:
-            shared += 1
-        ids, positions = prompts[0][:shared], list(range(shared))
-        targets, parts = [IGNORED] * shared, [0] * shared
-        for number, (prompt, answer) in enumerate(pairs, start=1):
-            own = [*prompt[shared:], *answer]
-            ids += own[:-1]
-            positions += range(shared, shared + len(own) - 1)
-            targets += [IGNORED] * (len(own) - 1 - len(answer)) + answer
-            parts += [number] * (len(own) - 1)
-        return ids, positions, targets, parts
 
 
 def sees(parts: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ class Exercise:
 
     The answer of a task that looks for `things` is where they are. A chat may have `instructions`, and questions about
     the same pictures that were asked and answered before. The keys of a `forced` answer are written by a grammar.
+    The words of an exercise in JSON may ask a question, to which alone this would be `said`.
     """
 
     task: str
@@ -25,6 +26,7 @@ class Exercise:
     instructions: str = ""
     before: tuple[tuple[str, str], ...] = ()
     forced: bool = False
+    said: str = ""
 
 
 def questions(scene: Scene, rng: random.Random) -> list[tuple[str, str]]:

@@ -186,7 +186,9 @@ def _members(rng: random.Random) -> tuple[dict[str, Any], dict[str, Callable[[Th
 
 
 def _flag(asked: Asked, rng: random.Random) -> Field:
-    question, answer = exercises.is_there(asked.scene, rng)
+    question, answer = asked.question, asked.answer
+    if answer not in YES_NO or rng.random() < 0.3:
+        question, answer = exercises.is_there(asked.scene, rng)
     what = question.removeprefix("Is there a ").removesuffix("?").replace(" ", "_")
     name = rng.choice((*_FLAG_NAMES, *_FLAG_NAMES, rng.choice(_FLAG_WORDS))).format(what)
     return Field(name, BOOLEAN, answer == "yes", question)
@@ -216,7 +218,7 @@ _DESCRIBING = {
     _list: 3,
     _objects: 4,
     _subject: 0.5,
-    _flag: 6,
+    _flag: 2,
     _answer: 1,
 }
-_WITH_QUESTION = {**_DESCRIBING, _caption: 1, _count: 1, _list: 1, _objects: 1, _flag: 2, _answer: 6}
+_WITH_QUESTION = {**_DESCRIBING, _caption: 1, _count: 1, _list: 1, _objects: 1, _flag: 3, _answer: 6}

@@ -44,11 +44,15 @@ _JSON_ASKED = ("Answer in JSON.", "Return JSON.", "Reply as JSON.", "As JSON, pl
 
 @dataclass(frozen=True)
 class Structured:
-    """What a user asks, the schema that a program gives with it (None: any object), and the right answer, as JSON."""
+    """What a user asks, the schema that a program gives with it (None: any object), and the right answer, as JSON.
+
+    The words may ask a question, to which alone this would be `said`.
+    """
 
     words: str
     schema: dict[str, Any] | None
     answer: str
+    said: str = ""
 
     @property
     def prompt(self) -> str:
@@ -72,15 +76,15 @@ def question(scene: Scene, rng: random.Random) -> Structured:
     words = wordings.question(asked.question, rng) if asked.question else rng.choice(DESCRIBING)
     if rng.random() < 0.75:
         wanted = fields.some(asked, rng)
-        return Structured(words, schema(wanted, rng), answer(wanted))
+        return Structured(words, schema(wanted, rng), answer(wanted), asked.answer)
     if rng.random() < 0.5:
         wanted = fields.some(asked, rng, typed=False)
         names = [f'"{one.name}"' if rng.random() < 0.3 else one.name for one in wanted]
         listed = " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
-        return Structured(f"{words} {rng.choice(_NAMES_ASKED).format(listed)}", None, answer(wanted))
+        return Structured(f"{words} {rng.choice(_NAMES_ASKED).format(listed)}", None, answer(wanted), asked.answer)
     if rng.random() < 0.5:
         words = f"{words} {rng.choice(_JSON_ASKED)}"
-    return Structured(words, None, answer(unnamed(asked)))
+    return Structured(words, None, answer(unnamed(asked)), asked.answer)
 
 
 def unnamed(asked: Asked) -> list[Field]:
