@@ -18,7 +18,7 @@ def after_question(
     """The place behind the user's words of an exercise in JSON, and the first token of their answer in words.
 
     A model that answers questions finds the answer there, from where it is easily taken into the JSON. Without this
-    answers of yes or no, and `true` and `false`, stayed at chance for 1,800 steps.
+    answers of yes or no, and `true` and `false`, stayed at chance for 1,900 steps.
     """
     if not exercise.said:
         return None

@@ -69,10 +69,11 @@ class Structured:
 
 
 def question(scene: Scene, rng: random.Random) -> Structured:
-    """Three of four have a schema; half of the others name the fields."""
+    """Three of four have a schema; half of the others name the fields. Half of the questions are of yes or no."""
     asked = Asked(scene)
-    if rng.random() < 0.55:
-        asked = Asked(scene, *rng.choice(exercises.questions(scene, rng)))
+    if rng.random() < 0.7:
+        *others, yes_no = exercises.questions(scene, rng)
+        asked = Asked(scene, *(yes_no if rng.random() < 0.5 else rng.choice(others)))
     words = wordings.question(asked.question, rng) if asked.question else rng.choice(DESCRIBING)
     if rng.random() < 0.75:
         wanted = fields.some(asked, rng)
