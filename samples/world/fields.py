@@ -61,7 +61,7 @@ def some(asked: Asked, rng: random.Random, *, typed: bool = True) -> list[Field]
     """One to four fields in any order; without types (`typed`) each has the type that its name suggests."""
     weights = _WITH_QUESTION if asked.question else _DESCRIBING
     found: dict[str, Field] = {}
-    for _ in range(rng.choices((1, 2, 3, 4), weights=(6, 4, 1, 0.5))[0]):
+    for _ in range(rng.choices((1, 2, 3, 4), weights=(4, 4, 2, 1))[0]):
         (make,) = rng.choices(list(weights), weights=list(weights.values()))
         field = make(asked, rng)
         if not typed and not _natural(field):
@@ -200,7 +200,7 @@ def _answer(asked: Asked, rng: random.Random) -> Field:
     about = rng.choice(("The answer", "the answer to the question"))
     if not asked.question:
         return Field(name, STRING, asked.scene.caption(), about)
-    if asked.answer in YES_NO and rng.random() < 0.7:
+    if asked.answer in YES_NO and rng.random() < 0.5:
         return Field(name, BOOLEAN, asked.answer == "yes", about)
     if asked.answer in NUMBERS and rng.random() < 0.5:
         return Field(name, INTEGER, NUMBERS.index(asked.answer) + 1, about)
@@ -221,4 +221,4 @@ _DESCRIBING = {
     _flag: 2,
     _answer: 1,
 }
-_WITH_QUESTION = {**_DESCRIBING, _caption: 1, _count: 1, _list: 1, _objects: 1, _flag: 4, _answer: 8}
+_WITH_QUESTION = {**_DESCRIBING, _caption: 1, _count: 1, _list: 1, _objects: 1, _flag: 3, _answer: 6}

@@ -69,11 +69,10 @@ class Structured:
 
 
 def question(scene: Scene, rng: random.Random) -> Structured:
-    """Three of four have a schema; half of the others name the fields. Half of the questions are of yes or no."""
+    """Three of four have a schema; half of the others name the fields."""
     asked = Asked(scene)
-    if rng.random() < 0.7:
-        *others, yes_no = exercises.questions(scene, rng)
-        asked = Asked(scene, *(yes_no if rng.random() < 0.5 else rng.choice(others)))
+    if rng.random() < 0.55:
+        asked = Asked(scene, *rng.choice(exercises.questions(scene, rng)))
     words = wordings.question(asked.question, rng) if asked.question else rng.choice(DESCRIBING)
     if rng.random() < 0.75:
         wanted = fields.some(asked, rng)

@@ -53,7 +53,7 @@ def test_a_question_says_what_is_said_to_it_alone() -> None:
 
 def test_a_flag_is_often_what_was_asked_for() -> None:
     rng = random.Random(7)
-    found = []
+    found: list[bool] = []
     while len(found) < 200:
         scene = scenes.compose(rng)
         question, answer = exercises.is_there(scene, rng)
