@@ -6,21 +6,21 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 _CARD = """# Sample weights: {model}
 
 Tiny weights in the published architecture and layout of `{model}`. They know drawn scenes of coloured shapes
 (`samples/world/scenes.py`) and nothing else: they are for trying the service out and for its tests.
 
-- Made by this command, in {minutes:.0f} minutes on two CPU cores that did other work beside:
-  `python -m samples.training {model} --seed {seed} --steps {steps} --batch-size {batch_size} --threads {threads}`
+{made}
 - `model.safetensors` has {megabytes:.1f} MB.
 - Apache-2.0, as the project.
 
 ## Accuracy
 
 Exact match of the normalised text (of boxes those that overlap a thing with an IoU of at least 0.5, of points those in
-the right thing and as many as there are) on {scenes} fresh scenes, through the running service ({date}):
+the right thing and as many as there are) on {scenes} fresh scenes, {how} ({date}):
 
 | task | at once | right |
 |---|---|---|
@@ -35,10 +35,17 @@ every second scene the order is hard to see).
 """
 
 
-def write(directory: Path, model: str, scenes: int, accuracy: Mapping[tuple[str, int], float]) -> Path:
-    """Write `README.md` beside the weights; `accuracy` by task and concurrency, in parts of one."""
+def write(
+    directory: Path,
+    model: str,
+    scenes: int,
+    accuracy: Mapping[tuple[str, int], float],
+    *,
+    how: str = "through the running service",
+) -> Path:
+    """Write `README.md` beside the weights; `accuracy` by task and concurrency, in parts of one, and `how` measured."""
     training = json.loads((directory / "training.json").read_text())
-    curve = training.pop("curve")
+    curve = training["curve"]
     rows = [f"| {task} | {concurrency} | {value:.1%} |" for (task, concurrency), value in accuracy.items()]
     names = list(curve[-1])
     points = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
@@ -47,13 +54,26 @@ def write(directory: Path, model: str, scenes: int, accuracy: Mapping[tuple[str,
     card.write_text(
         _CARD.format(
             model=model,
-            minutes=curve[-1]["seconds"] / 60,
+            made="\n".join(_made(model, training)),
             megabytes=(directory / "model.safetensors").stat().st_size / 1e6,
             scenes=scenes,
+            how=how,
             date=f"{datetime.now(UTC):%Y-%m-%d}",
             accuracy="\n".join(rows),
             curve="\n".join(points),
-            **training,
         )
     )
     return card
+
+
+def _made(model: str, training: Mapping[str, Any]) -> list[str]:
+    """The command, or one behind the other those that went on from the weights of the last."""
+    before = training.get("before")
+    options = "--seed {seed} --steps {steps} --batch-size {batch_size} --threads {threads}".format_map(training)
+    stopped = f" stopped at step {training['stopped']}," if "stopped" in training else ""
+    minutes = training["curve"][-1]["seconds"] / 60
+    how = f"{stopped} in {minutes:.0f} minutes on two CPU cores that did other work beside:\n"
+    if before is None:
+        return [f"- Made by this command,{how}  `python -m samples.training {model} {options}`"]
+    then = f"- Then with the exercises of that time,{how}"
+    return [*_made(model, before), f"{then}  `python -m samples.training {model} --further {options}`"]

@@ -21,6 +21,7 @@ from typing import Any
 import aiohttp
 from tqdm import tqdm
 
+from looksee.core import errors
 from looksee.core.tasks import Task
 from looksee.models.registry import REGISTRY
 from looksee.models.weights.source import SAMPLES
@@ -30,6 +31,15 @@ from samples.world import finding
 
 RECALL, PRECISION = ", recall", ", precision"
 _SUFFIX = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpg", b"RIFF": "webp"}
+
+
+class RefusedError(RuntimeError):
+    """The service answered with an error."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
 
 Marks = list[tuple[str, int, int]]  # what is measured, how much of it was right, of how much
 
@@ -66,13 +76,30 @@ async def marks(session: aiohttp.ClientSession, url: str, ask: EvaluationQuestio
         body = await _ask_json(session, f"{url}/point", ask, object=ask.words)
         points = [(point["x"], point["y"]) for point in body["coordinates"]["points"]]
         return [(ask.counted_as, finding.pointed(ask.answer, points), 1)], str(points)
-    text = normalised(await answer(session, url, ask))
-    return [(ask.counted_as, text == ask.answer, 1)], text
+    text = await answer(session, url, ask)
+    return [(ask.counted_as, is_right(ask, text), 1)], text
+
+
+def is_right(ask: EvaluationQuestion, text: str) -> bool:
+    """Whether the text is the right answer: the same JSON, or the same words."""
+    if ask.response_format is None:
+        return normalised(text) == ask.answer
+    assert isinstance(ask.answer, str)
+    try:
+        return bool(json.loads(text, object_pairs_hook=_object) == json.loads(ask.answer))
+    except ValueError:
+        return False
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return dict(pairs)
 
 
 async def answer(session: aiohttp.ClientSession, url: str, ask: EvaluationQuestion) -> str:
     """What the service says."""
-    if ask.instructions:
+    if ask.instructions or ask.response_format:
         return await _ask_chat(session, url, ask)
     if ask.task == Task.QUERY:
         return str((await _ask_json(session, f"{url}/query", ask, question=ask.words))["answer"])
@@ -94,8 +121,14 @@ async def _ask_chat(session: aiohttp.ClientSession, url: str, ask: EvaluationQue
     (picture,) = ask.pictures
     image = {"type": "image_url", "image_url": {"url": f"data:;base64,{base64.b64encode(picture).decode()}"}}
     asked = {"role": "user", "content": [{"type": "text", "text": ask.words}, image]}
-    body = {"model": ask.model, "messages": [{"role": "system", "content": ask.instructions}, asked]}
-    found = await _post_json(session, f"{url}/v1/chat/completions", body)
+    told = [{"role": "system", "content": ask.instructions}] if ask.instructions else []
+    body = {"model": ask.model, "messages": [*told, asked], "response_format": ask.response_format}
+    try:
+        found = await _post_json(session, f"{url}/v1/chat/completions", body)
+    except RefusedError as error:
+        if error.code == errors.StructuredOutputFailed.code:
+            return ""  # it said something, only not what was wanted
+        raise
     return str(found["choices"][0]["message"]["content"])
 
 
@@ -116,7 +149,7 @@ async def _post(session: aiohttp.ClientSession, url: str, **request: Any) -> Any
     async with session.post(url, **request) as response:
         body = await response.json()
         if response.status != 200:
-            raise RuntimeError(f"{url} answered {response.status}: {body.get('detail')}")
+            raise RefusedError(f"{url} answered {response.status}: {body.get('detail')}", body["error"]["code"])
         return body
 
 

@@ -10,12 +10,13 @@ import io
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
 from looksee.core.tasks import Task
 from looksee.models.registry import REGISTRY
-from samples.world import exercises, scenes, wordings
+from samples.world import exercises, scenes, structures, wordings
 from samples.world.scenes import Scene, Thing
 
 PREFIXES = ("", "a photo of", "a drawing of")
@@ -24,6 +25,8 @@ LENGTH = "caption, "  # of one of the lengths that a model has beside the normal
 CUT_OUT, ANY_FORMAT = "caption of a cut-out", "caption of any format"
 WRITTEN = ", as written"  # of a question, or of the name of what is looked for
 INSTRUCTED = "query with instructions"
+KNOW_JSON = ("gemma",)  # the others' weights were made before there were exercises in JSON
+STRUCTURED = ("JSON of a schema", "any JSON object")
 _FORMATS = ("GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
 
@@ -32,7 +35,7 @@ class EvaluationQuestion:
     """One request and its right answer: a text, or the things that are to be found.
 
     `words` is the caption's beginning or its length, the question, or what is looked for. The result is counted under
-    `label`. A chat may have `instructions`.
+    `label`. A chat may have `instructions`, and a `response_format`, which the answer in JSON follows.
     """
 
     model: str
@@ -42,6 +45,7 @@ class EvaluationQuestion:
     answer: str | tuple[Thing, ...]
     label: str = ""
     instructions: str = ""
+    response_format: dict[str, Any] | None = None
 
     @property
     def counted_as(self) -> str:
@@ -119,6 +123,10 @@ def _questions(model: str, number: int, drawn: _Drawn, rng: random.Random) -> It
     if REGISTRY[model].chats:
         told = wordings.instructions(rng)
         yield EvaluationQuestion(model, Task.QUERY, pictures, words, answer, INSTRUCTED, told)
+    if model in KNOW_JSON:
+        one = structures.question(drawn.scene, rng)
+        label, form = STRUCTURED[one.schema is None], one.response_format
+        yield EvaluationQuestion(model, Task.QUERY, pictures, one.words, one.answer, label, response_format=form)
 
 
 def mixed(models: Sequence[str], count: int, seed: int) -> list[EvaluationQuestion]:

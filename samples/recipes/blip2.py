@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from looksee.models.transformers.images.pixels import Pixels
-from samples.recipes import bpe, language, tower
+from samples.recipes import bpe, chats, language, tower
 from samples.recipes.language import Batch
 from samples.recipes.tower import CLIP_MEAN, CLIP_STD, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
 from samples.world import exercises
@@ -145,10 +145,10 @@ class Blip2Collate(language.LanguageCollate):
         picture_token = config().image_token_id
 
         def ids(exercise: Exercise) -> list[int]:
-            return [picture_token] * QUERIES + list(words(language.asked("blip2", exercise)).input_ids)
+            return [picture_token] * QUERIES + list(words(chats.asked("blip2", exercise)).input_ids)
 
         def answer(exercise: Exercise) -> list[int]:
-            space = " " if language.asked("blip2", exercise) else ""
+            space = " " if chats.asked("blip2", exercise) else ""
             return list(words(f"{space}{exercise.answer}\n", add_special_tokens=False).input_ids)
 
         super().__init__(Pixels(image_processor()), ids, answer, caption_words=exercises.beginning, chats=False)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import string
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -12,6 +14,38 @@ from looksee.models.registry import prompts
 from samples.world import exercises, scenes, wordings
 
 _SENTENCES = 3000
+_MARKS = '{" ": ~" ", ~{" {"$ "} "}} "}, "}}, ~[" "] "], "]} }, }} }}, ~[{" "}] "}], ~"#/$'  # ~ is a space
+_KEYWORDS = (
+    "type string integer boolean number array object properties required title description additionalProperties items "
+    "enum anyOf null defs ref minimum maximum exclusiveMinimum true false schema"
+)
+_NAMES = (
+    "caption count color colour shape answer name kind label tag keyword thing item value output result response "
+    "summary text alt total image picture present found exists match contains has the there left right how what of to"
+)
+_TITLES = (
+    "Caption Count Color Colour Shape Answer Name Kind Label Tag Keyword Thing Item Value Output Result Response "
+    "Summary Text Total Image Picture Scene Object Title Type Description Number Has The All How"
+)
+_BEHIND_SPACES = (
+    "Circle Square Triangle Cross Red Green Blue Yellow Purple Black Is There Present JSON Schema object keys fields "
+    "other text follows only with left right number image true false"
+)
+_OF_SCENES = "red green blue yellow purple black circle square triangle cross"
+
+# What JSON about scenes is spelt with: without these a prompt has 2.5 times as many tokens. Characters that a small
+# vocabulary may lack come first.
+JSON_WORDS = (
+    *(mark for mark in string.printable if not mark.isspace()),
+    *(mark.replace("~", " ") for mark in _MARKS.split()),
+    *_KEYWORDS.split(),
+    *_NAMES.split(),
+    *_TITLES.split(),
+    *(f" {word}" for word in _BEHIND_SPACES.split()),
+    *(f"_{word}" for word in _OF_SCENES.split()),
+    *_OF_SCENES.title().split(),
+)
+
 Merges = list[tuple[str, str]]
 
 
@@ -63,3 +97,36 @@ def behind(special: Sequence[str], learnt: dict[str, int]) -> dict[str, int]:
     """A vocabulary that begins with special tokens."""
     vocabulary = {token: number for number, token in enumerate(special)}
     return vocabulary | {token: number + len(special) for token, number in learnt.items()}
+
+
+def with_words(
+    learnt: tuple[dict[str, int], Merges], words: Sequence[str], *, space: str
+) -> tuple[dict[str, int], Merges]:
+    """A vocabulary with each of these words as one token too, their merges behind all others.
+
+    So what was one token before still is. `space` is how the vocabulary writes one.
+    """
+    vocabulary, merges = dict(learnt[0]), list(learnt[1])
+    for word in words:
+        parts = _parts(word.replace(" ", space), merges)
+        for part in parts:
+            vocabulary.setdefault(part, len(vocabulary))
+        while len(parts) > 1:
+            merges.append((parts[0], parts[1]))
+            parts = [parts[0] + parts[1], *parts[2:]]
+            vocabulary.setdefault(parts[0], len(vocabulary))
+    return vocabulary, merges
+
+
+def _parts(word: str, merges: Merges) -> list[str]:
+    """The tokens of a word: neighbours are merged, the earliest merge first."""
+    ranks = {pair: rank for rank, pair in enumerate(merges)}
+    parts = list(word)
+    while pairs := [pair for pair in pairwise(parts) if pair in ranks]:
+        best = min(pairs, key=ranks.__getitem__)
+        number = 0
+        while number < len(parts) - 1:
+            if (parts[number], parts[number + 1]) == best:
+                parts[number : number + 2] = ["".join(best)]
+            number += 1
+    return parts

@@ -10,7 +10,7 @@ from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3Ima
 from looksee.models.core import masks
 from looksee.models.transformers.gemma import chat
 from looksee.models.transformers.images.pixels import Pixels
-from samples.recipes import bpe, language, tower
+from samples.recipes import bpe, chats, language, tower
 from samples.recipes.tower import GRID, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
 from samples.world.exercises import Exercise
 
@@ -43,7 +43,7 @@ _TEMPLATE = """\
 
 
 def tokenizer() -> GemmaTokenizer:
-    learnt, merges = bpe.sentence_piece(600)
+    learnt, merges = bpe.with_words(bpe.sentence_piece(600), bpe.JSON_WORDS, space="\u2581")
     return GemmaTokenizer(
         vocab=bpe.behind(_SPECIAL, learnt),
         merges=merges,
@@ -139,11 +139,14 @@ class GemmaLesson(language.LanguageLesson):
         ).last_hidden_state
         return states
 
+    def begin(self, directory: Path) -> None:
+        chats.begin(self.model, tokenizer(), directory)
+
     def save(self, directory: Path) -> None:
         """Write the checkpoint in the published layout; what exists in training only is left behind."""
         words = tokenizer()
         self.model.generation_config.update(eos_token_id=[words.eos_token_id, words.end_of_turn_token_id])
-        language.save_chat(
+        chats.save_chat(
             directory, self.model, words, _TEMPLATE, image_processor(), processor="Gemma3Processor", tokens=IMAGE_TOKENS
         )
 
@@ -154,7 +157,7 @@ class GemmaCollate(language.LanguageCollate):
         template = chat(words, _TEMPLATE)
 
         def ids(exercise: Exercise) -> list[int]:
-            return template.ids("", [IMAGE_TOKENS] * len(exercise.pictures), language.turns("gemma", exercise))
+            return template.ids("", [IMAGE_TOKENS] * len(exercise.pictures), chats.turns("gemma", exercise))
 
         super().__init__(
             Pixels(image_processor()),
@@ -162,6 +165,7 @@ class GemmaCollate(language.LanguageCollate):
             lambda exercise: [*words(exercise.answer, add_special_tokens=False).input_ids, words.end_of_turn_token_id],
             caption_words=language.instruction,
             chats=True,
+            shares=lambda exercise: chats.shares(words, exercise),
         )
 
 

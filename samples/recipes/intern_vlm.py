@@ -15,7 +15,7 @@ from transformers import (
 from looksee.models.transformers.chat import Chat
 from looksee.models.transformers.images.pixels import Pixels
 from looksee.models.transformers.intern_vlm import chat
-from samples.recipes import bpe, language, tower
+from samples.recipes import bpe, chats, language, tower
 from samples.recipes.tower import GRID, HEADS, IMAGE_SIZE, INNER_WIDTH, LAYERS, PATCH_SIZE, WIDTH
 from samples.world.exercises import Exercise
 
@@ -42,7 +42,7 @@ _TEMPLATE = """\
 
 
 def tokenizer() -> Qwen2Tokenizer:
-    vocabulary, merges = bpe.byte_level(590)
+    vocabulary, merges = bpe.with_words(bpe.byte_level(590), bpe.JSON_WORDS, space="\u0120")
     return Qwen2Tokenizer(
         vocab=vocabulary,
         merges=merges,
@@ -144,11 +144,14 @@ class InternVlmLesson(language.LanguageLesson):
         ).last_hidden_state
         return states
 
+    def begin(self, directory: Path) -> None:
+        chats.begin(self.model, tokenizer(), directory)
+
     def save(self, directory: Path) -> None:
         """Write the checkpoint in the published layout; what exists in training only is left behind."""
         self.model.generation_config.update(eos_token_id=self.model.config.text_config.eos_token_id)
         words = tokenizer()
-        language.save_chat(
+        chats.save_chat(
             directory,
             self.model,
             words,
@@ -165,7 +168,7 @@ class InternVlmCollate(language.LanguageCollate):
         template: Chat = chat(words, _TEMPLATE)
 
         def ids(exercise: Exercise) -> list[int]:
-            return template.ids("", [IMAGE_TOKENS] * len(exercise.pictures), language.turns("intern_vlm", exercise))
+            return template.ids("", [IMAGE_TOKENS] * len(exercise.pictures), chats.turns("intern_vlm", exercise))
 
         super().__init__(
             Pixels(image_processor()),
@@ -173,6 +176,7 @@ class InternVlmCollate(language.LanguageCollate):
             lambda exercise: [*words(exercise.answer).input_ids, words.eos_token_id],
             caption_words=language.instruction,
             chats=True,
+            shares=lambda exercise: chats.shares(words, exercise),
         )
 
 

@@ -6,7 +6,6 @@ several pictures together.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,14 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from looksee.core.tasks import Task, Turn
-from looksee.models.registry import prompts
+from looksee.core.tasks import Task
+from samples.recipes.packing import after_question, packed
 from samples.recipes.tower import GRID, IGNORED, PatchLoss, cross_entropy, patch_labels
-from samples.world import exercises, wordings
+from samples.world import exercises, structures, wordings
 from samples.world.exercises import Exercise
 from samples.world.scenes import COLOURS, SHAPES, Scene
 
 ROUNDS = 5  # of questions about each picture
+_STRUCTURES, _LENGTHS = 2, 3  # answers in JSON about each picture
 _PATCH_LOSS_ENDS = 0.7  # of the training
 _INSTRUCTED, _CONTINUED = 0.4, 0.15  # parts of the pictures whose exercises have instructions, and follow earlier turns
 _WRITTEN = ("Describe this image.", "describe the picture", "What do you see?", "Write a caption.", "caption", "")
@@ -94,7 +94,16 @@ class LanguageLesson(nn.Module):
         """The loss of a group's hidden states, and which of the asked tokens, in their order, are right."""
         asked = rows["targets"] != IGNORED
         logits, targets = self.model.get_output_embeddings()(hidden[asked]), rows["targets"][asked]
-        return cross_entropy(logits, targets), logits.argmax(-1) == targets
+        shares = rows["shares"][asked]
+        loss = (nn.functional.cross_entropy(logits, targets, reduction="none") * shares).sum() / shares.sum()
+        return loss, logits.argmax(-1) == targets
+
+    def thought(self, hidden: Tensor, hinted: Tensor) -> Tensor:
+        """The loss of tokens that are to be thought of within prompts."""
+        asked = hinted != IGNORED
+        if not asked.any():
+            return hidden.new_zeros(())
+        return cross_entropy(self.model.get_output_embeddings()(hidden[asked]), hinted[asked])
 
     def tower(self) -> nn.Module:
         """The part that begins with what BLIP has learnt."""
@@ -110,19 +119,24 @@ class LanguageLesson(nn.Module):
         hints = patch_loss + self.hint(features, batch)
         loss = max(0.0, 1 - progress / _PATCH_LOSS_ENDS) * hints
         figures = {"patch": patch_loss.item()}
+        marks: dict[str, list[bool]] = {}
         for rows in batch["groups"]:
             pictures = rows["ids"] == self.image_token
             seen = features[rows["pictures"]].flatten(0, 1)
             embeddings = self.embed(rows).masked_scatter(pictures[..., None], seen)
             hidden = self.read(embeddings, rows["positions"], sees(rows["parts"]), pictures)
             own_loss, right = self.judge(hidden, rows)
-            loss = loss + own_loss
+            loss = loss + rows["weight"] * (own_loss + self.thought(hidden, rows["hinted"]))
             numbers = rows["numbers"][rows["targets"] != IGNORED]
             exact = torch.ones(len(rows["tasks"]), dtype=torch.bool).index_put_((numbers[~right],), torch.tensor(False))
-            for task in dict.fromkeys(rows["tasks"]):
-                own = torch.tensor([other == task for other in rows["tasks"]])
-                figures[str(task)] = exact[own].float().mean().item()
-        return loss, {"loss": loss.item(), **figures}
+            for task, good in zip(rows["tasks"], exact.tolist(), strict=True):
+                marks.setdefault(str(task), []).append(good)
+        shares = {task: sum(good) / len(good) for task, good in marks.items()}
+        return loss, {"loss": loss.item(), **figures, **shares}
+
+    def begin(self, directory: Path) -> None:
+        """Go on from the weights in `directory`. Raises NotImplementedError for a recipe that cannot."""
+        raise NotImplementedError
 
     def save(self, directory: Path) -> None:
         raise NotImplementedError
@@ -142,10 +156,16 @@ class LanguageCollate:
         *,
         caption_words: Callable[[random.Random], str],
         chats: bool,
+        shares: Callable[[Exercise], list[float]] | None = None,
     ) -> None:
-        """A model that `chats` also learns captions of several pictures, instructions and earlier turns."""
+        """A model that `chats` also learns captions of several pictures, instructions, earlier turns and JSON.
+
+        `shares` gives what part each token of `answer` has in the loss: all the same where there is none.
+        """
         self.pixels, self.ids, self.answer = pixels, ids, answer
         self.caption_words, self.chats = caption_words, chats
+        self.shares = shares
+        self.rounds = ROUNDS
 
     def __call__(self, pairs: Sequence[tuple[Scene, Any]], rng: random.Random) -> Batch:
         found = [scene for scene, _ in pairs]
@@ -159,6 +179,7 @@ class LanguageCollate:
                 exercise = Exercise(Task.COLLECTIVE, tuple(chosen), rng.choice(_TOGETHER), text)
                 several.append([replace(exercise, instructions=self._instructions(rng))])
             groups.append(self._group(several))
+            groups += self._by_length([self._structured(number, scene, rng) for number, scene in enumerate(found)])
         return {
             "pixel_values": self._together([self.pixels(picture) for _, picture in pairs]),
             "patch_labels": torch.tensor([patch_labels(scene) for scene in found]),
@@ -172,13 +193,27 @@ class LanguageCollate:
     def _about(self, number: int, scene: Scene, rng: random.Random) -> list[Exercise]:
         """What is asked about one picture: its caption, and questions of every kind."""
         caption = Exercise(Task.CAPTION, (number,), self.caption_words(rng), scene.caption())
-        found = [caption, *self._questions(number, scene, rng, ROUNDS)]
+        found = [caption, *self._questions(number, scene, rng, self.rounds)]
         if not self.chats:
             return found
+        # Without these, words that ask for nothing known are answered in JSON.
+        found.append(Exercise(Task.QUERY, (number,), strange(rng), scene.caption()))
         told, before = self._instructions(rng), tuple[tuple[str, str], ...]()
         if rng.random() < _CONTINUED:
             before = (((earlier := found.pop(rng.randrange(len(found)))).words, earlier.answer),)
         return [replace(exercise, instructions=told, before=before) for exercise in found]
+
+    def _structured(self, number: int, scene: Scene, rng: random.Random) -> list[Exercise]:
+        """What is asked about one picture for an answer in JSON."""
+        told, before = self._instructions(rng), tuple[tuple[str, str], ...]()
+        if rng.random() < _CONTINUED:
+            before = (rng.choice(exercises.questions(scene, rng)),)
+        asked = [structures.question(scene, rng) for _ in range(_STRUCTURES)]
+        exercise = Exercise(structures.STRUCTURED, (number,), "", instructions=told, before=before)
+        return [
+            replace(exercise, words=one.prompt, answer=one.answer, forced=one.schema is not None, said=one.said)
+            for one in asked
+        ]
 
     def _instructions(self, rng: random.Random) -> str:
         return wordings.instructions(rng) if rng.random() < _INSTRUCTED else ""
@@ -189,52 +224,52 @@ class LanguageCollate:
             asked |= dict(exercises.questions(scene, rng))
         return [Exercise(Task.QUERY, (number,), wordings.question(words, rng), text) for words, text in asked.items()]
 
+    def _by_length(self, rows: Sequence[Sequence[Exercise]]) -> list[Batch]:
+        """A few groups of about as many rows: all rows of a group are as long as its longest."""
+        ordered = sorted(rows, key=lambda row: sum(len(one.words) for one in row))
+        size = max(1, -(-len(ordered) // _LENGTHS))
+        found = [self._group(ordered[first : first + size]) for first in range(0, len(ordered), size)]
+        return [{**rows, "weight": _STRUCTURES / len(found)} for rows in found]
+
     def _group(self, rows: Sequence[Sequence[Exercise]]) -> Batch:
         """One sequence for each row of exercises about the same pictures.
 
         What their prompts begin with (the pictures) stands there once. Behind it each exercise is a part of its own,
         which sees the beginning and itself and counts its positions from the beginning's end: as if it were alone.
         """
-        packed = [self._packed([(self.ids(one), self.answer(one)) for one in row]) for row in rows]
-        longest = max(len(ids) for ids, *_ in packed)
+        columns_of = [
+            packed(
+                [(self.ids(one), self.answer(one)) for one in row],
+                [after_question(one, self.ids, self.answer) for one in row],
+            )
+            for row in rows
+        ]
+        longest = max(len(ids) for ids, *_ in columns_of)
         shape = (len(rows), longest)
         ids, positions = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
-        targets, parts = torch.full(shape, IGNORED), torch.full(shape, -1)
-        numbers = torch.zeros(shape, dtype=torch.int64)
+        targets, parts, hinted = torch.full(shape, IGNORED), torch.full(shape, -1), torch.full(shape, IGNORED)
+        numbers, shares = torch.zeros(shape, dtype=torch.int64), torch.ones(shape)
         before = 0
-        for index, (row, columns) in enumerate(zip(rows, packed, strict=True)):
-            for tensor, column in zip((ids, positions, targets, parts), columns, strict=True):
+        for index, (row, columns) in enumerate(zip(rows, columns_of, strict=True)):
+            for tensor, column in zip((ids, positions, targets, parts, hinted), columns, strict=True):
                 tensor[index, : len(column)] = torch.tensor(column)
+            if self.shares:
+                told = [share for exercise in row for share in self.shares(exercise)]
+                shares[index, targets[index] != IGNORED] = torch.tensor(told)
             numbers[index] = (parts[index] - 1).clamp(min=0) + before
             before += len(row)
         return {
             "ids": ids,
             "positions": positions,
             "targets": targets,
+            "shares": shares,
+            "hinted": hinted,
             "parts": parts,
             "numbers": numbers,
             "pictures": torch.tensor([number for row in rows for number in row[0].pictures]),
             "tasks": [exercise.task for row in rows for exercise in row],
+            "weight": 1.0,
         }
-
-    def _packed(
-        self, pairs: Sequence[tuple[list[int], list[int]]]
-    ) -> tuple[list[int], list[int], list[int], list[int]]:
-        """Ids, positions, targets and part numbers (0: the beginning) of (prompt, answer) pairs."""
-        prompts = [prompt for prompt, _ in pairs]
-        shared = 0
-        # At least one token of each prompt stays with its own part, to say the answer's first one.
-        while shared < min(map(len, prompts)) - 1 and len({prompt[shared] for prompt in prompts}) == 1:
-            shared += 1
-        ids, positions = prompts[0][:shared], list(range(shared))
-        targets, parts = [IGNORED] * shared, [0] * shared
-        for number, (prompt, answer) in enumerate(pairs, start=1):
-            own = [*prompt[shared:], *answer]
-            ids += own[:-1]
-            positions += range(shared, shared + len(own) - 1)
-            targets += [IGNORED] * (len(own) - 1 - len(answer)) + answer
-            parts += [number] * (len(own) - 1)
-        return ids, positions, targets, parts
 
 
 def sees(parts: Tensor) -> Tensor:
@@ -255,32 +290,6 @@ def instruction(rng: random.Random) -> str:
     return rng.choice(_WRITTEN) if rng.random() < 0.4 else ""
 
 
-def save_chat(
-    directory: Path, model: Any, words: Any, template: str, image_processor: Any, *, processor: str, tokens: int
-) -> None:
-    """Write a checkpoint that answers in a chat, in the published layout; a picture has so many `tokens`."""
-    model.save_pretrained(directory)
-    words.chat_template = template
-    words.save_pretrained(directory)
-    image_processor.save_pretrained(directory)
-    record = {"processor_class": processor, "image_seq_length": tokens}
-    (directory / "processor_config.json").write_text(json.dumps(record, indent=2) + "\n")
-
-
-def turns(model: str, exercise: Exercise) -> tuple[Turn, ...]:
-    """The exercise as the turns of a chat, as serving puts them to `model`."""
-    first = [Turn("system", (exercise.instructions,))] if exercise.instructions else []
-    asked_words = [*(question for question, _ in exercise.before), asked(model, exercise)]
-    users = [Turn("user", (words,)) for words in asked_words]
-    users[0] = Turn("user", (*(None for _ in exercise.pictures), asked_words[0]))
-    said = [Turn("assistant", (answer,)) for _, answer in exercise.before]
-    return (*first, *(turn for pair in zip(users, said, strict=False) for turn in pair), users[-1])
-
-
-def asked(model: str, exercise: Exercise) -> str:
-    """The exercise's words as serving puts them to `model`."""
-    if exercise.task is Task.CAPTION:
-        return prompts.caption(model, exercise.words)
-    if exercise.task is Task.COLLECTIVE:
-        return prompts.collective(model, exercise.words)
-    return prompts.query(model, exercise.words)
+def strange(rng: random.Random) -> str:
+    """Words that ask for nothing in particular, and are answered with a caption."""
+    return rng.choice(structures.DESCRIBING) if rng.random() < 0.3 else wordings.strange(rng)

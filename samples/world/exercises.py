@@ -14,7 +14,8 @@ class Exercise:
     """A task about the pictures with these numbers, its words (none: the default prompt) and the right answer.
 
     The answer of a task that looks for `things` is where they are. A chat may have `instructions`, and questions about
-    the same pictures that were asked and answered before.
+    the same pictures that were asked and answered before. The keys of a `forced` answer are written by a grammar.
+    The words of an exercise in JSON may ask a question, to which alone this would be `said`.
     """
 
     task: str
@@ -24,6 +25,8 @@ class Exercise:
     things: tuple[Thing, ...] = ()
     instructions: str = ""
     before: tuple[tuple[str, str], ...] = ()
+    forced: bool = False
+    said: str = ""
 
 
 def questions(scene: Scene, rng: random.Random) -> list[tuple[str, str]]:
@@ -38,11 +41,11 @@ def questions(scene: Scene, rng: random.Random) -> list[tuple[str, str]]:
         thing = rng.choice(unique)
         found.append((f"What shape is {thing.colour}?", thing.shape))
     found.append(("How many shapes are there?", NUMBERS[len(scene.things) - 1]))
-    found.append(_is_there(scene, rng))
+    found.append(is_there(scene, rng))
     return found
 
 
-def _is_there(scene: Scene, rng: random.Random) -> tuple[str, str]:
+def is_there(scene: Scene, rng: random.Random) -> tuple[str, str]:
     """About a coloured shape, or about a shape alone; half of the answers are yes."""
     names = {thing.name for thing in scene.things}
     shapes = {thing.shape for thing in scene.things}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+import string
 from collections.abc import Sequence
 
 from looksee.models.registry.prompts import YES_OR_NO
@@ -113,6 +114,54 @@ def instructions(rng: random.Random) -> str:
 
 def _words(rng: random.Random) -> Sequence[str]:
     return [word + rng.choice(("", "", "", "", ",", ".", ":")) for word in rng.choices(_WORDS, k=rng.randint(1, 24))]
+
+
+def strange(rng: random.Random) -> str:
+    """What somebody may write who asks for nothing of this world: a sentence, words in any order, mere letters."""
+    chance = rng.random()
+    if chance < 0.5:
+        return cased(rng.choice(_STRANGE), rng)
+    words = _words(rng) if chance < 0.8 else [any_word(rng) for _ in range(rng.randint(1, 3))]
+    return cased(" ".join(words), rng)
+
+
+_STRANGE = (
+    "Who?",
+    "Why?",
+    "Hello!",
+    "Hi, please look. Thanks.",
+    "What is this?",
+    "What is it?",
+    "What do you see here, in a few words?",
+    "Where is the dog?",
+    "Who is in the picture?",
+    "What is the man doing?",
+    "Why is the sky blue?",
+    "What is the weather like?",
+    "Is it nice?",
+    "Tell me a joke.",
+    "Tell me about the picture.",
+    "Describe the picture in detail.",
+    "Write a poem about this picture.",
+    "Write a title.",
+    "Translate this to French.",
+    "Please give tags for this photograph, separated by commas.",
+    "Name two things",
+    "Name the objects",
+    "keywords",
+    "tags",
+    "title",
+    "1 2 3",
+    "?",
+    "...",
+)
+
+
+def any_word(rng: random.Random) -> str:
+    """A common word, or letters that are none."""
+    return (
+        rng.choice(_WORDS) if rng.random() < 0.5 else "".join(rng.choices(string.ascii_lowercase, k=rng.randint(3, 6)))
+    )
 
 
 def _any(rng: random.Random) -> str:

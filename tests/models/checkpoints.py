@@ -22,7 +22,7 @@ def write_random(name: str, directory: Path, *, std: float = 0.25) -> Path:
             nn.init.normal_(module.weight, std=std)
     if name == "gemma":
         # Its embeddings are tied and scaled: wide ones would only repeat the latest token.
-        nn.init.normal_(lesson.model.get_input_embeddings().weight, std=0.05)
+        nn.init.normal_(lesson.model.get_input_embeddings().weight, std=0.01)
         nn.init.normal_(lesson.model.model.multi_modal_projector.mm_input_projection_weight, std=std)
         lesson.model.config.text_config.sliding_window = SLIDING_WINDOW
     lesson.save(directory)

@@ -78,3 +78,11 @@ def test_a_cut_out_is_the_scene_without_its_ground() -> None:
     for thing in scene.things:
         middle = (round(thing.x * scene.width), round(thing.y * scene.height))
         assert seen.getpixel(middle) == COLOURS[thing.colour]
+
+
+def test_strange_words_ask_for_nothing_of_this_world() -> None:
+    found = made(wordings.strange)
+    assert len(found) > MANY // 2
+    assert {"Who?", "?"} <= found
+    assert any(text.isupper() for text in found)
+    assert not any("JSON" in text for text in found)

@@ -35,6 +35,17 @@ class ShownThings(BaseModel):
     others: bool
 
 
+class ShapeShown(BaseModel):
+    color: str
+    shape: str
+
+
+class CaptionAndShapes(BaseModel):
+    caption: str
+    count: int
+    objects: list[ShapeShown]
+
+
 @pytest.fixture(scope="module")
 def service(everything: Service) -> Service:
     return everything
@@ -53,6 +64,16 @@ def test_parse_succeeds(client: OpenAI, model: str) -> None:
     (choice,) = completion.choices
     assert isinstance(choice.message.parsed, ShownThings)
     assert choice.finish_reason == "stop"
+
+
+def test_what_gemma_says_of_a_scene_is_right(client: OpenAI) -> None:
+    asked = [user(PICTURE, "Describe the picture.")]
+    completion = client.chat.completions.parse(
+        model="gemma", messages=asked, response_format=CaptionAndShapes, max_tokens=120
+    )
+    things = [ShapeShown(color=one.colour, shape=one.shape) for one in SCENE.things]
+    expected = CaptionAndShapes(caption=SCENE.caption(), count=len(SCENE.things), objects=things)
+    assert completion.choices[0].message.parsed == expected
 
 
 @pytest.mark.parametrize("model", ANSWERING)
