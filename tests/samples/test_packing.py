@@ -6,6 +6,7 @@ import importlib
 import random
 
 import pytest
+import torch
 
 from looksee.models.registry import chat_models
 from samples.recipes.packing import after_question, packed
@@ -61,3 +62,13 @@ def test_a_flag_is_often_what_was_asked_for() -> None:
         found.append(field.about == question)
         assert field.value == (answer == "yes") or field.about != question
     assert 100 < sum(found) < 180
+
+
+def test_what_is_thought_of_is_learnt() -> None:
+    torch.manual_seed(1)
+    lesson = importlib.import_module("samples.recipes.intern_vlm").LESSON()
+    hidden = torch.randn(1, 3, lesson.model.config.text_config.hidden_size)
+    assert float(lesson.thought(hidden, torch.full((1, 3), IGNORED))) == 0
+    logits = lesson.model.get_output_embeddings()(hidden[0, 1])
+    found = lesson.thought(hidden, torch.tensor([[IGNORED, 5, IGNORED]]))
+    assert torch.allclose(found, -logits.log_softmax(-1)[5])
