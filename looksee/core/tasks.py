@@ -14,6 +14,7 @@ from typing import Any, Literal
 from looksee.core import errors
 from looksee.core.geometry import Box, Point
 from looksee.core.scoring.tokens import TokenScore
+from looksee.core.wording import AS_WRITTEN, Wording
 
 _BYTES_AS_BASE64: Any = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}
 
@@ -89,19 +90,6 @@ class Grammar:
 
     kind: Literal["json_object", "json_schema", "choices", "regex", "given"]
     text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """A text has at most `max_words` words: it ends at the last sentence end in the second half of them, else behind
-    the last of them. With `strip_opening` words at its beginning that only say that it is about a picture are cut.
-    """
-
-    max_words: int | None = None
-    strip_opening: bool = False
-
-
-AS_WRITTEN = Wording()
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,10 +172,10 @@ BATCH = "".join(
 
 _CLASSIFIED: dict[str, Any] = {
     "label": "red",
-    "score": 0.999012,
+    "score": 0.999955,
     "labels": [
-        {"label": "red", "score": 0.999012, "logprob": -0.004121},
-        {"label": "blue", "score": 0.000988, "logprob": -6.92314},
+        {"label": "red", "score": 0.999955, "logprob": -4.5e-05},
+        {"label": "blue", "score": 0.0, "logprob": -16.161674},
     ],
 }
 

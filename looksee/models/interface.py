@@ -30,7 +30,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from looksee.core import errors
-from looksee.core.tasks import AS_WRITTEN, GREEDY, Answer, Finish, Job, Sampling, Wording
+from looksee.core.tasks import GREEDY, Answer, Finish, Job, Sampling
+from looksee.core.wording import AS_WRITTEN, Wording
 from looksee.models.grammar.given import GivenText
 from looksee.models.grammar.matcher import Matcher
 

@@ -56,6 +56,10 @@ NOT_RUN = {
     ("hosts.md", "LOOKSEE_RUNNER_KEY=a-long-secret bentoml serve service:Blip --port 3001"): _HOSTS,
     ("models.md", ".venv/bin/looksee pull blip gemma"): _HUB,
     ("operations.md", "make image TORCH=cpu"): _DOCKER,
+    (
+        "operations.md",
+        "LOOKSEE_PRELOAD=blip,moondream LOOKSEE_PIN=blip MODEL_CAPACITY=2 bentoml serve service:Looksee",
+    ): _SERVER,
     ("security.md", "LOOKSEE_ALLOWED_ORIGINS=https://app.example.org,http://localhost:5173 make serve"): _SERVER,
     ("security.md", "LOOKSEE_CLIENT_KEYS=one-key,another-key API_KEY=for-operators make serve"): _SERVER,
 }

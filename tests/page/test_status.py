@@ -83,7 +83,7 @@ def test_a_wrong_key_is_told_and_forgotten(page: Page) -> None:
 def test_an_admin_unloads_and_loads_after_a_question(page: Page, service: Service) -> None:
     enter_key(page, API_KEY)
     row = row_of(page, "moondream")
-    load, unload = (row.get_by_role("button", name=name) for name in ("Load", "Unload…"))
+    load, unload = (row.get_by_role("button", name=f"{act} moondream", exact=True) for act in ("Load", "Unload…"))
     expect(row.locator(".act")).to_be_visible()
     if load.is_visible():
         load.click()

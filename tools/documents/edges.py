@@ -154,6 +154,12 @@ EDGES: dict[str, list[Edge]] = {
             RETRY_AFTER,
         ),
         Edge(
+            "seconds that nobody asks a model",
+            "LOOKSEE_KEEP_ALIVE_SECONDS",
+            None,
+            "it is released; the next one loads it",
+        ),
+        Edge(
             "seconds that a process does not react", "LOOKSEE_SILENCE_SECONDS", None, "it is killed, and started again"
         ),
         Edge("a model that `LOOKSEE_MODELS` does not name", "LOOKSEE_MODELS", errors.UnknownModel, "as an unknown one"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from looksee.cli.exports.whole_file import write_whole
-from looksee.cli.folders.wording import Existing, Wording
+from looksee.cli.folders.wording import Existing, SidecarText
 from looksee.cli.folders.xmp import XmpPacket
 from looksee.cli.names import shown
 from looksee.core.image_formats import sniff
@@ -33,7 +33,7 @@ class Sidecar(Protocol):
         """What is there; empty if nothing is."""
         ...
 
-    def content(self, path: Path, answer: str, wording: Wording, how: Existing) -> bytes:
+    def content(self, path: Path, answer: str, wording: SidecarText, how: Existing) -> bytes:
         """The file as it is to be, with an answer."""
         ...
 
@@ -53,7 +53,7 @@ class TextSidecar:
         except UnicodeDecodeError:
             raise ValueError(f"{shown(path.name)} is not UTF-8, and was left as it is.") from None
 
-    def content(self, path: Path, answer: str, wording: Wording, how: Existing) -> bytes:
+    def content(self, path: Path, answer: str, wording: SidecarText, how: Existing) -> bytes:
         existing = "" if how == "overwrite" else self.text(path)
         return wording.merged(existing, answer, how).encode(errors="replace")
 
@@ -71,7 +71,7 @@ class XmpSidecar:
     def text(self, path: Path) -> str:
         return self._packet(path).description
 
-    def content(self, path: Path, answer: str, wording: Wording, how: Existing) -> bytes:
+    def content(self, path: Path, answer: str, wording: SidecarText, how: Existing) -> bytes:
         packet = self._packet(path)
         packet.describe(wording.merged(packet.description, answer, how))
         packet.add_keywords(tag for tag in tags(answer) if "_" not in tag)
@@ -88,7 +88,12 @@ class Beside:
     """The files beside the pictures of a folder, and what of them is ours."""
 
     def __init__(
-        self, folder: Path, kinds: Sequence[Sidecar], how: Existing, wording: Wording, reserved: Collection[Path] = ()
+        self,
+        folder: Path,
+        kinds: Sequence[Sidecar],
+        how: Existing,
+        wording: SidecarText,
+        reserved: Collection[Path] = (),
     ) -> None:
         """`reserved` are files that something else is written to."""
         self._folder, self._kinds, self._how, self._wording = folder, kinds, how, wording

@@ -10,7 +10,7 @@ EXISTING: tuple[Existing, ...] = ("skip", "overwrite", "append", "prepend")
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class SidecarText:
     """`prefix` and `suffix` are put to the answer as they are. `trigger` is the first part of the whole text, once."""
 
     prefix: str = ""

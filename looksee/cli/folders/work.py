@@ -21,7 +21,7 @@ from looksee.cli.folders.beside import Beside, Sidecar, TextSidecar, XmpSidecar,
 from looksee.cli.folders.options import FolderOptions
 from looksee.cli.folders.picture_fields import filled_for
 from looksee.cli.folders.selection import Selection
-from looksee.cli.folders.wording import Wording
+from looksee.cli.folders.wording import SidecarText
 from looksee.cli.names import listed, shown
 from looksee.cli.picture import reason, trouble
 from looksee.cli.record import Record
@@ -60,7 +60,7 @@ class FolderWork:
         """Raises click.UsageError for options that would not do what they say."""
         self._folder, self._target, self._asked, self._options = folder, target, dict(asked), options
         self._kinds: list[Sidecar] = [*map(TextSidecar, options.sidecars), *([XmpSidecar()] if options.xmp else [])]
-        self._wording = Wording(options.prefix, options.suffix, options.trigger, options.separator)
+        self._wording = SidecarText(options.prefix, options.suffix, options.trigger, options.separator)
         self._exports = Exports(**{name: getattr(options, name) for name in Exports.__dataclass_fields__})
         reserved = [target, *self._exports.paths.values()]
         self._beside = Beside(folder, self._kinds, options.existing, self._wording, reserved)

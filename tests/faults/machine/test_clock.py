@@ -34,6 +34,8 @@ READERS = {
     "looksee/http/dialects/admin.py": "last use of a model, shown to operators",
     "looksee/http/dialects/models.py": "the day that a model was published",
     "looksee/core/logs.py": "the time of a line of the log",
+    "looksee/watching/spans.py": "the times of spans, for people",
+    "deploy/verification/tour.py": "`created` of an answer",
     "runners/runner.py": "last use of a model, shown to operators",
 }
 # Names that lead to the clock of the machine.

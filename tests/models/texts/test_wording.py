@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from looksee.core.tasks import Job, Sampling, Task, Wording
+from looksee.core.tasks import Job, Sampling, Task
+from looksee.core.wording import Wording
 from looksee.models.registry import prompts
 from looksee.models.texts import openings
 from tests.models.mixing import decode_mixed

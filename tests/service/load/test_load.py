@@ -32,6 +32,7 @@ def test_fresh_scenes_are_answered_exactly_in_one_mixed_stream(everything: Servi
     texts = [ask for ask in stream if isinstance(ask.answer, str)]
     assert sum(result.asked for (_, task), result in results.items() if not is_place(task)) == len(texts)
     measured = {(model, task) for model, entry in REGISTRY.items() for task in entry.tasks} - {("moondream", "detect")}
+    measured -= {(model, Task.CLASSIFY) for model in REGISTRY}  # `bench.scores.labels` does
     assert set(results) >= measured | {("moondream", Task.DETECT + of) for of in (evaluate.RECALL, evaluate.PRECISION)}
     lengths = Result()
     for (model, task), result in results.items():
@@ -92,6 +93,6 @@ def test_healthz_answers_while_a_runner_loads_and_while_it_generates() -> None:
 
         times, load = asyncio.run(scenario("loading", 1, 1))
         assert max(times) < load / 4
-        times, caption = asyncio.run(scenario("generating", 100, 4))
+        times, caption = asyncio.run(scenario("generating", 200, 4))
         assert len(times) > 50
         assert statistics.median(times) < caption / 4

@@ -36,6 +36,8 @@ BY_OTHERS = (
         "system",
         "stop_sequences",
         "top_logprobs",
+        "labels",
+        "language",
     ),
 )
 OF_PROGRAMS = ("text_prompt", "url")  # the same, at the routes of single programs

@@ -24,7 +24,7 @@ KEY, OLD_KEY, HASTY, METRICS_KEY = "client-one", "from-moondream", "client-hasty
 PER_MINUTE = 25
 PROMPT = "what is mister X doing there"
 OPEN = {
-    *("/", "/docs", "/redoc", "/openapi.json", "/schema.json"),
+    *("/", "/status", "/docs", "/redoc", "/openapi.json", "/schema.json"),
     *("/health", "/healthz", "/livez", "/readyz"),
 }
 _LIST_ROUTES = """

@@ -17,6 +17,11 @@ from tests.support.serving import API_KEY, ROOT, Service
 CONFIGURATION = """
 [checks.negative_data_rejection]
 expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, "5xx"]
+
+# A model that is not loaded is not ready.
+[[operations]]
+include-path = "/readyz"
+checks = { not_a_server_error = { enabled = false } }
 """
 EXAMPLES = 3  # random ones for each route, beside those for each of its values and their edges
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from looksee.core import errors
-from looksee.core.tasks import Wording
+from looksee.core.wording import Wording
 from looksee.http.error_sentences import must_be
 from looksee.http.inputs.wording import languages
 from looksee.models.registry import REGISTRY, chat_models, offers
@@ -20,6 +20,8 @@ _WORDS: dict[str, Any] = {"minimum": 0, "maximum": MOST_WORDS, "examples": [0]}
 # As options of fields.
 MAX_WORDS: Any = Field(
     0,
+    ge=0,
+    le=MOST_WORDS,
     description="words of the text at most: it ends at a word, or better at a sentence's end; 0: no bound",
     json_schema_extra=_WORDS,
 )
