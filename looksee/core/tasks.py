@@ -14,7 +14,7 @@ from typing import Any, Literal
 from looksee.core import errors
 from looksee.core.geometry import Box, Point
 from looksee.core.scoring.tokens import TokenScore
-from looksee.core.wording import AS_WRITTEN, Wording
+from looksee.core.texts import AS_WRITTEN, Wording
 
 _BYTES_AS_BASE64: Any = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 _LINE_ENDS = re.compile(r"\r\n?")
 # Horizontal white space that is no plain space or tab: no-break and typographic spaces, as word processors write them.
@@ -20,3 +21,16 @@ def tidied(text: str) -> str:
 def in_one_line(text: str) -> str:
     """`text` with a single space for each run of white space, line ends included."""
     return " ".join(text.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A text has at most `max_words` words: it ends at the last sentence end in the second half of them, else behind
+    the last of them. With `strip_opening` words at its beginning that only say that it is about a picture are cut.
+    """
+
+    max_words: int | None = None
+    strip_opening: bool = False
+
+
+AS_WRITTEN = Wording()

@@ -31,7 +31,7 @@ from typing import Any, Protocol, TypeVar
 
 from looksee.core import errors
 from looksee.core.tasks import GREEDY, Answer, Finish, Job, Sampling
-from looksee.core.wording import AS_WRITTEN, Wording
+from looksee.core.texts import AS_WRITTEN, Wording
 from looksee.models.grammar.given import GivenText
 from looksee.models.grammar.matcher import Matcher
 

@@ -12,7 +12,7 @@ import pytest
 from cache import keys
 from cache.keys import PATTERNS, key
 from looksee.core.tasks import Identity, Job, Sampling, Task, Turn
-from looksee.core.wording import AS_WRITTEN
+from looksee.core.texts import AS_WRITTEN
 
 DIGEST = "ab" * 32
 JOB = Job(Task.CAPTION, (b"never looked at",), "a photo of", 50)

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from looksee.core.tasks import Finish
-from looksee.core.wording import AS_WRITTEN, Wording
+from looksee.core.texts import AS_WRITTEN, Wording
 from looksee.models.texts import openings, word_limit
 from looksee.models.texts.detokenize import Detokenizer, GrowingText, stable_prefix, truncate_at_stop
 from looksee.models.texts.repetition import Repetition

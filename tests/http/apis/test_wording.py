@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from looksee.core.tasks import Job, Task
-from looksee.core.wording import Wording
+from looksee.core.texts import Wording
 from looksee.http.inputs.wording import languages
 from looksee.models.registry import REMOTE_MODELS, ModelOffer, prompts
 from tests.http.app import Doors, content, error

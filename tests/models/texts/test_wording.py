@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from looksee.core.tasks import Job, Sampling, Task
-from looksee.core.wording import Wording
+from looksee.core.texts import Wording
 from looksee.models.registry import prompts
 from looksee.models.texts import openings
 from tests.models.mixing import decode_mixed

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from looksee.core import errors
-from looksee.core.wording import Wording
+from looksee.core.texts import Wording
 from looksee.http.error_sentences import must_be
 from looksee.http.inputs.wording import languages
 from looksee.models.registry import REGISTRY, chat_models, offers
