@@ -1,4 +1,4 @@
-"""What white space in a caller's text means."""
+"""What white space in a text means, and how one is worded beside what a model writes."""
 
 from __future__ import annotations
 

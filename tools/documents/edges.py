@@ -157,7 +157,7 @@ EDGES: dict[str, list[Edge]] = {
             "seconds that nobody asks a model",
             "LOOKSEE_KEEP_ALIVE_SECONDS",
             None,
-            "it is released; the next one loads it",
+            "it is released until it is asked",
         ),
         Edge(
             "seconds that a process does not react", "LOOKSEE_SILENCE_SECONDS", None, "it is killed, and started again"
