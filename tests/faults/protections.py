@@ -177,8 +177,8 @@ PROTECTIONS = (
         "jobs of a runner that was killed are tried alone elsewhere",
         "looksee/gateway/runners/channel.py",
         "(self._moved if suspect else self._queue)",
-        "self._queue",
-        f"{_G}/runners/test_replicas.py::test_a_job_that_takes_whole_hosts_down_is_refused_after_two",
+        "(self._queue)",
+        f"{_G}/runners/test_channel.py::test_what_may_have_ended_another_runner_is_tried_in_a_call_of_its_own",
     ),
     Protection(
         "a runner that does not answer is left out",

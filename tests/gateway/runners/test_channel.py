@@ -76,6 +76,17 @@ def test_what_is_asked_in_one_moment_is_one_call() -> None:
     run(main())
 
 
+def test_what_may_have_ended_another_runner_is_tried_in_a_call_of_its_own() -> None:
+    async def main() -> None:
+        proxy = FakeProxy()
+        to, tasks = asked(proxy, "one", "two")
+        moved = to.ask(job("suspect"), timeout=5, request_id="", starts=1, suspect=True)
+        await asyncio.gather(*tasks, moved)
+        assert sorted(sent(proxy)) == [["one", "two"], ["suspect"]]
+
+    run(main())
+
+
 def test_while_calls_are_on_their_way_others_gather() -> None:
     async def main() -> None:
         held = Held()
