@@ -31,34 +31,33 @@ class MovingDeadline:
     """That of one job, over all runners that it is given: it stands still while one of them loads."""
 
     def __init__(self, seconds: float, on_wait: OnWait | None) -> None:
-        """`on_wait` is told of each wait, if anybody is to be told."""
-        self._deadline = time.monotonic() + seconds
+        """`on_wait` is told of each wait, if anybody is to be told. `deadline` is of the monotonic clock."""
+        self.deadline = time.monotonic() + seconds
         self._on_wait = on_wait
         self._since = 0.0  # when it began to stand still; 0.0: it does not
 
     def left(self) -> float:
         """The seconds that are left of it."""
-        return self._deadline - (self._since or time.monotonic())
+        return self.deadline - (self._since or time.monotonic())
 
     def wait(self, seconds: float) -> None:
-        """It stands still from now on; with 0 it goes on."""
+        """It stands still from now on, for so many seconds at most; with 0 it goes on."""
         now = time.monotonic()
         if self._since:
-            self._deadline += now - self._since
+            self.deadline += now - self._since
         self._since = now if seconds else 0.0
         if self._on_wait is not None:
             self._on_wait(seconds)
 
 
-class JobTime:
+class JobTime(MovingDeadline):
     """The time of one job that is sent to a runner, which stands still while that loads if anybody is to be told."""
 
     def __init__(self, seconds: float, grace: float, on_wait: OnWait | None) -> None:
-        """`clock` ends the wait for the reply `grace` seconds after the `deadline`, which is of the monotonic clock."""
-        self.deadline = time.monotonic() + seconds
+        """`clock` ends the wait for the reply `grace` seconds after the deadline."""
+        super().__init__(seconds, on_wait)
         self.clock = asyncio.timeout(seconds + grace)
-        self._grace, self._on_wait = grace, on_wait
-        self._since = 0.0  # when it began to stand still; 0.0: it does not
+        self._grace = grace
 
     @property
     def stands_still(self) -> bool:
@@ -66,16 +65,12 @@ class JobTime:
         return self._on_wait is not None
 
     def wait(self, seconds: float) -> None:
-        """It stands still from now on, for so many seconds at most; with 0 it goes on."""
-        now = time.monotonic()
-        if self._on_wait is None or not (seconds or self._since):
+        """As of any deadline; without anybody who is told it goes on all the time."""
+        if not self.stands_still or not (seconds or self._since):
             return
-        if self._since:
-            self.deadline += now - self._since
-        self._since = now if seconds else 0.0
+        super().wait(seconds)
         if not self.clock.expired():
-            self.clock.reschedule(asyncio.get_running_loop().time() + self.deadline - now + seconds + self._grace)
-        self._on_wait(seconds)
+            self.clock.reschedule(asyncio.get_running_loop().time() + self.left() + seconds + self._grace)
 
 
 class Waiting:
