@@ -26,9 +26,8 @@ export class ModelRows {
   showStates(states) {
     for (const [name, state] of Object.entries(states)) {
       const row = this.#rows.get(name) ?? this.#made(name);
-      const cell = row.querySelector(".state");
-      cell.dataset.state = state;
-      cell.querySelector(".word").textContent = STATES[state] ?? state;
+      row.dataset.state = state;
+      row.querySelector(".word").textContent = STATES[state] ?? state;
     }
     for (const name of this.names.filter((one) => !(one in states))) {
       this.#rows.get(name).remove();
